@@ -1,0 +1,209 @@
+"""Every failure the program knows, with its exit code and its advice.
+
+::
+
+    ImageToolsError                 1
+      UsageError                    2   InvalidReference InvalidPlatform InvalidList
+      EnvironmentProblem            3   ToolMissing ToolTooOld
+      AlreadyRunning                4
+      CopyFailed                    1   NotFound AccessDenied Unauthorized RateLimited Unavailable
+                                        TimedOut TlsProblem PlatformMissing PolicyRejected DiskFull
+                                        UnknownFailure
+      IntegrityError                1   DigestMismatch ArchiveDamaged InvalidManifest
+      Interrupted                   130 SIGINT, 143 SIGTERM
+
+Whatever else reaches the boundary is a bug: exit code 70.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+BUG_EXIT_CODE = 70
+
+
+class ImageToolsError(Exception):
+    """A failure we can explain: one sentence, and what to do next in `advice`."""
+
+    exit_code: ClassVar[int] = 1
+    temporary: bool = False
+    advice: str = ""
+
+    def __init__(self, message: str, *, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if advice is not None:
+            self.advice = advice
+
+    @property
+    def kind(self) -> str:
+        """The stable word of this failure in reports: `not-found`, `rate-limited`, …"""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(ImageToolsError):
+    """The command line or the list asks for something impossible."""
+
+    exit_code = 2
+
+
+class InvalidReference(UsageError):
+    """The text is no image reference."""
+
+
+class InvalidPlatform(UsageError):
+    """The text is no platform, architecture or operating system."""
+
+
+class InvalidList(UsageError):
+    """The image list as a whole cannot be worked on."""
+
+
+class EnvironmentProblem(ImageToolsError):
+    """This machine lacks something the program needs."""
+
+    exit_code = 3
+
+
+class ToolMissing(EnvironmentProblem):
+    """skopeo or the buildx plugin is not installed."""
+
+
+class ToolTooOld(EnvironmentProblem):
+    """The installed tool lacks an option the program cannot do without."""
+
+
+class AlreadyRunning(ImageToolsError):
+    """Another run holds the lock of the same state and destination."""
+
+    exit_code = 4
+
+
+class CopyFailed(ImageToolsError):
+    """A request or a tool run failed for one reference.
+
+    `status` is the registry's HTTP status where there was one; `retry_after` its wish in seconds;
+    `exhausted` says that the retry policy was already applied below, so nobody repeats it above.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        exhausted: bool = False,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message, advice=advice)
+        self.status = status
+        self.retry_after = retry_after
+        self.exhausted = exhausted
+
+
+class NotFound(CopyFailed):
+    """The registry says it does not know this manifest, blob, tag or repository."""
+
+    advice = "check the spelling, and that the image exists at the source"
+
+
+class AccessDenied(CopyFailed):
+    """The registry knows us and refuses (403)."""
+
+    advice = "ask for the right on this repository, or for the project to be created"
+
+
+class Unauthorized(CopyFailed):
+    """The registry does not accept our credentials, or wants some (401)."""
+
+    advice = "log in to the registry (skopeo login), or set the user name and password variables"
+
+
+class RateLimited(CopyFailed):
+    """The registry asks us to slow down (429)."""
+
+    temporary = True
+    advice = "wait for the limit to pass, or log in to the source for a higher one"
+
+
+class Unavailable(CopyFailed):
+    """The registry or the network failed in a way that may pass (5xx, reset, refused)."""
+
+    temporary = True
+    advice = "try again later with the failed list"
+
+
+class TimedOut(CopyFailed):
+    """The time allowed for this image was over, or the other side went silent."""
+
+    temporary = True
+    advice = "raise --timeout, or look at the line to the registry"
+
+
+class TlsProblem(CopyFailed):
+    """The TLS handshake failed: unknown authority, wrong name, or no TLS at all."""
+
+    advice = "give the authority with --ca-file, or allow it with --tls-verify=false"
+
+
+class PlatformMissing(CopyFailed):
+    """The source has none of the wanted platforms."""
+
+    advice = "choose other platforms with --arch, --os and --variant"
+
+
+class PolicyRejected(CopyFailed):
+    """The machine's signature policy does not accept this image."""
+
+    advice = "see containers-policy.json(5)"
+
+
+class DiskFull(CopyFailed):
+    """No space left on this machine or in the registry's storage."""
+
+    advice = "make room and run again: what has arrived stays"
+
+
+class UnknownFailure(CopyFailed):
+    """A failure no rule recognises; the tool's own words are in the message."""
+
+    temporary = True
+    advice = "run again with --debug for the whole output"
+
+
+class IntegrityError(ImageToolsError):
+    """Content is not what its digest or its manifest says."""
+
+
+class DigestMismatch(IntegrityError):
+    """Bytes that arrived do not have the digest they were asked for by."""
+
+    temporary = True
+    advice = "a proxy or the registry's storage changes content: try again, then look there"
+
+
+class ArchiveDamaged(IntegrityError):
+    """An archive is incomplete or was changed."""
+
+
+class InvalidManifest(IntegrityError):
+    """A manifest or index is not what the specification allows."""
+
+    advice = "the image is broken at the source"
+
+
+class Interrupted(ImageToolsError):
+    """The user or the system asked us to stop: 130 for SIGINT, 143 for SIGTERM."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("interrupted")
+        self.signal_number = signal_number
+
+    @property
+    def signal_exit_code(self) -> int:
+        """128 plus the signal's number, as shells say it."""
+        return 128 + self.signal_number

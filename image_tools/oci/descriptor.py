@@ -1,0 +1,101 @@
+"""Descriptors (OCI image spec, descriptor.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from image_tools.errors import InvalidManifest, InvalidReference
+from image_tools.oci.digest import Digest
+from image_tools.oci.platform import Platform
+
+ATTESTATION_TYPE = "vnd.docker.reference.type"
+ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
+_COMPOSED_FIELDS = frozenset({"mediaType", "digest", "size", "platform", "annotations"})
+_PLATFORM_FIELDS = frozenset({"architecture", "os", "os.version", "os.features", "variant"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """A typed, sized link to content; `fields` is the JSON object it was read from."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: Platform = Platform()
+    annotations: tuple[tuple[str, str], ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def from_json(cls, fields: object) -> Descriptor:
+        """The descriptor in a parsed JSON value; InvalidManifest when it is none."""
+        if not isinstance(fields, dict):
+            raise InvalidManifest("a descriptor is not a JSON object")
+        size, media_type = fields.get("size"), fields.get("mediaType", "")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise InvalidManifest(f"a descriptor has the size {size!r}")
+        if not isinstance(media_type, str):
+            raise InvalidManifest(f"a descriptor has the media type {media_type!r}")
+        platform = fields.get("platform")
+        return cls(
+            media_type=media_type,
+            digest=_digest(fields.get("digest")),
+            size=size,
+            platform=Platform.from_json(platform) if isinstance(platform, dict) else Platform(),
+            annotations=pairs(fields.get("annotations")),
+            fields=fields,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of this descriptor; fields we do not know are kept as they were read."""
+        known: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": str(self.digest),
+            "size": self.size,
+        }
+        if self.platform != Platform():
+            known["platform"] = {**self._platform_extras(), **self.platform.to_json()}
+        if self.annotations:
+            known["annotations"] = dict(self.annotations)
+        kept = {name: self.fields[name] for name in self.fields if name not in _COMPOSED_FIELDS}
+        return {**known, **kept}
+
+    @property
+    def has_rare_fields(self) -> bool:
+        """Whether it says more than type, digest, size, platform and annotations."""
+        return not self.fields.keys() <= _COMPOSED_FIELDS or bool(self._platform_extras())
+
+    @property
+    def is_attestation(self) -> bool:
+        """Whether it is a BuildKit attestation entry of an index."""
+        return dict(self.annotations).get(ATTESTATION_TYPE) == "attestation-manifest"
+
+    @property
+    def subject(self) -> str:
+        """The digest text of the entry an attestation speaks about; empty when it names none."""
+        return dict(self.annotations).get(ATTESTATION_SUBJECT, "")
+
+    def _platform_extras(self) -> dict[str, Any]:
+        platform = self.fields.get("platform")
+        if not isinstance(platform, dict):
+            return {}
+        return {name: platform[name] for name in platform if name not in _PLATFORM_FIELDS}
+
+
+def pairs(annotations: object) -> tuple[tuple[str, str], ...]:
+    """The annotations of a JSON value as sorted pairs; what is no text is left out."""
+    if not isinstance(annotations, dict):
+        return ()
+    return tuple(
+        sorted((k, v) for k, v in annotations.items() if isinstance(k, str) and isinstance(v, str))
+    )
+
+
+def _digest(text: object) -> Digest:
+    if not isinstance(text, str):
+        raise InvalidManifest(f"a descriptor has the digest {text!r}")
+    try:
+        return Digest.parse(text)
+    except InvalidReference as error:
+        raise InvalidManifest(f"a descriptor's digest is wrong: {error}") from error

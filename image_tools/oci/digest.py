@@ -1,0 +1,58 @@
+"""Content digests (OCI image spec, descriptor.md, "Digests")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from image_tools.errors import DigestMismatch, InvalidReference
+
+_HEX_LENGTH = {"sha256": 64, "sha512": 128}
+_SHAPE = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """`algorithm:hex`, one of the registered algorithms sha256 and sha512."""
+
+    algorithm: str
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """The digest written in `text`; InvalidReference when it is none we can compute."""
+        algorithm, _, encoded = text.partition(":")
+        if not _SHAPE.fullmatch(text):
+            raise InvalidReference(f"{text!r} is not a digest: write sha256:<64 hex digits>")
+        if algorithm not in _HEX_LENGTH:
+            raise InvalidReference(f"digest algorithm {algorithm!r} is not supported")
+        if not re.fullmatch(rf"[0-9a-f]{{{_HEX_LENGTH[algorithm]}}}", encoded):
+            raise InvalidReference(
+                f"{text!r} is not a digest: {algorithm} has {_HEX_LENGTH[algorithm]} hex digits"
+            )
+        return cls(algorithm, encoded)
+
+    @classmethod
+    def of(cls, content: bytes) -> Digest:
+        """The sha256 digest of `content`."""
+        return cls("sha256", hashlib.sha256(content).hexdigest())
+
+    def hasher(self) -> hashlib._Hash:
+        """A fresh hash object of this digest's algorithm."""
+        return hashlib.new(self.algorithm)
+
+    def verify(self, content: bytes) -> None:
+        """Nothing when `content` has this digest; DigestMismatch otherwise."""
+        found = self.hasher()
+        found.update(content)
+        if found.hexdigest() != self.hex:
+            raise DigestMismatch(f"expected {self}, got {self.algorithm}:{found.hexdigest()}")
+
+    @property
+    def short(self) -> str:
+        """The first twelve digits, for tables and log lines."""
+        return self.hex[:12]
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"

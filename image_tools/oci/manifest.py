@@ -1,0 +1,180 @@
+"""Manifests and indexes, parsed from their raw bytes (OCI image spec; Docker v2 schema 1 and 2)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from image_tools.errors import InvalidManifest, InvalidReference
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.platform import Platform
+
+MAXIMUM_MANIFEST_SIZE = 4 * 1024 * 1024
+MAXIMUM_ENTRIES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RawManifest:
+    """A manifest or index exactly as a registry holds it."""
+
+    media_type: str
+    content: bytes
+
+    @property
+    def digest(self) -> Digest:
+        """The sha256 digest of the bytes."""
+        return Digest.of(self.content)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """A descriptor of these bytes, without a platform."""
+        return Descriptor(media_type=self.media_type, digest=self.digest, size=len(self.content))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image or artifact: its config and its layers, in order."""
+
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Config and layers that lie in the registry: no foreign layers, each digest once."""
+        held = (self.config, *(layer for layer in self.layers if not layer.fields.get("urls")))
+        return tuple({blob.digest: blob for blob in held}.values())
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the config is an image config, which states a platform."""
+        return self.config.media_type in media.IMAGE_CONFIGS
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An OCI index or Docker manifest list, its entries in order."""
+
+    media_type: str
+    entries: tuple[Descriptor, ...]
+    has_rare_fields: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Schema1:
+    """A Docker schema 1 manifest: the platform it states, and its layers, first one lowest."""
+
+    platform: Platform
+    layers: tuple[Digest, ...]
+
+
+def parse(raw: RawManifest) -> Manifest | Index | Schema1:
+    """What `raw` holds, by its content where the media type is missing or lies.
+
+    InvalidManifest when it is no JSON object of a known shape, is over 4 MiB (the distribution
+    spec's bound) or has over 10,000 entries.
+    """
+    if len(raw.content) > MAXIMUM_MANIFEST_SIZE:
+        raise InvalidManifest(f"the manifest has {len(raw.content)} bytes, more than 4 MiB")
+    document = _object(raw.content)
+    if document.get("manifests") and (document.get("config") or document.get("layers")):
+        # One digest must not mean two things to two readers (CVE-2021-41190).
+        raise InvalidManifest("the manifest is an image and an index at once")
+    if document.get("schemaVersion") == 1:
+        return _schema1(document)
+    if isinstance(document.get("manifests"), list):
+        return _index(raw.media_type, document)
+    if isinstance(document.get("config"), dict):
+        return _manifest(raw.media_type, document)
+    raise InvalidManifest(f"unsupported manifest of type {raw.media_type or 'unknown'}")
+
+
+def config_platform(content: bytes) -> Platform:
+    """The platform an image config states; empty where it states none or is no JSON object."""
+    try:
+        return Platform.from_json(_object(content))
+    except InvalidManifest:
+        return Platform()
+
+
+def index_bytes(entries: tuple[Descriptor, ...], media_type: str) -> bytes:
+    """The bytes of a new index of `media_type` over `entries`, printed as buildx prints."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "manifests": [entry.to_json() for entry in entries],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="replace")
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidManifest(f"the manifest is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidManifest("the manifest is not a JSON object")
+    return document
+
+
+def _manifest(media_type: str, document: dict[str, Any]) -> Manifest:
+    config = Descriptor.from_json(document["config"])
+    layers = document.get("layers")
+    if layers is None:  # Go programs write an empty list as null
+        layers = []
+    if not isinstance(layers, list) or len(layers) > MAXIMUM_ENTRIES:
+        raise InvalidManifest("the manifest has no usable list of layers")
+    stated = _stated_type(document, media.MANIFESTS) or media_type
+    if stated not in media.MANIFESTS:
+        stated = (
+            media.DOCKER_MANIFEST
+            if config.media_type == media.DOCKER_CONFIG
+            else media.OCI_MANIFEST
+        )
+    return Manifest(stated, config, tuple(Descriptor.from_json(layer) for layer in layers))
+
+
+def _index(media_type: str, document: dict[str, Any]) -> Index:
+    entries = document["manifests"]
+    if len(entries) > MAXIMUM_ENTRIES:
+        raise InvalidManifest(f"the index has {len(entries)} entries")
+    stated = _stated_type(document, media.INDEXES) or media_type
+    rare = document.keys() - {"schemaVersion", "mediaType", "manifests"}
+    return Index(
+        stated if stated in media.INDEXES else media.OCI_INDEX,
+        tuple(Descriptor.from_json(entry) for entry in entries),
+        has_rare_fields=any(document[name] for name in rare),
+    )
+
+
+def _stated_type(document: dict[str, Any], allowed: frozenset[str]) -> str:
+    stated = document.get("mediaType")
+    return stated if isinstance(stated, str) and stated in allowed else ""
+
+
+def _schema1(document: dict[str, Any]) -> Schema1:
+    layers = document.get("fsLayers")
+    if not isinstance(layers, list) or not layers:
+        raise InvalidManifest("the schema 1 manifest has no layers")
+    sums = [layer.get("blobSum") if isinstance(layer, dict) else None for layer in layers]
+    stated = replace(Platform.from_json(document), os=_schema1_os(document))
+    return Schema1(stated, tuple(_blob_sum(blob_sum) for blob_sum in reversed(sums)))
+
+
+def _blob_sum(text: object) -> Digest:
+    try:
+        return Digest.parse(str(text))
+    except InvalidReference as error:
+        raise InvalidManifest(f"a layer of the schema 1 manifest has no digest: {error}") from error
+
+
+def _schema1_os(document: dict[str, Any]) -> str:
+    history = document.get("history")
+    if isinstance(history, list) and history and isinstance(history[0], dict):
+        compatibility = str(history[0].get("v1Compatibility", ""))
+        stated = config_platform(compatibility.encode(errors="surrogatepass"))
+        return stated.os or "linux"
+    return "linux"
