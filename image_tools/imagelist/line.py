@@ -1,0 +1,103 @@
+"""One line of an image list: `SOURCE DESTINATION TAG`, or one `REFERENCE`."""
+
+from __future__ import annotations
+
+from image_tools.errors import InvalidReference
+from image_tools.imagelist.registries import Registries
+from image_tools.oci.digest import Digest
+from image_tools.oci.reference import PartialReference, Reference, parse_name, parse_tag
+
+_COMMENT_SIGNS = ("#", "//")
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+def words(text: str) -> list[str]:
+    """The words of a line up to a comment; none when the line is blank or only a comment.
+
+    Any white space separates, tabs, no-break and ideographic spaces too. `#` and `//` begin a
+    comment at the start of a word: neither can begin a reference.
+    """
+    found = text.lstrip(_BYTE_ORDER_MARK).split()
+    for position, word in enumerate(found):
+        if word.startswith(_COMMENT_SIGNS):
+            return found[:position]
+    return found
+
+
+def resolve(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
+    """Source and destination of a line; InvalidReference, saying what to write, when it is wrong.
+
+    One word: the destination has the source's path, and its tag or `latest`.
+    Three words: TAG is the destination's, and the source's where that has neither tag nor digest.
+    """
+    for word in line_words:
+        _refuse_unreadable(word)
+    if len(line_words) == 1:
+        source, destination = _from_reference(line_words[0], registries)
+    elif len(line_words) == 3:
+        source, destination = _from_three_words(line_words, registries)
+    else:
+        raise InvalidReference(
+            f"{len(line_words)} words: write SOURCE DESTINATION TAG, or one REFERENCE alone"
+        )
+    _refuse_same(source, destination)
+    return source, destination
+
+
+def _from_reference(word: str, registries: Registries) -> tuple[Reference, Reference]:
+    stated = parse_name(word)
+    if stated.digest and not stated.tag:
+        raise InvalidReference(
+            f"a digest names no tag for the destination: write {_with_tag(word)!r},"
+            f" or '{word} DESTINATION TAG'"
+        )
+    tag = stated.tag or "latest"
+    path = PartialReference(registry=None, path=stated.path)
+    return (
+        Reference(*registries.source_name(stated), tag, stated.digest),
+        Reference(*registries.destination_name(path), tag),
+    )
+
+
+def _from_three_words(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
+    source, destination, tag = parse_name(line_words[0]), parse_name(line_words[1]), line_words[2]
+    if destination.tag or destination.digest:
+        raise InvalidReference(
+            f"DESTINATION {line_words[1]!r} has a tag or digest of its own:"
+            " write the tag as third word only"
+        )
+    _refuse_digest(tag)
+    parse_tag(tag)
+    source_tag = source.tag if source.tag or source.digest else tag
+    return (
+        Reference(*registries.source_name(source), source_tag, source.digest),
+        Reference(*registries.destination_name(destination), tag),
+    )
+
+
+def _refuse_unreadable(word: str) -> None:
+    if "\0" in word or "\N{REPLACEMENT CHARACTER}" in word:
+        raise InvalidReference("bytes that are not UTF-8 text: save the list as UTF-8")
+
+
+def _refuse_digest(tag: str) -> None:
+    try:
+        Digest.parse(tag.lstrip("@"))
+    except InvalidReference:
+        return
+    raise InvalidReference(
+        f"TAG {tag!r} is a digest: write it behind SOURCE, SOURCE@DIGEST DESTINATION TAG"
+    )
+
+
+def _refuse_same(source: Reference, destination: Reference) -> None:
+    if (source.name, source.tag) == (destination.name, destination.tag):
+        raise InvalidReference(
+            f"source and destination are both {destination}:"
+            " give another destination, in the line or with -d"
+        )
+
+
+def _with_tag(word: str) -> str:
+    name, _, digest = word.partition("@")
+    return f"{name}:TAG@{digest}"

@@ -1,0 +1,101 @@
+"""Image lists, read whole before anything is copied; single lines, for typing them."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field
+
+from image_tools.errors import InvalidList, InvalidReference
+from image_tools.imagelist.entry import Entry, ImageList, Problem
+from image_tools.imagelist.line import resolve, words
+from image_tools.imagelist.registries import Registries
+from image_tools.oci.digest import Digest
+from image_tools.oci.reference import Reference
+
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+
+
+def read_list(content: bytes, name: str, registries: Registries) -> ImageList:
+    """The list in `content`, UTF-8 with any line ends; `name` is for messages.
+
+    A line that cannot be used is a Problem, one that repeats an earlier one is only counted.
+    InvalidList when two lines write different sources to one destination, or the text is UTF-16.
+    """
+    if content.startswith(_WIDE_MARKS):
+        raise InvalidList(f"{name} is UTF-16 or UTF-32 text", advice="save the list as UTF-8")
+    seen = _Seen(name)
+    for line, line_bytes in enumerate(content.splitlines(), start=1):
+        raw = line_bytes.decode(errors="replace")
+        if line_words := words(raw):
+            seen.add(_read(line_words, raw, (seen.count + 1, line), registries))
+    return seen.image_list()
+
+
+def read_line(text: str, number: int, registries: Registries) -> Entry | Problem | None:
+    """What one typed line says, as number and line `number`; None when blank or a comment."""
+    raw = text.rstrip("\r\n").encode(errors="surrogatepass").decode(errors="replace")
+    line_words = words(raw)
+    return _read(line_words, raw, (number, number), registries) if line_words else None
+
+
+def _read(
+    line_words: list[str], raw: str, place: tuple[int, int], registries: Registries
+) -> Entry | Problem:
+    number, line = place
+    stated = raw.lstrip("\ufeff")
+    try:
+        source, destination = resolve(line_words, registries)
+    except InvalidReference as error:
+        return Problem(number=number, line=line, raw=stated, reason=str(error))
+    return Entry(number=number, line=line, raw=stated, source=source, destination=destination)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was read so far, by destination."""
+
+    name: str
+    entries: dict[Reference, Entry] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    repeated: int = 0
+    conflicts: list[tuple[Entry, Entry]] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.entries) + len(self.problems)
+
+    def add(self, found: Entry | Problem) -> None:
+        if isinstance(found, Problem):
+            self.problems.append(found)
+            return
+        earlier = self.entries.setdefault(found.destination, found)
+        if earlier is found:
+            return
+        if _content(earlier.source) == _content(found.source):
+            self.repeated += 1
+        else:
+            self.conflicts.append((earlier, found))
+
+    def image_list(self) -> ImageList:
+        if self.conflicts:
+            raise _conflict(self.name, self.conflicts)
+        return ImageList(
+            name=self.name,
+            entries=tuple(self.entries.values()),
+            problems=tuple(self.problems),
+            repeated=self.repeated,
+        )
+
+
+def _content(source: Reference) -> tuple[str, str | Digest]:
+    return source.name, source.target
+
+
+def _conflict(name: str, conflicts: list[tuple[Entry, Entry]]) -> InvalidList:
+    earlier, later = conflicts[0]
+    more = f" (and {len(conflicts) - 1} more such lines)" if len(conflicts) > 1 else ""
+    return InvalidList(
+        f"{name}: lines {earlier.line} and {later.line} write different sources to"
+        f" {earlier.destination}: {earlier.source} and {later.source}{more}",
+        advice="remove one of the lines, or give it another destination or tag",
+    )

@@ -1,0 +1,121 @@
+"""Which registry and which project a name of the list means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from image_tools.errors import InvalidReference
+from image_tools.oci.reference import (
+    DOCKER_HUB,
+    PartialReference,
+    is_registry,
+    on_registry,
+    parse_path,
+    parse_registry,
+    refuse_scheme,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registries:
+    """The run's choice; None and empty leave it to the list.
+
+    `destination_prefix` goes before the list's path. `default_project` is for destinations that
+    otherwise have none. The other projects replace all of the list's path but its last component.
+    """
+
+    source: str | None = None
+    destination: str | None = None
+    destination_prefix: str = ""
+    default_project: str = "library"
+    source_project: str | None = None
+    destination_project: str | None = None
+
+    def source_name(self, stated: PartialReference) -> tuple[str, str]:
+        """Registry and repository to read `stated` from; InvalidReference when unclear."""
+        registry = _registry(self.source, stated)
+        path = _in_project(self.source_project, stated.path)
+        return registry, parse_path(on_registry(registry, path))
+
+    def destination_name(self, stated: PartialReference) -> tuple[str, str]:
+        """Registry and repository to write `stated` to; InvalidReference when unclear."""
+        registry = _registry(self.destination, stated)
+        path = _in_project(self.destination_project, stated.path)
+        project = self.destination_prefix or ("" if "/" in path else self.default_project)
+        return registry, parse_path(on_registry(registry, f"{project}/{path}" if project else path))
+
+
+def choose_registries(
+    source_flag: str | None,
+    destination_flag: str | None,
+    default_project: str,
+    environ: Mapping[str, str],
+) -> Registries:
+    """The registries of a run: flag before variable before list; empty texts count as unset.
+
+    Source: `source_flag`, SOURCE_REGISTRY. Destination: `destination_flag`, DOCKER_REGISTRY,
+    DEST_REGISTRY; these may carry a path, `registry.example:5000/team`.
+    InvalidReference, naming the flag or variable, when one of them is no registry.
+    """
+    source, source_path = _first_stated(
+        [("-s", source_flag), *_variables(environ, "SOURCE_REGISTRY")]
+    )
+    if source_path:
+        raise InvalidReference(f"the source is a registry without a path: write {source!r}")
+    destination, prefix = _first_stated(
+        [("-d", destination_flag), *_variables(environ, "DOCKER_REGISTRY", "DEST_REGISTRY")]
+    )
+    return Registries(
+        source=source,
+        destination=destination,
+        destination_prefix=prefix,
+        default_project=_project(default_project),
+    )
+
+
+def _variables(environ: Mapping[str, str], *names: str) -> list[tuple[str, str | None]]:
+    return [(name, environ.get(name)) for name in names]
+
+
+def _first_stated(choices: Iterable[tuple[str, str | None]]) -> tuple[str | None, str]:
+    for origin, text in choices:
+        if stated := (text or "").strip():
+            try:
+                return _registry_and_path(stated)
+            except InvalidReference as error:
+                raise InvalidReference(f"{origin}: {error}") from error
+    return None, ""
+
+
+def _registry_and_path(text: str) -> tuple[str, str]:
+    stated = text.removeprefix("docker://")
+    refuse_scheme(stated)
+    first, _, path = stated.rstrip("/").partition("/")
+    if not is_registry(first):
+        raise InvalidReference(
+            f"{first!r} alone is not known as a registry:"
+            f" write {first + ':PORT'!r}, or {DOCKER_HUB + '/' + first!r} for a project there"
+        )
+    return parse_registry(first), parse_path(path) if path else ""
+
+
+def _project(text: str) -> str:
+    stated = text.strip().strip("/")
+    try:
+        return parse_path(stated) if stated else ""
+    except InvalidReference as error:
+        raise InvalidReference(f"--default-project: {error}") from error
+
+
+def _registry(override: str | None, stated: PartialReference) -> str:
+    if override and stated.registry and not is_registry(stated.registry.lower()):
+        raise InvalidReference(
+            f"{stated.registry!r} may be a registry or a project:"
+            f" write {stated.registry.lower()!r} for a project, or add the registry's port"
+        )
+    return override or stated.registry or DOCKER_HUB
+
+
+def _in_project(project: str | None, path: str) -> str:
+    return f"{project}/{path.rpartition('/')[2]}" if project else path

@@ -1,0 +1,114 @@
+"""The plan of one image: what is missing at the destination, and what its tag holds in the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import Index, RawManifest, parse
+from image_tools.plan.images import DestinationImage, SourceImage
+from image_tools.plan.merge import merge
+
+
+class Action(Enum):
+    """What has to be done for one image."""
+
+    UNCHANGED = "unchanged"
+    SKIP = "skip"
+    COPY = "copy"
+
+
+@dataclass(frozen=True, slots=True)
+class FinalIndex:
+    """What the tag holds in the end.
+
+    `exact` is set where the source's own bytes are published; `media_type` and `entries` say the
+    same in parsed form. An artifact is published as it is: no index, `entries` empty.
+    """
+
+    media_type: str
+    entries: tuple[Descriptor, ...]
+    exact: RawManifest | None = None
+
+    def difference(self, raw: RawManifest) -> str | None:
+        """Why `raw` is not this index, None when it is; the order of entries does not matter."""
+        if self.exact is not None:
+            same = raw.digest == self.exact.digest
+            return None if same else f"expected {self.exact.digest}, got {raw.digest}"
+        found = parse(raw)
+        if not isinstance(found, Index):
+            return "it is no index"
+        if found.media_type != self.media_type:
+            return f"its type is {found.media_type}, not {self.media_type}"
+        return _difference(self.entries, found.entries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do for one image: `copies` are the wanted entries still missing, in index order."""
+
+    action: Action
+    wanted: tuple[Descriptor, ...] = ()
+    copies: tuple[Descriptor, ...] = ()
+    nested: tuple[RawManifest, ...] = ()
+    final: FinalIndex | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How the user wants the destination: `present` are children known to lie there already."""
+
+    overwrite: bool = False
+    force: bool = False
+    present: frozenset[Digest] = frozenset()
+
+
+def plan(
+    source: SourceImage,
+    wanted: tuple[Descriptor, ...],
+    destination: DestinationImage | None,
+    wish: Wish,
+) -> Plan:
+    """The plan for one image; `wanted` are the selected leaves of `source`."""
+    if not any(not entry.is_attestation for entry in wanted):
+        return Plan(action=Action.SKIP, reason="no wanted platform in the source")
+    final = final_index(source, wanted, () if wish.overwrite else _existing(destination))
+    copies = tuple({e.digest: e for e in wanted if e.digest not in wish.present}.values())
+    if _is_done(final, destination) and not wish.force:
+        return Plan(action=Action.UNCHANGED, wanted=wanted, copies=copies, final=final)
+    nested = source.nested if final.exact is not None else ()
+    return Plan(action=Action.COPY, wanted=wanted, copies=copies, nested=nested, final=final)
+
+
+def final_index(
+    source: SourceImage, wanted: tuple[Descriptor, ...], existing: tuple[Descriptor, ...]
+) -> FinalIndex:
+    """What the destination's tag is to hold: the source's own bytes whenever they say just that."""
+    if source.artifact:
+        return FinalIndex(source.top.media_type, (), exact=source.top)
+    entries = merge(wanted, existing)
+    if not source.single and entries == source.leaves:
+        top = parse(source.top)
+        return FinalIndex(top.media_type if isinstance(top, Index) else "", entries, source.top)
+    return FinalIndex(media.index_type_for(frozenset(e.media_type for e in entries)), entries)
+
+
+def _existing(destination: DestinationImage | None) -> tuple[Descriptor, ...]:
+    return destination.entries if destination is not None else ()
+
+
+def _is_done(final: FinalIndex, destination: DestinationImage | None) -> bool:
+    return destination is not None and final.difference(destination.top) is None
+
+
+def _difference(wanted: tuple[Descriptor, ...], found: tuple[Descriptor, ...]) -> str | None:
+    rest = list(found)
+    for entry in wanted:
+        if entry not in rest:
+            return f"the entry {entry.digest} ({entry.platform}) is missing or different"
+        rest.remove(entry)
+    return f"the entry {rest[0].digest} is too much" if rest else None

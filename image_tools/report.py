@@ -1,0 +1,197 @@
+"""What a run did, image by image, and the views of it that scripts rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+SCHEMA = 1
+_SIGNAL_BASE = 128
+_DEFERRED_EXIT_CODE = 5
+
+
+class Status(Enum):
+    """How one line of the list ended; the values are the words of tables and reports."""
+
+    COPIED = "copied"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    INVALID = "invalid"
+    DEFERRED = "deferred"
+    UNSTARTED = "unstarted"
+
+
+BROKEN = frozenset({Status.FAILED, Status.INVALID})
+UNFINISHED = BROKEN | {Status.DEFERRED, Status.UNSTARTED}
+
+
+class PlanAction(Enum):
+    """What a run would do with one line."""
+
+    COPY = "copy"
+    UNCHANGED = "unchanged"
+    SKIP = "skip"
+    FAIL = "fail"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one list line.
+
+    `number` counts the entries of the list, `line` is the line in the file; `source` and
+    `destination` are the user's references; `path` says how the destination was assembled;
+    `digest_preserved` is None where nothing was compared; `kind` is the failure's stable word.
+    """
+
+    number: int
+    line: int
+    raw: str
+    source: str
+    destination: str
+    status: Status
+    digest: str = ""
+    source_digest: str = ""
+    platforms: tuple[str, ...] = ()
+    bytes_moved: int = 0
+    seconds: float = 0.0
+    digest_preserved: bool | None = None
+    path: str = ""
+    reason: str = ""
+    kind: str = ""
+    advice: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """This outcome as a JSON object; the keys are part of the report's schema."""
+        return {
+            "number": self.number,
+            "line": self.line,
+            "raw": self.raw,
+            "source": self.source,
+            "destination": self.destination,
+            "status": self.status.value,
+            "digest": self.digest,
+            "source_digest": self.source_digest,
+            "digest_preserved": self.digest_preserved,
+            "platforms": list(self.platforms),
+            "bytes_moved": self.bytes_moved,
+            "seconds": round(self.seconds, 3),
+            "path": self.path,
+            "reason": self.reason,
+            "kind": self.kind,
+            "advice": self.advice,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One run of a command: outcomes in list order, its length in seconds, the signal that ended it."""
+
+    command: str
+    outcomes: tuple[Outcome, ...]
+    seconds: float = 0.0
+    interrupted_by: int | None = None
+
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """How many outcomes have each status, all statuses in the order of the enum."""
+        counts = dict.fromkeys(Status, 0)
+        for outcome in self.outcomes:
+            counts[outcome.status] += 1
+        return counts
+
+    @property
+    def bytes_moved(self) -> int:
+        """The bytes all outcomes moved together."""
+        return sum(outcome.bytes_moved for outcome in self.outcomes)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 1 something failed or was invalid, 5 only deferred, 128 + signal number."""
+        if self.interrupted_by is not None:
+            return _SIGNAL_BASE + self.interrupted_by
+        statuses = {outcome.status for outcome in self.outcomes}
+        if statuses & (BROKEN | {Status.UNSTARTED}):
+            return 1
+        return _DEFERRED_EXIT_CODE if Status.DEFERRED in statuses else 0
+
+    @property
+    def failed(self) -> tuple[tuple[str, str], ...]:
+        """The lines worth feeding in again, as (original line, reason), in list order."""
+        return tuple(
+            (outcome.raw, outcome.reason or outcome.status.value)
+            for outcome in self.outcomes
+            if outcome.status in UNFINISHED
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as a JSON object; `schema` grows when a key changes its meaning."""
+        return {
+            "schema": SCHEMA,
+            "command": self.command,
+            "exit_code": self.exit_code,
+            "interrupted_by": self.interrupted_by,
+            "seconds": round(self.seconds, 3),
+            "bytes_moved": self.bytes_moved,
+            "counts": {status.value: count for status, count in self.counts.items()},
+            "outcomes": [outcome.to_json() for outcome in self.outcomes],
+        }
+
+
+def joined(command: str, reports: Sequence[Report]) -> Report:
+    """One report of several runs made one after the other, as interactive use makes them."""
+    signals = [r.interrupted_by for r in reports if r.interrupted_by is not None]
+    return Report(
+        command=command,
+        outcomes=tuple(outcome for report in reports for outcome in report.outcomes),
+        seconds=sum(report.seconds for report in reports),
+        interrupted_by=signals[0] if signals else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """What a run would do with one line; `manifest_gets` counts reads that registries bill."""
+
+    number: int
+    source: str
+    destination: str
+    action: PlanAction
+    platforms: tuple[str, ...] = ()
+    bytes_to_move: int = 0
+    manifest_gets: int = 0
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """This row as a JSON object."""
+        return {
+            "number": self.number,
+            "source": self.source,
+            "destination": self.destination,
+            "action": self.action.value,
+            "platforms": list(self.platforms),
+            "bytes_to_move": self.bytes_to_move,
+            "manifest_gets": self.manifest_gets,
+            "reason": self.reason,
+        }
+
+
+def plan_to_json(command: str, rows: Sequence[PlanRow]) -> dict[str, Any]:
+    """The plan of a dry run as a JSON object, with totals."""
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "dry_run": True,
+        "exit_code": plan_exit_code(rows),
+        "bytes_to_move": sum(row.bytes_to_move for row in rows),
+        "manifest_gets": sum(row.manifest_gets for row in rows),
+        "rows": [row.to_json() for row in rows],
+    }
+
+
+def plan_exit_code(rows: Iterable[PlanRow]) -> int:
+    """1 where the run is already known to fail for some line, else 0."""
+    return int(any(row.action in (PlanAction.FAIL, PlanAction.INVALID) for row in rows))
