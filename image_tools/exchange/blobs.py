@@ -1,0 +1,155 @@
+"""Blobs through the exchange: streamed out of a source, looked up in a destination."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from image_tools.errors import DigestMismatch, InvalidReference, NotFound
+from image_tools.exchange.answers import VERSION_HEADER, answer, error_answer
+from image_tools.exchange.ledger import Answer, Ledger, Step
+from image_tools.exchange.placing import landing, mount
+from image_tools.exchange.routes import Route, byte_range
+from image_tools.exchange.sessions import Claim, Session
+from image_tools.oci.digest import Digest
+from image_tools.stores.store import Upload
+
+
+async def head(session: Session, route: Route, _request: web.BaseRequest) -> web.StreamResponse:
+    """Whether the blob is there: a destination is asked through its ledger."""
+    digest = blob_digest(route.subject)
+    size = await _size(session, digest)
+    if size is None:
+        return error_answer(404, "BLOB_UNKNOWN", f"blob {digest} is unknown")
+    described = web.StreamResponse(headers={**VERSION_HEADER, **_headers(digest)})
+    described.content_length = size
+    return described
+
+
+async def get(session: Session, route: Route, request: web.BaseRequest) -> web.StreamResponse:
+    """The blob, or the part of it a single Range asks for, streamed as the store gives it."""
+    digest = blob_digest(route.subject)
+    if (content := session.blobs.get(digest)) is not None:
+        return _from_memory(digest, content, request)
+    size = session.sizes.get(digest)
+    if size is None:
+        size = await session.store.blob_size(session.repository, digest)
+    if size is None:
+        raise NotFound(f"blob {digest} is unknown")
+    session.sizes[digest] = size
+    first, last = byte_range(request.headers) or (0, None)
+    if first >= size > 0:
+        return _unsatisfiable(size)
+    last = size - 1 if last is None else min(last, size - 1)
+    part = _part(digest, first, last, size, "Range" in request.headers)
+    bound = last if last < size - 1 else None
+    async with session.store.blob(session.repository, digest, first=first, last=bound) as chunks:
+        return await _stream(part, request, session.account.reading(chunks))
+
+
+def blob_digest(text: str) -> Digest:
+    """The digest in a path or query; DigestMismatch (DIGEST_INVALID) when it is none."""
+    try:
+        return Digest.parse(text)
+    except InvalidReference as error:
+        raise DigestMismatch(str(error)) from error
+
+
+async def _stream(
+    part: web.StreamResponse, request: web.BaseRequest, chunks: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    await part.prepare(request)
+    try:
+        async for chunk in chunks:
+            await part.write(chunk)
+        await part.write_eof()
+    except BaseException:
+        # The status line is out: only a broken connection tells the tool that this is no blob.
+        if request.transport is not None:
+            request.transport.abort()
+        raise
+    return part
+
+
+async def _size(session: Session, digest: Digest) -> int | None:
+    if digest in session.blobs:
+        return len(session.blobs[digest])
+    if session.ledger is not None:
+        return await _claimed_size(session, session.ledger, digest)
+    if digest not in session.sizes:
+        found = await session.store.blob_size(session.repository, digest)
+        if found is None:
+            return None
+        session.sizes[digest] = found
+    return session.sizes[digest]
+
+
+async def _claimed_size(session: Session, ledger: Ledger, digest: Digest) -> int | None:
+    """The size of a blob at the destination, or None: then this session's tool is to bring it."""
+    while digest not in session.claims:
+        asked = ledger.ask(session.repository, digest)
+        if asked.flight is None:
+            return ledger.size(session.repository, digest)
+        if asked.step is Step.WAIT:
+            await landing(ledger, asked.flight)
+            continue
+        try:
+            return await _look(session, ledger, asked)
+        except BaseException:
+            ledger.crash(asked.flight)
+            raise
+    return None
+
+
+async def _look(session: Session, ledger: Ledger, asked: Answer) -> int | None:
+    flight = asked.flight
+    assert flight is not None
+    upload: Upload | None = None
+    if flight.origin is not None:
+        size = ledger.size(flight.origin, flight.digest)
+        upload = await mount(session.store, ledger, flight)
+        if upload is None and flight.origin and size is not None:
+            ledger.land(flight, size)
+            return size
+    found = await session.store.blob_size(session.repository, flight.digest)
+    if found is not None and upload is None:
+        ledger.land(flight, found)
+        return found
+    session.claims[flight.digest] = Claim(flight, upload)
+    return None
+
+
+def _headers(digest: Digest) -> dict[str, str]:
+    return {
+        "Content-Type": "application/octet-stream",
+        "Docker-Content-Digest": str(digest),
+        "Accept-Ranges": "bytes",
+    }
+
+
+def _part(digest: Digest, first: int, last: int, size: int, ranged: bool) -> web.StreamResponse:
+    headers = {**VERSION_HEADER, **_headers(digest)}
+    if ranged:
+        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    part = web.StreamResponse(status=206 if ranged else 200, headers=headers)
+    part.content_length = last - first + 1
+    return part
+
+
+def _unsatisfiable(size: int) -> web.Response:
+    refused = error_answer(416, "SIZE_INVALID", "the range lies behind the end of the blob")
+    refused.headers["Content-Range"] = f"bytes */{size}"
+    return refused
+
+
+def _from_memory(digest: Digest, content: bytes, request: web.BaseRequest) -> web.Response:
+    wanted = byte_range(request.headers)
+    if wanted is None:
+        return answer(200, _headers(digest), content)
+    first, last = wanted
+    if first >= len(content):
+        return _unsatisfiable(len(content))
+    last = len(content) - 1 if last is None else min(last, len(content) - 1)
+    headers = {**_headers(digest), "Content-Range": f"bytes {first}-{last}/{len(content)}"}
+    return answer(206, headers, content[first : last + 1])

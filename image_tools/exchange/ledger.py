@@ -1,0 +1,125 @@
+"""What is where at one destination, and what is on its way there: the rules, without any I/O."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import Enum
+
+from image_tools.oci.digest import Digest
+
+REFUSALS_UNTIL_NO_MOUNT = 3
+
+
+class Step(Enum):
+    """What the one who asked for a blob does next."""
+
+    HAVE = "have"
+    WAIT = "wait"
+    MOUNT = "mount"
+    SEND = "send"
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One blob on its way into one repository; `landed` is set when it has ended, well or not."""
+
+    repository: str
+    digest: Digest
+    origin: str | None = None
+    moved: int = 0
+    landed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A step, and the flight to wait for or to fly; none when the blob is there."""
+
+    step: Step
+    flight: Flight | None = None
+
+
+class Ledger:
+    """The book of one destination store.
+
+    At most one flight exists for one repository and blob, and while a blob is being sent into
+    one repository nobody sends it into another of the same store: they wait, then mount.
+    Not safe under threads: it belongs to the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._sizes: dict[Digest, int] = {}
+        self._places: dict[Digest, dict[str, None]] = {}
+        self._flights: dict[tuple[str, Digest], Flight] = {}
+        self._refusals = 0
+        self._mounts = 0
+
+    def size(self, repository: str, digest: Digest) -> int | None:
+        """The size in bytes of a blob known to be in `repository`, else None."""
+        return self._sizes.get(digest) if repository in self._places.get(digest, {}) else None
+
+    def note(self, repository: str, digest: Digest, size: int) -> None:
+        """Remember that `repository` holds a blob of `size` bytes."""
+        self._sizes[digest] = size
+        self._places.setdefault(digest, {})[repository] = None
+
+    def forget(self, repository: str, digest: Digest) -> None:
+        """Take back what `note` said: the store turned out not to hold the blob."""
+        self._places.get(digest, {}).pop(repository, None)
+
+    def ask(self, repository: str, digest: Digest) -> Answer:
+        """The next step for whoever needs a blob in `repository`.
+
+        MOUNT and SEND open a flight that the caller must end with `land` or `crash`; WAIT names
+        the flight after whose end the caller asks again.
+        """
+        if repository in self._places.get(digest, {}):
+            return Answer(Step.HAVE)
+        if under_way := self._flights.get((repository, digest)):
+            return Answer(Step.WAIT, under_way)
+        if not self.mounts_work:
+            return Answer(Step.SEND, self._open(repository, digest, None))
+        if origin := next(iter(self._places.get(digest, {})), None):
+            return Answer(Step.MOUNT, self._open(repository, digest, origin))
+        if elsewhere := self._sending(digest):
+            return Answer(Step.WAIT, elsewhere)
+        return Answer(Step.SEND, self._open(repository, digest, None))
+
+    def land(self, flight: Flight, size: int) -> None:
+        """The blob has arrived: everybody who waits may go on."""
+        if flight.origin is not None:
+            self._mounts += 1
+        self.note(flight.repository, flight.digest, size)
+        self._close(flight)
+
+    def crash(self, flight: Flight) -> None:
+        """The flight has failed or was given up: the next one who asks takes over."""
+        self._close(flight)
+
+    def refuse_mount(self, flight: Flight) -> None:
+        """The store began an upload instead of mounting: the flight goes on as a sending."""
+        flight.origin = None
+        self._refusals += 1
+
+    @property
+    def mounts_work(self) -> bool:
+        """False once the store has refused three mounts and granted none."""
+        return self._mounts > 0 or self._refusals < REFUSALS_UNTIL_NO_MOUNT
+
+    @property
+    def flights(self) -> tuple[Flight, ...]:
+        """All open flights."""
+        return tuple(self._flights.values())
+
+    def _open(self, repository: str, digest: Digest, origin: str | None) -> Flight:
+        flight = Flight(repository, digest, origin)
+        self._flights[repository, digest] = flight
+        return flight
+
+    def _close(self, flight: Flight) -> None:
+        if self._flights.get((flight.repository, flight.digest)) is flight:
+            del self._flights[flight.repository, flight.digest]
+        flight.landed.set()
+
+    def _sending(self, digest: Digest) -> Flight | None:
+        return next((f for (_, d), f in self._flights.items() if d == digest), None)

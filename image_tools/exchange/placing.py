@@ -1,0 +1,128 @@
+"""Placing: a blob is brought into a destination repository once, before a tool needs it there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from image_tools.errors import AccessDenied, ImageToolsError, NotFound, Unauthorized
+from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Flight, Ledger, Step
+from image_tools.oci.descriptor import Descriptor
+from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.stores.store import Store, Upload
+
+SILENCE = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """One wish: `blob`, which lies in `origin`'s repository, in a destination repository.
+
+    `content` is the blob itself where it was read before.
+    """
+
+    blob: Descriptor
+    origin: Store
+    origin_repository: str
+    repository: str
+    account: Account
+    content: bytes | None = None
+
+
+class Placer:
+    """Brings blobs into one destination store, each over the line once.
+
+    `lanes` bounds how many blobs of the run are on their way at once.
+    """
+
+    def __init__(
+        self, destination: Store, ledger: Ledger, policy: RetryPolicy, lanes: asyncio.Semaphore
+    ) -> None:
+        self.destination = destination
+        self.ledger = ledger
+        self._policy = policy
+        self._lanes = lanes
+
+    async def place(self, wish: Placement) -> None:
+        """Return when the blob is in the repository; raises what kept it from getting there."""
+        while True:
+            answer = self.ledger.ask(wish.repository, wish.blob.digest)
+            if answer.flight is None:
+                return
+            if answer.step is Step.WAIT:
+                await landing(self.ledger, answer.flight)
+            else:
+                await self._fly(wish, answer.flight)
+                return
+
+    async def _fly(self, wish: Placement, flight: Flight) -> None:
+        try:
+            async with self._lanes:
+                await repeat_async(self._policy, lambda: self._attempt(wish, flight))
+        except BaseException:
+            self.ledger.crash(flight)
+            raise
+        self.ledger.land(flight, wish.blob.size)
+
+    async def _attempt(self, wish: Placement, flight: Flight) -> None:
+        upload: Upload | None = None
+        if flight.origin is not None:
+            upload = await mount(self.destination, self.ledger, flight)
+            if flight.origin is not None:
+                return
+        elif await self.destination.blob_size(wish.repository, wish.blob.digest) is not None:
+            return
+        await self._send(wish, flight, upload or await self.destination.upload(wish.repository))
+
+    async def _send(self, wish: Placement, flight: Flight, upload: Upload) -> None:
+        blob, account = wish.blob, wish.account
+        try:
+            if wish.content is not None:
+                chunks = account.writing(_one(wish.content))
+                return await upload.put(blob.digest, blob.size, chunks)
+            async with wish.origin.blob(wish.origin_repository, blob.digest) as body:
+                chunks = account.writing(_noting(flight, account.reading(body)))
+                await upload.put(blob.digest, blob.size, chunks)
+        except (ImageToolsError, asyncio.CancelledError):
+            await upload.abort()
+            raise
+
+
+async def mount(store: Store, ledger: Ledger, flight: Flight) -> Upload | None:
+    """Try `flight`'s mount; its `origin` is None afterwards when the store did not want to.
+
+    The upload a registry begins instead (202, distribution spec "Mounting a blob") is returned.
+    A refusal by rights is no failure of the blob: it is sent then.
+    """
+    assert flight.origin is not None
+    try:
+        upload = await store.mount(flight.repository, flight.digest, flight.origin)
+    except (NotFound, Unauthorized, AccessDenied):
+        ledger.refuse_mount(flight)
+        return None
+    if upload is not None:
+        ledger.refuse_mount(flight)
+    return upload
+
+
+async def landing(ledger: Ledger, flight: Flight) -> None:
+    """Wait until `flight` has ended; one that moved nothing for ten minutes counts as ended."""
+    while not flight.landed.is_set():
+        moved = flight.moved
+        try:
+            await asyncio.wait_for(flight.landed.wait(), SILENCE)
+        except asyncio.TimeoutError:
+            if flight.moved == moved:
+                ledger.crash(flight)
+
+
+async def _noting(flight: Flight, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        flight.moved += len(chunk)
+        yield chunk
+
+
+async def _one(content: bytes) -> AsyncIterator[bytes]:
+    yield content

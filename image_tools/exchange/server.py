@@ -1,0 +1,174 @@
+"""The exchange: a registry on loopback, for this run's tools only."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from loguru import logger
+
+from image_tools.errors import ImageToolsError
+from image_tools.exchange import blobs, manifests, uploads
+from image_tools.exchange.accounts import Account
+from image_tools.exchange.answers import answer, error_answer, failure, unauthorized
+from image_tools.exchange.ledger import Ledger
+from image_tools.exchange.routes import Question, Route, route
+from image_tools.exchange.sessions import Session
+from image_tools.stores.store import Store
+
+USER = "image-tools"
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One destination store with its ledger."""
+
+    store: Store
+    ledger: Ledger
+
+
+class Exchange:
+    """Presents stores to tools as `127.0.0.1:PORT/<session>/<repository>`.
+
+    Listens on loopback, on a port the system chooses, and answers only to the random password of
+    this run. Belongs to the event loop.
+    """
+
+    def __init__(self) -> None:
+        self.password = secrets.token_urlsafe(32)
+        self.port = 0
+        self._sessions: dict[str, Session] = {}
+        self._numbers = count(1)
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None))
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:PORT`, once started."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """The user name and password that open the exchange."""
+        return USER, self.password
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._runner.setup()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = listener.getsockname()[1]
+        await web.SockSite(self._runner, listener).start()
+        logger.debug("the exchange listens on {}", self.address)
+
+    async def stop(self) -> None:
+        """Close the port and every session."""
+        for session in tuple(self._sessions.values()):
+            await self.close(session)
+        await self._runner.cleanup()
+
+    def open_source(self, store: Store, repository: str, account: Account, **more: Any) -> Session:
+        """A session that may be read; `more` are fields of Session."""
+        key = f"s{next(self._numbers)}"
+        return self._add(
+            Session(key=key, store=store, repository=repository, account=account, **more)
+        )
+
+    def open_destination(
+        self, book: Book, repository: str, account: Account, **more: Any
+    ) -> Session:
+        """A session that may be read and written; `more` are fields of Session."""
+        key = f"d{next(self._numbers)}"
+        store, ledger = book.store, book.ledger
+        return self._add(
+            Session(
+                key=key, store=store, repository=repository, account=account, ledger=ledger, **more
+            )
+        )
+
+    def reference(self, session: Session, ending: str) -> str:
+        """`127.0.0.1:PORT/<session>/<repository><ending>`, `ending` is `@digest` or `:tag`."""
+        return f"{self.address}/{session.key}/{session.repository}{ending}"
+
+    async def close(self, session: Session) -> None:
+        """End a session: its address is unknown from now on."""
+        self._sessions.pop(session.key, None)
+        await session.close()
+
+    def _add(self, session: Session) -> Session:
+        session.find = self._by_path
+        self._sessions[session.key] = session
+        return session
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._is_ours(request):
+            return unauthorized()
+        asked = route(request.method, request.path)
+        if asked.question is Question.PING:
+            return answer(200, {"Content-Type": "application/json"}, b"{}")
+        session = self._sessions.get(asked.session)
+        if asked.question is Question.UNKNOWN or not _fits(session, asked):
+            return error_answer(404, "NAME_UNKNOWN", "no such repository here")
+        assert session is not None
+        if asked.question is Question.UNSUPPORTED or (
+            asked.question.writes and session.ledger is None
+        ):
+            return error_answer(405, "UNSUPPORTED", "the exchange does not do this here")
+        return await self._answer(session, asked, request)
+
+    async def _answer(
+        self, session: Session, asked: Route, request: web.BaseRequest
+    ) -> web.StreamResponse:
+        try:
+            return await _HANDLERS[asked.question](session, asked, request)
+        except ImageToolsError as error:
+            session.cause = error
+            logger.debug("{} {}: {}", asked.question.value, asked.subject, error)
+            return failure(error, asked.question)
+        except (aiohttp.ClientError, OSError) as error:
+            # The tool went away in the middle: no failure of a store, and nobody to answer.
+            logger.debug("{} {}: the tool hung up: {}", asked.question.value, asked.subject, error)
+            return answer(400)
+
+    def _by_path(self, path: str) -> Session | None:
+        key, _, repository = path.partition("/")
+        session = self._sessions.get(key)
+        return session if session is not None and session.repository == repository else None
+
+    def _is_ours(self, request: web.BaseRequest) -> bool:
+        expected = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+        given = request.headers.get("Authorization", "")
+        return hmac.compare_digest(given.encode(), f"Basic {expected}".encode())
+
+
+def _fits(session: Session | None, asked: Route) -> bool:
+    return session is not None and session.repository == asked.repository
+
+
+async def _tags(session: Session, _asked: Route, _request: web.BaseRequest) -> web.Response:
+    names = await session.store.tags(session.repository)
+    document = {"name": f"{session.key}/{session.repository}", "tags": list(names)}
+    return answer(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
+
+
+_Handler = Callable[[Session, Route, web.BaseRequest], Awaitable[web.StreamResponse]]
+_HANDLERS: dict[Question, _Handler] = {
+    Question.MANIFEST_GET: manifests.read,
+    Question.MANIFEST_HEAD: manifests.read,
+    Question.MANIFEST_PUT: manifests.write,
+    Question.BLOB_HEAD: blobs.head,
+    Question.BLOB_GET: blobs.get,
+    Question.UPLOAD_BEGIN: uploads.begin,
+    Question.UPLOAD_APPEND: uploads.append,
+    Question.UPLOAD_END: uploads.end,
+    Question.UPLOAD_STATUS: uploads.status,
+    Question.UPLOAD_ABORT: uploads.abort,
+    Question.TAGS: _tags,
+}

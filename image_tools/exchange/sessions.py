@@ -1,0 +1,78 @@
+"""Sessions: the addresses under which a tool sees one repository of one store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from image_tools.errors import ImageToolsError
+from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Flight, Ledger
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest
+from image_tools.stores.store import Store, Upload
+
+Check = Callable[[RawManifest], str | None]
+
+
+def _nobody(_path: str) -> Session | None:
+    return None
+
+
+@dataclass(slots=True, eq=False)
+class Transfer:
+    """An upload a tool has begun: what it sent so far, hashed by sha256."""
+
+    upload: Upload | None = None
+    received: int = 0
+    hasher: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A blob the tool of a session was told to bring; `upload` was begun by a refused mount."""
+
+    flight: Flight
+    upload: Upload | None = None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Session:
+    """One repository of one store, lent to one run of one tool.
+
+    `manifests`, `sizes` and `blobs` are answered from memory. `ledger` is there on the side that
+    may be written. `check` returns why a pushed manifest must not be published, or None.
+    `find` gives the session of a `<key>/<repository>` path, for mounts. With `tags_become_digests`
+    a push by tag is stored by digest, so that no tag is left behind.
+    """
+
+    key: str
+    store: Store
+    repository: str
+    account: Account
+    ledger: Ledger | None = None
+    manifests: dict[Digest, RawManifest] = field(default_factory=dict)
+    blobs: dict[Digest, bytes] = field(default_factory=dict)
+    sizes: dict[Digest, int] = field(default_factory=dict)
+    check: Check | None = None
+    tags_become_digests: bool = False
+    pushed: list[RawManifest] = field(default_factory=list)
+    refusal: str | None = None
+    cause: ImageToolsError | None = None
+    claims: dict[Digest, Claim] = field(default_factory=dict)
+    transfers: dict[str, Transfer] = field(default_factory=dict)
+    find: Callable[[str], Session | None] = _nobody
+
+    async def close(self) -> None:
+        """Release every claim and abort every upload left behind by the tool."""
+        for claim in self.claims.values():
+            if self.ledger is not None:
+                self.ledger.crash(claim.flight)
+            if claim.upload is not None:
+                await claim.upload.abort()
+        for transfer in self.transfers.values():
+            if transfer.upload is not None:
+                await transfer.upload.abort()
+        self.claims.clear()
+        self.transfers.clear()

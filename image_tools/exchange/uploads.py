@@ -1,0 +1,166 @@
+"""Uploads through the exchange: POST, PATCH and PUT, streamed on to the destination."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from image_tools.errors import DigestMismatch
+from image_tools.exchange.answers import answer, error_answer
+from image_tools.exchange.blobs import blob_digest
+from image_tools.exchange.routes import Route
+from image_tools.exchange.sessions import Session, Transfer
+from image_tools.oci.digest import Digest
+from image_tools.stores.store import Upload
+
+
+async def begin(session: Session, _route: Route, request: web.BaseRequest) -> web.Response:
+    """A new upload; `mount` with a `from` this run knows, or a whole blob with `digest`."""
+    if wanted := request.query.get("mount"):
+        digest = blob_digest(wanted)
+        if await _mounted(session, digest, session.find(request.query.get("from", ""))):
+            return _created(session, digest)
+    transfer = Transfer()
+    if whole := request.query.get("digest"):
+        return await _finish(session, transfer, blob_digest(whole), request)
+    identity = str(uuid.uuid4())
+    session.transfers[identity] = transfer
+    return _progress(202, session, identity, transfer)
+
+
+async def append(session: Session, route: Route, request: web.BaseRequest) -> web.Response:
+    """Take one more piece of an upload (PATCH)."""
+    transfer = session.transfers.get(route.subject)
+    if transfer is None:
+        return _unknown_upload()
+    if not _continues(request, transfer):
+        return error_answer(416, "BLOB_UPLOAD_INVALID", "the pieces are not in order")
+    await _append(session, transfer, request)
+    return _progress(202, session, route.subject, transfer)
+
+
+async def end(session: Session, route: Route, request: web.BaseRequest) -> web.Response:
+    """Close an upload, with or without a last body (PUT)."""
+    transfer = session.transfers.pop(route.subject, None)
+    if transfer is None:
+        return _unknown_upload()
+    return await _finish(session, transfer, blob_digest(request.query.get("digest", "")), request)
+
+
+async def status(session: Session, route: Route, _request: web.BaseRequest) -> web.Response:
+    """How far an upload has come."""
+    transfer = session.transfers.get(route.subject)
+    if transfer is None:
+        return _unknown_upload()
+    return _progress(204, session, route.subject, transfer)
+
+
+async def abort(session: Session, route: Route, _request: web.BaseRequest) -> web.Response:
+    """Give an upload up."""
+    transfer = session.transfers.pop(route.subject, None)
+    if transfer is None:
+        return _unknown_upload()
+    if transfer.upload is not None:
+        await transfer.upload.abort()
+    return answer(204)
+
+
+async def _finish(
+    session: Session, transfer: Transfer, digest: Digest, request: web.BaseRequest
+) -> web.Response:
+    try:
+        await _send_rest(session, transfer, digest, request)
+    except BaseException:
+        if transfer.upload is not None:
+            await transfer.upload.abort()
+        raise
+    session.sizes[digest] = transfer.received
+    claim = session.claims.pop(digest, None)
+    if session.ledger is not None:
+        session.ledger.note(session.repository, digest, transfer.received)
+        if claim is not None:
+            session.ledger.land(claim.flight, transfer.received)
+    return _created(session, digest)
+
+
+async def _send_rest(
+    session: Session, transfer: Transfer, digest: Digest, request: web.BaseRequest
+) -> None:
+    """Finish with one PUT when the whole blob comes in this body, else append and commit."""
+    length = request.content_length
+    if transfer.upload is None and length is not None:
+        upload = transfer.upload = await _upload(session, digest)
+        await upload.put(digest, length, _counted(session, transfer, request))
+    else:
+        await _append(session, transfer, request)
+        if digest.algorithm == "sha256" and transfer.hasher.hexdigest() != digest.hex:
+            raise DigestMismatch(f"expected {digest}, got sha256:{transfer.hasher.hexdigest()}")
+        assert transfer.upload is not None
+        await transfer.upload.commit(digest)
+
+
+async def _append(session: Session, transfer: Transfer, request: web.BaseRequest) -> None:
+    if transfer.upload is None:
+        transfer.upload = await session.store.upload(session.repository)
+    if request.can_read_body:
+        await transfer.upload.append(_counted(session, transfer, request))
+
+
+async def _upload(session: Session, digest: Digest) -> Upload:
+    claim = session.claims.get(digest)
+    if claim is not None and claim.upload is not None:
+        begun, claim.upload = claim.upload, None
+        return begun
+    return await session.store.upload(session.repository)
+
+
+async def _counted(
+    session: Session, transfer: Transfer, request: web.BaseRequest
+) -> AsyncIterator[bytes]:
+    async for chunk in request.content.iter_any():
+        transfer.hasher.update(chunk)
+        transfer.received += len(chunk)
+        for claim in session.claims.values():
+            claim.flight.moved += len(chunk)
+        yield chunk
+        session.account.wrote(len(chunk))
+
+
+async def _mounted(session: Session, digest: Digest, origin: Session | None) -> bool:
+    if origin is None or origin.store is not session.store or session.ledger is None:
+        return False
+    size = session.ledger.size(origin.repository, digest)
+    if size is None:
+        return False
+    if session.ledger.size(session.repository, digest) is None:
+        upload = await session.store.mount(session.repository, digest, origin.repository)
+        if upload is not None:
+            await upload.abort()
+            return False
+        session.ledger.note(session.repository, digest, size)
+    return True
+
+
+def _continues(request: web.BaseRequest, transfer: Transfer) -> bool:
+    stated = request.headers.get("Content-Range", "").removeprefix("bytes ").split("-")[0].strip()
+    return not stated or stated == str(transfer.received)
+
+
+def _progress(status: int, session: Session, identity: str, transfer: Transfer) -> web.Response:
+    headers = {
+        "Location": f"/v2/{session.key}/{session.repository}/blobs/uploads/{identity}",
+        "Docker-Upload-UUID": identity,
+        "Range": f"0-{max(transfer.received - 1, 0)}",
+    }
+    return answer(status, headers)
+
+
+def _created(session: Session, digest: Digest) -> web.Response:
+    location = f"/v2/{session.key}/{session.repository}/blobs/{digest}"
+    return answer(201, {"Location": location, "Docker-Content-Digest": str(digest)})
+
+
+def _unknown_upload() -> web.Response:
+    return error_answer(404, "BLOB_UPLOAD_UNKNOWN", "this upload is not known")
