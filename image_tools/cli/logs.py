@@ -1,0 +1,94 @@
+"""Log lines: `11:22:33 [INFO] [M_ID:1] [IMG_ID:2] text`, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from image_tools.cli.redact import clean
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+_WORDS = {"WARNING": "WARN", "CRITICAL": "FATA"}
+_COLOURS = {"DEBUG": "<white>", "INFO": "<cyan>", "WARNING": "<yellow>", "ERROR": "<red>"}
+_CONTINUATION = "\n    "
+
+
+def configure(
+    write: Callable[[str], object],
+    *,
+    level: str = "INFO",
+    colours: bool = False,
+    numbered: bool = False,
+) -> None:
+    """Send log lines of `level` and worse to `write`.
+
+    `numbered` shows the extras `m_id` and `img_id`, the entry and its platform; they are noise
+    with a single job. Tracebacks are shown with level DEBUG only.
+    """
+
+    def sink(message: Message) -> None:
+        write(str(message))
+
+    logger.configure(
+        handlers=[
+            {
+                "sink": sink,
+                "level": level,
+                "format": _format(numbered=numbered, traced=level == "DEBUG"),
+                "colorize": colours,
+                "diagnose": False,
+                "backtrace": False,
+            }
+        ],
+        levels=[{"name": name, "color": colour} for name, colour in _COLOURS.items()],
+        patcher=_patch,
+        extra={},
+    )
+    _adopt_standard_logging(shown=level == "DEBUG")
+
+
+def _patch(record: Record) -> None:
+    # A line end in outside text must not begin what looks like a line of ours.
+    record["message"] = clean(record["message"]).rstrip().replace("\n", _CONTINUATION)
+
+
+def _format(*, numbered: bool, traced: bool) -> Callable[[Record], str]:
+    def template(record: Record) -> str:
+        extra = record["extra"]
+        name = record["level"].name
+        extra["word"] = _WORDS.get(name, name[:4])
+        ids = ""
+        if numbered:
+            names = [key for key in ("m_id", "img_id") if extra.get(key) is not None]
+            ids = "".join(f"[{key.upper()}:{{extra[{key}]}}] " for key in names)
+        extra["trace"] = _trace(record) if traced else ""
+        return f"{{time:HH:mm:ss}} <level>[{{extra[word]}}] {ids}</level>{{message}}{{extra[trace]}}\n"
+
+    return template
+
+
+def _trace(record: Record) -> str:
+    exception = record["exception"]
+    if exception is None or exception.type is None:
+        return ""
+    lines = traceback.format_exception(exception.type, exception.value, exception.traceback)
+    return ("\n" + clean("".join(lines)).rstrip()).replace("\n", _CONTINUATION)
+
+
+class _Forward(logging.Handler):
+    """Records of libraries' own loggers, in our format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.log("DEBUG", "{}: {}", record.name, record.getMessage())
+
+
+def _adopt_standard_logging(*, shown: bool) -> None:
+    # Without any handler Python prints libraries' warnings raw, past progress and redaction.
+    handler = _Forward() if shown else logging.NullHandler()
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -1,0 +1,129 @@
+"""Options as values, and the reading of a command line and of variables with them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from image_tools.cli.spelling import canonical
+from image_tools.errors import UsageError
+
+VARIABLE_PREFIX = "IMAGE_TOOLS_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option: its spellings, how its text is read, and its line in the help.
+
+    `bare` is what the option means without a value, None where it needs one; `default` is read
+    like a value from the command line; `repeats` adds up what several uses give; `shown` replaces
+    the default in the help.
+    """
+
+    name: str
+    help: str
+    read: Callable[[str], Any] = str
+    metavar: str = ""
+    short: str = ""
+    aliases: tuple[str, ...] = ()
+    bare: str | None = None
+    default: str | None = None
+    repeats: bool = False
+    shown: str = ""
+
+    @property
+    def key(self) -> str:
+        """The attribute that holds the value."""
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands for this option."""
+        return VARIABLE_PREFIX + self.key.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Options that belong together, under one title."""
+
+    title: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A titled text below the options; its lines are shown as they are."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """All the command line knows of one command."""
+
+    name: str
+    summary: str
+    about: str
+    groups: tuple[Group, ...]
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options of all groups."""
+        return tuple(option for group in self.groups for option in group.options)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def parse(page: Page, argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
+    """The values of all options of `page`: command line, else variable, else default.
+
+    `Namespace.given` holds the keys that stood on the command line. UsageError for whatever
+    cannot be read; a bad variable is named.
+    """
+    try:
+        found = vars(_parser(page).parse_args(canonical(argv, page.options)))
+    except UsageError as problem:
+        message = problem.message.removeprefix("argument ")
+        raise UsageError(message, advice=f"see image-tools {page.name} --help") from None
+    values = {o.key: found.get(o.key, _fallback(o, environ)) for o in page.options}
+    return argparse.Namespace(**values, given=frozenset(found))
+
+
+def _parser(page: Page) -> argparse.ArgumentParser:
+    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for option in page.options:
+        parser.add_argument(
+            f"--{option.name}",
+            dest=option.key,
+            type=_reader(option),
+            action="extend" if option.repeats else "store",
+        )
+    return parser
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return option.read(text)
+        except ValueError as problem:
+            raise argparse.ArgumentTypeError(str(problem)) from None
+
+    return read
+
+
+def _fallback(option: Option, environ: Mapping[str, str]) -> Any:
+    text = environ.get(option.variable)
+    if not text:
+        return None if option.default is None else option.read(option.default)
+    try:
+        return option.read(text)
+    except ValueError as problem:
+        advice = "correct the variable or unset it"
+        raise UsageError(f"{option.variable}: {problem}", advice=advice) from None

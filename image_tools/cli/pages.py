@@ -1,0 +1,264 @@
+"""The commands as their users see them: options, defaults, examples."""
+
+from __future__ import annotations
+
+from image_tools.cli import values
+from image_tools.cli.options import Group, Note, Option, Page
+
+
+def _switch(name: str, help: str, *, short: str = "") -> Option:
+    return Option(
+        name=name, short=short, help=help, read=values.boolean, bare="true", default="false"
+    )
+
+
+_FORMAT = Option(
+    name="format",
+    metavar="FORMAT",
+    help="write the result as a table or as json",
+    read=values.output_format,
+    default="table",
+)
+_DEBUG = _switch("debug", "log every decision, every tool's command line and its output")
+
+_LIST = Group(
+    "The list",
+    (
+        Option(
+            name="file",
+            short="f",
+            metavar="FILE",
+            help="read the image list from FILE, - is standard input; without it, lines are "
+            "typed and mirrored one by one",
+        ),
+        Option(
+            name="source",
+            short="s",
+            metavar="REGISTRY",
+            help="take all images from REGISTRY, whatever the list says",
+        ),
+        Option(
+            name="destination",
+            short="d",
+            metavar="REGISTRY",
+            help="copy all images to REGISTRY; a path may follow: reg.example:5000/team",
+        ),
+        Option(
+            name="default-project",
+            metavar="PROJECT",
+            help="project of destinations written without one",
+            default="library",
+        ),
+        _switch("skip-invalid", "only warn about lines that cannot be read"),
+    ),
+)
+_SELECTION = Group(
+    "What to copy",
+    (
+        Option(
+            name="arch",
+            short="a",
+            metavar="ARCH,...",
+            help="architectures to copy, or all",
+            read=values.words,
+            default="amd64,arm64",
+            repeats=True,
+        ),
+        Option(
+            name="os",
+            metavar="OS,...",
+            help="operating systems to copy, or all",
+            read=values.words,
+            default="linux",
+            repeats=True,
+        ),
+        Option(
+            name="variant",
+            metavar="VARIANT,...",
+            help="variants to copy, such as v7",
+            read=values.words,
+            repeats=True,
+            shown="all",
+        ),
+        Option(
+            name="provenance",
+            help="attestations of the copied platforms come along",
+            read=values.boolean,
+            bare="true",
+            default="true",
+        ),
+        _switch("no-arch-os-fail", "an image without any wanted platform fails, it is not skipped"),
+        _switch("force", "copy even what is unchanged"),
+        _switch("overwrite", "leave only this run's platforms at the destination, do not merge"),
+        _switch("arch-tags", "also write a tag for every platform: TAG-linux-amd64"),
+        _switch("dry-run", "show what would be done, bytes included, and write nothing"),
+    ),
+)
+_RUNNING = Group(
+    "Running",
+    (
+        Option(
+            name="jobs",
+            short="j",
+            metavar="N",
+            help="copies at the same time, 1 to 20",
+            read=values.whole_number,
+            default="1",
+        ),
+        Option(
+            name="timeout",
+            metavar="DURATION",
+            help="time for one image, such as 90s or 1h30m; 0 is no limit",
+            read=values.limit,
+            default="10m",
+        ),
+        Option(
+            name="retry-times",
+            metavar="N",
+            help="repeats after a failure that may pass",
+            read=values.count,
+            default="3",
+        ),
+        Option(
+            name="retry-delay",
+            metavar="DURATION",
+            help="pause before the first repeat; it grows with each",
+            read=values.duration,
+            default="1s",
+        ),
+        Option(
+            name="state",
+            metavar="FILE",
+            help="remember finished images in FILE",
+            shown="in $XDG_STATE_HOME/image-tools",
+        ),
+        _switch("no-state", "remember nothing; compare manifests instead"),
+        Option(
+            name="wait-lock",
+            metavar="DURATION",
+            help="wait while another run works on the same destination, without DURATION for ever",
+            read=values.patience,
+            bare="forever",
+            shown="do not wait",
+        ),
+        _switch("no-ahead", "let skopeo move every layer; place none ahead of it"),
+        _switch("direct", "let skopeo talk to the sources itself, under its own settings"),
+        _switch("no-download", "do not download skopeo where it is missing"),
+    ),
+)
+_TRUST = Group(
+    "Getting in",
+    (
+        Option(
+            name="tls-verify",
+            help="check the certificates of both sides",
+            read=values.boolean,
+            bare="true",
+            shown="true",
+        ),
+        Option(
+            name="src-tls-verify",
+            help="the same for the sources alone",
+            read=values.boolean,
+            bare="true",
+        ),
+        Option(
+            name="dest-tls-verify",
+            help="the same for the destinations alone",
+            read=values.boolean,
+            bare="true",
+        ),
+        Option(
+            name="ca-file",
+            metavar="FILE",
+            help="also trust the certificate authorities in FILE (PEM)",
+        ),
+        Option(
+            name="policy",
+            metavar="FILE",
+            help="signature policy to apply",
+            shown="the machine's policy.json",
+        ),
+        _switch("insecure-policy", "accept images whatever the signature policy says"),
+    ),
+)
+_OUTPUT = Group(
+    "Output",
+    (
+        Option(
+            name="failed",
+            short="o",
+            aliases=("output",),
+            metavar="FILE",
+            help="write the lines that failed to FILE, ready to be fed in again",
+            default="mirror-failed.txt",
+        ),
+        Option(name="report", metavar="FILE", help="write a report to FILE (JSON)"),
+        _FORMAT,
+        _switch("all-rows", "show unchanged images one by one, however many they are"),
+        _switch("quiet", "show only warnings and failures", short="q"),
+        _DEBUG,
+    ),
+)
+
+EXIT_CODES = Note(
+    "Exit codes",
+    (
+        "0    every image is copied, unchanged or deliberately skipped",
+        "1    some images failed, or lines could not be read",
+        "2    the command line or the list as a whole is wrong",
+        "3    this machine lacks something, such as skopeo",
+        "4    another run works on the same destination",
+        "5    nothing failed, but some images were put off by a pull limit",
+        "70   a bug: please report it",
+        "130  stopped by Ctrl-C; 143 by SIGTERM",
+    ),
+)
+
+MIRROR = Page(
+    name="mirror",
+    summary="copy the images of a list from registry to registry",
+    about="Copy the images of a list from registry to registry, the wanted platforms of each as "
+    "one multi-platform image. Running again continues: what is there already is not copied.",
+    groups=(_LIST, _SELECTION, _RUNNING, _TRUST, _OUTPUT),
+    notes=(
+        Note(
+            "List format",
+            (
+                "SOURCE DESTINATION TAG    nginx reg.example:5000/web/nginx 1.25",
+                "REFERENCE                 quay.io/coreos/etcd:v3.5 (destination from -d)",
+                "# or // begin a comment",
+            ),
+        ),
+        Note(
+            "Examples",
+            (
+                "image-tools mirror -f list.txt -d reg.example:5000 -j 4",
+                "image-tools mirror -f list.txt -d reg.example:5000/team --arch all --dry-run",
+                "image-tools mirror -f mirror-failed.txt -d reg.example:5000",
+                "generate-list | image-tools mirror -f - --format json > result.json",
+            ),
+        ),
+        Note(
+            "Environment",
+            (
+                "SOURCE_REGISTRY, DOCKER_REGISTRY    like -s and -d, which go first",
+                "SOURCE_USERNAME, SOURCE_PASSWORD    login at the source",
+                "DOCKER_USERNAME, DOCKER_PASSWORD    login at the destination",
+                "DEST_REGISTRY, DEST_USERNAME, ...   read where the DOCKER_ ones are not set",
+                "REGISTRY_AUTH_FILE                  logins of skopeo, podman and docker are used",
+                "HTTPS_PROXY, NO_PROXY               proxies",
+                "IMAGE_TOOLS_JOBS=4                  every option has such a variable",
+                "NO_COLOR                            no colours",
+            ),
+        ),
+        EXIT_CODES,
+    ),
+)
+
+VERSION = Page(
+    name="version",
+    summary="show the versions of this program and of its tools",
+    about="Show the versions of image-tools and of the tools it works with, and where they are.",
+    groups=(Group("Options", (_FORMAT, _DEBUG)),),
+)

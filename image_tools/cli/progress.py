@@ -1,0 +1,115 @@
+"""The moving part of the screen: only on a terminal, gone when the run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from image_tools.cli.redact import clean
+from image_tools.cli.text import human_bytes, is_terminal
+from image_tools.run.progress import Progress, Snapshot
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+_FRAMES_PER_SECOND = 8
+_BAR_WIDTH = 30
+
+
+def wanted(stream: TextIO, environ: Mapping[str, str], *, quiet: bool) -> bool:
+    """Whether `stream` is a screen somebody watches."""
+    return (
+        is_terminal(stream)
+        and not quiet
+        and environ.get("TERM", "dumb") != "dumb"
+        and environ.get("CI", "").lower() in ("", "0", "false")
+    )
+
+
+class Display:
+    """Shows a run's progress inside its `with` block, which may be entered again and again.
+
+    Without `moving` not one byte is written but what `write` is given.
+    """
+
+    def __init__(self, progress: Progress, stream: TextIO, *, moving: bool) -> None:
+        self._progress = progress
+        self._stream = stream
+        self._moving = moving
+        self._live: Live | None = None
+
+    def __enter__(self) -> Display:
+        if self._moving:
+            self._live = self._started()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+    def write(self, text: str) -> None:
+        """Write a finished log line, above the moving part where there is one."""
+        live = self._live
+        if live is None:
+            self._stream.write(text)
+            self._stream.flush()
+            return
+        from rich.text import Text
+
+        live.console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
+
+    def _started(self) -> Live:
+        from rich.console import Console
+        from rich.live import Live
+
+        live = Live(
+            console=Console(file=self._stream, highlight=False),
+            get_renderable=lambda: rendered(self._progress.snapshot()),
+            refresh_per_second=_FRAMES_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        live.start()
+        return live
+
+
+def rendered(snapshot: Snapshot) -> RenderableType:
+    """What the screen shows of `snapshot`: an overall line, then one line per running job."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    overall = Table.grid(padding=(0, 1))
+    done, total = _done(snapshot)
+    bar = ProgressBar(total=total, completed=done, width=_BAR_WIDTH)
+    overall.add_row(bar, Text(overall_text(snapshot), no_wrap=True, overflow="ellipsis"))
+    jobs = [Text(f"  {clean(text)}", no_wrap=True, overflow="ellipsis") for text in snapshot.active]
+    return Group(overall, *jobs)
+
+
+def _done(snapshot: Snapshot) -> tuple[float, float]:
+    if snapshot.bytes_total:
+        return min(snapshot.bytes_done, snapshot.bytes_total), snapshot.bytes_total
+    return snapshot.images_done, max(1, snapshot.images_total)
+
+
+def overall_text(snapshot: Snapshot) -> str:
+    """The numbers of `snapshot` in words."""
+    parts = [f"{snapshot.images_done}/{snapshot.images_total} images"]
+    if snapshot.failed:
+        parts.append(f"{snapshot.failed} failed")
+    of_total = f" of {human_bytes(snapshot.bytes_total)}" if snapshot.bytes_total else ""
+    parts.append(f"{human_bytes(snapshot.bytes_done)}{of_total}")
+    if snapshot.rate:
+        parts.append(f"{human_bytes(snapshot.rate)}/s")
+    return ", ".join(parts)

@@ -1,0 +1,76 @@
+"""What reaches standard output and standard error: the only place that prints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from image_tools.errors import UsageError
+
+
+def out(text: str) -> None:
+    """Write `text` and a line end to standard output; a reader that left is no failure."""
+    _write(text, sys.stdout)
+
+
+def err(text: str) -> None:
+    """Write `text` and a line end to standard error."""
+    _write(text, sys.stderr)
+
+
+def prompt(text: str) -> None:
+    """Write `text` to standard error, without a line end."""
+    _write(text, sys.stderr, end="")
+
+
+def out_json(document: Mapping[str, Any]) -> None:
+    """Write one JSON document to standard output."""
+    out(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _write(text: str, stream: TextIO, end: str = "\n") -> None:
+    try:
+        print(text, file=stream, end=end, flush=True)
+    except BrokenPipeError:
+        abandon(stream)
+
+
+def abandon(stream: TextIO) -> None:
+    """Let whatever is still written to `stream` vanish: its reader has left (`| head`)."""
+    # Without this the interpreter complains once more when it flushes at its end.
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def check_report_file(path: Path) -> None:
+    """Raise UsageError now where a report could not be written after hours of work."""
+    if path.is_dir():
+        raise UsageError(f"--report: {path} is a folder")
+    if not path.parent.is_dir():
+        raise UsageError(f"--report: the folder {path.parent} does not exist")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--report: the folder {path.parent} is not writable")
+
+
+def write_report(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace `path` by `document` as JSON, whole or not at all, readable by all (0644)."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,117 @@
+"""Values written on the command line or in a variable: text in, typed value out.
+
+Every reader raises ValueError with a sentence that follows the option's name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+MOST_JOBS = 20
+
+_TRUE = frozenset({"true", "1", "yes", "y", "on", "t"})
+_FALSE = frozenset({"false", "0", "no", "n", "off", "f"})
+_SECONDS = {
+    "h": 3600.0,
+    "m": 60.0,
+    "s": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ns": 1e-9,
+}
+_PART = r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|μs|ns|h|m|s)"
+_DURATION = re.compile(f"(?:{_PART})+")
+_WORD = re.compile(r"[a-z0-9_.-]+")
+_EVERYTHING = frozenset({"all", "*"})
+
+
+def boolean(text: str) -> bool:
+    """Whether `text` means yes; Go's words and a few more, in any case."""
+    word = text.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def duration(text: str) -> float:
+    """The seconds of a duration as Go writes them: `1h2m3s`, `1.5h`, `500ms`, `0`."""
+    word = text.strip().lower()
+    if word == "0":
+        return 0.0
+    if not _DURATION.fullmatch(word):
+        raise ValueError(_no_duration(text, word))
+    return math.fsum(float(count) * _SECONDS[unit] for count, unit in re.findall(_PART, word))
+
+
+def _no_duration(text: str, word: str) -> str:
+    if re.fullmatch(r"\d+(\.\d+)?", word):
+        return f"{text!r} has no unit: write {word}s or {word}m"
+    return f"{text!r} is not a duration: write 90s, 10m or 1h30m"
+
+
+def limit(text: str) -> float | None:
+    """A duration after which something ends, in seconds; None, written `0`, is no limit."""
+    return duration(text) or None
+
+
+def patience(text: str) -> float:
+    """How long to wait, in seconds; `forever` is infinity."""
+    return math.inf if text.strip().lower() == "forever" else duration(text)
+
+
+def whole_number(text: str) -> int:
+    """A whole number, which may be negative."""
+    try:
+        return int(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+
+
+def count(text: str) -> int:
+    """A whole number from 0 up."""
+    number = whole_number(text)
+    if number < 0:
+        raise ValueError(f"{text!r} is less than 0")
+    return number
+
+
+def jobs_in_range(wished: int) -> int:
+    """The nearest number of jobs the program works with, 1 to 20."""
+    return min(max(wished, 1), MOST_JOBS)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a list, lower-cased, separated by commas or blanks; at least one."""
+    found = tuple(text.lower().replace(",", " ").split())
+    if not found:
+        raise ValueError("names nothing: write words separated by commas, or all")
+    for word in found:
+        if word not in _EVERYTHING and not _WORD.fullmatch(word):
+            raise ValueError(_no_word(word))
+    return found
+
+
+def _no_word(word: str) -> str:
+    if "/" in word:
+        return f"{word!r} is a platform: name its parts with --os, --arch and --variant"
+    return f"{word!r} is not a word of letters, digits, '.', '_' and '-'"
+
+
+def chosen(found: tuple[str, ...] | None) -> frozenset[str] | None:
+    """The set of chosen words; None, for `all`, `*` or nothing said, is every one."""
+    if found is None or _EVERYTHING & set(found):
+        return None
+    return frozenset(found)
+
+
+def output_format(text: str) -> str:
+    """`table` or `json`."""
+    word = text.strip().lower()
+    if word not in ("table", "json"):
+        raise ValueError(f"{text!r} is unknown: write table or json")
+    return word

@@ -1,0 +1,55 @@
+"""What a command is asked to do: typed, complete, without a trace of the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from image_tools.plan.selection import Selection
+from image_tools.stores.remote.tls import TlsChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user name and a password given for one run; the password never shows in a repr."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """How to reach one end of the copies.
+
+    `registry` is the registry the flags or the environment chose, None where the list decides;
+    `login` is meant for that registry, or for the only one the list names on this side.
+    """
+
+    registry: str | None = None
+    login: Login | None = None
+    tls: TlsChoice = TlsChoice()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorRequest:
+    """One run of `mirror`; times in seconds, None where there is no limit."""
+
+    source: Side = Side()
+    destination: Side = Side()
+    selection: Selection = Selection()
+    jobs: int = 1
+    timeout: float | None = 600.0
+    retries: int = 3
+    retry_delay: float = 1.0
+    state: Path | None = None
+    failed: Path | None = None
+    wait_lock: float | None = None
+    force: bool = False
+    overwrite: bool = False
+    missing_platform_fails: bool = False
+    arch_tags: bool = False
+    ahead: bool = True
+    direct: bool = False
+    policy: Path | None = None
+    insecure_policy: bool = False
+    download: bool = True

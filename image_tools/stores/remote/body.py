@@ -1,0 +1,100 @@
+"""A request body that streams, counts, notices a silent receiver, and is sent once only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+
+from image_tools.errors import ImageToolsError, TimedOut, Unavailable
+
+STALL_SECONDS = 60.0
+
+
+class StreamBody(Payload):
+    """`chunks` as a body, of `size` bytes (None: chunked transfer encoding).
+
+    `failure` is what stopped it: the error of `chunks` itself, or our own. After `stop` nothing
+    more is sent: the server has already answered.
+    """
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        reference: str,
+        *,
+        size: int | None = None,
+        stall: float = STALL_SECONDS,
+    ) -> None:
+        super().__init__(chunks, content_type="application/octet-stream")
+        self._size = size
+        self._chunks, self._reference, self._stall = chunks, reference, stall
+        self._stopped = False
+        self.sent = 0
+        self.started = False
+        self.complete = False
+        self.failure: BaseException | None = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Never text: asked for by the base class only."""
+        raise TypeError("a streaming body is no text")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send everything; whatever fails is kept in `failure` and raised."""
+        if self.started:
+            # aiohttp repeats a PUT on a connection that died idle; the chunks are gone by then.
+            raise self._failed(Unavailable(f"{self._reference}: the connection was lost"))
+        self.started = True
+        try:
+            await self._send(writer)
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(error)
+            raise
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Send everything: the length was announced from `size` and is checked here."""
+        await self.write(writer)
+
+    def stop(self) -> None:
+        """Send no further chunk."""
+        self._stopped = True
+
+    async def _send(self, writer: AbstractStreamWriter) -> None:
+        async for chunk in self._chunks:
+            if self._stopped:
+                raise ConnectionAbortedError("the server has answered before the end of the body")
+            self._count(chunk)
+            await self._write(writer, chunk)
+            # One turn of the loop, so that an early answer is read before the next write fails.
+            await asyncio.sleep(0)
+        if self._size is not None and self.sent != self._size:
+            raise Unavailable(f"{self._reference}: {self.sent} of {self._size} bytes came to send")
+        self.complete = True
+
+    def _count(self, chunk: bytes) -> None:
+        self.sent += len(chunk)
+        if self._size is not None and self.sent > self._size:
+            raise Unavailable(f"{self._reference}: more than {self._size} bytes came to send")
+
+    async def _write(self, writer: AbstractStreamWriter, chunk: bytes) -> None:
+        try:
+            await asyncio.wait_for(writer.write(chunk), self._stall)
+        except asyncio.TimeoutError as error:
+            raise TimedOut(
+                f"{self._reference}: the registry took no byte for {self._stall:.0f} s"
+            ) from error
+
+    def _failed(self, error: BaseException) -> BaseException:
+        if self.failure is None and not self._stopped:
+            self.failure = error
+        return error
+
+
+def own_failure(body: object) -> ImageToolsError | None:
+    """The explained error that ended a body, as the cause behind a broken connection."""
+    failure = body.failure if isinstance(body, StreamBody) else None
+    return failure if isinstance(failure, ImageToolsError) else None

@@ -1,0 +1,65 @@
+"""The WWW-Authenticate header as values (RFC 9110 section 11.6.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARAMETER = re.compile(
+    rf'(?P<name>{_TOKEN})[ \t]*=[ \t]*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"=]+))'
+    r"(?=[\s,]|$)",
+    re.DOTALL,
+)
+_SCHEME = re.compile(rf"(?P<scheme>{_TOKEN})(?=[\s,]|$)")
+_TOKEN68 = re.compile(r"[0-9A-Za-z._~+/-]+=*(?=[\s,]|$)")
+_BLANK = re.compile(r"[\s,]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way the server wants to be convinced; scheme and parameter names in lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
+    """The challenges of all WWW-Authenticate `headers`, in order; what is malformed is left out."""
+    return tuple(challenge for header in headers for challenge in _challenges(header))
+
+
+def _challenges(header: str) -> Iterator[Challenge]:
+    place = _skip(header, 0)
+    while place < len(header):
+        scheme = _SCHEME.match(header, place)
+        if not scheme:
+            place = _skip(header, place + 1)
+            continue
+        parameters, place = _parameters(header, _skip(header, scheme.end()))
+        yield Challenge(scheme["scheme"].lower(), MappingProxyType(parameters))
+
+
+def _parameters(header: str, place: int) -> tuple[dict[str, str], int]:
+    found: dict[str, str] = {}
+    while parameter := _PARAMETER.match(header, place):
+        quoted = parameter["quoted"]
+        value = parameter["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        found.setdefault(parameter["name"].lower(), value)
+        place = _skip(header, parameter.end())
+    if not found and (blob := _TOKEN68.match(header, place)) and not _is_scheme(header, blob):
+        place = _skip(header, blob.end())
+    return found, place
+
+
+def _is_scheme(header: str, blob: re.Match[str]) -> bool:
+    """Whether what looks like a token68 is the next scheme, known by the parameter behind it."""
+    following = _skip(header, blob.end())
+    return "," in header[: blob.start()][-2:] or bool(_PARAMETER.match(header, following))
+
+
+def _skip(header: str, place: int) -> int:
+    blank = _BLANK.match(header, place)
+    return blank.end() if blank else place

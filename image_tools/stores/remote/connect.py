@@ -1,0 +1,217 @@
+"""Kept-alive connections: one session, contexts by host, proxies, redirects followed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+from yarl import URL
+
+from image_tools import __version__
+from image_tools.errors import CopyFailed, TimedOut, TlsProblem, Unavailable
+from image_tools.stores.remote.body import STALL_SECONDS, StreamBody, own_failure
+from image_tools.stores.remote.proxies import proxy_for
+from image_tools.stores.remote.tls import TlsChoice, tls_cause, tls_context
+
+CONNECT_SECONDS = 15.0
+KEEPALIVE_SECONDS = 30.0
+READ_BUFFER = 256 * 1024
+MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_HEADERS = {"User-Agent": f"image-tools/{__version__}", "Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds: to connect with TLS, and without a byte in either direction."""
+
+    connect: float = CONNECT_SECONDS
+    stall: float = STALL_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request; `reference` is what people call the thing it is about."""
+
+    method: str
+    url: URL
+    reference: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | StreamBody | None = field(default=None, repr=False)
+    authorization: str | None = field(default=None, repr=False)
+
+
+class Connections:
+    """All connections on behalf of one registry, to itself and to whom it redirects to.
+
+    There is no limit per host here: a download that waits for the upload it feeds would otherwise
+    stop for good when both ends are one registry. The pace and the callers bound the number.
+    """
+
+    def __init__(
+        self, tls: TlsChoice, environ: Mapping[str, str], timing: Timing | None = None
+    ) -> None:
+        self._tls, self._environ = tls, environ
+        self._timing = timing or Timing()
+        self._session: aiohttp.ClientSession | None = None
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._proxies: dict[str, str | None] = {}
+
+    @property
+    def stall(self) -> float:
+        """Seconds without a byte after which a connection is given up."""
+        return self._timing.stall
+
+    async def open(self, request: Request) -> aiohttp.ClientResponse:
+        """The answer's head, body unread; GET and HEAD follow redirects.
+
+        TlsProblem, TimedOut or Unavailable where no answer came. The caller releases or closes it.
+        """
+        response = await self._send(request, request.url, request.authorization)
+        here = request.url
+        for _ in range(MOST_REDIRECTS):
+            target = self._redirect(request, here, response)
+            if target is None:
+                return response
+            response.close()
+            same = target.origin() == request.url.origin()
+            response = await self._send(request, target, request.authorization if same else None)
+            here = target
+        if response.status in _REDIRECTS and request.method in ("GET", "HEAD"):
+            response.close()
+            raise Unavailable(f"{request.reference}: more than {MOST_REDIRECTS} redirects")
+        return response
+
+    async def close(self) -> None:
+        """Close every connection; the session may not be used afterwards."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _redirect(
+        self, request: Request, here: URL, response: aiohttp.ClientResponse
+    ) -> URL | None:
+        location = response.headers.get("Location")
+        if response.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
+            return None
+        if not location:
+            return None
+        target = here.join(URL(location, encoded=True))
+        if target.scheme not in ("http", "https") or not target.host:
+            response.close()
+            raise Unavailable(f"{request.reference}: redirected to {target.scheme or 'nowhere'}")
+        if here.scheme == "https" and target.scheme == "http" and self._tls.verify is not False:
+            response.close()
+            raise TlsProblem(
+                f"{request.reference}: {here.host} redirects from TLS to plain HTTP at {target.host}",
+                advice="have the registry redirect to https, or allow it with --tls-verify=false",
+            )
+        return target
+
+    async def _send(
+        self, request: Request, url: URL, authorization: str | None
+    ) -> aiohttp.ClientResponse:
+        headers = dict(request.headers)
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        proxy, proxy_headers = self._proxy(url)
+        if proxy_headers and url.scheme == "http":
+            headers.update(proxy_headers)
+        # Settled before the try: a broken certificate file is no failure of the network.
+        context = await self._context(url)
+        try:
+            response = await self._open_session().request(
+                request.method,
+                url,
+                headers=headers,
+                data=request.body,
+                allow_redirects=False,
+                ssl=context,
+                proxy=proxy,
+                proxy_headers=proxy_headers or None,
+            )
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+            raise self.explain(error, request, url) from error
+        if isinstance(request.body, StreamBody):
+            request.body.stop()
+        return response
+
+    def explain(self, error: BaseException, request: Request, url: URL) -> BaseException:
+        """The failure of ours behind an exception of aiohttp or of the operating system."""
+        return own_failure(request.body) or network_failure(error, request.reference, url)
+
+    async def _context(self, url: URL) -> ssl.SSLContext | bool:
+        if url.scheme != "https":
+            return True
+        host = _registry_of(url)
+        if host not in self._contexts:
+            self._contexts[host] = tls_context(self._tls, host, self._environ)
+        return self._contexts[host]
+
+    def _proxy(self, url: URL) -> tuple[URL | None, dict[str, str]]:
+        origin = str(url.origin())
+        if origin not in self._proxies:
+            host, port = url.host or "", url.port or 0
+            self._proxies[origin] = proxy_for(url.scheme, host, port, self._environ)
+        found = self._proxies[origin]
+        if found is None:
+            return None, {}
+        proxy = URL(found)
+        bare = proxy.with_user(None)
+        if proxy.user is None:
+            return bare, {}
+        coded = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+        return bare, {"Proxy-Authorization": f"Basic {coded}"}
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+                timeout=aiohttp.ClientTimeout(
+                    total=None,
+                    sock_connect=self._timing.connect,
+                    sock_read=self._timing.stall,
+                ),
+                headers=_HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                read_bufsize=READ_BUFFER,
+                trust_env=False,
+            )
+        return self._session
+
+
+def network_failure(error: BaseException, reference: str, url: URL) -> CopyFailed:
+    """Why no answer came from the host of `url`, in plain words."""
+    host = _registry_of(url)
+    cause = tls_cause(error, host)
+    if cause is not None:
+        return TlsProblem(f"{reference}: {cause}", advice=_tls_advice(cause, host))
+    if isinstance(error, asyncio.TimeoutError):
+        return TimedOut(f"{reference}: {host} does not answer", advice="look at the line to it")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Unavailable(f"{reference}: the proxy refuses {host} ({error.status})")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Unavailable(f"{reference}: the proxy for {host} cannot be reached")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Unavailable(f"{reference}: the name {url.host} is not known", advice="check the name")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Unavailable(f"{reference}: {host} cannot be reached ({error.strerror or error})")
+    said = str(error) or type(error).__name__
+    return Unavailable(f"{reference}: the connection to {host} broke ({said})")
+
+
+def _tls_advice(cause: str, host: str) -> str:
+    if "client certificate" in cause:
+        return f"certs.d folders: /etc/containers/certs.d/{host}, ~/.config/containers/certs.d/{host}"
+    if "plain HTTP" in cause:
+        return "allow plain HTTP with --tls-verify=false (or --src-tls-verify, --dest-tls-verify)"
+    return TlsProblem.advice
+
+
+def _registry_of(url: URL) -> str:
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
+    return host if url.is_default_port() else f"{host}:{url.port}"

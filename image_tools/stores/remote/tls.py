@@ -1,0 +1,209 @@
+"""How far TLS is trusted: the choice of the user, authorities, client certificates, plain words."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_tools.errors import EnvironmentProblem
+
+_NO_TLS_REASONS = frozenset(
+    {
+        "WRONG_VERSION_NUMBER",
+        "RECORD_LAYER_FAILURE",
+        "PACKET_LENGTH_TOO_LONG",
+        "UNKNOWN_PROTOCOL",
+        "HTTP_REQUEST",
+        "UNEXPECTED_EOF_WHILE_READING",
+    }
+)
+_UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})
+_WRONG_NAME = frozenset({62, 63, 64})
+_NOT_YET, _EXPIRED = 9, 10
+
+
+@dataclass(frozen=True, slots=True)
+class TlsChoice:
+    """What the user chose for one side.
+
+    `verify` None: verification is on, but loopback names may also speak plain HTTP, as docker
+    treats them. True: TLS and nothing else. False: TLS unverified, else plain HTTP.
+    `ca_file` is one more authority, beside those of the system.
+    """
+
+    verify: bool | None = None
+    ca_file: Path | None = None
+
+    def allows_plain(self, host: str) -> bool:
+        """Whether plain HTTP may be spoken to `host` (name or address, no port)."""
+        return self.verify is False or (self.verify is None and is_loopback(host))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is localhost or a loopback address, with or without brackets."""
+    bare = host.strip("[]").rstrip(".").lower()
+    if bare == "localhost" or bare.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:
+        return False
+
+
+def tls_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) -> ssl.SSLContext:
+    """The context for connections to `registry` (host or host:port).
+
+    Authorities: the system's (SSL_CERT_FILE and SSL_CERT_DIR instead, where set), the choice's
+    file, and the certs.d folders of docker and containers (containers-certs.d(5)).
+    EnvironmentProblem names the file that cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    # Go's tools take any certificate of the pool as an anchor, a server's own among them.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if choice.verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        _load_system(context, environ)
+    if choice.ca_file is not None:
+        _load_authority(context, choice.ca_file)
+    for folder in certificate_folders(registry, environ):
+        _load_folder(context, folder)
+    return context
+
+
+def certificate_folders(registry: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The certs.d folders of `registry`, the user's before the system's."""
+    home = Path(environ.get("HOME") or Path.home())
+    parents = (
+        home / ".config/containers/certs.d",
+        home / ".config/docker/certs.d",
+        Path("/etc/containers/certs.d"),
+        Path("/etc/docker/certs.d"),
+    )
+    return tuple(parent / registry for parent in parents)
+
+
+def tls_cause(error: BaseException, host: str) -> str | None:
+    """Why TLS with `host` failed, in plain words; None when `error` is nothing of TLS."""
+    problem = _ssl_error(error)
+    if problem is None:
+        return None
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return _certificate_cause(problem, host)
+    reason = problem.reason or ""
+    if reason in _NO_TLS_REASONS:
+        return f"{host} does not speak TLS, or speaks plain HTTP"
+    if "CERTIFICATE_REQUIRED" in reason or reason.endswith("ALERT_HANDSHAKE_FAILURE"):
+        return f"{host} wants a client certificate: put NAME.cert and NAME.key into its certs.d folder"
+    if "BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason:
+        return f"{host} does not accept our client certificate"
+    return f"TLS with {host} failed: {reason.replace('_', ' ').lower() or problem}"
+
+
+def speaks_no_tls(error: BaseException) -> bool:
+    """Whether `error` of a handshake means that the other side speaks something else than TLS."""
+    problem = _ssl_error(error)
+    if problem is None:
+        return any(isinstance(link, (ConnectionResetError, EOFError)) for link in _chain(error))
+    if isinstance(problem, ssl.SSLEOFError):
+        return True
+    return not isinstance(problem, ssl.SSLCertVerificationError) and (
+        (problem.reason or "") in _NO_TLS_REASONS
+    )
+
+
+def _certificate_cause(problem: ssl.SSLCertVerificationError, host: str) -> str:
+    code = problem.verify_code
+    if code in _UNKNOWN_AUTHORITY:
+        return f"the certificate of {host} is signed by an unknown authority ({problem.verify_message})"
+    if code == _EXPIRED:
+        return f"the certificate of {host} has expired"
+    if code == _NOT_YET:
+        return f"the certificate of {host} is not valid yet: look at the clocks"
+    if code in _WRONG_NAME:
+        return f"the certificate of {host} is for another name ({problem.verify_message})"
+    return f"the certificate of {host} is not accepted ({problem.verify_message})"
+
+
+def _ssl_error(error: BaseException) -> ssl.SSLError | None:
+    found = [link for link in _chain(error) if isinstance(link, ssl.SSLError)]
+    return next((link for link in found if isinstance(link, ssl.SSLCertVerificationError)), None) or (
+        found[-1] if found else None
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what it was raised from; aiohttp's own fields `os_error`, `certificate_error` too."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        link = waiting.pop()
+        if not isinstance(link, BaseException) or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        inner = (getattr(link, name, None) for name in ("os_error", "certificate_error"))
+        waiting += [*inner, link.__cause__, link.__context__]
+
+
+def _load_system(context: ssl.SSLContext, environ: Mapping[str, str]) -> None:
+    bundle, folders = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
+    if not bundle and not folders:
+        context.load_default_certs()
+        return
+    if bundle:
+        _load_authority(context, Path(bundle))
+    for folder in (folders or "").split(os.pathsep):
+        if folder and Path(folder).is_dir():
+            for path in sorted(Path(folder).glob("*")):
+                _load_quietly(context, path)
+
+
+def _load_quietly(context: ssl.SSLContext, path: Path) -> None:
+    """One file of SSL_CERT_DIR; whatever else lies there is passed over, as Go does."""
+    try:
+        context.load_verify_locations(cafile=str(path))
+    except OSError:
+        return
+
+
+def _load_folder(context: ssl.SSLContext, folder: Path) -> None:
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise EnvironmentProblem(f"{folder}: cannot be read: {error.strerror}") from error
+    for name in names:
+        if name.endswith(".crt"):
+            _load_authority(context, folder / name)
+        elif name.endswith(".cert"):
+            _load_client(context, folder / name, folder / f"{name[:-5]}.key")
+
+
+def _load_authority(context: ssl.SSLContext, path: Path) -> None:
+    try:
+        context.load_verify_locations(cafile=str(path))
+    except ssl.SSLError as error:
+        raise EnvironmentProblem(f"{path}: no certificate in PEM format in it") from error
+    except OSError as error:
+        raise EnvironmentProblem(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _load_client(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    if not key.exists():
+        raise EnvironmentProblem(f"{key}: missing, the key of {certificate.name}")
+    try:
+        # Asking for a passphrase would stop an unattended run: an encrypted key is an error.
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except ssl.SSLError as error:
+        raise EnvironmentProblem(f"{certificate}: not usable with {key.name}: {error.reason}") from error
+    except OSError as error:
+        raise EnvironmentProblem(f"{certificate}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,145 @@
+"""Command lines of skopeo (1.6 and newer), as pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_tools.oci.manifest import RawManifest
+from image_tools.oci.platform import Platform
+
+OPEN_POLICY = b'{"default":[{"type":"insecureAcceptAnything"}]}\n'
+_FOLDER_VERSION = b"Directory Transport Version: 1.1\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """The files one run gives to every skopeo process, instead of the machine's own.
+
+    `policy` is a containers-policy.json(5), `authfile` a docker-format login file for the exchange,
+    `registries_conf` a file and `registries_d` a folder, both normally empty: with them skopeo asks
+    no mirror and looks for no signature. None of these two leaves skopeo to the machine's.
+    """
+
+    skopeo: str
+    policy: Path
+    authfile: Path
+    tmpdir: Path
+    registries_conf: Path | None = None
+    registries_d: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectSource:
+    """How skopeo itself reaches a source that does not go through the exchange.
+
+    `certificates` is a folder as containers-certs.d(5) describes it.
+    """
+
+    authfile: Path | None = None
+    certificates: Path | None = None
+    tls_verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyRequest:
+    """One platform copy; both ends are `host/repository@digest` or `host/repository:tag`.
+
+    `convert` is for Docker schema 1 alone: it becomes schema 2, and its digest changes.
+    """
+
+    setting: Setting
+    source: str
+    destination: str
+    platform: Platform = Platform()
+    convert: bool = False
+    source_direct: DirectSource | None = None
+
+
+def version_argv(skopeo: str) -> tuple[str, ...]:
+    """The command line that prints skopeo's version."""
+    return (skopeo, "--version")
+
+
+def copy_argv(request: CopyRequest) -> tuple[str, ...]:
+    """The command line of one platform copy.
+
+    Global options come first: skopeo 1.6 to 1.22 accept them there. `--preserve-digests` (1.6)
+    is given always but for a conversion, which skopeo refuses or ignores together with it.
+    Signatures are checked by the policy, never copied: the destination has no place for them.
+    """
+    return (
+        *_global_options(request.setting),
+        *_platform_options(request.platform),
+        "copy",
+        *(("--format", "v2s2") if request.convert else ("--preserve-digests",)),
+        "--remove-signatures",
+        *_source_options(request),
+        *_destination_options(request.setting),
+        f"docker://{request.source}",
+        f"docker://{request.destination}",
+    )
+
+
+def index_only_argv(setting: Setting, folder: Path, destination: str) -> tuple[str, ...]:
+    """The command line that pushes the index of `write_index_folder`, byte for byte.
+
+    `--multi-arch index-only` is of skopeo 1.6; the children must lie in the destination repository.
+    """
+    return (
+        *_global_options(setting),
+        "copy",
+        "--multi-arch",
+        "index-only",
+        "--preserve-digests",
+        "--remove-signatures",
+        *_destination_options(setting),
+        f"dir:{folder}",
+        f"docker://{destination}",
+    )
+
+
+def write_index_folder(folder: Path, index: RawManifest) -> None:
+    """Nothing; makes `folder` a source of `index_only_argv` that holds the bytes of `index`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "version").write_bytes(_FOLDER_VERSION)
+    (folder / "manifest.json").write_bytes(index.content)
+
+
+def _global_options(setting: Setting) -> tuple[str, ...]:
+    return (
+        setting.skopeo,
+        "--policy",
+        str(setting.policy),
+        "--tmpdir",
+        str(setting.tmpdir),
+        *_given("--registries-conf", setting.registries_conf),
+        *_given("--registries.d", setting.registries_d),
+    )
+
+
+def _platform_options(platform: Platform) -> tuple[str, ...]:
+    return (
+        *_given("--override-os", platform.os),
+        *_given("--override-arch", platform.architecture),
+        *_given("--override-variant", platform.variant),
+    )
+
+
+def _source_options(request: CopyRequest) -> tuple[str, ...]:
+    direct = request.source_direct
+    if direct is None:
+        return ("--src-tls-verify=false", "--src-authfile", str(request.setting.authfile))
+    return (
+        f"--src-tls-verify={'true' if direct.tls_verify else 'false'}",
+        *_given("--src-authfile", direct.authfile),
+        *_given("--src-cert-dir", direct.certificates),
+    )
+
+
+def _destination_options(setting: Setting) -> tuple[str, ...]:
+    return ("--dest-tls-verify=false", "--dest-authfile", str(setting.authfile))
+
+
+def _given(option: str, value: Path | str | None) -> tuple[str, ...]:
+    return (option, str(value)) if value else ()

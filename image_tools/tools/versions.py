@@ -1,0 +1,121 @@
+"""Versions of the tools: what they print, and what is too old."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from image_tools import process
+from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
+from image_tools.tools import buildx, skopeo
+from image_tools.tools.locate import BUILDX_ADVICE, SKOPEO_ADVICE
+
+Tool = Literal["skopeo", "buildx"]
+PROBE_SECONDS = 10.0
+
+_SKOPEO = re.compile(r"skopeo version v?(\d+)\.(\d+)(?:\.(\d+))?\S*", re.IGNORECASE)
+_BUILDX = re.compile(r"docker/buildx v?(\d+)\.(\d+)(?:\.(\d+))?\S*")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """A tool's version; `text` is how the tool writes it, suffix and all."""
+
+    major: int
+    minor: int
+    patch: int = 0
+    text: str = field(default="", compare=False)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the build was told its version: buildx built from source says 0.0.0."""
+        return (self.major, self.minor, self.patch) != (0, 0, 0)
+
+    def __str__(self) -> str:
+        return self.text or f"{self.major}.{self.minor}.{self.patch}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    title: str
+    minimum: Version
+    why: str
+    advice: str
+
+
+_RULES: Mapping[Tool, _Rule] = {
+    "skopeo": _Rule(
+        "skopeo",
+        Version(1, 6),
+        "it lacks --preserve-digests and --multi-arch",
+        SKOPEO_ADVICE,
+    ),
+    "buildx": _Rule(
+        "docker buildx",
+        Version(0, 11),
+        "it makes a Docker list of OCI images",
+        BUILDX_ADVICE,
+    ),
+}
+
+
+def parse_skopeo(text: str) -> Version:
+    """The version in the output of `skopeo --version`; EnvironmentProblem when there is none."""
+    return _parsed("skopeo", _SKOPEO, text)
+
+
+def parse_buildx(text: str) -> Version:
+    """The version in the output of `docker-buildx version`, Debian's and Docker Desktop's too.
+
+    EnvironmentProblem when there is none.
+    """
+    return _parsed("docker buildx", _BUILDX, text)
+
+
+def require(tool: Tool, version: Version) -> None:
+    """Nothing; ToolTooOld for a skopeo before 1.6 or a buildx before 0.11."""
+    rule = _RULES[tool]
+    if version.is_known and version < rule.minimum:
+        least = f"{rule.minimum.major}.{rule.minimum.minor}"
+        raise ToolTooOld(
+            f"{rule.title} {version} is too old: {rule.why}; {least} or newer is needed",
+            advice=rule.advice,
+        )
+
+
+def probe(tool: Tool, path: Path, environment: Mapping[str, str]) -> Version:
+    """The version of the tool at `path`, which is run once; a usable one.
+
+    ToolMissing when it cannot be started, EnvironmentProblem when it does not answer as that
+    tool does, ToolTooOld when it is too old.
+    """
+    name, parse = str(path), parse_skopeo if tool == "skopeo" else parse_buildx
+    module = skopeo if tool == "skopeo" else buildx
+    try:
+        completed = process.run(
+            module.version_argv(name), environment=environment, timeout=PROBE_SECONDS
+        )
+    except OSError as error:
+        raise ToolMissing(
+            f"{name} cannot be started: {error.strerror or error}", advice=_RULES[tool].advice
+        ) from error
+    if completed.timed_out:
+        raise EnvironmentProblem(f"{name} did not tell its version in {PROBE_SECONDS:g} seconds")
+    version = parse(completed.stdout.decode(errors="replace"))
+    require(tool, version)
+    return version
+
+
+def _parsed(title: str, shape: re.Pattern[str], text: str) -> Version:
+    found = shape.search(text)
+    if found is None:
+        seen = text.strip().splitlines()[0][:80] if text.strip() else "nothing"
+        raise EnvironmentProblem(
+            f"this is no {title}: asked for its version it printed {seen!r}",
+            advice="look at the path, or at IMAGE_TOOLS_SKOPEO and IMAGE_TOOLS_BUILDX",
+        )
+    major, minor, patch = (int(part or 0) for part in found.groups())
+    return Version(major, minor, patch, found.group().split()[-1].removeprefix("v"))

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LAYERS = {
+    "__main__": 8,
+    "cli": 7,
+    "commands": 6,
+    "run": 5,
+    "plan": 4,
+    "exchange": 3,
+    "stores": 2,
+    "tools": 2,
+    "imagelist": 2,
+    "state": 2,
+    "report": 2,
+    "process": 1,
+    "terminal": 1,
+    "retry": 1,
+    "oci": 0,
+    "errors": 0,
+}
+SIDEWAYS = {("oci", "errors")}
+
+HOMES: dict[str, tuple[str, ...]] = {
+    "argparse": ("cli",),
+    "plumbum": ("process",),
+    "sh": ("terminal",),
+    "tenacity": ("retry",),
+    "loguru": tuple(room for room, layer in LAYERS.items() if layer not in (0, 4)),
+    "aiohttp": ("exchange", "stores", "cli"),
+    "multidict": ("exchange", "stores"),
+    "yarl": ("exchange", "stores"),
+    "rich": ("cli",),
+    "tomli": ("stores", "tools"),
+    "subprocess": (),
+    "multiprocessing": (),
+}
+PURE_ROOMS = ("oci", "errors", "plan")
+IMPURE = {
+    "asyncio",
+    "concurrent",
+    "datetime",
+    "http",
+    "logging",
+    "multiprocessing",
+    "os",
+    "pathlib",
+}
+IMPURE |= {"queue", "random", "secrets", "select", "shutil", "signal", "socket", "sqlite3", "ssl"}
+IMPURE |= {"tempfile", "threading", "time", "urllib"}
+LAZY = {"rich", "aiohttp", "readline", "image_tools"}
+EXITS = {"sys.exit", "exit", "quit", "SystemExit"}
+STARTS = {"os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp"}
+STARTS |= {"asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "pty.fork"}
+LONGEST_MODULE = 300
+LONGEST_FUNCTION = 50
+
+
+@dataclass(frozen=True)
+class Import:
+    line: int
+    target: str
+    inside_function: bool
+
+    @property
+    def package(self) -> str:
+        return self.target.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Module:
+    name: str
+    source: str
+    is_package: bool = False
+
+    @property
+    def room(self) -> str:
+        parts = self.name.split(".")
+        return parts[1] if len(parts) > 1 else ""
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    @cached_property
+    def functions(self) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+        return tuple(node for node in ast.walk(self.tree) if isinstance(node, kinds))
+
+    @cached_property
+    def imports(self) -> tuple[Import, ...]:
+        hidden = {id(node) for function in self.functions for node in ast.walk(function)}
+        return tuple(
+            Import(node.lineno, target, id(node) in hidden)
+            for node in ast.walk(self.tree)
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for target in imported_names(node)
+        )
+
+    @cached_property
+    def names_used(self) -> tuple[tuple[int, str], ...]:
+        nodes = (n for n in ast.walk(self.tree) if isinstance(n, (ast.Name, ast.Attribute)))
+        return tuple((node.lineno, ast.unparse(node)) for node in nodes)
+
+
+def imported_names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    base = "" if isinstance(node, ast.Import) else "." * node.level + (node.module or "") + "."
+    yield from (base + alias.name for alias in node.names)
+
+
+def room_of(target: str) -> str:
+    """The room an import of our own package leads to; empty for other packages and the root."""
+    parts = target.split(".")
+    if parts[0] != "image_tools" or target in ("image_tools", "image_tools.__version__"):
+        return ""
+    return parts[1]
+
+
+def wrong_arrows(module: Module) -> Iterator[str]:
+    for found in module.imports:
+        room = room_of(found.target)
+        if found.target.startswith("."):
+            yield f"{found.line}: relative import {found.target}"
+        elif not room or room == module.room or (module.room, room) in SIDEWAYS:
+            continue
+        elif room not in LAYERS or module.room not in LAYERS:
+            yield f"{found.line}: {module.room} -> {room}: not both are in LAYERS"
+        elif LAYERS[room] >= LAYERS[module.room]:
+            yield f"{found.line}: {module.room} -> {room} does not go downwards"
+
+
+def strangers(module: Module) -> Iterator[str]:
+    for found in module.imports:
+        package = found.package
+        ours = package in ("", "image_tools") or package in sys.stdlib_module_names
+        if package in HOMES and module.room not in HOMES[package]:
+            yield f"{found.line}: {package} is not at home in {module.name}"
+        elif package not in HOMES and not ours:
+            yield f"{found.line}: {package} has no home in HOMES"
+        elif package == "aiohttp" and module.room == "cli" and not found.inside_function:
+            yield f"{found.line}: aiohttp in cli/ only inside a function"
+        elif package in IMPURE and module.room in PURE_ROOMS:
+            yield f"{found.line}: {package} in a pure room"
+
+
+def hidden_imports(module: Module) -> Iterator[str]:
+    for found in module.imports:
+        if found.inside_function and not (module.room == "cli" and found.package in LAZY):
+            yield f"{found.line}: {found.target} is imported inside a function"
+
+
+def reexports(module: Module) -> Iterator[str]:
+    if module.is_package:
+        yield from (f"{found.line}: an __init__ imports {found.target}" for found in module.imports)
+
+
+def misplaced_calls(module: Module) -> Iterator[str]:
+    for line, name in module.names_used:
+        if name == "print" and module.name != "image_tools.cli.render":
+            yield f"{line}: print belongs to cli/render.py"
+        if name in EXITS and module.name != "image_tools.__main__":
+            yield f"{line}: {name} belongs to __main__.py"
+        if name in STARTS or name.startswith(("os.exec", "os.spawn")):
+            yield f"{line}: {name}: programs are started in process.py and terminal.py only"
+
+
+def too_long(module: Module) -> Iterator[str]:
+    lines = len(module.source.splitlines())
+    if lines > LONGEST_MODULE:
+        yield f"{LONGEST_MODULE}: {lines} lines in one module"
+    for function in module.functions:
+        length = (function.end_lineno or function.lineno) - function.lineno + 1
+        if length > LONGEST_FUNCTION:
+            yield f"{function.lineno}: {function.name} has {length} lines"
+
+
+RULES = (wrong_arrows, strangers, hidden_imports, reexports, misplaced_calls, too_long)
+
+
+def read_module(path: Path) -> Module:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    is_package = parts[-1] == "__init__"
+    name = ".".join(parts[:-1] if is_package else parts)
+    return Module(name, path.read_text(encoding="utf-8"), is_package)
+
+
+MODULES = tuple(read_module(path) for path in sorted((ROOT / "image_tools").rglob("*.py")))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_package_every_module_keeps_rule(rule: Callable[[Module], Iterator[str]]) -> None:
+    broken = [f"{module.name}:{text}" for module in MODULES for text in rule(module)]
+
+    assert broken == []
+
+
+def test_package_every_room_has_a_layer() -> None:
+    assert {module.room for module in MODULES} - {"", *LAYERS} == set()
+
+
+def test_package_imports_have_no_cycle() -> None:
+    names = {module.name for module in MODULES}
+    graph = {
+        module.name: {
+            next((t for t in (found.target, found.target.rpartition(".")[0]) if t in names), "")
+            for found in module.imports
+        }
+        for module in MODULES
+    }
+
+    order = tuple(graphlib.TopologicalSorter(graph).static_order())
+
+    assert names <= set(order)
+
+
+# Forked before any module of ours is there, each import starts as in a fresh interpreter; what
+# costs most and is not ours is loaded once.
+EACH_ALONE = """
+import importlib, os, sys
+import aiohttp, plumbum, tenacity
+for name in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            os.write(2, f"{name}: {error!r}\\n".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_package_every_module_imports_alone() -> None:
+    names = [module.name for module in MODULES]
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", EACH_ALONE, *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "source"),
+    [
+        pytest.param(wrong_arrows, "oci.digest", "import image_tools.cli.app", id="upwards"),
+        pytest.param(wrong_arrows, "report", "from image_tools import state", id="sideways"),
+        pytest.param(wrong_arrows, "errors", "from image_tools.oci import digest", id="errors-oci"),
+        pytest.param(wrong_arrows, "plan.plan", "from . import schedule", id="relative"),
+        pytest.param(wrong_arrows, "run.jobs", "import image_tools.attic", id="unknown-room"),
+        pytest.param(strangers, "run.jobs", "from plumbum import local", id="plumbum"),
+        pytest.param(strangers, "process", "import subprocess", id="subprocess"),
+        pytest.param(strangers, "oci.index", "from loguru import logger", id="loguru-in-oci"),
+        pytest.param(strangers, "plan.plan", "import time", id="clock-in-plan"),
+        pytest.param(strangers, "stores.remote", "import requests", id="homeless"),
+        pytest.param(strangers, "cli.app", "import aiohttp", id="eager-aiohttp"),
+        pytest.param(hidden_imports, "run.jobs", "def f():\n import json", id="hidden"),
+        pytest.param(hidden_imports, "cli.app", "def f():\n import json", id="hidden-not-lazy"),
+        pytest.param(misplaced_calls, "cli.app", "print(1)", id="print"),
+        pytest.param(misplaced_calls, "cli.app", "import sys\nsys.exit(1)", id="exit"),
+        pytest.param(misplaced_calls, "cli.app", "raise SystemExit(1)", id="system-exit"),
+        pytest.param(misplaced_calls, "run.jobs", "import os\nos.system('ls')", id="os-system"),
+        pytest.param(too_long, "state", "x = 1\n" * 301, id="module"),
+        pytest.param(too_long, "state", "def f():\n" + " x = 1\n" * 50, id="function"),
+    ],
+)
+def test_rule_broken_by_module_is_noticed(
+    rule: Callable[[Module], Iterator[str]], name: str, source: str
+) -> None:
+    assert len(list(rule(Module(f"image_tools.{name}", source)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        pytest.param("cli.app", "def f():\n import rich.table", id="lazy-rich"),
+        pytest.param("oci.digest", "from image_tools.errors import Problem", id="oci-errors"),
+        pytest.param("cli.app", "from image_tools import __version__", id="version"),
+        pytest.param("stores.remote.client", "import aiohttp", id="aiohttp"),
+        pytest.param("cli.render", "print(1)", id="print"),
+        pytest.param("__main__", "import sys\nsys.exit(1)", id="exit"),
+        pytest.param("run.jobs", "from image_tools.run import events", id="same-room"),
+    ],
+)
+def test_rules_kept_by_module_are_silent(name: str, source: str) -> None:
+    module = Module(f"image_tools.{name}", source)
+
+    assert [text for rule in RULES for text in rule(module)] == []
+
+
+def test_reexport_in_package_is_noticed() -> None:
+    module = Module("image_tools.oci", "from image_tools.oci import digest", is_package=True)
+
+    assert len(list(reexports(module))) == 1
