@@ -28,6 +28,7 @@ class ImageToolsError(Exception):
 
     exit_code: ClassVar[int] = 1
     temporary: bool = False
+    exhausted: bool = False
     advice: str = ""
 
     def __init__(self, message: str, *, advice: str | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from image_tools.cli import render
 from image_tools.cli.redact import clean
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ def configure(
     _adopt_standard_logging(shown=level == "DEBUG")
 
 
+def last_error(text: str, *, colours: bool) -> None:
+    """Log `text` as an error, whether a log was set up before or not."""
+    configure(lambda line: render.err(line.rstrip("\n")), colours=colours)
+    logger.error("{}", text)
+
+
 def _patch(record: Record) -> None:
     # A line end in outside text must not begin what looks like a line of ours.
     record["message"] = clean(record["message"]).rstrip().replace("\n", _CONTINUATION)
@@ -68,7 +75,9 @@ def _format(*, numbered: bool, traced: bool) -> Callable[[Record], str]:
             names = [key for key in ("m_id", "img_id") if extra.get(key) is not None]
             ids = "".join(f"[{key.upper()}:{{extra[{key}]}}] " for key in names)
         extra["trace"] = _trace(record) if traced else ""
-        return f"{{time:HH:mm:ss}} <level>[{{extra[word]}}] {ids}</level>{{message}}{{extra[trace]}}\n"
+        return (
+            f"{{time:HH:mm:ss}} <level>[{{extra[word]}}] {ids}</level>{{message}}{{extra[trace]}}\n"
+        )
 
     return template
 

@@ -92,8 +92,15 @@ def parse(page: Page, argv: Sequence[str], environ: Mapping[str, str]) -> argpar
     except UsageError as problem:
         message = problem.message.removeprefix("argument ")
         raise UsageError(message, advice=f"see image-tools {page.name} --help") from None
-    values = {o.key: found.get(o.key, _fallback(o, environ)) for o in page.options}
+    values = {
+        option.key: _given(found[option.key]) if option.key in found else _fallback(option, environ)
+        for option in page.options
+    }
     return argparse.Namespace(**values, given=frozenset(found))
+
+
+def _given(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _parser(page: Page) -> argparse.ArgumentParser:

@@ -201,6 +201,11 @@ _OUTPUT = Group(
     ),
 )
 
+SPELLING = Note(
+    "Spelling",
+    ("long options take one dash or two, values a blank or =: -debug, -jobs=4, --jobs 4, -j4",),
+)
+
 EXIT_CODES = Note(
     "Exit codes",
     (
@@ -239,6 +244,7 @@ MIRROR = Page(
                 "generate-list | image-tools mirror -f - --format json > result.json",
             ),
         ),
+        SPELLING,
         Note(
             "Environment",
             (
@@ -246,7 +252,7 @@ MIRROR = Page(
                 "SOURCE_USERNAME, SOURCE_PASSWORD    login at the source",
                 "DOCKER_USERNAME, DOCKER_PASSWORD    login at the destination",
                 "DEST_REGISTRY, DEST_USERNAME, ...   read where the DOCKER_ ones are not set",
-                "REGISTRY_AUTH_FILE                  logins of skopeo, podman and docker are used",
+                "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
                 "HTTPS_PROXY, NO_PROXY               proxies",
                 "IMAGE_TOOLS_JOBS=4                  every option has such a variable",
                 "NO_COLOR                            no colours",

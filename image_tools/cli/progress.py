@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from image_tools.cli import render
 from image_tools.cli.redact import clean
 from image_tools.cli.text import human_bytes, is_terminal
 from image_tools.run.progress import Progress, Snapshot
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 _FRAMES_PER_SECOND = 8
 _BAR_WIDTH = 30
+_SHOW_CURSOR = "\x1b[?25h"
 
 
 def wanted(stream: TextIO, environ: Mapping[str, str], *, quiet: bool) -> bool:
@@ -59,12 +63,33 @@ class Display:
         """Write a finished log line, above the moving part where there is one."""
         live = self._live
         if live is None:
-            self._stream.write(text)
-            self._stream.flush()
+            self._write_plainly(text)
             return
         from rich.text import Text
 
         live.console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
+
+    def call_out(self, text: str) -> None:
+        """Write a line at once; for signal handlers: no lock is taken, nothing is buffered."""
+        erase = "\r\x1b[2K" if self._live is not None else ""
+        self._write_directly(f"{erase}{text}\n")
+
+    def give_back(self) -> None:
+        """Make the cursor visible again, for who ends the process from a signal handler."""
+        if self._live is not None:
+            self._write_directly(f"{_SHOW_CURSOR}\n")
+
+    def _write_plainly(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            # Nobody can be told. The work goes on, its result is elsewhere.
+            render.abandon(self._stream)
+
+    def _write_directly(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            os.write(self._stream.fileno(), text.encode())
 
     def _started(self) -> Live:
         from rich.console import Console

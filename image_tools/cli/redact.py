@@ -47,7 +47,7 @@ def forget_secrets() -> None:
 def redacted(text: str) -> str:
     """`text` without the secrets of this run and without what looks like a credential."""
     # Longest first: a secret that contains another one must go as a whole.
-    for secret in sorted(tuple(_secrets), key=len, reverse=True):
+    for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\1{_HIDDEN}", text)

@@ -11,27 +11,44 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from image_tools.errors import UsageError
+from image_tools.errors import EnvironmentProblem, UsageError
 
 
 def out(text: str) -> None:
-    """Write `text` and a line end to standard output; a reader that left is no failure."""
-    _write(text, sys.stdout)
+    """Write `text` and a line end to standard output; a reader that left is no failure.
+
+    EnvironmentProblem when it cannot be written, as on a full disk.
+    """
+    try:
+        _write(text, sys.stdout)
+    except OSError as error:
+        abandon(sys.stdout)
+        raise EnvironmentProblem(
+            f"standard output cannot be written: {error.strerror or error}",
+            advice="the work itself is done: run again for its result",
+        ) from error
 
 
 def err(text: str) -> None:
-    """Write `text` and a line end to standard error."""
-    _write(text, sys.stderr)
+    """Write `text` and a line end to standard error; where that fails nobody can be told."""
+    _write_or_forget(text)
 
 
 def prompt(text: str) -> None:
     """Write `text` to standard error, without a line end."""
-    _write(text, sys.stderr, end="")
+    _write_or_forget(text, end="")
 
 
 def out_json(document: Mapping[str, Any]) -> None:
     """Write one JSON document to standard output."""
     out(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _write_or_forget(text: str, end: str = "\n") -> None:
+    try:
+        _write(text, sys.stderr, end)
+    except OSError:
+        abandon(sys.stderr)
 
 
 def _write(text: str, stream: TextIO, end: str = "\n") -> None:
@@ -50,14 +67,14 @@ def abandon(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def check_report_file(path: Path) -> None:
-    """Raise UsageError now where a report could not be written after hours of work."""
+def check_result_file(option: str, path: Path) -> None:
+    """Raise UsageError now where `path` of `option` could not be written after hours of work."""
     if path.is_dir():
-        raise UsageError(f"--report: {path} is a folder")
+        raise UsageError(f"{option}: {path} is a folder")
     if not path.parent.is_dir():
-        raise UsageError(f"--report: the folder {path.parent} does not exist")
+        raise UsageError(f"{option}: the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--report: the folder {path.parent} is not writable")
+        raise UsageError(f"{option}: the folder {path.parent} is not writable")
 
 
 def write_report(path: Path, document: Mapping[str, Any]) -> None:

@@ -81,7 +81,7 @@ def _platforms(platforms: Iterable[str]) -> str:
 def result_line(outcome: Outcome) -> str:
     """One outcome as one line, for results that come one by one."""
     row = [clean(cell).replace("\n", " ") for cell in _result_row(outcome) if cell]
-    reason = clean(outcome.reason) if outcome.status is not Status.COPIED else ""
+    reason = " ".join(clean(outcome.reason).split()) if outcome.status is not Status.COPIED else ""
     return "  ".join(row) + (f": {reason}" if reason else "")
 
 

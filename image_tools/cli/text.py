@@ -33,7 +33,9 @@ def is_terminal(stream: TextIO) -> bool:
 def coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether `stream` may carry colours: a terminal that is not dumb, without NO_COLOR."""
     return (
-        is_terminal(stream) and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
+        is_terminal(stream)
+        and not environ.get("NO_COLOR")
+        and environ.get("TERM", "dumb") != "dumb"
     )
 
 

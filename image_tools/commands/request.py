@@ -53,3 +53,4 @@ class MirrorRequest:
     policy: Path | None = None
     insecure_policy: bool = False
     download: bool = True
+    dry_run: bool = False

@@ -22,7 +22,10 @@ class Step(Enum):
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One blob on its way into one repository; `landed` is set when it has ended, well or not."""
+    """One blob on its way into one repository; `landed` is set when it has ended, well or not.
+
+    `moved` grows with every sign of life: the bytes that move, and each new attempt.
+    """
 
     repository: str
     digest: Digest

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from image_tools.errors import AccessDenied, ImageToolsError, NotFound, Unauthorized
+from image_tools.errors import AccessDenied, NotFound, Unauthorized
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.oci.descriptor import Descriptor
-from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
 
-SILENCE = 600.0
+SILENCE = 2 * LONGEST_WISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,26 +47,35 @@ class Placer:
 
     async def place(self, wish: Placement) -> None:
         """Return when the blob is in the repository; raises what kept it from getting there."""
-        while True:
+        while (flight := await self._step(wish)) is not None:
+            await landing(self.ledger, flight)
+
+    async def _step(self, wish: Placement) -> Flight | None:
+        """None once the blob is there, else the flight of somebody else to wait for.
+
+        The lane comes first: a flight that is open but waits for a lane would look silent to all
+        who wait for it, and they would send the blob a second time.
+        """
+        if self.ledger.size(wish.repository, wish.blob.digest) is not None:
+            return None
+        async with self._lanes:
             answer = self.ledger.ask(wish.repository, wish.blob.digest)
-            if answer.flight is None:
-                return
             if answer.step is Step.WAIT:
-                await landing(self.ledger, answer.flight)
-            else:
+                return answer.flight
+            if answer.flight is not None:
                 await self._fly(wish, answer.flight)
-                return
+            return None
 
     async def _fly(self, wish: Placement, flight: Flight) -> None:
         try:
-            async with self._lanes:
-                await repeat_async(self._policy, lambda: self._attempt(wish, flight))
+            await repeat_async(self._policy, lambda: self._attempt(wish, flight))
         except BaseException:
             self.ledger.crash(flight)
             raise
         self.ledger.land(flight, wish.blob.size)
 
     async def _attempt(self, wish: Placement, flight: Flight) -> None:
+        flight.moved += 1  # The attempt before may have been told to wait for minutes.
         upload: Upload | None = None
         if flight.origin is not None:
             upload = await mount(self.destination, self.ledger, flight)
@@ -85,7 +94,7 @@ class Placer:
             async with wish.origin.blob(wish.origin_repository, blob.digest) as body:
                 chunks = account.writing(_noting(flight, account.reading(body)))
                 await upload.put(blob.digest, blob.size, chunks)
-        except (ImageToolsError, asyncio.CancelledError):
+        except BaseException:
             await upload.abort()
             raise
 
@@ -108,7 +117,7 @@ async def mount(store: Store, ledger: Ledger, flight: Flight) -> Upload | None:
 
 
 async def landing(ledger: Ledger, flight: Flight) -> None:
-    """Wait until `flight` has ended; one that moved nothing for ten minutes counts as ended."""
+    """Wait until `flight` has ended; SILENCE seconds without a sign of life count as its end."""
     while not flight.landed.is_set():
         moved = flight.moved
         try:

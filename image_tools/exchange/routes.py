@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-_NAME = r"(?P<session>[sd][0-9]+)/(?P<repository>[a-z0-9]+(?:[._/-]*[a-z0-9]+)*)"
+_NAME = r"(?P<session>[sd][0-9]+)/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
 _PATTERNS = tuple(
     (kind, re.compile(rf"/v2/{_NAME}/{ending}"))
     for kind, ending in (
@@ -18,6 +18,7 @@ _PATTERNS = tuple(
         ("tags", r"tags/list"),
     )
 )
+_BYTE_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
 class Question(Enum):
@@ -67,11 +68,15 @@ def route(method: str, path: str) -> Route:
 
 
 def byte_range(headers: Mapping[str, str]) -> tuple[int, int | None] | None:
-    """First and last byte of a single `Range: bytes=a-[b]` (RFC 9110 14.2), else None."""
-    found = re.fullmatch(r"bytes=(\d{1,18})-(\d{0,18})", headers.get("Range", "").strip())
+    """First and last byte of a single `Range: bytes=a-[b]` (RFC 9110 14.2), else None.
+
+    An invalid range, whose last byte comes before its first, is None too: it is to be ignored.
+    """
+    found = _BYTE_RANGE.fullmatch(headers.get("Range", "").strip())
     if found is None:
         return None
-    return int(found[1]), int(found[2]) if found[2] else None
+    first, last = int(found[1]), int(found[2]) if found[2] else None
+    return None if last is not None and last < first else (first, last)
 
 
 _QUESTIONS = {

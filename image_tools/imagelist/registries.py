@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from image_tools.errors import InvalidReference
@@ -58,13 +58,12 @@ def choose_registries(
     DEST_REGISTRY; these may carry a path, `registry.example:5000/team`.
     InvalidReference, naming the flag or variable, when one of them is no registry.
     """
-    source, source_path = _first_stated(
-        [("-s", source_flag), *_variables(environ, "SOURCE_REGISTRY")]
+    source, _ = _first_stated(
+        [("-s", source_flag), *_variables(environ, "SOURCE_REGISTRY")], _registry_alone
     )
-    if source_path:
-        raise InvalidReference(f"the source is a registry without a path: write {source!r}")
     destination, prefix = _first_stated(
-        [("-d", destination_flag), *_variables(environ, "DOCKER_REGISTRY", "DEST_REGISTRY")]
+        [("-d", destination_flag), *_variables(environ, "DOCKER_REGISTRY", "DEST_REGISTRY")],
+        _registry_and_path,
     )
     return Registries(
         source=source,
@@ -78,20 +77,31 @@ def _variables(environ: Mapping[str, str], *names: str) -> list[tuple[str, str |
     return [(name, environ.get(name)) for name in names]
 
 
-def _first_stated(choices: Iterable[tuple[str, str | None]]) -> tuple[str | None, str]:
+def _first_stated(
+    choices: Iterable[tuple[str, str | None]], read: Callable[[str], tuple[str, str]]
+) -> tuple[str | None, str]:
     for origin, text in choices:
         if stated := (text or "").strip():
             try:
-                return _registry_and_path(stated)
+                return read(stated)
             except InvalidReference as error:
                 raise InvalidReference(f"{origin}: {error}") from error
     return None, ""
+
+
+def _registry_alone(text: str) -> tuple[str, str]:
+    registry, path = _registry_and_path(text)
+    if path:
+        raise InvalidReference(f"the source is a registry without a path: write {registry!r}")
+    return registry, path
 
 
 def _registry_and_path(text: str) -> tuple[str, str]:
     stated = text.removeprefix("docker://")
     refuse_scheme(stated)
     first, _, path = stated.rstrip("/").partition("/")
+    if not first:
+        raise InvalidReference(f"{text!r} names no registry: write HOST:PORT or HOST:PORT/PROJECT")
     if not is_registry(first):
         raise InvalidReference(
             f"{first!r} alone is not known as a registry:"

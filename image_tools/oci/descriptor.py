@@ -12,6 +12,7 @@ from image_tools.oci.platform import Platform
 
 ATTESTATION_TYPE = "vnd.docker.reference.type"
 ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
+_MAXIMUM_SIZE = 2**63 - 1  # "int64" in the specification
 _COMPOSED_FIELDS = frozenset({"mediaType", "digest", "size", "platform", "annotations"})
 _PLATFORM_FIELDS = frozenset({"architecture", "os", "os.version", "os.features", "variant"})
 
@@ -33,8 +34,8 @@ class Descriptor:
         if not isinstance(fields, dict):
             raise InvalidManifest("a descriptor is not a JSON object")
         size, media_type = fields.get("size"), fields.get("mediaType", "")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            raise InvalidManifest(f"a descriptor has the size {size!r}")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAXIMUM_SIZE:
+            raise InvalidManifest("a descriptor's size is no number of bytes")
         if not isinstance(media_type, str):
             raise InvalidManifest(f"a descriptor has the media type {media_type!r}")
         platform = fields.get("platform")

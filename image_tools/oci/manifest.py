@@ -80,15 +80,16 @@ def parse(raw: RawManifest) -> Manifest | Index | Schema1:
     if len(raw.content) > MAXIMUM_MANIFEST_SIZE:
         raise InvalidManifest(f"the manifest has {len(raw.content)} bytes, more than 4 MiB")
     document = _object(raw.content)
-    if document.get("manifests") and (document.get("config") or document.get("layers")):
+    stated = {name for name in ("manifests", "config", "layers") if document.get(name) is not None}
+    if "manifests" in stated and len(stated) > 1:
         # One digest must not mean two things to two readers (CVE-2021-41190).
         raise InvalidManifest("the manifest is an image and an index at once")
     if document.get("schemaVersion") == 1:
         return _schema1(document)
-    if isinstance(document.get("manifests"), list):
-        return _index(raw.media_type, document)
-    if isinstance(document.get("config"), dict):
+    if "config" in stated:
         return _manifest(raw.media_type, document)
+    if "manifests" in document:
+        return _index(raw.media_type, document)
     raise InvalidManifest(f"unsupported manifest of type {raw.media_type or 'unknown'}")
 
 
@@ -101,18 +102,25 @@ def config_platform(content: bytes) -> Platform:
 
 
 def index_bytes(entries: tuple[Descriptor, ...], media_type: str) -> bytes:
-    """The bytes of a new index of `media_type` over `entries`, printed as buildx prints."""
+    """The bytes of a new index of `media_type` over `entries`, printed as buildx prints.
+
+    InvalidManifest when an entry's own fields are nested too deep to be written again.
+    """
     document = {
         "schemaVersion": 2,
         "mediaType": media_type,
         "manifests": [entry.to_json() for entry in entries],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="replace")
+    try:
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+    except RecursionError as error:
+        raise InvalidManifest("an entry of the index is nested too deep") from error
+    return text.encode(errors="replace")
 
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(content)
+        document = json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise InvalidManifest(f"the manifest is not JSON: {error}") from error
     if not isinstance(document, dict):
@@ -120,13 +128,13 @@ def _object(content: bytes) -> dict[str, Any]:
     return document
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")  # Python reads it, and nobody else would
+
+
 def _manifest(media_type: str, document: dict[str, Any]) -> Manifest:
     config = Descriptor.from_json(document["config"])
-    layers = document.get("layers")
-    if layers is None:  # Go programs write an empty list as null
-        layers = []
-    if not isinstance(layers, list) or len(layers) > MAXIMUM_ENTRIES:
-        raise InvalidManifest("the manifest has no usable list of layers")
+    layers = _listed(document, "layers")
     stated = _stated_type(document, media.MANIFESTS) or media_type
     if stated not in media.MANIFESTS:
         stated = (
@@ -138,9 +146,7 @@ def _manifest(media_type: str, document: dict[str, Any]) -> Manifest:
 
 
 def _index(media_type: str, document: dict[str, Any]) -> Index:
-    entries = document["manifests"]
-    if len(entries) > MAXIMUM_ENTRIES:
-        raise InvalidManifest(f"the index has {len(entries)} entries")
+    entries = _listed(document, "manifests")
     stated = _stated_type(document, media.INDEXES) or media_type
     rare = document.keys() - {"schemaVersion", "mediaType", "manifests"}
     return Index(
@@ -148,6 +154,17 @@ def _index(media_type: str, document: dict[str, Any]) -> Index:
         tuple(Descriptor.from_json(entry) for entry in entries),
         has_rare_fields=any(document[name] for name in rare),
     )
+
+
+def _listed(document: dict[str, Any], name: str) -> list[Any]:
+    listed = document.get(name)
+    if listed is None:  # Go programs write an empty list as null
+        return []
+    if not isinstance(listed, list):
+        raise InvalidManifest(f"the {name} of the manifest are no list")
+    if len(listed) > MAXIMUM_ENTRIES:
+        raise InvalidManifest(f"the manifest has {len(listed)} {name}")
+    return listed
 
 
 def _stated_type(document: dict[str, Any], allowed: frozenset[str]) -> str:

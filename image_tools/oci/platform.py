@@ -38,7 +38,7 @@ class Platform:
         parts = text.strip().split("/")
         if not 2 <= len(parts) <= 3 or not all(_WORD.fullmatch(part) for part in parts):
             raise InvalidPlatform(f"{text!r} is not a platform: write os/architecture[/variant]")
-        return cls(*parts)
+        return cls(parts[0], parts[1], "".join(parts[2:]))
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Platform:

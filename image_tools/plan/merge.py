@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
@@ -47,7 +49,7 @@ def merge(
         if entry.is_attestation and entry.subject in subjects and entry.digest not in attested
     ]
     new_attestations = [entry for entry in wanted if entry.is_attestation]
-    return (*_in_place(brought, existing, kept), *spoken, *new_attestations)
+    return (*_in_place(brought, existing), *spoken, *new_attestations)
 
 
 def _chosen(leaf: Descriptor, wanted: set[Digest], selection: Selection) -> bool:
@@ -61,21 +63,30 @@ def _kept(brought: list[Descriptor], existing: tuple[Descriptor, ...]) -> list[D
     ]
 
 
-def _in_place(
-    brought: list[Descriptor], existing: tuple[Descriptor, ...], kept: list[Descriptor]
-) -> list[Descriptor]:
-    waiting = list(brought)
+def _in_place(brought: list[Descriptor], existing: tuple[Descriptor, ...]) -> list[Descriptor]:
+    """The platforms that stay and those that come; the first old one gives its place away."""
+    waiting: dict[Platform | Digest, list[Descriptor]] = {}
+    for entry in brought:
+        waiting.setdefault(identity(entry), []).append(entry)
+    replaced = frozenset(waiting)
     result: list[Descriptor] = []
     for entry in existing:
-        if entry in kept:
-            result.append(entry)
+        if entry.is_attestation:
             continue
-        same = [new for new in waiting if identity(new) == identity(entry)]
-        result += same
-        waiting = [new for new in waiting if new not in same]
-    return result + waiting
+        known = identity(entry)
+        result += waiting.pop(known, []) if known in replaced else [entry]
+    return result + [entry for entries in waiting.values() for entry in entries]
 
 
 def identity(entry: Descriptor) -> Platform | Digest:
-    """What makes two entries the same one: the platform, or the digest where none is stated."""
-    return entry.platform.normalized if entry.platform.is_known else entry.digest
+    """What makes two entries the same one: the platform, or the digest where none is stated.
+
+    Of a Windows version only the build counts, 10.0.17763: its fourth number is the patch level,
+    which changes with every rebuild and which hosts do not match by (containerd's platforms).
+    """
+    if not entry.platform.is_known:
+        return entry.digest
+    platform = entry.platform.normalized
+    if platform.os != "windows":
+        return platform
+    return replace(platform, os_version=".".join(platform.os_version.split(".")[:3]))

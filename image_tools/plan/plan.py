@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
+from image_tools.errors import InvalidManifest
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -38,7 +40,10 @@ class FinalIndex:
         if self.exact is not None:
             same = raw.digest == self.exact.digest
             return None if same else f"expected {self.exact.digest}, got {raw.digest}"
-        found = parse(raw)
+        try:
+            found = parse(raw)
+        except InvalidManifest as error:
+            return f"it is no index: {error}"
         if not isinstance(found, Index):
             return "it is no index"
         if found.media_type != self.media_type:
@@ -106,9 +111,8 @@ def _is_done(final: FinalIndex, destination: DestinationImage | None) -> bool:
 
 
 def _difference(wanted: tuple[Descriptor, ...], found: tuple[Descriptor, ...]) -> str | None:
-    rest = list(found)
-    for entry in wanted:
-        if entry not in rest:
-            return f"the entry {entry.digest} ({entry.platform}) is missing or different"
-        rest.remove(entry)
-    return f"the entry {rest[0].digest} is too much" if rest else None
+    for entry in Counter(wanted) - Counter(found):
+        return f"the entry {entry.digest} ({entry.platform}) is missing or different"
+    for entry in Counter(found) - Counter(wanted):
+        return f"the entry {entry.digest} is too much"
+    return None

@@ -72,7 +72,7 @@ def find_buildx(environ: Mapping[str, str]) -> Path:
 def downloaded_skopeo(environ: Mapping[str, str]) -> Path:
     """Where a downloaded skopeo lies, whether there is one or not."""
     data = environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if os.path.isabs(data) else _home(environ) / ".local/share"
+    base = Path(data) if Path(data).is_absolute() else _home(environ) / ".local/share"
     return base / "image-tools/bin/skopeo"
 
 
@@ -94,7 +94,7 @@ def _chosen(environ: Mapping[str, str], variable: str) -> Path | None:
 def _on_path(environ: Mapping[str, str], name: str) -> Iterator[Path]:
     """Absolute entries only: whoever writes into the working folder must not choose our tools."""
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
-        if os.path.isabs(folder):
+        if Path(folder).is_absolute():
             yield Path(folder) / name
 
 
@@ -115,13 +115,13 @@ def _extra_folders(config: Path) -> Iterator[Path]:
         return
     folders = document.get("cliPluginsExtraDirs") if isinstance(document, dict) else None
     for folder in folders if isinstance(folders, list) else ():
-        if isinstance(folder, str) and os.path.isabs(folder):
+        if isinstance(folder, str) and Path(folder).is_absolute():
             yield Path(folder)
 
 
 def _home(environ: Mapping[str, str]) -> Path:
     home = environ.get("HOME", "")
-    return Path(home) if os.path.isabs(home) else Path.home()
+    return Path(home) if Path(home).is_absolute() else Path.home()
 
 
 def _is_program(path: Path) -> bool:

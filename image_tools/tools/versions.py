@@ -11,10 +11,16 @@ from typing import Literal
 from image_tools import process
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
 from image_tools.tools import buildx, skopeo
-from image_tools.tools.locate import BUILDX_ADVICE, SKOPEO_ADVICE
+from image_tools.tools.locate import (
+    BUILDX_ADVICE,
+    BUILDX_VARIABLE,
+    SKOPEO_ADVICE,
+    SKOPEO_VARIABLE,
+)
 
 Tool = Literal["skopeo", "buildx"]
 PROBE_SECONDS = 10.0
+_PATH_ADVICE = f"look at the path, or at {SKOPEO_VARIABLE} and {BUILDX_VARIABLE}"
 
 _SKOPEO = re.compile(r"skopeo version v?(\d+)\.(\d+)(?:\.(\d+))?\S*", re.IGNORECASE)
 _BUILDX = re.compile(r"docker/buildx v?(\d+)\.(\d+)(?:\.(\d+))?\S*")
@@ -98,13 +104,13 @@ def probe(tool: Tool, path: Path, environment: Mapping[str, str]) -> Version:
         completed = process.run(
             module.version_argv(name), environment=environment, timeout=PROBE_SECONDS
         )
-    except OSError as error:
-        raise ToolMissing(
-            f"{name} cannot be started: {error.strerror or error}", advice=_RULES[tool].advice
-        ) from error
+    except ToolMissing as error:
+        raise ToolMissing(error.message, advice=_RULES[tool].advice) from error
     if completed.timed_out:
-        raise EnvironmentProblem(f"{name} did not tell its version in {PROBE_SECONDS:g} seconds")
-    version = parse(completed.stdout.decode(errors="replace"))
+        raise EnvironmentProblem(
+            f"{name} did not tell its version in {PROBE_SECONDS:g} seconds", advice=_PATH_ADVICE
+        )
+    version = parse(completed.stdout.decode(errors="replace").strip() or completed.stderr)
     require(tool, version)
     return version
 
@@ -115,7 +121,7 @@ def _parsed(title: str, shape: re.Pattern[str], text: str) -> Version:
         seen = text.strip().splitlines()[0][:80] if text.strip() else "nothing"
         raise EnvironmentProblem(
             f"this is no {title}: asked for its version it printed {seen!r}",
-            advice="look at the path, or at IMAGE_TOOLS_SKOPEO and IMAGE_TOOLS_BUILDX",
+            advice=_PATH_ADVICE,
         )
     major, minor, patch = (int(part or 0) for part in found.groups())
     return Version(major, minor, patch, found.group().split()[-1].removeprefix("v"))

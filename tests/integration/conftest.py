@@ -170,3 +170,14 @@ def fault_registry() -> Iterator[FaultRegistry]:
     """Give an empty registry double over plain HTTP."""
     with FaultRegistry() as double:
         yield double
+
+
+@pytest.fixture(scope="module")
+def module_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Give what module-wide fixtures run with: they come before the environment of a test."""
+    home = tmp_path_factory.mktemp("module-home")
+    _link_buildx(home)
+    found = {name: "" for name in DROPPED}
+    found |= {name: "" for name in os.environ if name.lower() in PROXIES}
+    found |= {name: str(home / folder) for name, folder in XDG.items()}
+    return {**found, "HOME": str(home)}

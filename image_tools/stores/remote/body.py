@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
-from image_tools.errors import ImageToolsError, TimedOut, Unavailable
+from image_tools.errors import TimedOut, Unavailable
 
 STALL_SECONDS = 60.0
 
@@ -16,8 +17,8 @@ STALL_SECONDS = 60.0
 class StreamBody(Payload):
     """`chunks` as a body, of `size` bytes (None: chunked transfer encoding).
 
-    `failure` is what stopped it: the error of `chunks` itself, or our own. After `stop` nothing
-    more is sent: the server has already answered.
+    `failure` is what stopped it: the error of `chunks` itself, or our own, not that of the line.
+    After `stop` nothing more is sent: the server has already answered.
     """
 
     def __init__(
@@ -35,9 +36,9 @@ class StreamBody(Payload):
         self.sent = 0
         self.started = False
         self.complete = False
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
         """Never text: asked for by the base class only."""
         raise TypeError("a streaming body is no text")
 
@@ -47,14 +48,17 @@ class StreamBody(Payload):
             # aiohttp repeats a PUT on a connection that died idle; the chunks are gone by then.
             raise self._failed(Unavailable(f"{self._reference}: the connection was lost"))
         self.started = True
-        try:
-            await self._send(writer)
-        except (Exception, asyncio.CancelledError) as error:
-            self._failed(error)
-            raise
+        async with aclosing(self._arriving()) as chunks:
+            async for chunk in chunks:
+                await self._write(writer, chunk)
+                # A turn of the loop: an early answer is read before the next write fails.
+                await asyncio.sleep(0)
+        self.complete = True
 
     async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
+        self,
+        writer: AbstractStreamWriter,
+        content_length: int | None,  # noqa: ARG002
     ) -> None:
         """Send everything: the length was announced from `size` and is checked here."""
         await self.write(writer)
@@ -63,17 +67,24 @@ class StreamBody(Payload):
         """Send no further chunk."""
         self._stopped = True
 
-    async def _send(self, writer: AbstractStreamWriter) -> None:
-        async for chunk in self._chunks:
-            if self._stopped:
-                raise ConnectionAbortedError("the server has answered before the end of the body")
-            self._count(chunk)
-            await self._write(writer, chunk)
-            # One turn of the loop, so that an early answer is read before the next write fails.
-            await asyncio.sleep(0)
+    async def _arriving(self) -> AsyncGenerator[bytes, None]:
+        """The chunks, counted; what fails here is the giver's failure, not the line's."""
+        try:
+            async for chunk in self._chunks:
+                if self._stopped:
+                    break
+                self._count(chunk)
+                yield chunk
+            self._count_end()
+        except Exception as error:
+            self._failed(error)
+            raise
+
+    def _count_end(self) -> None:
+        if self._stopped and self.sent != self._size:
+            raise ConnectionAbortedError("the server has answered before the end of the body")
         if self._size is not None and self.sent != self._size:
             raise Unavailable(f"{self._reference}: {self.sent} of {self._size} bytes came to send")
-        self.complete = True
 
     def _count(self, chunk: bytes) -> None:
         self.sent += len(chunk)
@@ -84,17 +95,15 @@ class StreamBody(Payload):
         try:
             await asyncio.wait_for(writer.write(chunk), self._stall)
         except asyncio.TimeoutError as error:
-            raise TimedOut(
-                f"{self._reference}: the registry took no byte for {self._stall:.0f} s"
-            ) from error
+            said = f"{self._reference}: the registry took no byte for {self._stall:.0f} s"
+            raise self._failed(TimedOut(said)) from error
 
-    def _failed(self, error: BaseException) -> BaseException:
+    def _failed(self, error: Exception) -> Exception:
         if self.failure is None and not self._stopped:
             self.failure = error
         return error
 
 
-def own_failure(body: object) -> ImageToolsError | None:
-    """The explained error that ended a body, as the cause behind a broken connection."""
-    failure = body.failure if isinstance(body, StreamBody) else None
-    return failure if isinstance(failure, ImageToolsError) else None
+def own_failure(body: object) -> Exception | None:
+    """What ended a body before the line did: the cause behind a broken connection."""
+    return body.failure if isinstance(body, StreamBody) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +15,14 @@ from yarl import URL
 
 from image_tools import __version__
 from image_tools.errors import CopyFailed, TimedOut, TlsProblem, Unavailable
+from image_tools.stores.remote.address import same_origin
 from image_tools.stores.remote.body import STALL_SECONDS, StreamBody, own_failure
 from image_tools.stores.remote.proxies import proxy_for
 from image_tools.stores.remote.tls import TlsChoice, tls_cause, tls_context
 
 CONNECT_SECONDS = 15.0
+# A registry over object storage copies a large blob before it answers the last PUT.
+COMMIT_SECONDS = 600.0
 KEEPALIVE_SECONDS = 30.0
 READ_BUFFER = 256 * 1024
 MOST_REDIRECTS = 5
@@ -27,15 +32,19 @@ _HEADERS = {"User-Agent": f"image-tools/{__version__}", "Accept-Encoding": "iden
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Seconds: to connect with TLS, and without a byte in either direction."""
+    """Seconds: to connect with TLS, without a byte in either direction, to close an upload."""
 
     connect: float = CONNECT_SECONDS
     stall: float = STALL_SECONDS
+    commit: float = COMMIT_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request; `reference` is what people call the thing it is about."""
+    """One HTTP request; `reference` is what people call the thing it is about.
+
+    `is_slow`: the server may keep silent as long as closing an upload takes.
+    """
 
     method: str
     url: URL
@@ -43,6 +52,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | StreamBody | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
+    is_slow: bool = False
 
 
 class Connections:
@@ -57,6 +67,9 @@ class Connections:
     ) -> None:
         self._tls, self._environ = tls, environ
         self._timing = timing or Timing()
+        self._usual = _timeout(self._timing.connect, self._timing.stall)
+        self._slow = _timeout(self._timing.connect, self._timing.commit)
+        self._is_closed = False
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._proxies: dict[str, str | None] = {}
@@ -77,8 +90,8 @@ class Connections:
             target = self._redirect(request, here, response)
             if target is None:
                 return response
-            response.close()
-            same = target.origin() == request.url.origin()
+            await drain(response)
+            same = same_origin(target, request.url)
             response = await self._send(request, target, request.authorization if same else None)
             here = target
         if response.status in _REDIRECTS and request.method in ("GET", "HEAD"):
@@ -87,7 +100,8 @@ class Connections:
         return response
 
     async def close(self) -> None:
-        """Close every connection; the session may not be used afterwards."""
+        """Close every connection; nothing can be asked afterwards."""
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()
 
@@ -99,14 +113,17 @@ class Connections:
             return None
         if not location:
             return None
-        target = here.join(URL(location, encoded=True))
+        try:
+            target = here.join(URL(location, encoded=True))
+        except ValueError:
+            target = URL()
         if target.scheme not in ("http", "https") or not target.host:
             response.close()
             raise Unavailable(f"{request.reference}: redirected to {target.scheme or 'nowhere'}")
         if here.scheme == "https" and target.scheme == "http" and self._tls.verify is not False:
             response.close()
             raise TlsProblem(
-                f"{request.reference}: {here.host} redirects from TLS to plain HTTP at {target.host}",
+                f"{request.reference}: {here.host} leads from TLS to plain HTTP at {target.host}",
                 advice="have the registry redirect to https, or allow it with --tls-verify=false",
             )
         return target
@@ -114,6 +131,8 @@ class Connections:
     async def _send(
         self, request: Request, url: URL, authorization: str | None
     ) -> aiohttp.ClientResponse:
+        if self._is_closed:
+            raise Unavailable(f"{request.reference}: the run has ended")
         headers = dict(request.headers)
         if authorization is not None:
             headers["Authorization"] = authorization
@@ -132,15 +151,16 @@ class Connections:
                 ssl=context,
                 proxy=proxy,
                 proxy_headers=proxy_headers or None,
+                timeout=self._slow if request.is_slow else self._usual,
             )
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            raise self.explain(error, request, url) from error
+            raise self._explain(error, request, url) from error
         if isinstance(request.body, StreamBody):
             request.body.stop()
         return response
 
-    def explain(self, error: BaseException, request: Request, url: URL) -> BaseException:
-        """The failure of ours behind an exception of aiohttp or of the operating system."""
+    def _explain(self, error: BaseException, request: Request, url: URL) -> BaseException:
+        """What ended the body, else the failure behind an exception of aiohttp or the system."""
         return own_failure(request.body) or network_failure(error, request.reference, url)
 
     async def _context(self, url: URL) -> ssl.SSLContext | bool:
@@ -170,11 +190,6 @@ class Connections:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=self._timing.connect,
-                    sock_read=self._timing.stall,
-                ),
                 headers=_HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -182,6 +197,10 @@ class Connections:
                 trust_env=False,
             )
         return self._session
+
+
+def _timeout(connect: float, silence: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=silence)
 
 
 def network_failure(error: BaseException, reference: str, url: URL) -> CopyFailed:
@@ -196,17 +215,37 @@ def network_failure(error: BaseException, reference: str, url: URL) -> CopyFaile
         return Unavailable(f"{reference}: the proxy refuses {host} ({error.status})")
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return Unavailable(f"{reference}: the proxy for {host} cannot be reached")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Unavailable(f"{reference}: the name {url.host} is not known", advice="check the name")
     if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error.os_error, socket.gaierror):
+            said = f"{reference}: the name {url.host} is not known"
+            return Unavailable(said, advice="check the name")
         return Unavailable(f"{reference}: {host} cannot be reached ({error.strerror or error})")
-    said = str(error) or type(error).__name__
+    said = _words(error)
     return Unavailable(f"{reference}: the connection to {host} broke ({said})")
+
+
+async def drain(response: aiohttp.ClientResponse) -> None:
+    """Read the small body of an answer nobody needs, so that its connection may be used again."""
+    try:
+        if (response.content_length or 0) <= READ_BUFFER:
+            await response.content.read(READ_BUFFER)
+    except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
+        pass
+    finally:
+        response.release()
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says, without addresses: their query may hold a signature."""
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return re.sub(r"\S+://\S+", "…", " ".join(said.split())) or type(error).__name__
 
 
 def _tls_advice(cause: str, host: str) -> str:
     if "client certificate" in cause:
-        return f"certs.d folders: /etc/containers/certs.d/{host}, ~/.config/containers/certs.d/{host}"
+        return (
+            f"certs.d folders: /etc/containers/certs.d/{host}, ~/.config/containers/certs.d/{host}"
+        )
     if "plain HTTP" in cause:
         return "allow plain HTTP with --tls-verify=false (or --src-tls-verify, --dest-tls-verify)"
     return TlsProblem.advice

@@ -23,9 +23,9 @@ from image_tools.errors import (
 )
 
 _LONGEST_WORDS = 300
-_UNKNOWN_CODES = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
 _MISMATCH_CODES = frozenset({"DIGEST_INVALID"})
 _FULL_WORDS = ("no space left", "insufficient storage", "disk quota")
+_PLAIN_REFUSALS = frozenset({401, 403, 408})
 _SAID = {401: "not logged in", 403: "access denied", 404: "not found", 408: "timed out"}
 
 
@@ -82,7 +82,7 @@ class Refusal:
 def failure(refusal: Refusal, reference: str, *, doing: str = "") -> ImageToolsError:
     """The error for `refusal` of a request about `reference`; `doing` says what was tried.
 
-    Only a 404 means unknown: 401, 403, 429 and 5xx are failures of their own kind.
+    Only a 404 of a registry means unknown: 401, 403, 429, 5xx and web pages are other failures.
     """
     status, code = refusal.status, refusal.code
     tried = f"{doing}: " if doing else ""
@@ -90,7 +90,9 @@ def failure(refusal: Refusal, reference: str, *, doing: str = "") -> ImageToolsE
     if code in _MISMATCH_CODES:
         return DigestMismatch(f"{reference}: {tried}the registry got other bytes ({refusal.words})")
     if status == 507 or any(words in refusal.words.lower() for words in _FULL_WORDS):
-        return DiskFull(f"{reference}: {tried}no space at the registry ({refusal.words})", status=status)
+        return DiskFull(
+            f"{reference}: {tried}no space at the registry ({refusal.words})", status=status
+        )
     if status == 429 or code == "TOOMANYREQUESTS":
         return _limited(refusal, reference)
     if status == 413:
@@ -98,7 +100,7 @@ def failure(refusal: Refusal, reference: str, *, doing: str = "") -> ImageToolsE
     if status >= 500:
         said = f"{reference}: {tried}the registry failed ({refusal.words})"
         return Unavailable(said, status=status, retry_after=refusal.retry_after)
-    if status < 400 or (refusal.is_page and status not in _SAID):
+    if status < 400 or (refusal.is_page and status not in _PLAIN_REFUSALS):
         return _not_a_registry(refusal, reference, tried)
     kind = {401: Unauthorized, 403: AccessDenied, 404: NotFound, 408: TimedOut}.get(status)
     if kind is None:
@@ -106,14 +108,9 @@ def failure(refusal: Refusal, reference: str, *, doing: str = "") -> ImageToolsE
     return kind(text, status=status, retry_after=refusal.retry_after)
 
 
-def means_unknown(refusal: Refusal, *, has_body: bool) -> bool:
-    """Whether this answer says the content is unknown: a 404, bare on HEAD or with its code.
-
-    A 404 without one of the specification's codes still counts on GET, where it is no web page.
-    """
-    if refusal.status != 404:
-        return False
-    return not has_body or refusal.code in _UNKNOWN_CODES or not refusal.is_page
+def means_unknown(refusal: Refusal) -> bool:
+    """Whether this answer says the content is unknown: a 404 that is no web page."""
+    return refusal.status == 404 and not refusal.is_page
 
 
 def permanent(error: CopyFailed) -> CopyFailed:
@@ -145,9 +142,10 @@ def _limited(refusal: Refusal, reference: str) -> RateLimited:
 
 
 def _too_large(refusal: Refusal, reference: str, tried: str) -> CopyFailed:
+    said = "too large for the registry or a proxy before it"
     return permanent(
         UnknownFailure(
-            f"{reference}: {tried}too large for the registry or a proxy before it ({refusal.words})",
+            f"{reference}: {tried}{said} ({refusal.words})",
             status=refusal.status,
             advice="raise the limit of the proxy before the registry (nginx: client_max_body_size)",
         )

@@ -36,7 +36,7 @@ class Pace:
         registry: str,
         *,
         window: int = WINDOW,
-        on_rest: Callable[[float], None] = lambda seconds: None,
+        on_rest: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -51,7 +51,7 @@ class Pace:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
-        """One request's turn: begins when the window and the rest allow it; RateLimited if too long."""
+        """One request's turn, as soon as window and rest allow it; RateLimited if too long."""
         await self._enter()
         try:
             yield Turn(self._rests)
@@ -94,7 +94,8 @@ class Pace:
         self._rests_in_a_row += 1
         self.window = 1
         self.cooling_until = max(self.cooling_until or 0.0, now + seconds)
-        self._on_rest(seconds)
+        if self._on_rest is not None:
+            self._on_rest(seconds)
 
     async def _enter(self) -> None:
         while True:

@@ -95,13 +95,15 @@ def tls_cause(error: BaseException, host: str) -> str | None:
     problem = _ssl_error(error)
     if problem is None:
         return None
-    if isinstance(problem, ssl.SSLCertVerificationError):
+    if isinstance(problem, ssl.SSLCertVerificationError) and hasattr(problem, "verify_code"):
         return _certificate_cause(problem, host)
     reason = problem.reason or ""
     if reason in _NO_TLS_REASONS:
         return f"{host} does not speak TLS, or speaks plain HTTP"
     if "CERTIFICATE_REQUIRED" in reason or reason.endswith("ALERT_HANDSHAKE_FAILURE"):
-        return f"{host} wants a client certificate: put NAME.cert and NAME.key into its certs.d folder"
+        return (
+            f"{host} wants a client certificate: put NAME.cert and NAME.key into its certs.d folder"
+        )
     if "BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason:
         return f"{host} does not accept our client certificate"
     return f"TLS with {host} failed: {reason.replace('_', ' ').lower() or problem}"
@@ -122,7 +124,8 @@ def speaks_no_tls(error: BaseException) -> bool:
 def _certificate_cause(problem: ssl.SSLCertVerificationError, host: str) -> str:
     code = problem.verify_code
     if code in _UNKNOWN_AUTHORITY:
-        return f"the certificate of {host} is signed by an unknown authority ({problem.verify_message})"
+        said = problem.verify_message
+        return f"the certificate of {host} is signed by an unknown authority ({said})"
     if code == _EXPIRED:
         return f"the certificate of {host} has expired"
     if code == _NOT_YET:
@@ -133,14 +136,15 @@ def _certificate_cause(problem: ssl.SSLCertVerificationError, host: str) -> str:
 
 
 def _ssl_error(error: BaseException) -> ssl.SSLError | None:
+    """The innermost error of TLS; a refused certificate first, for it says why."""
     found = [link for link in _chain(error) if isinstance(link, ssl.SSLError)]
-    return next((link for link in found if isinstance(link, ssl.SSLCertVerificationError)), None) or (
-        found[-1] if found else None
-    )
+    # aiohttp derives an error of its own from this class, and leaves the code out.
+    refused = [link for link in found if hasattr(link, "verify_code")]
+    return next(iter(refused or found[::-1]), None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and what it was raised from; aiohttp's own fields `os_error`, `certificate_error` too."""
+    """`error` and what it was raised from, by way of aiohttp's own fields too."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -204,6 +208,8 @@ def _load_client(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         # Asking for a passphrase would stop an unattended run: an encrypted key is an error.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
-        raise EnvironmentProblem(f"{certificate}: not usable with {key.name}: {error.reason}") from error
+        raise EnvironmentProblem(
+            f"{certificate}: not usable with {key.name}: {error.reason}"
+        ) from error
     except OSError as error:
         raise EnvironmentProblem(f"{certificate}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,137 @@
+"""The command line as a whole: which command is meant, and the one boundary of errors."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+import signal
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+
+from image_tools import __version__
+from image_tools.cli import render, values
+from image_tools.cli.help import command_help, overview
+from image_tools.cli.options import Page, parse
+from image_tools.cli.pages import MIRROR, VERSION
+from image_tools.cli.redact import clean
+from image_tools.cli.text import coloured, terminal_width
+from image_tools.errors import BUG_EXIT_CODE, ImageToolsError, Interrupted, UsageError
+
+PAGES = (MIRROR, VERSION)
+_HELP_WORDS = frozenset({"-h", "-help", "--help"})
+_VERSION_WORDS = frozenset({"-V", "-version", "--version"})
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """The exit code of one command line, of this process unless told otherwise.
+
+    Whatever goes wrong is said on standard error; nothing is raised.
+    """
+    words = tuple(sys.argv[1:] if argv is None else argv)
+    environ = os.environ if environ is None else environ
+    debug = _wants_debug(words, environ)
+    try:
+        return _dispatch(words, environ)
+    except ImageToolsError as error:
+        return _explained(error, environ, debug=debug)
+    except KeyboardInterrupt:
+        return _explained(Interrupted(signal.SIGINT), environ, debug=debug)
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):
+            render.abandon(stream)
+        return 1
+    except Exception as error:
+        return _bug(error, debug=debug)
+
+
+def _dispatch(words: tuple[str, ...], environ: Mapping[str, str]) -> int:
+    if not words:
+        render.err(overview(PAGES, terminal_width(sys.stderr, environ)).rstrip())
+        return UsageError.exit_code
+    first, rest = words[0], words[1:]
+    if first in _VERSION_WORDS:
+        render.out(f"image-tools {__version__}")
+        return 0
+    if first in _HELP_WORDS or first == "help":
+        return _help(rest, environ)
+    page = _page(first)
+    if _HELP_WORDS & set(rest):
+        return _help((first,), environ)
+    return _command(page, parse(page, rest, environ), environ)
+
+
+def _help(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    if len(words) > 1:
+        raise UsageError(f"unexpected argument {words[1]!r}", advice="help takes one command")
+    width = terminal_width(sys.stdout, environ)
+    text = command_help(_page(words[0]), width) if words else overview(PAGES, width)
+    render.out(text.rstrip())
+    return 0
+
+
+def _page(word: str) -> Page:
+    if word.startswith("-"):
+        raise UsageError(
+            f"{word} stands before the command", advice=f"write image-tools COMMAND {word}"
+        )
+    names = {page.name: page for page in PAGES}
+    if word in names:
+        return names[word]
+    close = difflib.get_close_matches(word, names, n=1)
+    hint = f", did you mean {close[0]}?" if close else ""
+    raise UsageError(
+        f"unknown command {word!r}{hint}", advice="image-tools help shows the commands"
+    )
+
+
+def _command(page: Page, options: Namespace, environ: Mapping[str, str]) -> int:
+    # Each command brings its own heavy packages: help and mistakes answer without them.
+    if page is VERSION:
+        from image_tools.cli.version import version
+
+        return version(options, environ)
+    from image_tools.cli.mirror import mirror
+
+    return mirror(options, environ)
+
+
+def _wants_debug(words: Sequence[str], environ: Mapping[str, str]) -> bool:
+    # Looked up by hand: the reading of the command line may be what goes wrong.
+    split = [word.lstrip("-").partition("=") for word in words if word.startswith("-")]
+    said = [value or "true" for name, _, value in split if name == "debug"]
+    try:
+        return values.boolean([environ.get("IMAGE_TOOLS_DEBUG") or "false", *said][-1])
+    except ValueError:
+        return False
+
+
+def _explained(error: ImageToolsError, environ: Mapping[str, str], *, debug: bool) -> int:
+    from image_tools.cli.logs import last_error
+
+    advice = f"\nadvice: {error.advice}" if error.advice else ""
+    last_error(f"{error.message}{advice}", colours=coloured(sys.stderr, environ))
+    if debug and not isinstance(error, UsageError):
+        _show_trace(error)
+    return error.signal_exit_code if isinstance(error, Interrupted) else error.exit_code
+
+
+def _bug(error: Exception, *, debug: bool) -> int:
+    versions = f"image-tools {__version__}, Python {platform.python_version()}, {sys.platform}"
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    more = "" if debug else " With --debug you see where it happened."
+    render.err(
+        clean(
+            f"This is a bug in image-tools: {what}\nPlease report it, with your command line and "
+            f"these versions: {versions}.{more}"
+        )
+    )
+    if debug:
+        _show_trace(error)
+    return BUG_EXIT_CODE
+
+
+def _show_trace(error: BaseException) -> None:
+    render.err(clean("".join(traceback.format_exception(error))).rstrip())

@@ -1,0 +1,138 @@
+"""Lines that come one by one, typed or piped: each is mirrored when it is there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_tools.cli import render
+from image_tools.cli.listing import STANDARD_INPUT, say_problem
+from image_tools.cli.results import Results
+from image_tools.cli.text import is_terminal
+from image_tools.errors import Interrupted
+from image_tools.imagelist.entry import Entry, ImageList, Problem
+from image_tools.imagelist.reader import read_line
+from image_tools.imagelist.registries import Registries
+from image_tools.report import Report
+
+PROMPT = ">>> "
+_HELLO = "Type SOURCE DESTINATION TAG, or one REFERENCE. Ctrl-D ends."
+_HISTORY_LENGTH = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What a line needs to be mirrored and its result to be shown."""
+
+    mirror: Callable[[ImageList], Report]
+    registries: Registries
+    results: Results
+    history: Path
+    skip_invalid: bool = False
+
+
+def converse(session: Session, reports: list[Report]) -> None:
+    """Nothing; adds a report for each line, until the input ends, Ctrl-C, or a run is stopped.
+
+    ImageToolsError for what makes further lines useless.
+    """
+    lines = _typed(session.history) if _at_a_terminal() else _piped()
+    # Ctrl-C while nothing is copied is a way to say goodbye.
+    with contextlib.suppress(KeyboardInterrupt), contextlib.closing(lines):
+        try:
+            for number, text in enumerate(lines, start=1):
+                reports.append(_mirrored(text, number, session))
+                if reports[-1].interrupted_by is not None:
+                    return
+        except Interrupted as end:
+            reports.append(Report(command="mirror", outcomes=(), interrupted_by=end.signal_number))
+
+
+def _mirrored(text: str, number: int, session: Session) -> Report:
+    found = read_line(text, number, session.registries)
+    if isinstance(found, Problem):
+        say_problem(found, STANDARD_INPUT, skipped=session.skip_invalid)
+        found = None if session.skip_invalid else found
+    if found is None:
+        return Report(command="mirror", outcomes=())
+    report = session.mirror(_list_of(found))
+    for outcome in report.outcomes:
+        session.results.show_line(outcome)
+    return report
+
+
+def _list_of(found: Entry | Problem) -> ImageList:
+    if isinstance(found, Problem):
+        return ImageList(name=STANDARD_INPUT, problems=(found,))
+    return ImageList(name=STANDARD_INPUT, entries=(found,))
+
+
+def _at_a_terminal() -> bool:
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def _piped() -> Generator[str, None, None]:
+    while line := sys.stdin.buffer.readline():
+        yield line.decode(errors="replace")
+
+
+def _typed(history: Path) -> Generator[str, None, None]:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    render.err(_HELLO)
+    with _remembered(history):
+        while (line := _asked()) is not None:
+            yield line
+
+
+def _asked() -> str | None:
+    try:
+        with _prompt_on_standard_error():
+            return input(PROMPT)
+    except EOFError:
+        render.err("")
+        return None
+    except KeyboardInterrupt:
+        render.err("")
+        raise
+
+
+@contextlib.contextmanager
+def _prompt_on_standard_error() -> Iterator[None]:
+    # readline writes to standard output and edits lines only where that is a terminal; the
+    # results may go into a file.
+    sys.stdout.flush()
+    output = sys.stdout.fileno()
+    kept = os.dup(output)
+    os.dup2(sys.stderr.fileno(), output)
+    try:
+        yield
+    finally:
+        os.dup2(kept, output)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def _remembered(path: Path) -> Iterator[None]:
+    """Line editing and the lines of earlier sessions; without them lines are typed all the same."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+    with contextlib.suppress(OSError):
+        readline.read_history_file(path)
+    try:
+        yield
+    finally:
+        readline.set_history_length(_HISTORY_LENGTH)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            readline.write_history_file(path)
+            path.chmod(0o600)

@@ -1,0 +1,50 @@
+"""The image list a command works on: read from a file or standard input, its faults said."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.errors import InvalidList
+from image_tools.imagelist.entry import ImageList, Problem
+from image_tools.imagelist.reader import read_list
+from image_tools.imagelist.registries import Registries
+
+STANDARD_INPUT = "standard input"
+
+
+def read_images(name: str, registries: Registries, *, skip_invalid: bool) -> ImageList:
+    """The list in the file `name`, `-` is standard input; lines that cannot be read are logged.
+
+    With `skip_invalid` they are warnings, and left out of what is given back. InvalidList when
+    the file cannot be read.
+    """
+    shown = STANDARD_INPUT if name == "-" else name
+    try:
+        content = _standard_input() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise InvalidList(
+            f"the list {shown} cannot be read: {error.strerror or error}",
+            advice="give the list's file with -f FILE, or - for standard input",
+        ) from error
+    images = read_list(content, shown, registries)
+    for problem in images.problems:
+        say_problem(problem, shown, skipped=skip_invalid)
+    if images.repeated:
+        logger.info("{}: lines that repeat an earlier one: {}", shown, images.repeated)
+    return replace(images, problems=()) if skip_invalid else images
+
+
+def say_problem(problem: Problem, name: str, *, skipped: bool) -> None:
+    """Log why a line of the list `name` cannot be used; a warning when it may be `skipped`."""
+    level = "WARNING" if skipped else "ERROR"
+    logger.log(level, "{}:{}: {}", name, problem.line, problem.reason)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        logger.info("type the list; Ctrl-D on an empty line ends it")
+    return sys.stdin.buffer.read()

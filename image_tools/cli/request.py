@@ -1,0 +1,142 @@
+"""What a command line and its environment ask for, as a typed request."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from image_tools.cli import values
+from image_tools.cli.redact import add_secret
+from image_tools.cli.render import check_result_file
+from image_tools.commands.request import Login, MirrorRequest, Side
+from image_tools.errors import UsageError
+from image_tools.imagelist.registries import Registries, choose_registries
+from image_tools.oci.platform import Platform
+from image_tools.plan.selection import Selection
+from image_tools.state import default_state_path
+from image_tools.stores.remote.tls import TlsChoice
+
+
+def chosen_registries(options: Namespace, environ: Mapping[str, str]) -> Registries:
+    """The registries the options and the environment choose; InvalidReference for a wrong one."""
+    return choose_registries(options.source, options.destination, options.default_project, environ)
+
+
+def mirror_request(
+    options: Namespace, registries: Registries, environ: Mapping[str, str]
+) -> MirrorRequest:
+    """The request of `mirror`; UsageError where options or variables do not fit together.
+
+    Passwords become secrets of the redaction here, before anything is logged.
+    """
+    ca_file = _readable("--ca-file", options.ca_file)
+    return MirrorRequest(
+        source=Side(
+            registry=registries.source,
+            login=_login(environ, "SOURCE"),
+            tls=TlsChoice(_verify(options.src_tls_verify, options), ca_file),
+        ),
+        destination=Side(
+            registry=registries.destination,
+            login=_login(environ, "DOCKER") or _login(environ, "DEST"),
+            tls=TlsChoice(_verify(options.dest_tls_verify, options), ca_file),
+        ),
+        selection=selection(options),
+        jobs=values.jobs_in_range(options.jobs),
+        timeout=options.timeout,
+        retries=options.retry_times,
+        retry_delay=options.retry_delay,
+        state=_state(options, environ),
+        failed=_failed(options),
+        wait_lock=options.wait_lock,
+        force=options.force,
+        overwrite=options.overwrite,
+        missing_platform_fails=options.no_arch_os_fail,
+        arch_tags=options.arch_tags,
+        ahead=not options.no_ahead,
+        direct=options.direct,
+        policy=_readable("--policy", options.policy),
+        insecure_policy=options.insecure_policy,
+        download=not options.no_download,
+        dry_run=options.dry_run,
+    )
+
+
+def selection(options: Namespace) -> Selection:
+    """The platforms the options choose; names such as `x86_64` become the ones of images."""
+    architectures = values.chosen(options.arch)
+    variants = values.chosen(options.variant)
+    return Selection(
+        architectures=architectures and frozenset(map(_architecture, architectures)),
+        systems=values.chosen(options.os),
+        variants=variants and frozenset(map(_variant, variants)),
+        attestations=options.provenance,
+    )
+
+
+def _architecture(word: str) -> str:
+    return Platform(architecture=word).normalized.architecture
+
+
+def _variant(word: str) -> str:
+    return Platform(architecture="arm", variant=word).normalized.variant
+
+
+def report_file(options: Namespace) -> Path | None:
+    """Where the report goes; UsageError when it could not be written there."""
+    if not options.report:
+        return None
+    path = Path(options.report)
+    check_result_file("--report", path)
+    return path
+
+
+def _verify(one_side: bool | None, options: Namespace) -> bool | None:
+    verify: bool | None = options.tls_verify if one_side is None else one_side
+    return verify
+
+
+def _login(environ: Mapping[str, str], prefix: str) -> Login | None:
+    names = (f"{prefix}_USERNAME", f"{prefix}_PASSWORD")
+    username, password = (environ.get(name, "") for name in names)
+    if not username and not password:
+        return None
+    if not (username and password):
+        there, missing = names if username else reversed(names)
+        raise UsageError(
+            f"{there} is set, {missing} is not", advice="set both variables, or none of them"
+        )
+    add_secret(password, username)
+    return Login(username, password)
+
+
+def _state(options: Namespace, environ: Mapping[str, str]) -> Path | None:
+    asked = "state" in options.given
+    if options.no_state and asked and "no_state" in options.given:
+        raise UsageError("--state and --no-state contradict each other")
+    # What stands on the command line goes before a variable that says the opposite.
+    if options.no_state and not asked:
+        return None
+    return Path(options.state) if options.state else default_state_path(environ)
+
+
+def _failed(options: Namespace) -> Path | None:
+    if not options.failed or options.dry_run:
+        return None
+    path = Path(options.failed)
+    check_result_file("--failed", path)
+    return path
+
+
+def _readable(option: str, name: str | None) -> Path | None:
+    if not name:
+        return None
+    path = Path(name)
+    if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
+        raise UsageError(f"{option}: {path} {what}")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{option}: {path} cannot be read")
+    return path

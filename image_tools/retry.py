@@ -1,0 +1,114 @@
+"""Repeating what failed in a way that may pass: one policy for network and tool attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+import tenacity
+
+from image_tools.errors import CopyFailed, DigestMismatch, ImageToolsError, UnknownFailure
+from image_tools.process import Cancel
+
+LONGEST_WISH = 900.0
+_JITTER = 0.25
+T = TypeVar("T")
+OnRetry = Callable[[ImageToolsError, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`times` repeats; `delay` seconds before the first, doubling up to `maximum`."""
+
+    times: int = 3
+    delay: float = 1.0
+    maximum: float = 60.0
+
+
+def repeat(
+    policy: RetryPolicy,
+    action: Callable[[], T],
+    *,
+    cancel: Cancel | None = None,
+    on_retry: OnRetry | None = None,
+) -> T:
+    """The result of `action`, repeated as the policy says; its last error is raised as it is."""
+
+    def sleep(seconds: float) -> None:
+        if cancel is None:
+            time.sleep(seconds)
+        else:
+            cancel.wait(seconds)
+
+    retrying = tenacity.Retrying(
+        retry=lambda state: _wanted(state) and not (cancel is not None and cancel.is_set()),
+        stop=tenacity.stop_after_attempt(policy.times + 1),
+        wait=lambda state: _pause(policy, state),
+        before_sleep=lambda state: _announce(state, on_retry),
+        retry_error_callback=_give_up,
+        sleep=sleep,
+    )
+    return retrying(action)
+
+
+async def repeat_async(
+    policy: RetryPolicy,
+    action: Callable[[], Awaitable[T]],
+    *,
+    on_retry: OnRetry | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> T:
+    """The same as `repeat`, on the event loop."""
+
+    async def attempt() -> T:
+        # tenacity awaits only what it can see to be a coroutine function: no lambda is.
+        return await action()
+
+    retrying = tenacity.AsyncRetrying(
+        retry=_wanted,
+        stop=tenacity.stop_after_attempt(policy.times + 1),
+        wait=lambda state: _pause(policy, state),
+        before_sleep=lambda state: _announce(state, on_retry),
+        retry_error_callback=_give_up,
+        sleep=sleep,
+    )
+    return await retrying(attempt)
+
+
+def _wanted(state: tenacity.RetryCallState) -> bool:
+    error = _error(state)
+    if not isinstance(error, ImageToolsError) or not error.temporary or error.exhausted:
+        return False
+    # Wrong bytes and what nobody understands seldom pass: once more is enough.
+    once = isinstance(error, (DigestMismatch, UnknownFailure))
+    return not once or state.attempt_number == 1
+
+
+def _pause(policy: RetryPolicy, state: tenacity.RetryCallState) -> float:
+    own = min(policy.maximum, policy.delay * 2.0 ** min(state.attempt_number - 1, 16))
+    own *= 1 + _JITTER * random.random()
+    error = _error(state)
+    wish = error.retry_after if isinstance(error, CopyFailed) else None
+    return max(own, min(wish or 0.0, LONGEST_WISH))
+
+
+def _announce(state: tenacity.RetryCallState, on_retry: OnRetry | None) -> None:
+    error = _error(state)
+    if on_retry is not None and isinstance(error, ImageToolsError):
+        on_retry(error, state.upcoming_sleep)
+
+
+def _give_up(state: tenacity.RetryCallState) -> NoReturn:
+    error = _error(state)
+    assert error is not None
+    if isinstance(error, ImageToolsError):
+        error.exhausted = True
+    raise error
+
+
+def _error(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None

@@ -1,0 +1,131 @@
+"""Publishing what a tag holds in the end: by buildx, or byte for byte by skopeo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.errors import IntegrityError, UnknownFailure
+from image_tools.exchange.sessions import Check, Session
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import Index, RawManifest, index_bytes
+from image_tools.plan.plan import FinalIndex
+from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.run.executor import Slots
+from image_tools.run.failure import cause_of
+from image_tools.run.job import Job
+from image_tools.run.toolbox import Toolbox
+from image_tools.tools.buildx import can_express, create_argv, descriptor_file
+from image_tools.tools.skopeo import index_only_argv, write_index_folder
+
+_Argv = Callable[[str], tuple[str, ...]]
+BUILDX = "buildx"
+INDEX_ONLY = "index-only"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The digest a tag got, and which tool wrote it."""
+
+    digest: Digest
+    path: str
+
+
+@dataclass(slots=True, eq=False)
+class Assembler:
+    """Writes indexes whose children lie in the destination repository already."""
+
+    toolbox: Toolbox
+    slots: Slots
+    retry: RetryPolicy
+
+    async def publish(
+        self, job: Job, final: FinalIndex, nested: tuple[RawManifest, ...]
+    ) -> Published:
+        """Write `final` under the job's tag, after the indexes it contains.
+
+        A tool that would write anything else is stopped before the tag changes.
+        """
+        for inner in nested:
+            await self._exactly(job, inner, f"@{inner.digest}")
+        if final.exact is not None:
+            logger.debug("the source's own bytes are kept: skopeo copies the index alone")
+            return await self._exactly(job, final.exact, f":{job.tag}")
+        reason = can_express(Index(final.media_type, final.entries))
+        if reason is None:
+            published = await repeat_async(self.retry, lambda: self._composed(job, final))
+            if published is not None:
+                return published
+            reason = "it would have written something else"
+        logger.debug("buildx cannot write this index ({}): skopeo copies it alone", reason)
+        raw = RawManifest(final.media_type, index_bytes(final.entries, final.media_type))
+        return await self._exactly(job, raw, f":{job.tag}")
+
+    async def _exactly(self, job: Job, raw: RawManifest, ending: str) -> Published:
+        folder = self.toolbox.new_folder("index")
+        write_index_folder(folder, raw)
+
+        def check(pushed: RawManifest) -> str | None:
+            return None if pushed.digest == raw.digest else "skopeo changed the bytes of the index"
+
+        async def attempt() -> Published:
+            tools = await self.toolbox.tools()
+            session = await self._run(
+                job, check, lambda name: index_only_argv(tools.setting, folder, name), ending
+            )
+            return Published(_digest(job, session), INDEX_ONLY)
+
+        return await repeat_async(self.retry, attempt)
+
+    async def _composed(self, job: Job, final: FinalIndex) -> Published | None:
+        """None when buildx was stopped from writing something else than `final`."""
+        tools = await self.toolbox.tools()
+        files = _descriptor_files(self.toolbox.new_folder("entries"), final)
+        try:
+            session = await self._run(
+                job,
+                final.difference,
+                lambda name: create_argv(tools.buildx, name, files),
+                f":{job.tag}",
+            )
+        except _Refused as refusal:
+            logger.debug("buildx: {}", refusal)
+            return None
+        return Published(_digest(job, session), BUILDX)
+
+    async def _run(self, job: Job, check: Check, argv: _Argv, ending: str) -> Session:
+        exchange = self.toolbox.exchange
+        async with self.slots.slot(job.entry.number, job.lane):
+            session = exchange.open_destination(
+                job.end.book, job.destination.name, job.account, check=check
+            )
+            try:
+                completed = await self.toolbox.run(argv(exchange.reference(session, ending)))
+            finally:
+                await exchange.close(session)
+        if session.refusal is not None:
+            raise _Refused(f"{job.entry.destination}: {session.refusal}")
+        if (cause := cause_of(completed, job.entry.destination, session)) is not None:
+            raise cause
+        return session
+
+
+class _Refused(IntegrityError):
+    """A tool pushed something else than what was asked of it."""
+
+
+def _descriptor_files(folder: Path, final: FinalIndex) -> tuple[Path, ...]:
+    files = []
+    for number, entry in enumerate(final.entries):
+        files.append(folder / f"{number:04}.json")
+        files[-1].write_bytes(descriptor_file(entry))
+    return tuple(files)
+
+
+def _digest(job: Job, session: Session) -> Digest:
+    if not session.pushed:
+        raise UnknownFailure(f"{job.entry.destination}: the tool ended well and wrote nothing")
+    return session.pushed[-1].digest

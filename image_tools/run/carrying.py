@@ -1,0 +1,118 @@
+"""The second half of a list line's way: copy what is missing, publish the index, read it back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from loguru import logger
+
+from image_tools.errors import IntegrityError
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.plan.images import Child
+from image_tools.plan.merge import select
+from image_tools.plan.plan import Action, Plan, Wish, plan
+from image_tools.report import Outcome, Status
+from image_tools.run.assembly import Published
+from image_tools.run.gear import Gear
+from image_tools.run.job import Job
+from image_tools.run.naming import arch_tag
+from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.preparing import Prepared, own_tag, remember
+from image_tools.run.together import together
+
+COPY = "copy"
+
+
+async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
+    """The outcome `copied`, once the tag holds what the plan says; raises what prevented it."""
+    _note_source_blobs(job, prepared)
+    decided = prepared.plan
+    if prepared.convert is not None:
+        decided = await _converted(gear, job, prepared)
+    await together(
+        _copy(gear, job, child, number, prepared.artifact)
+        for number, child in enumerate(prepared.children, start=1)
+    )
+    published = await _published(gear, job, prepared, decided)
+    await _read_back(job, published.digest)
+    await remember(gear, job, prepared.source_digest, published.digest)
+    return replace(
+        outcome_of(job.entry, Status.COPIED),
+        digest=str(published.digest),
+        source_digest=str(prepared.source_digest),
+        digest_preserved=published.digest == prepared.source_digest,
+        platforms=platforms_of(decided.wanted),
+        path=published.path,
+    )
+
+
+def _note_source_blobs(job: Job, prepared: Prepared) -> None:
+    """Within one registry the source repository is one more place to mount from."""
+    if job.entry.source.registry != job.entry.destination.registry:
+        return
+    for child in prepared.children:
+        for blob in child.manifest.blobs:
+            job.end.book.ledger.note(job.source.name, blob.digest, blob.size)
+
+
+async def _copy(gear: Gear, job: Job, child: Child, number: int, artifact: bool) -> None:
+    where = child.descriptor.platform
+    ending = f":{job.tag}" if artifact else _ending(gear, job, child.descriptor)
+    with logger.contextualize(img_id=number):
+        key = f"{job.entry.number}.{number}"
+        gear.progress.begin(key, f"{job.entry.destination} {where}")
+        try:
+            logger.debug("copying {} of {}", where, job.entry.source)
+            await gear.copier.copy(job, child, ending)
+        finally:
+            gear.progress.end(key)
+
+
+def _ending(gear: Gear, job: Job, copy: Descriptor) -> str:
+    tag = own_tag(gear, job, copy)
+    return f"@{copy.digest}" if tag is None else f":{tag}"
+
+
+async def _converted(gear: Gear, job: Job, prepared: Prepared) -> Plan:
+    """The plan for what a schema 1 image has become at the destination."""
+    assert prepared.convert is not None
+    logger.warning(
+        "{}: a Docker schema 1 image is converted to schema 2, its digest changes",
+        job.entry.source,
+    )
+    tag = arch_tag(job.tag, prepared.convert) if gear.options.arch_tags else None
+    raw = await gear.copier.convert(job, tag)
+    image = await gear.reader.source_image(job.destination, raw)
+    wish = Wish(
+        overwrite=gear.options.overwrite,
+        force=gear.options.force,
+        present=frozenset({raw.digest}),
+    )
+    # Its platform was matched before: the config may spell it otherwise.
+    wanted = select(image.leaves, gear.options.selection) or image.leaves
+    return plan(image, wanted, prepared.existing, wish)
+
+
+async def _published(gear: Gear, job: Job, prepared: Prepared, decided: Plan) -> Published:
+    if prepared.artifact:
+        return Published(decided.wanted[0].digest, COPY)
+    if decided.action is Action.UNCHANGED and prepared.existing is not None:
+        return Published(prepared.existing.top.digest, "")
+    assert decided.final is not None
+    key = f"{job.entry.number}.0"
+    gear.progress.begin(key, f"{job.entry.destination} list")
+    try:
+        return await gear.assembler.publish(job, decided.final, decided.nested)
+    finally:
+        gear.progress.end(key)
+
+
+async def _read_back(job: Job, expected: Digest) -> None:
+    head = await job.destination.store.manifest_head(job.destination.name, job.tag)
+    if head is None or head.digest != expected:
+        found = "nothing" if head is None else str(head.digest)
+        raise IntegrityError(
+            f"{job.entry.destination}: {expected} was written, but the registry shows {found}",
+            advice="somebody else may write this tag; run again",
+        )

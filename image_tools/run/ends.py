@@ -1,0 +1,136 @@
+"""Both ends of the copies: the stores of the run, opened when first needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from image_tools.exchange.ledger import Ledger
+from image_tools.exchange.placing import Placer
+from image_tools.exchange.server import Book
+from image_tools.oci.reference import Reference
+from image_tools.retry import RetryPolicy
+from image_tools.stores.mirrored import Mirrored
+from image_tools.stores.remote.credentials import Credentials, Keyring
+from image_tools.stores.remote.registries_conf import RegistriesConf
+from image_tools.stores.remote.registry import Remote, RemoteOptions
+from image_tools.stores.remote.tls import TlsChoice
+from image_tools.stores.store import Store
+
+OnSecret = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How one end is reached; `login` is for `registry` alone."""
+
+    tls: TlsChoice = TlsChoice()
+    login: Credentials | None = None
+    registry: str | None = None
+
+    def login_for(self, registry: str) -> Credentials | None:
+        """The given login when it is meant for `registry`."""
+        return self.login if registry == self.registry else None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One destination registry: its store, its ledger, and who brings blobs there."""
+
+    book: Book
+    placer: Placer
+
+    @property
+    def store(self) -> Store:
+        """The store behind the book."""
+        return self.book.store
+
+
+@dataclass(slots=True, kw_only=True)
+class Ends:
+    """Opens one store per registry and end, and closes them all. Belongs to the event loop."""
+
+    source: Access
+    destination: Access
+    retry: RetryPolicy
+    flights: int
+    environ: Mapping[str, str]
+    conf: RegistriesConf
+    on_secret: OnSecret
+    _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
+    _stores: dict[str, Store] = field(default_factory=dict)
+    _destinations: dict[str, Destination] = field(default_factory=dict)
+    _lanes: asyncio.Semaphore | None = None
+
+    def source_store(self, registry: str) -> Store:
+        """The store to read `registry` from, through its mirrors where registries.conf has some."""
+        if registry not in self._stores:
+            self._stores[registry] = (
+                Mirrored(registry, self.conf, self._remote)
+                if self.conf.concerns(registry)
+                else self._remote(registry, False)
+            )
+        return self._stores[registry]
+
+    def destination_end(self, registry: str) -> Destination:
+        """The store to write to on `registry`, with its ledger."""
+        if registry not in self._destinations:
+            store = self._open(registry, self.destination, self.destination.tls)
+            book = Book(store, Ledger())
+            if self._lanes is None:
+                self._lanes = asyncio.Semaphore(self.flights)
+            placer = Placer(store, book.ledger, self.retry, self._lanes)
+            self._destinations[registry] = Destination(book, placer)
+        return self._destinations[registry]
+
+    def expect(self, sources: Iterable[Reference], destinations: Iterable[Reference]) -> None:
+        """Announce what the run will touch, so that one token serves many repositories."""
+        for registry, names in _by_registry(sources).items():
+            if not self.conf.concerns(registry):
+                self._remote(registry, False).expect(names, push=False)
+        for registry, names in _by_registry(destinations).items():
+            store = self.destination_end(registry).store
+            assert isinstance(store, Remote)
+            store.expect(names, push=True)
+
+    async def source_credentials(self, source: Reference) -> Credentials | None:
+        """The login for `source`, for a skopeo that reads it by itself."""
+        keyring = self._keyring(source.registry, self.source)
+        return await keyring.find(source.registry, source.repository)
+
+    async def close(self) -> None:
+        """Give back all connections."""
+        stores = [*self._sources.values(), *(d.store for d in self._destinations.values())]
+        for store in stores:
+            await store.close()
+
+    def _remote(self, registry: str, insecure: bool) -> Remote:
+        if (registry, insecure) not in self._sources:
+            tls = self.source.tls
+            if insecure and tls.verify is None:
+                tls = TlsChoice(verify=False, ca_file=tls.ca_file)
+            self._sources[registry, insecure] = self._open(registry, self.source, tls)
+        return self._sources[registry, insecure]
+
+    def _open(self, registry: str, access: Access, tls: TlsChoice) -> Remote:
+        options = RemoteOptions(tls=tls, policy=self.retry)
+        return Remote(registry, self._keyring(registry, access), options, self.environ)
+
+    def _keyring(self, registry: str, access: Access) -> Keyring:
+        return Keyring(self.environ, access.login_for(registry), on_secret=self.on_secret)
+
+
+def certificates_folder(ca_file: Path, folder: Path) -> Path:
+    """`folder` as containers-certs.d(5) wants it, holding the authority of `ca_file`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "ca.crt").write_bytes(ca_file.read_bytes())
+    return folder
+
+
+def _by_registry(references: Iterable[Reference]) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    for reference in references:
+        found.setdefault(reference.registry, {})[reference.repository] = None
+    return {registry: list(names) for registry, names in found.items()}

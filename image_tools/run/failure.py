@@ -1,0 +1,25 @@
+"""Why a tool run failed: what the exchange saw comes before what the tool said."""
+
+from __future__ import annotations
+
+from image_tools.errors import ImageToolsError
+from image_tools.exchange.sessions import Session
+from image_tools.oci.reference import Reference
+from image_tools.process import CompletedRun
+from image_tools.tools.diagnose import diagnose
+
+
+def cause_of(
+    completed: CompletedRun, reference: Reference, *sessions: Session
+) -> ImageToolsError | None:
+    """The failure of a tool run about `reference`, None when it went well.
+
+    The first of `sessions` whose store failed names the cause; only without one the last words of
+    the tool do.
+    """
+    if completed.returncode == 0:
+        return None
+    for session in sessions:
+        if session.cause is not None:
+            return session.cause
+    return diagnose(completed.stderr, str(reference), returncode=completed.returncode)

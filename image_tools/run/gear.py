@@ -1,0 +1,45 @@
+"""What all jobs of a run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from image_tools.exchange.accounts import Account
+from image_tools.imagelist.entry import Entry
+from image_tools.run.assembly import Assembler
+from image_tools.run.copying import Copier
+from image_tools.run.dispatch import Dispatch
+from image_tools.run.ends import Ends
+from image_tools.run.job import Job
+from image_tools.run.options import Options
+from image_tools.run.progress import Progress
+from image_tools.run.reading import Reader, Repository
+from image_tools.run.toolbox import Toolbox
+from image_tools.state import State
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Gear:
+    """The shared parts of one run; `account` adds up the bytes of all jobs."""
+
+    options: Options
+    ends: Ends
+    toolbox: Toolbox
+    reader: Reader
+    copier: Copier
+    assembler: Assembler
+    dispatch: Dispatch
+    progress: Progress
+    state: State | None
+    account: Account = field(default_factory=Account)
+
+    def job(self, entry: Entry) -> Job:
+        """A new job for `entry`."""
+        return Job(
+            entry=entry,
+            source=Repository(
+                self.ends.source_store(entry.source.registry), entry.source.repository
+            ),
+            end=self.ends.destination_end(entry.destination.registry),
+            account=Account(self.account),
+        )

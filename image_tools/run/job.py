@@ -1,0 +1,36 @@
+"""One list entry under way, and what the run shares between all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from image_tools.exchange.accounts import Account
+from image_tools.imagelist.entry import Entry
+from image_tools.plan.schedule import Lane
+from image_tools.run.ends import Destination
+from image_tools.run.reading import Repository
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Job:
+    """One entry with both its repositories and its own account of bytes."""
+
+    entry: Entry
+    source: Repository
+    end: Destination
+    account: Account = field(default_factory=Account)
+
+    @property
+    def destination(self) -> Repository:
+        """The repository written to."""
+        return Repository(self.end.store, self.entry.destination.repository)
+
+    @property
+    def tag(self) -> str:
+        """The tag written to."""
+        return self.entry.destination.tag or "latest"
+
+    @property
+    def lane(self) -> Lane:
+        """The registries this job occupies."""
+        return self.entry.source.registry, self.entry.destination.registry

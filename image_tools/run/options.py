@@ -1,0 +1,41 @@
+"""What a run does with every image: the part of a request the engine needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from image_tools.plan.selection import Selection
+from image_tools.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The wishes of a run; `timeout` in seconds for one image, None without limit."""
+
+    selection: Selection = Selection()
+    jobs: int = 1
+    timeout: float | None = None
+    retry: RetryPolicy = RetryPolicy()
+    force: bool = False
+    overwrite: bool = False
+    missing_platform_fails: bool = False
+    arch_tags: bool = False
+    ahead: bool = True
+    direct: bool = False
+    dry_run: bool = False
+
+    @property
+    def state_key(self) -> str:
+        """Under which a finished image is remembered: what else must be equal to skip it."""
+        wishes = (("+overwrite", self.overwrite), ("+arch-tags", self.arch_tags))
+        return self.selection.key + "".join(word for word, wished in wishes if wished)
+
+    @property
+    def flights(self) -> int:
+        """How many blobs may be on their way at once."""
+        return min(24, 4 * self.jobs + 4)
+
+    @property
+    def dispatched(self) -> int:
+        """How many images are worked on at once: some place their blobs while others copy."""
+        return 1 if self.jobs == 1 else min(40, 2 * self.jobs)

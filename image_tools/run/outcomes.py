@@ -1,0 +1,83 @@
+"""Outcomes of list lines, made from what happened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from image_tools.errors import ImageToolsError
+from image_tools.imagelist.entry import Entry, Problem
+from image_tools.oci.descriptor import Descriptor
+from image_tools.report import Outcome, PlanAction, PlanRow, Status
+
+INTERRUPTED = "interrupted"
+
+
+def outcome_of(entry: Entry, status: Status) -> Outcome:
+    """A bare outcome of `entry`."""
+    return Outcome(
+        number=entry.number,
+        line=entry.line,
+        raw=entry.raw,
+        source=str(entry.source),
+        destination=str(entry.destination),
+        status=status,
+    )
+
+
+def failed(entry: Entry, error: ImageToolsError) -> Outcome:
+    """The outcome of an entry that `error` ended."""
+    return replace(
+        outcome_of(entry, Status.FAILED),
+        reason=str(error),
+        kind=error.kind,
+        advice=error.advice,
+    )
+
+
+def interrupted(entry: Entry, *, started: bool) -> Outcome:
+    """The outcome of an entry that a signal ended, or kept from starting."""
+    if started:
+        broken = outcome_of(entry, Status.FAILED)
+        return replace(broken, reason="interrupted while it was copied", kind=INTERRUPTED)
+    return replace(outcome_of(entry, Status.UNSTARTED), reason="not started", kind=INTERRUPTED)
+
+
+def invalid(problem: Problem) -> Outcome:
+    """The outcome of a line that could not be read."""
+    return Outcome(
+        number=problem.number,
+        line=problem.line,
+        raw=problem.raw,
+        source="",
+        destination="",
+        status=Status.INVALID,
+        reason=problem.reason,
+        kind="invalid-line",
+    )
+
+
+def plan_row(entry: Entry, action: PlanAction) -> PlanRow:
+    """A bare row of a plan for `entry`."""
+    return PlanRow(
+        number=entry.number,
+        source=str(entry.source),
+        destination=str(entry.destination),
+        action=action,
+    )
+
+
+def invalid_row(problem: Problem) -> PlanRow:
+    """The row of a plan for a line that could not be read."""
+    return PlanRow(
+        number=problem.number,
+        source=problem.raw.strip(),
+        destination="",
+        action=PlanAction.INVALID,
+        reason=problem.reason,
+    )
+
+
+def platforms_of(entries: tuple[Descriptor, ...]) -> tuple[str, ...]:
+    """The platforms of an index's entries as text, each once, attestations left out."""
+    named = (str(entry.platform) for entry in entries if not entry.is_attestation)
+    return tuple(dict.fromkeys(named))

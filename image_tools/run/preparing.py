@@ -1,0 +1,198 @@
+"""The first half of a list line's way: probe both ends, read, plan. Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from loguru import logger
+
+from image_tools.errors import InvalidManifest, NotFound, PlatformMissing
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest, Schema1, parse
+from image_tools.oci.platform import Platform
+from image_tools.plan.images import Child, DestinationImage, SourceImage
+from image_tools.plan.merge import select
+from image_tools.plan.plan import Action, Plan, Wish, plan
+from image_tools.plan.schedule import Work
+from image_tools.report import Outcome, Status
+from image_tools.run.gear import Gear
+from image_tools.run.job import Job
+from image_tools.run.naming import arch_tag
+from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.together import together
+from image_tools.state import Remembered
+from image_tools.stores.store import ManifestHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An image that has to be copied.
+
+    `children` are the missing ones with their manifests. A schema 1 source has neither plan nor
+    children before it is converted: `convert` is the platform it states.
+    """
+
+    source_digest: Digest
+    plan: Plan = field(default_factory=lambda: Plan(action=Action.COPY))
+    children: tuple[Child, ...] = ()
+    artifact: bool = False
+    convert: Platform | None = None
+    existing: DestinationImage | None = None
+
+    def work(self, job: Job) -> Work:
+        """This image as the schedule sees it."""
+        blobs = {b.digest: b.size for child in self.children for b in child.manifest.blobs}
+        return Work(image=job.entry.number, lane=job.lane, blobs=blobs)
+
+
+async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
+    """What has to be done for `job`, or its outcome where nothing has."""
+    source, destination = await together([_source_head(job), _destination_head(job)])
+    if source is None:
+        raise NotFound(f"{job.entry.source}: not found at the source")
+    if destination is not None and _is_unchanged(gear, job, source, destination):
+        return _unchanged(job, source.digest, destination.digest)
+    top = await _top(gear, job, source)
+    found = parse(top)
+    existing = await _existing(gear, job, destination)
+    if isinstance(found, Schema1):
+        if not gear.options.selection.matches(found.platform):
+            return _skipped(gear, job, (replace(top.descriptor, platform=found.platform),))
+        return Prepared(source_digest=source.digest, convert=found.platform, existing=existing)
+    image = await gear.reader.source_image(job.source, top)
+    return await prepared(gear, job, image, existing, source.digest)
+
+
+async def prepared(
+    gear: Gear,
+    job: Job,
+    image: SourceImage,
+    existing: DestinationImage | None,
+    source_digest: Digest,
+) -> Prepared | Outcome:
+    """The plan for `image`, with the manifests of its missing children."""
+    wanted = select(image.leaves, gear.options.selection)
+    wish = Wish(overwrite=gear.options.overwrite, force=_forced(gear))
+    first = plan(image, wanted, existing, wish)
+    if first.action is Action.SKIP:
+        return _skipped(gear, job, image.leaves)
+    if first.action is Action.UNCHANGED:
+        assert existing is not None
+        await remember(gear, job, source_digest, existing.top.digest)
+        outcome = _unchanged(job, source_digest, existing.top.digest)
+        return replace(outcome, platforms=platforms_of(wanted))
+    present = frozenset[Digest]()
+    if not image.artifact and not gear.options.force:
+        present = await _present(gear, job, first.copies)
+    decided = plan(image, wanted, existing, replace(wish, present=present))
+    children = await together(gear.reader.child(job.source, one) for one in decided.copies)
+    return Prepared(
+        source_digest=source_digest,
+        plan=decided,
+        children=tuple(children),
+        artifact=image.artifact,
+        existing=existing,
+    )
+
+
+def own_tag(gear: Gear, job: Job, copy: Descriptor) -> str | None:
+    """The tag that `--arch-tags` gives to one platform; None where it gives none."""
+    if gear.options.arch_tags and not copy.is_attestation and copy.platform.is_known:
+        return arch_tag(job.tag, copy.platform)
+    return None
+
+
+async def remember(gear: Gear, job: Job, source: Digest, destination: Digest) -> None:
+    """Note durably that this source was mirrored with this result."""
+    if gear.state is None or gear.options.dry_run:
+        return
+    entry, key = job.entry, gear.options.state_key
+    gear.state.remember(
+        str(entry.source), str(entry.destination), key, Remembered(source, destination)
+    )
+
+
+def _forced(gear: Gear) -> bool:
+    # Tags for platforms are no part of the index: without a memory they are written again.
+    return gear.options.force or gear.options.arch_tags
+
+
+async def _source_head(job: Job) -> ManifestHead | None:
+    return await job.source.store.manifest_head(job.source.name, job.entry.source.target)
+
+
+async def _destination_head(job: Job) -> ManifestHead | None:
+    return await job.destination.store.manifest_head(job.destination.name, job.tag)
+
+
+def _is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: ManifestHead) -> bool:
+    options = gear.options
+    if options.force:
+        return False
+    if gear.state is not None:
+        entry = job.entry
+        known = gear.state.recall(str(entry.source), str(entry.destination), options.state_key)
+        if known == Remembered(source.digest, destination.digest):
+            return True
+    # The same index holds the wanted platforms, perhaps others; a single image is no list.
+    same = source.digest == destination.digest and source.media_type in media.INDEXES
+    return same and not options.overwrite and not options.arch_tags
+
+
+async def _top(gear: Gear, job: Job, head: ManifestHead) -> RawManifest:
+    if head.media_type in media.SCHEMA1:
+        # Its digest is that of a payload, not of the bytes: asked for by name, as it was headed.
+        return await job.source.store.manifest(job.source.name, job.entry.source.target)
+    return await gear.reader.manifest(job.source, head.digest)
+
+
+async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> DestinationImage | None:
+    if head is None:
+        return None
+    try:
+        return await gear.reader.destination_image(job.destination, head)
+    except InvalidManifest as error:
+        if gear.options.overwrite:
+            return None
+        raise InvalidManifest(
+            f"{job.entry.destination}: what lies there cannot be merged with: {error}",
+            advice="replace it with --overwrite",
+        ) from error
+
+
+async def _present(gear: Gear, job: Job, copies: tuple[Descriptor, ...]) -> frozenset[Digest]:
+    """Which children lie in the destination repository already."""
+    heads = await together(
+        job.destination.store.manifest_head(job.destination.name, _place(gear, job, copy))
+        for copy in copies
+    )
+    return frozenset(
+        copy.digest
+        for copy, head in zip(copies, heads, strict=True)
+        if head is not None and head.digest == copy.digest
+    )
+
+
+def _place(gear: Gear, job: Job, copy: Descriptor) -> str | Digest:
+    return own_tag(gear, job, copy) or copy.digest
+
+
+def _unchanged(job: Job, source: Digest, destination: Digest) -> Outcome:
+    logger.info("{}: unchanged", job.entry.destination)
+    return replace(
+        outcome_of(job.entry, Status.UNCHANGED),
+        digest=str(destination),
+        source_digest=str(source),
+        digest_preserved=source == destination,
+    )
+
+
+def _skipped(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> Outcome:
+    offered = ", ".join(platforms_of(leaves)) or "none"
+    reason = f"{job.entry.source}: none of the wanted platforms; the source has: {offered}"
+    if gear.options.missing_platform_fails:
+        raise PlatformMissing(reason)
+    logger.warning("{}", reason)
+    return replace(outcome_of(job.entry, Status.SKIPPED), reason=reason)

@@ -1,0 +1,172 @@
+"""Reading images of a store: every manifest and config once in a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+from image_tools.errors import InvalidManifest
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import (
+    Index,
+    Manifest,
+    RawManifest,
+    Schema1,
+    config_platform,
+    parse,
+)
+from image_tools.plan.images import Child, DestinationImage, SourceImage
+from image_tools.run.together import together
+from image_tools.stores.store import ManifestHead, Store
+
+REMEMBERED_BYTES = 32 * 1024 * 1024
+MAXIMUM_CONFIG_SIZE = 8 * 1024 * 1024
+DEEPEST_NESTING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository of one store."""
+
+    store: Store
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An index with its nested ones opened: leaves in order, nested indexes innermost first."""
+
+    leaves: tuple[Descriptor, ...] = ()
+    nested: tuple[RawManifest, ...] = ()
+
+
+class Reader:
+    """Reads manifests and configs by digest and remembers the latest of them, 32 MiB in all.
+
+    Belongs to the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._contents: OrderedDict[Digest, RawManifest] = OrderedDict()
+        self._locks: WeakValueDictionary[Digest, asyncio.Lock] = WeakValueDictionary()
+        self._size = 0
+
+    async def manifest(self, repository: Repository, digest: Digest) -> RawManifest:
+        """The manifest of `digest`; NotFound when the repository does not know it."""
+        return await self._once(digest, lambda: repository.store.manifest(repository.name, digest))
+
+    async def config(self, repository: Repository, config: Descriptor) -> bytes:
+        """The bytes of an image's config, at most 8 MiB."""
+
+        async def read() -> RawManifest:
+            return RawManifest(config.media_type, await _whole(repository, config))
+
+        return (await self._once(config.digest, read)).content
+
+    def known(self, digest: Digest) -> bytes | None:
+        """The bytes of `digest` when they are still remembered."""
+        found = self._contents.get(digest)
+        return found.content if found is not None else None
+
+    async def child(self, repository: Repository, descriptor: Descriptor) -> Child:
+        """The manifest behind one entry; InvalidManifest when it is no image manifest."""
+        raw = await self.manifest(repository, descriptor.digest)
+        found = parse(raw)
+        if not isinstance(found, Manifest):
+            raise InvalidManifest(f"{descriptor.digest} is no image manifest")
+        return Child(descriptor, raw, found)
+
+    async def source_image(self, repository: Repository, top: RawManifest) -> SourceImage:
+        """The image of `top`, nested indexes opened, platforms completed from the configs."""
+        found = parse(top)
+        if isinstance(found, Index):
+            opened = await self._open(repository, found, 1)
+            return SourceImage(top=top, leaves=opened.leaves, nested=opened.nested)
+        if isinstance(found, Schema1):
+            raise InvalidManifest("schema 1 has to be converted first")
+        top = RawManifest(found.media_type, top.content)
+        leaf = await self._completed(repository, top.descriptor)
+        return SourceImage(
+            top=top, leaves=(leaf,), single=True, artifact=not leaf.platform.is_known
+        )
+
+    async def destination_image(
+        self, repository: Repository, head: ManifestHead
+    ) -> DestinationImage:
+        """What lies under a destination's tag; InvalidManifest when one cannot merge with it."""
+        top = await self.manifest(repository, head.digest)
+        found = parse(top)
+        if isinstance(found, Index):
+            return DestinationImage(top, found.entries, is_index=True)
+        if isinstance(found, Schema1):
+            raise InvalidManifest("it is a schema 1 image, which no list can take up")
+        leaf = await self._completed(
+            repository, replace(top.descriptor, media_type=found.media_type)
+        )
+        return DestinationImage(top, (leaf,) if leaf.platform.is_known else (), is_index=False)
+
+    async def _open(self, repository: Repository, index: Index, depth: int) -> _Opened:
+        opened = await together(self._entry(repository, e, depth) for e in index.entries)
+        return _Opened(
+            tuple(leaf for one in opened for leaf in one.leaves),
+            tuple({raw.digest: raw for one in opened for raw in one.nested}.values()),
+        )
+
+    async def _entry(self, repository: Repository, entry: Descriptor, depth: int) -> _Opened:
+        if entry.media_type not in media.INDEXES:
+            return _Opened((await self._completed(repository, entry),))
+        if depth >= DEEPEST_NESTING:
+            raise InvalidManifest(f"indexes are nested more than {DEEPEST_NESTING} deep")
+        raw = await self.manifest(repository, entry.digest)
+        found = parse(raw)
+        if not isinstance(found, Index):
+            raise InvalidManifest(f"{entry.digest} is said to be an index and is none")
+        inner = await self._open(repository, found, depth + 1)
+        return _Opened(inner.leaves, (*inner.nested, raw))
+
+    async def _completed(self, repository: Repository, entry: Descriptor) -> Descriptor:
+        """The entry with its platform; read from the config only where the entry has none."""
+        stated = entry.platform
+        if entry.is_attestation or (stated.os and stated.architecture):
+            return entry
+        found = parse(await self.manifest(repository, entry.digest))
+        if not isinstance(found, Manifest) or not found.is_image:
+            return entry
+        config = config_platform(await self.config(repository, found.config))
+        return replace(entry, platform=stated.completed_from(config))
+
+    async def _once(
+        self, digest: Digest, read: Callable[[], Awaitable[RawManifest]]
+    ) -> RawManifest:
+        lock = self._locks.setdefault(digest, asyncio.Lock())
+        async with lock:
+            if digest not in self._contents:
+                self.remember(digest, await read())
+            self._contents.move_to_end(digest)
+            return self._contents[digest]
+
+    def remember(self, digest: Digest, raw: RawManifest) -> None:
+        """Keep `raw`, the bytes of `digest`; the oldest ones go when there are too many."""
+        if digest in self._contents:
+            return
+        self._contents[digest] = raw
+        self._size += len(raw.content)
+        while self._size > REMEMBERED_BYTES and len(self._contents) > 1:
+            self._size -= len(self._contents.popitem(last=False)[1].content)
+
+
+async def _whole(repository: Repository, blob: Descriptor) -> bytes:
+    if blob.size > MAXIMUM_CONFIG_SIZE:
+        raise InvalidManifest(f"the config {blob.digest} has {blob.size} bytes")
+    content = bytearray()
+    async with repository.store.blob(repository.name, blob.digest) as chunks:
+        async for chunk in chunks:
+            content += chunk
+            if len(content) > MAXIMUM_CONFIG_SIZE:
+                raise InvalidManifest(f"the config {blob.digest} is longer than it says")
+    return bytes(content)

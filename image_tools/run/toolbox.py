@@ -1,0 +1,167 @@
+"""The tools of a run: found and probed once, given the exchange to talk to, run in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import platform
+import shlex
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from image_tools import process
+from image_tools.errors import ToolMissing
+from image_tools.exchange.server import Exchange
+from image_tools.process import Cancel, CompletedRun
+from image_tools.run.workspace import Workspace
+from image_tools.tools import install
+from image_tools.tools.environment import (
+    auth_file,
+    child_environment,
+    direct_environment,
+    prepare_folders,
+)
+from image_tools.tools.locate import downloaded_skopeo, find_buildx, find_skopeo
+from image_tools.tools.skopeo import OPEN_POLICY, Setting
+from image_tools.tools.versions import probe
+
+Notice = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Both tools, usable: skopeo's setting for the exchange, buildx's binary."""
+
+    setting: Setting
+    buildx: str
+
+
+class Toolbox:
+    """Runs skopeo and buildx against the exchange, which it starts with the first use.
+
+    `download` allows a missing skopeo to be installed; `on_download` is told the bytes of that.
+    Belongs to the event loop.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        environ: Mapping[str, str],
+        *,
+        threads: int,
+        download: bool = False,
+        on_download: Notice | None = None,
+    ) -> None:
+        self.exchange = Exchange()
+        self.workspace = workspace
+        self._environ = environ
+        self._download, self._on_download = download, on_download
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tool")
+        self._once = asyncio.Lock()
+        self._tools: Tools | None = None
+        self._numbers = iter(range(1, 1 << 62))
+
+    async def tools(self) -> Tools:
+        """Both tools, probed; ToolMissing or ToolTooOld say what to do."""
+        async with self._once:
+            if self._tools is None:
+                await self.exchange.start()
+                self._tools = await self._in_thread(self._prepare)
+            return self._tools
+
+    async def run(self, argv: tuple[str, ...], *, direct: bool = False) -> CompletedRun:
+        """What the tool printed and how it ended; being cancelled ends its process group first."""
+        base = direct_environment if direct else child_environment
+        environment = base(self.workspace.path, self._environ)
+        cancel = Cancel()
+        logger.debug("running {}", shlex.join(argv))
+        work = partial(
+            process.run,
+            argv,
+            environment=environment,
+            timeout=None,
+            cancel=cancel,
+            on_line=lambda line: logger.debug("{}: {}", Path(argv[0]).name, line),
+        )
+        completed: CompletedRun = await self._in_thread(work, cancel)
+        logger.debug("exit code {} after {:.2f} s", completed.returncode, completed.seconds)
+        return completed
+
+    def new_folder(self, name: str) -> Path:
+        """A new private folder of this run."""
+        folder = self.workspace.path / f"{name}-{next(self._numbers)}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+    async def close(self) -> None:
+        """Close the port; tools have ended by now."""
+        await self.exchange.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, work: Callable[[], Any], cancel: Cancel | None = None) -> Any:
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        future = loop.run_in_executor(self._pool, partial(context.run, work))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if cancel is not None:
+                cancel.set()
+            await asyncio.wait([future])
+            raise
+
+    def _prepare(self) -> Tools:
+        path = self.workspace.path
+        prepare_folders(path)
+        setting = Setting(
+            skopeo=str(self._skopeo()),
+            policy=self.workspace.write_private("policy.json", OPEN_POLICY),
+            authfile=self.workspace.write_private("auth.json", self._login()),
+            tmpdir=path / "tmp",
+            registries_conf=self.workspace.write_private("registries.conf", b""),
+            registries_d=self.new_folder("registries.d"),
+        )
+        # buildx reads the login in docker's own place.
+        self.workspace.write_private("docker/config.json", self._login())
+        return Tools(setting, str(self._buildx()))
+
+    def _login(self) -> bytes:
+        return auth_file({self.exchange.address: self.exchange.login})
+
+    def _skopeo(self) -> Path:
+        try:
+            found = find_skopeo(self._environ)
+        except ToolMissing:
+            if not self._download or self._environ.get("IMAGE_TOOLS_SKOPEO"):
+                raise
+            found = self._installed()
+        version = probe("skopeo", found, self._child_environment())
+        logger.debug("skopeo {} is {}", version, found)
+        return found
+
+    def _installed(self) -> Path:
+        download = install.download_for(platform.machine(), platform.system(), self._environ)
+        target = downloaded_skopeo(self._environ)
+        logger.info("skopeo is not installed: downloading it to {}", target)
+        return install.install_skopeo(
+            download, target, environ=self._environ, on_progress=self._on_download
+        )
+
+    def _buildx(self) -> Path:
+        found = find_buildx(self._environ)
+        version = probe("buildx", found, self._child_environment())
+        logger.debug("docker buildx {} is {}", version, found)
+        return found
+
+    def _child_environment(self) -> dict[str, str]:
+        return child_environment(self.workspace.path, self._environ)
+
+
+def under_policy(setting: Setting, policy: Path) -> Setting:
+    """`setting` for a source that skopeo reads by itself, with the machine's own mirrors."""
+    return replace(setting, policy=policy, registries_conf=None, registries_d=None)

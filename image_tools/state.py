@@ -1,0 +1,139 @@
+"""What earlier runs finished: a memory that saves requests, never a source of truth."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.errors import EnvironmentProblem, InvalidReference
+from image_tools.oci.digest import Digest
+
+VERSION = 1
+_BUSY_MILLISECONDS = 10_000
+_TABLE = """
+CREATE TABLE IF NOT EXISTS finished (
+    source TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    selection TEXT NOT NULL,
+    source_digest TEXT NOT NULL,
+    destination_digest TEXT NOT NULL,
+    PRIMARY KEY (destination, selection, source)
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The digests of both ends when an image was last finished."""
+
+    source_digest: Digest
+    destination_digest: Digest
+
+
+def default_state_path(environ: Mapping[str, str]) -> Path:
+    """`image-tools/state.db` below XDG_STATE_HOME, else below ~/.local/state."""
+    home = Path(environ.get("HOME") or Path.home())
+    base = environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base.startswith("/") else home / ".local/state") / "image-tools/state.db"
+
+
+class State:
+    """A sqlite file; several threads and several processes may use it at once."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection, self._path = connection, path
+        self._lock = threading.Lock()
+        self._writable = True
+
+    @classmethod
+    def open(cls, path: Path) -> State:
+        """The state in `path`, made when missing; a damaged file is moved aside.
+
+        EnvironmentProblem when the file cannot be used, or was written by a newer program.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+            return cls(_connected(path), path)
+        except sqlite3.OperationalError as error:
+            raise _unusable(path, str(error)) from error
+        except sqlite3.DatabaseError as error:
+            aside = _moved_aside(path)
+            logger.warning("{}: damaged ({}), moved to {}; beginning anew", path, error, aside)
+            return cls(_connected(path), path)
+        except OSError as error:
+            raise _unusable(path, error.strerror or str(error)) from error
+
+    def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
+        """What is remembered of this image; None when nothing is, or it cannot be read."""
+        query = (
+            "SELECT source_digest, destination_digest FROM finished"
+            " WHERE destination = ? AND selection = ? AND source = ?"
+        )
+        try:
+            with self._lock:
+                row = self._connection.execute(query, (destination, selection, source)).fetchone()
+            return None if row is None else Remembered(Digest.parse(row[0]), Digest.parse(row[1]))
+        except (sqlite3.Error, InvalidReference) as error:
+            logger.debug("{}: {}", self._path, error)
+            return None
+
+    def remember(
+        self, source: str, destination: str, selection: str, remembered: Remembered
+    ) -> None:
+        """Note durably what both ends hold now; a state that cannot be written is said once."""
+        digests = (str(remembered.source_digest), str(remembered.destination_digest))
+        row = (source, destination, selection, *digests)
+        try:
+            with self._lock, self._connection:
+                self._connection.execute("REPLACE INTO finished VALUES (?, ?, ?, ?, ?)", row)
+        except sqlite3.Error as error:
+            if self._writable:
+                logger.warning("{}: nothing is remembered of this run: {}", self._path, error)
+            self._writable = False
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock, suppress(sqlite3.Error):
+            self._connection.close()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found > VERSION:
+            raise _unusable(path, "written by a newer version of this program")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        with connection:
+            connection.execute(_TABLE)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _unusable(path: Path, why: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"the state file {path} cannot be used: {why}",
+        advice="give another file with --state, or go without with --no-state",
+    )
+
+
+def _moved_aside(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for ending in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + ending).replace(f"{aside}{ending}")
+    return aside

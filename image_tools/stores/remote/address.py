@@ -1,0 +1,83 @@
+"""Where a registry and its content are reached: hosts and URLs, without any I/O."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from yarl import URL
+
+from image_tools.errors import TlsProblem, Unavailable
+from image_tools.oci.digest import Digest
+from image_tools.oci.reference import DOCKER_HUB
+
+DOCKER_HUB_API = "registry-1.docker.io"
+_NEXT = re.compile(r"""<([^<>]*)>\s*;[^,<]*\brel\s*=\s*"?next\b"?""", re.IGNORECASE)
+
+
+def api_host(registry: str) -> str:
+    """The `host[:port]` that answers for `registry`: docker.io's is another one."""
+    return DOCKER_HUB_API if registry == DOCKER_HUB else registry
+
+
+def root_url(registry: str, scheme: str) -> URL:
+    """`scheme://host[:port]` of a registry."""
+    return URL(f"{scheme}://{api_host(registry)}", encoded=True).origin()
+
+
+def named(registry: str, repository: str, reference: str | Digest | None = None) -> str:
+    """What people call it: `registry/repository`, `:tag` or `@digest` behind it."""
+    if reference is None:
+        return f"{registry}/{repository}"
+    return f"{registry}/{repository}{'@' if isinstance(reference, Digest) else ':'}{reference}"
+
+
+def endpoint(root: URL, path: str, **query: str) -> URL:
+    """The URL of `/v2/<path>` below `root`; the values of `query` are encoded here."""
+    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+    return URL(f"{root}/v2/{path}{'?' if pairs else ''}{pairs}", encoded=True)
+
+
+def same_origin(one: URL, other: URL) -> bool:
+    """Whether both URLs lead to one server: scheme, host and port."""
+    return _origin(one) == _origin(other)
+
+
+def follow(base: URL, location: str, reference: str, *, allows_plain: bool) -> URL:
+    """The URL a Location or Link field names in an answer from `base`.
+
+    A registry behind a proxy that ends TLS often writes `http://` and its own host: TLS is kept
+    there. Unavailable when it leads nowhere, TlsProblem when it leaves TLS for another host.
+    """
+    try:
+        target = base.join(URL(location, encoded=True)).with_fragment(None)
+        host = target.host
+    except ValueError as error:
+        raise Unavailable(f"{reference}: the registry gives no usable Location") from error
+    if not location or target.scheme not in ("http", "https") or not host:
+        raise Unavailable(f"{reference}: the registry gives no usable Location")
+    if base.scheme == "https" and target.scheme == "http":
+        if host == base.host and (target.is_default_port() or target.port == base.port):
+            return URL(f"{base.origin()}{target.raw_path_qs}", encoded=True)
+        if not allows_plain:
+            raise TlsProblem(
+                f"{reference}: {base.host} sends us from TLS to plain HTTP at {host}",
+                advice="have the registry answer with https, or allow it with --tls-verify=false",
+            )
+    return target
+
+
+def with_digest(location: URL, digest: Digest) -> URL:
+    """An upload's URL that closes it: its own query is kept as it is (distribution spec)."""
+    between = "&" if location.raw_query_string else "?"
+    return URL(f"{location}{between}digest={quote(str(digest), safe='')}", encoded=True)
+
+
+def _origin(url: URL) -> tuple[str, str, int | None]:
+    return url.scheme, (url.host or "").lower(), url.port
+
+
+def next_page(link: str) -> str | None:
+    """The target of `rel="next"` in a Link header (RFC 8288), None on the last page."""
+    found = _NEXT.search(link)
+    return found[1] if found else None

@@ -1,0 +1,264 @@
+"""Questions to one registry: scheme, rights, pace, repetition, failures, in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import aiohttp
+from loguru import logger
+from yarl import URL
+
+from image_tools.errors import ImageToolsError, InvalidManifest, RateLimited, Unavailable
+from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.stores.remote.address import same_origin
+from image_tools.stores.remote.body import StreamBody
+from image_tools.stores.remote.challenge import Challenge, parse_challenges
+from image_tools.stores.remote.connect import (
+    Connections,
+    Request,
+    Timing,
+    drain,
+    network_failure,
+)
+from image_tools.stores.remote.credentials import Keyring
+from image_tools.stores.remote.failures import failure
+from image_tools.stores.remote.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
+from image_tools.stores.remote.questions import Answer, Question
+from image_tools.stores.remote.scheme import Root
+from image_tools.stores.remote.tls import TlsChoice
+from image_tools.stores.remote.tokens import Authorizer
+
+MOST_BYTES_OF_A_REFUSAL = 64 * 1024
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteOptions:
+    """How a registry is spoken to; `window` bounds the requests under way at once."""
+
+    tls: TlsChoice = TlsChoice()
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    window: int = WINDOW
+    timing: Timing = field(default_factory=Timing)
+
+
+class RegistryClient:
+    """Asks one registry, with the right scheme, the right header and at the right pace."""
+
+    def __init__(
+        self, registry: str, keyring: Keyring, options: RemoteOptions, environ: Mapping[str, str]
+    ) -> None:
+        self.registry = registry
+        self.policy = options.policy
+        self._connections = Connections(options.tls, environ, options.timing)
+        self._pace = Pace(registry, window=options.window, on_rest=self._announce_rest)
+        self._root = Root(registry, options.tls, self._ping, self.repeat)
+        self._tls = options.tls
+        self._challenges: tuple[Challenge, ...] = ()
+        self._background: set[asyncio.Future[None]] = set()
+        self.authorizer = Authorizer(
+            registry,
+            partial(keyring.find, registry),
+            self._connections.open,
+            allows_plain=options.tls.verify is False,
+        )
+
+    def allows_plain(self, url: URL) -> bool:
+        """Whether plain HTTP may be spoken to the host of `url`."""
+        return self._tls.allows_plain(url.host or "")
+
+    async def ask(self, question: Question) -> Answer:
+        """The answer, asked again while the failure may pass: for what is idempotent."""
+        return await self.repeat(lambda: self.once(question))
+
+    async def repeat(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Whatever `action` gives, tried again while the failure may pass."""
+
+        async def tried() -> T:
+            return await action()
+
+        return await repeat_async(self.policy, tried, on_retry=_announce_retry)
+
+    async def once(self, question: Question) -> Answer:
+        """The answer to a question asked once, read to its end."""
+        root = await self._find_root(question)
+        async with self._turn(question) as turn:
+            response = await self._send(root, question)
+            answer = await self._read(response, question)
+            if not _is_wanted(answer, question):
+                raise self._failure(turn, answer, question)
+            self._pace.went_well(turn)
+            return answer
+
+    async def open(self, question: Question) -> aiohttp.ClientResponse:
+        """The head of an expected answer; its body is read outside the pace, by the caller."""
+        root = await self._find_root(question)
+        async with self._pace.turn() as turn:
+            response = await self._send(root, question)
+            if not _is_wanted(Answer(response.status, response.headers), question):
+                answer = await self._read(response, question)
+                raise self._failure(turn, answer, question)
+            self._pace.went_well(turn)
+            return response
+
+    def body(
+        self, chunks: AsyncIterator[bytes], reference: str, size: int | None = None
+    ) -> StreamBody:
+        """`chunks` as the body of an upload, given up when the registry takes no more."""
+        return StreamBody(chunks, reference, size=size, stall=self._connections.stall)
+
+    async def in_background(self, action: Coroutine[Any, Any, None], patience: float) -> None:
+        """Wait `patience` seconds for `action`, which goes on even if the waiting is cancelled."""
+        task = asyncio.ensure_future(action)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        await asyncio.wait({task}, timeout=patience)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for task in tuple(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._root.close()
+        await self._connections.close()
+
+    @asynccontextmanager
+    async def _turn(self, question: Question) -> AsyncIterator[Turn]:
+        """A place in the window; long uploads take none, or they would fill it."""
+        if isinstance(question.body, StreamBody):
+            yield await self._pace.rested()
+        else:
+            async with self._pace.turn() as turn:
+                yield turn
+
+    async def _find_root(self, question: Question) -> URL:
+        try:
+            return await self._root.find()
+        except ImageToolsError as error:
+            raise _about(error, question.reference, self.registry) from error
+
+    async def _send(self, root: URL, question: Question) -> aiohttp.ClientResponse:
+        url = question.address(root)
+        header = await self._header(question) if same_origin(url, root) else None
+        response = await self._connections.open(_request(question, url, header))
+        logger.debug("{} {}: {}", question.method, question.reference, response.status)
+        if response.status != 401 or not same_origin(url, root):
+            return response
+        try:
+            fresh = await self._answer(_challenges(response), header, question)
+        except BaseException:
+            response.close()
+            raise
+        if fresh is None:
+            return response
+        await drain(response)
+        if not question.can_repeat:
+            said = f"{question.reference}: the login ended during the upload"
+            raise Unavailable(said, status=401)
+        return await self._connections.open(_request(question, url, fresh))
+
+    async def _header(self, question: Question) -> str | None:
+        header = await self.authorizer.header(
+            question.repository, push=question.push, also_pull=question.origin
+        )
+        if header is None and self._challenges:
+            return await self._answer(self._challenges, None, question)
+        return header
+
+    async def _answer(
+        self, challenges: tuple[Challenge, ...], rejected: str | None, question: Question
+    ) -> str | None:
+        return await self.authorizer.challenged(
+            challenges,
+            rejected,
+            question.repository,
+            push=question.push,
+            also_pull=question.origin,
+        )
+
+    async def _read(self, response: aiohttp.ClientResponse, question: Question) -> Answer:
+        """The whole answer; of a refusal as much as an explanation may need."""
+        good = response.status in question.expected
+        limit = question.limit if good else MOST_BYTES_OF_A_REFUSAL
+        try:
+            body = b""
+            while len(body) <= limit and (piece := await response.content.readany()):
+                body += piece
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+            response.close()
+            raise network_failure(error, question.reference, response.url) from error
+        except BaseException:
+            response.close()
+            raise
+        if len(body) > limit:
+            response.close()
+            if good:
+                raise InvalidManifest(f"{question.reference}: answered with over {limit} bytes")
+        response.release()
+        return Answer(response.status, response.headers, body, response.url)
+
+    def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
+        """The failure an answer means; the pace learns of it."""
+        error = failure(answer, question.reference, doing=question.doing)
+        if isinstance(error, RateLimited):
+            rest = self._pace.limited(turn, error.retry_after)
+            error.exhausted = rest > LONGEST_WAIT
+        elif not error.temporary:
+            self._pace.went_well(turn)
+        return error
+
+    async def _ping(self, root: URL) -> None:
+        """Nothing when a registry answers at `root`; its challenge is kept for what follows."""
+        url = URL(f"{root}/v2/", encoded=True)
+        question = Question(method="GET", repository="", reference=self.registry, url=url)
+        async with self._pace.turn() as turn:
+            response = await self._connections.open(_request(question, url, None))
+            answer = await self._read(response, question)
+            self._challenges = _challenges(response) if answer.status == 401 else ()
+            # A registry may keep /v2/ to itself: what is really asked for decides then.
+            is_known = self._challenges or (answer.status in (200, 403, 404) and not answer.is_page)
+            if not is_known:
+                raise self._failure(turn, answer, question)
+
+    def _announce_rest(self, seconds: float) -> None:
+        logger.warning("{} asks us to slow down: {} s of rest", self.registry, round(seconds, 1))
+
+
+def _request(question: Question, url: URL, authorization: str | None) -> Request:
+    return Request(
+        method=question.method,
+        url=url,
+        reference=question.reference,
+        headers=question.headers,
+        body=question.body,
+        authorization=authorization,
+        is_slow=question.is_slow,
+    )
+
+
+def _challenges(response: aiohttp.ClientResponse) -> tuple[Challenge, ...]:
+    return parse_challenges(response.headers.getall("WWW-Authenticate", []))
+
+
+def _is_wanted(answer: Answer, question: Question) -> bool:
+    """Whether it is an answer of a registry as expected; good news on a web page is none."""
+    return answer.status in question.expected and not (answer.status < 300 and answer.is_page)
+
+
+def _about(error: ImageToolsError, reference: str, registry: str) -> ImageToolsError:
+    """A copy of `error`, which many share, for one reference."""
+    own = copy.copy(error)
+    own.message = f"{reference}: {error.message.removeprefix(f'{registry}: ')}"
+    own.args = (own.message,)
+    return own
+
+
+def _announce_retry(error: ImageToolsError, wait: float) -> None:
+    logger.info("{}; trying again in {} s", error, round(wait, 1))

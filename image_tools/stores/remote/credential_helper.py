@@ -1,0 +1,101 @@
+"""Docker's credential helpers: `docker-credential-NAME get`, the registry on standard input."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from image_tools.errors import EnvironmentProblem, ToolMissing
+from image_tools.process import Cancel, CompletedRun, run
+from image_tools.stores.remote.auth_file import Credentials
+
+HELPER_SECONDS = 30.0
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+# What helpers say instead of a login (docker-credential-helpers, "credentials/error.go").
+_NOT_FOUND = "credentials not found"
+_TOKEN_USER = "<token>"
+_LONGEST_WORDS = 200
+# Ours, for a registry of ours: no helper has to see them.
+_OWN_PASSWORDS = frozenset({"DOCKER_PASSWORD", "SOURCE_PASSWORD"})
+_ADVICE = "run the helper by hand, or take it out of credHelpers and credsStore"
+
+
+def ask_helper(
+    name: str, server: str, environ: Mapping[str, str], cancel: Cancel | None = None
+) -> Credentials | None:
+    """The login the helper `name` keeps for `server`, the key as its auth file writes it.
+
+    None when it knows none. EnvironmentProblem names the helper when it is missing, fails, takes
+    more than 30 seconds or answers something else. Blocks: call it in a thread.
+    """
+    path = _path(name, environ)
+    environment = {key: value for key, value in environ.items() if key not in _OWN_PASSWORDS}
+    done = run(
+        (path, "get"),
+        environment=environment,
+        timeout=HELPER_SECONDS,
+        stdin=server.encode(),
+        cancel=cancel,
+    )
+    return parse_answer(name, done)
+
+
+def parse_answer(name: str, done: CompletedRun) -> Credentials | None:
+    """The login in what a helper printed; None when it said that it knows none."""
+    if done.timed_out or done.cancelled:
+        how = f"gave no answer in {HELPER_SECONDS:.0f} s" if done.timed_out else "was stopped"
+        raise _problem(name, how)
+    said = done.stdout.decode(errors="replace")
+    if done.returncode != 0:
+        if _NOT_FOUND in f"{said}\n{done.stderr}".lower():
+            return None
+        raise _problem(name, f"failed with {done.returncode}{_words(said, done.stderr)}")
+    try:
+        answer = json.loads(said)
+    except (ValueError, RecursionError):
+        # Without the cause: its text would hold what the helper printed.
+        raise _problem(name, "answered no JSON") from None
+    return _login(name, answer)
+
+
+def _login(name: str, answer: object) -> Credentials | None:
+    fields = answer if isinstance(answer, dict) else {}
+    username, secret = fields.get("Username"), fields.get("Secret")
+    if not isinstance(username, str) or not isinstance(secret, str):
+        raise _problem(name, "answered without Username and Secret")
+    if not secret:
+        return None
+    if username == _TOKEN_USER:
+        return Credentials("", identity_token=secret)
+    return Credentials(username, secret)
+
+
+def _path(name: str, environ: Mapping[str, str]) -> str:
+    if not _NAME.fullmatch(name):
+        raise EnvironmentProblem(
+            f"{name!r} is no name of a credential helper: letters, digits, dot, dash, underline"
+        )
+    found = shutil.which(f"docker-credential-{name}", path=environ.get("PATH", os.defpath))
+    if found is None:
+        raise ToolMissing(
+            f"docker-credential-{name} is not in PATH, though an auth file names it",
+            advice="install it, or take it out of credHelpers and credsStore",
+        )
+    return str(Path(found).absolute())
+
+
+def _words(stdout: str, stderr: str) -> str:
+    """The first line of what it said; nothing that could be a login in JSON."""
+    lines = [line.strip() for line in f"{stdout}\n{stderr}".splitlines() if line.strip()]
+    if not lines or any(mark in line for line in lines for mark in "{}"):
+        return ""
+    said = "".join(letter if letter.isprintable() else " " for letter in lines[0])
+    return f": {said[:_LONGEST_WORDS]}"
+
+
+def _problem(name: str, how: str) -> EnvironmentProblem:
+    return EnvironmentProblem(f"docker-credential-{name} {how}", advice=_ADVICE)

@@ -1,0 +1,179 @@
+"""One question to a token server (distribution spec, "Token" and "OAuth2 Token Authentication")."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from image_tools.errors import CopyFailed, TlsProblem, Unauthorized, Unavailable, UnknownFailure
+from image_tools.stores.remote.auth_file import Credentials
+from image_tools.stores.remote.challenge import Challenge
+from image_tools.stores.remote.connect import Request, network_failure
+from image_tools.stores.remote.failures import Refusal, failure, permanent
+from image_tools.stores.remote.tls import is_loopback
+from image_tools.stores.remote.token_answer import Scope, Token, parse_token
+
+MOST_BYTES = 64 * 1024
+_CLIENT = "image-tools"
+_PASSING = frozenset({408, 425, 429})
+
+Ask = Callable[[Request], Awaitable[aiohttp.ClientResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """Where tokens for `registry` come from, and the name it has there."""
+
+    registry: str
+    url: URL
+    service: str = ""
+
+    def is_safe(self) -> bool:
+        """Whether a login may be sent: TLS, loopback, or the very host of the registry."""
+        host = self.url.host or ""
+        return self.url.scheme == "https" or is_loopback(host) or host == host_of(self.registry)
+
+
+def host_of(registry: str) -> str:
+    """The host of `registry` without port and brackets; empty when there is none."""
+    try:
+        return URL(f"http://{registry}").host or ""
+    except ValueError:
+        return ""
+
+
+def realm_of(challenge: Challenge, registry: str) -> Realm | None:
+    """The token server a Bearer challenge names; None when it names none over http or https."""
+    if challenge.scheme != "bearer":
+        return None
+    try:
+        url = URL(challenge.parameters.get("realm", ""))
+    except ValueError:
+        return None
+    if url.scheme not in ("http", "https") or not url.host:
+        return None
+    # A login in the address would go to the server in place of ours.
+    return Realm(
+        registry, url.with_user(None).with_fragment(None), challenge.parameters.get("service", "")
+    )
+
+
+def basic_header(credentials: Credentials | None) -> str | None:
+    """The header of Basic authentication (RFC 7617, UTF-8); None without user name and password."""
+    if credentials is None or not credentials.username:
+        return None
+    if credentials.identity_token and not credentials.password:
+        return None
+    pair = f"{credentials.username}:{credentials.password}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def scope_length(scope: Scope) -> int:
+    """The bytes `scope` takes in a query."""
+    return len(urlencode({"scope": str(scope)})) + 1
+
+
+async def ask_realm(
+    realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None, ask: Ask
+) -> Token | Refusal:
+    """The token for `scopes`, or the server's lasting refusal.
+
+    Raises RateLimited, Unavailable, TimedOut or TlsProblem for what may pass or is no answer.
+    """
+    request = _request(realm, scopes, credentials)
+    response = await ask(request)
+    body = await _read(response, request)
+    refusal = Refusal(response.status, response.headers, body)
+    if response.status == 200 and not refusal.is_page:
+        return _token(realm, body)
+    if response.status >= 500 or response.status < 400 or response.status in _PASSING:
+        raise failure(refusal, realm.registry, doing=f"asking {realm.url.host} for a token")
+    return refusal
+
+
+def refused(realm: Realm, refusal: Refusal, credentials: Credentials | None) -> CopyFailed:
+    """The failure behind a lasting refusal; never NotFound, for no registry spoke."""
+    words, host = refusal.words, realm.url.host
+    for secret in (credentials.password, credentials.identity_token) if credentials else ():
+        words = words.replace(secret, "***") if secret else words
+    status = refusal.status
+    if status not in (401, 403):
+        said = f"{realm.registry}: the token server {host} gives no token ({words})"
+        return permanent(UnknownFailure(said, status=status))
+    if credentials is None:
+        said = f"the token server {host} wants a login"
+    elif credentials.identity_token:
+        said = f"the token server {host} does not accept the identity token"
+    else:
+        said = f"wrong user name or password, says the token server {host}"
+    return Unauthorized(f"{realm.registry}: {said} ({words})", status=status)
+
+
+def unsafe(realm: Realm) -> TlsProblem:
+    """The failure of a realm that no login may be sent to."""
+    return TlsProblem(
+        f"{realm.registry}: its token server {realm.url.host} speaks plain HTTP, "
+        "so the login is not sent there",
+        advice="have the registry name an https realm, or allow it with --tls-verify=false",
+    )
+
+
+def _request(realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None) -> Request:
+    service = [("service", realm.service)] if realm.service else []
+    if credentials is not None and credentials.identity_token:
+        form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", credentials.identity_token),
+            *service,
+            ("client_id", _CLIENT),
+            ("scope", " ".join(map(str, scopes))),
+        ]
+        return Request(
+            method="POST",
+            url=realm.url,
+            reference=realm.registry,
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            body=urlencode(form).encode(),
+        )
+    query = urlencode([*service, *(("scope", str(scope)) for scope in scopes)])
+    before = realm.url.raw_query_string
+    base = str(realm.url.with_query(None))
+    return Request(
+        method="GET",
+        url=URL(f"{base}?{before}&{query}" if before else f"{base}?{query}", encoded=True),
+        reference=realm.registry,
+        authorization=basic_header(credentials),
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
+    body = b""
+    try:
+        while len(body) <= MOST_BYTES and (piece := await response.content.readany()):
+            body += piece
+    except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+        response.close()
+        raise network_failure(error, request.reference, request.url) from error
+    except BaseException:
+        response.close()
+        raise
+    if len(body) > MOST_BYTES:
+        response.close()
+        said = f"the token server {request.url.host} answered with over {MOST_BYTES} bytes"
+        raise Unavailable(f"{request.reference}: {said}")
+    response.release()
+    return body
+
+
+def _token(realm: Realm, body: bytes) -> Token:
+    try:
+        return parse_token(body)
+    except ValueError as error:
+        said = f"the answer of the token server {realm.url.host} is not usable ({error})"
+        raise Unavailable(f"{realm.registry}: {said}", status=200) from None

@@ -1,0 +1,288 @@
+"""The Authorization header for every request to one registry; one token for many repositories."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from loguru import logger
+
+from image_tools.errors import RateLimited, TimedOut, Unavailable
+from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.stores.remote.auth_file import Credentials
+from image_tools.stores.remote.challenge import Challenge
+from image_tools.stores.remote.failures import Refusal
+from image_tools.stores.remote.token_answer import (
+    Rights,
+    Scope,
+    Token,
+    named_repository,
+    rights_of,
+)
+from image_tools.stores.remote.token_cache import Grant, Grants, Need
+from image_tools.stores.remote.token_realm import (
+    Ask,
+    Realm,
+    ask_realm,
+    basic_header,
+    realm_of,
+    refused,
+    scope_length,
+    unsafe,
+)
+
+MOST_SCOPES = 40
+MOST_QUERY = 4000
+# nginx takes header lines of 8 KiB; a longer token is refused by whatever stands before a registry.
+LONGEST_TOKEN = 7000
+RETRY = RetryPolicy(times=3, delay=1.0)
+
+Find = Callable[[str], Awaitable[Credentials | None]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flight:
+    """A question for a token under way, awaited by all who need what it asks for."""
+
+    rights: Rights
+    wide: bool
+    task: asyncio.Task[Grant]
+
+
+class Authorizer:
+    """Gives the Authorization header for requests to one registry.
+
+    `find` looks up the login for a repository; `ask` sends a request (`Connections.open`);
+    `allows_plain` lets logins go to a token server over plain HTTP. Belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        find: Find,
+        ask: Ask,
+        *,
+        allows_plain: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry, self._find, self._ask = registry, find, ask
+        self._allows_plain, self._clock = allows_plain, clock
+        self._realm: Realm | None = None
+        self._wants_basic = False
+        self._basics: dict[str, str | None] = {}
+        self._expected: dict[str, Scope] = {}
+        self._names: dict[str, str] = {}
+        self._grants = Grants()
+        self._flights: list[_Flight] = []
+        self._most = MOST_SCOPES
+
+    def expect(self, repositories: Iterable[str], *, push: bool) -> None:
+        """Announce repositories of this run: their scopes are asked for together."""
+        for name in repositories:
+            known = self._expected.get(name)
+            self._expected[name] = Scope(name, push or (known is not None and known.push))
+
+    async def header(
+        self, repository: str, *, push: bool = False, also_pull: str | None = None
+    ) -> str | None:
+        """The header to send at first; None before any challenge, or without a login.
+
+        `also_pull` is the repository a blob is mounted from. A token is renewed before its end.
+        Raises Unauthorized when the token server refuses, EnvironmentProblem from `find`, and
+        what may pass when the token server cannot be asked.
+        """
+        if self._realm is not None:
+            need = self._need(repository, push, also_pull)
+            grant = self._grants.fresh(need, self._clock()) or await self._renewed(need)
+            return grant.header_for(need)
+        if self._wants_basic and repository not in self._basics:
+            self._basics[repository] = basic_header(await self._find(repository))
+        return self._basics.get(repository) if self._wants_basic else None
+
+    async def challenged(
+        self,
+        challenges: tuple[Challenge, ...],
+        rejected: str | None,
+        repository: str,
+        *,
+        push: bool = False,
+        also_pull: str | None = None,
+    ) -> str | None:
+        """The header to try once more after a 401; None when nothing new can be tried.
+
+        `rejected` is the header that was just refused. Raises as `header` does.
+        """
+        for challenge in challenges:
+            realm = realm_of(challenge, self._registry)
+            if realm is not None:
+                self._realm, self._wants_basic = realm, False
+                if also_pull is None:
+                    self._note_name(repository, challenge)
+                need = self._need(repository, push, also_pull)
+                return await self._other_token(need, rejected, challenge)
+        if any(challenge.scheme == "basic" for challenge in challenges):
+            self._realm, self._wants_basic = None, True
+            return await self._other_login(repository, rejected)
+        return None
+
+    async def _other_login(self, repository: str, rejected: str | None) -> str | None:
+        """A Basic header that was not refused: looked up again, for a helper's login may end."""
+        if repository in self._basics and self._basics[repository] != rejected:
+            return self._basics[repository]
+        found = basic_header(await self._find(repository))
+        if found is not None and found == rejected:
+            self._basics.pop(repository, None)
+            return None
+        self._basics[repository] = found
+        return found
+
+    async def _other_token(
+        self, need: Need, rejected: str | None, challenge: Challenge
+    ) -> str | None:
+        grant = self._grants.drop(rejected)
+        if grant is None:
+            # Never had one, or somebody else has dropped it already.
+            held = self._grants.fresh(need, self._clock())
+            return (held or await self._obtain(need)).header_for(need)
+        worked = grant.worked_for(need)
+        if not grant.wide and not worked:
+            return None
+        ended = worked or challenge.parameters.get("error") == "invalid_token"
+        if grant.wide and not ended and grant.token.granted is None:
+            self._too_wide(need)
+        header = (await self._obtain(need, alone=True)).header_for(need)
+        return None if header == rejected else header
+
+    async def _renewed(self, need: Need) -> Grant:
+        """A new token; while the token server is out of order, the old one to its very end."""
+        try:
+            return await self._obtain(need)
+        except (RateLimited, Unavailable, TimedOut):
+            old = self._grants.alive(need, self._clock())
+            if old is None:
+                raise
+            return old
+
+    async def _obtain(self, need: Need, *, alone: bool = False) -> Grant:
+        """A token for `need` from the flight that asks for it already, or from a new one.
+
+        `alone` asks for nothing else. What a wide token turns out not to grant is asked for alone.
+        """
+        flights = (f for f in self._flights if need.rights <= f.rights and not (alone and f.wide))
+        flight = next(flights, None) or self._take_off(need, alone)
+        grant = await asyncio.shield(flight.task)
+        if need.rights <= grant.rights:
+            return grant
+        single = await self._obtain(need, alone=True)
+        if single.token.granted is not None and need.rights <= single.token.granted:
+            self._narrow(1)
+        return single
+
+    def _take_off(self, need: Need, alone: bool) -> _Flight:
+        wide = need.scopes if alone else self._widened(need)
+        task = asyncio.ensure_future(self._ask_for(need, wide))
+        flight = _Flight(rights_of(wide) | need.rights, wide != need.scopes, task)
+        self._flights.append(flight)
+        task.add_done_callback(partial(self._landed, flight))
+        return flight
+
+    def _landed(self, flight: _Flight, task: asyncio.Task[Grant]) -> None:
+        self._flights.remove(flight)
+        if not task.cancelled():
+            # Looked at here, for all who waited may have been cancelled.
+            task.exception()
+
+    async def _ask_for(self, need: Need, wide: tuple[Scope, ...]) -> Grant:
+        """The token for the widest set of scopes that the server answers, down to one scope."""
+        realm = self._realm
+        assert realm is not None
+        credentials = await self._find(need.repository)
+        if credentials is not None and not (self._allows_plain or realm.is_safe()):
+            raise unsafe(realm)
+        refusal = Refusal(0, {})
+        for scopes in dict.fromkeys((wide, need.scopes, need.scopes[:1])):
+            begun = self._clock()
+            answer = await self._answer(realm, scopes, credentials)
+            is_wide = scopes != need.scopes and scopes == wide
+            if isinstance(answer, Refusal):
+                refusal = answer
+            elif is_wide and len(answer.text) > LONGEST_TOKEN:
+                self._narrow(len(scopes) // 2)
+            else:
+                if refusal.status and wide != need.scopes:
+                    self._too_wide(need)
+                return self._keep(answer, need, scopes if is_wide else None, begun)
+        raise refused(realm, refusal, credentials)
+
+    async def _answer(
+        self, realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None
+    ) -> Token | Refusal:
+        logger.debug("asking {} for a token for {} scopes", realm.url.host, len(scopes))
+        return await repeat_async(RETRY, partial(ask_realm, realm, scopes, credentials, self._ask))
+
+    def _keep(
+        self, token: Token, need: Need, wide: tuple[Scope, ...] | None, begun: float
+    ) -> Grant:
+        """Keep a token: a wide one for what it says it grants, else for what was asked for.
+
+        A token for one need is the best there is for it, whatever it says.
+        """
+        if wide is None:
+            rights = need.rights | (token.granted or frozenset())
+        else:
+            rights = rights_of(wide) if token.granted is None else token.granted
+        grant = Grant(token, rights, wide is not None, begun)
+        self._grants.keep(grant)
+        return grant
+
+    def _widened(self, need: Need) -> tuple[Scope, ...]:
+        """The scopes of `need` with what else the run will want of those and other repositories."""
+        expected = {scope.name: scope for scope in map(self._named, self._expected.values())}
+        own = tuple(_wider(scope, expected.get(scope.name)) for scope in need.scopes)
+        if len(own) >= self._most:
+            return own
+        covered = self._grants.covered(self._clock()).union(
+            rights_of(own), *(flight.rights for flight in self._flights)
+        )
+        scopes, length = [*own], sum(map(scope_length, own))
+        for scope in expected.values():
+            length += scope_length(scope)
+            if len(scopes) >= self._most or length > MOST_QUERY:
+                break
+            if scope.name not in {own_scope.name for own_scope in own} and not (
+                rights_of((scope,)) <= covered
+            ):
+                scopes.append(scope)
+        return tuple(scopes)
+
+    def _too_wide(self, need: Need) -> None:
+        """Remember that more than `need` was too much: other repositories first, then push."""
+        if self._most > 1:
+            self._narrow(1)
+        else:
+            self._expected.pop(need.repository, None)
+
+    def _narrow(self, most: int) -> None:
+        self._most = max(1, min(self._most, most))
+
+    def _need(self, repository: str, push: bool, also_pull: str | None) -> Need:
+        scopes = [self._named(Scope(repository, push))]
+        if also_pull is not None and also_pull != repository:
+            scopes.append(self._named(Scope(also_pull)))
+        return Need(repository, tuple(scopes))
+
+    def _named(self, scope: Scope) -> Scope:
+        return Scope(self._names.get(scope.name, scope.name), scope.push)
+
+    def _note_name(self, repository: str, challenge: Challenge) -> None:
+        """Remember under which other name the registry wants tokens for `repository`."""
+        name = named_repository(challenge.parameters.get("scope", ""))
+        if name is not None and name != repository:
+            self._names[repository] = name
+
+
+def _wider(scope: Scope, expected: Scope | None) -> Scope:
+    return expected if expected is not None and expected.push else scope

@@ -1,0 +1,104 @@
+"""Uploads into a registry: one session each, closed by one PUT or given up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from yarl import URL
+
+from image_tools.errors import ImageToolsError, NotFound
+from image_tools.oci.digest import Digest
+from image_tools.stores.remote.address import follow, named, with_digest
+from image_tools.stores.remote.body import StreamBody
+from image_tools.stores.remote.client import RegistryClient
+from image_tools.stores.remote.manifests import refuse_other
+from image_tools.stores.remote.questions import Answer, Question
+
+ABORT_SECONDS = 5.0
+_STORED = frozenset({200, 201, 202, 204})
+
+
+class RemoteUpload:
+    """An upload session of one repository (distribution spec, "Pushing blobs")."""
+
+    def __init__(self, client: RegistryClient, repository: str, begun: Answer) -> None:
+        self._client, self._repository = client, repository
+        self._reference = named(client.registry, repository)
+        self._location = self._next(begun)
+        self._is_open = True
+
+    async def append(self, chunks: AsyncIterator[bytes]) -> None:
+        """Stream `chunks` behind what was sent before (PATCH)."""
+        body = self._client.body(chunks, self._reference)
+        answer = await self._client.once(self._question("PATCH", body, self._location))
+        if "Location" in answer.headers:
+            self._location = self._next(answer)
+
+    async def commit(self, digest: Digest) -> None:
+        """Close the session: what was sent has `digest` (PUT without a body)."""
+        question = self._question("PUT", None, with_digest(self._location, digest), digest)
+        try:
+            answer = await self._client.ask(question)
+        except NotFound:
+            # The answer to a first PUT may have been lost: then the session is gone, not the blob.
+            if not await self._is_stored(digest):
+                raise
+            self._is_open = False
+        else:
+            self._finish(answer, digest)
+
+    async def put(self, digest: Digest, size: int, chunks: AsyncIterator[bytes]) -> None:
+        """Send the whole blob of `size` bytes and close the session (one PUT)."""
+        body = self._client.body(
+            chunks, named(self._client.registry, self._repository, digest), size
+        )
+        location = with_digest(self._location, digest)
+        self._finish(await self._client.once(self._question("PUT", body, location, digest)), digest)
+
+    async def abort(self) -> None:
+        """Give the session up (DELETE); never raises, waits a few seconds at most."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        await self._client.in_background(self._delete(), ABORT_SECONDS)
+
+    async def _delete(self) -> None:
+        with suppress(ImageToolsError):
+            await self._client.once(self._question("DELETE", None, self._location))
+
+    async def _is_stored(self, digest: Digest) -> bool:
+        answer = await self._client.ask(
+            Question(
+                method="HEAD",
+                repository=self._repository,
+                reference=named(self._client.registry, self._repository, digest),
+                path=f"{self._repository}/blobs/{digest}",
+                expected=frozenset({200, 404}),
+            )
+        )
+        return answer.status == 200
+
+    def _finish(self, answer: Answer, digest: Digest) -> None:
+        self._is_open = False
+        refuse_other(answer.digest, digest, named(self._client.registry, self._repository, digest))
+
+    def _next(self, answer: Answer) -> URL:
+        location = answer.headers.get("Location", "")
+        allows_plain = self._client.allows_plain(answer.url)
+        return follow(answer.url, location, self._reference, allows_plain=allows_plain)
+
+    def _question(
+        self, method: str, body: StreamBody | None, url: URL, digest: Digest | None = None
+    ) -> Question:
+        return Question(
+            method=method,
+            repository=self._repository,
+            reference=named(self._client.registry, self._repository, digest),
+            url=url,
+            body=body,
+            expected=_STORED,
+            doing="uploading",
+            is_slow=method == "PUT",
+            push=True,
+        )

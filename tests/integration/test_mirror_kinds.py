@@ -1,0 +1,161 @@
+"""Every kind of image over every way in, compared entry by entry and pulled whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.certificates import Certificates
+from tests.helpers.client import push
+from tests.helpers.content import Entry, Image
+from tests.helpers.endpoint import LAB_LOGIN
+from tests.helpers.images import KINDS, REGISTRY_KINDS
+from tests.helpers.registry import Registry, start_registry
+from tests.helpers.registry_options import RegistryOptions
+from tests.helpers.running import Ran, mirror
+from tests.helpers.walk import Pulled, pull_everything
+
+WAYS = ("http", "tls", "htpasswd")
+NAMES = ("127.0.0.1", "registry.image-tools.test")
+ARTIFACTS = ("helm_chart", "empty_config_artifact")
+SCHEMA1 = ("schema1_signed",)
+LOGINS = {
+    f"{side}_{what}": value
+    for side in ("SOURCE", "DOCKER")
+    for what, value in (("USERNAME", LAB_LOGIN.username), ("PASSWORD", LAB_LOGIN.password))
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Both registries of one way in, the images in the source, and one run over all kinds."""
+
+    way: str
+    images: Mapping[str, Image]
+    destination: Registry
+    ran: Ran
+    whole: Ran
+
+    def outcome(self, kind: str, *, whole: bool = False) -> dict[str, Any]:
+        ran = self.whole if whole else self.ran
+        return next(o for o in ran.outcomes if f"/{kind}:" in o["destination"])
+
+    def pulled(self, kind: str, project: str) -> Pulled:
+        return pull_everything(self.destination.endpoint, f"{project}/{kind}", "1.0")
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def lab(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    docker_registry: Path,
+    certificates: Certificates,
+    module_environment: Mapping[str, str],
+) -> Iterator[Lab]:
+    way: str = request.param
+    options = RegistryOptions(
+        certificates=certificates if way == "tls" else None,
+        login=LAB_LOGIN if way == "htpasswd" else None,
+    )
+    folder = tmp_path_factory.mktemp(f"kinds-{way}")
+    environ = {**module_environment, **(LOGINS if way == "htpasswd" else {})}
+    flags = ["-j", "4", *(["--ca-file", certificates.authority] if way == "tls" else [])]
+    host = NAMES[1] if way == "tls" else NAMES[0]
+    with start_registry(options) as source, start_registry(options) as destination:
+        images = {kind: KINDS[kind](7) for kind in REGISTRY_KINDS}
+        for kind, image in images.items():
+            push(source.endpoint, f"kinds/{kind}", "1.0", image)
+        lines = [f"{source.at(host)}/kinds/{kind}:1.0\n" for kind in images]
+        to = ["-d", destination.at(host)]
+        ran = mirror(folder, "".join(lines), *to, *flags, environ=environ)
+        everything = ["--arch", "all", "--os", "all"]
+        to = ["-d", f"{destination.at(host)}/whole", "--no-state"]
+        whole = mirror(folder, "".join(lines), *to, *flags, *everything, environ=environ)
+        yield Lab(way=way, images=images, destination=destination, ran=ran, whole=whole)
+
+
+def _wanted(image: Image) -> list[Entry]:
+    """The entries a default run keeps: linux on amd64 and arm64, and what attests them."""
+    kept = [
+        entry
+        for entry in image.leaves
+        if entry.subject is None
+        and (entry.true_platform or {}).get("os") == "linux"
+        and (entry.true_platform or {}).get("architecture") in ("amd64", "arm64")
+    ]
+    digests = {entry.digest for entry in kept}
+    return [e for e in image.leaves if e in kept or e.subject in digests]
+
+
+def _rows(entries: list[Entry]) -> list[tuple[Any, ...]]:
+    return [
+        (e.digest, e.media_type, e.size, dict(e.true_platform or {}), dict(e.annotations))
+        for e in entries
+    ]
+
+
+def _is_listed(kind: str) -> bool:
+    return kind not in ARTIFACTS + SCHEMA1
+
+
+@pytest.mark.parametrize("kind", [kind for kind in REGISTRY_KINDS if _is_listed(kind)])
+def test_mirror_of_a_kind_keeps_exactly_the_wanted_entries(lab: Lab, kind: str) -> None:
+    image = lab.images[kind]
+    wanted = _wanted(image)
+    outcome = lab.outcome(kind)
+    if not wanted:
+        assert (outcome["status"], outcome["digest"]) == ("skipped", "")
+        return
+    pulled = lab.pulled(kind, "kinds")
+    assert outcome["status"] == "copied", outcome
+    assert outcome["digest"] == pulled.digest
+    found = pulled.entries
+    if pulled.digest == image.top.digest:
+        assert pulled.data == image.top.data
+        assert wanted == list(image.leaves)
+        return
+    assert _rows(list(found)) == _rows(wanted)
+    docker_only = all("docker" in entry.media_type for entry in wanted)
+    assert ("docker" in pulled.media_type) is docker_only
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in REGISTRY_KINDS if _is_listed(kind) and KINDS[kind](7).is_index]
+)
+def test_mirror_unfiltered_keeps_bytes_and_digest(lab: Lab, kind: str) -> None:
+    image, outcome = lab.images[kind], lab.outcome(kind, whole=True)
+    if kind == "orphan_attestation":
+        assert (outcome["status"], outcome["digest_preserved"]) == ("copied", False)
+        return
+    pulled = lab.pulled(kind, "whole/kinds")
+    assert (outcome["status"], outcome["digest_preserved"]) == ("copied", True), outcome
+    assert (pulled.data, pulled.digest) == (image.top.data, image.top.digest)
+
+
+@pytest.mark.parametrize("kind", ARTIFACTS)
+def test_mirror_of_an_artifact_keeps_its_manifest(lab: Lab, kind: str) -> None:
+    pulled, image = lab.pulled(kind, "kinds"), lab.images[kind]
+    assert (lab.outcome(kind)["status"], pulled.data) == ("copied", image.top.data)
+
+
+@pytest.mark.parametrize("kind", SCHEMA1)
+def test_mirror_of_schema_1_becomes_a_list_of_one_schema_2_image(lab: Lab, kind: str) -> None:
+    pulled = lab.pulled(kind, "kinds")
+    assert lab.outcome(kind)["status"] == "copied"
+    assert [entry.platform for entry in pulled.entries] == [
+        {"architecture": "amd64", "os": "linux"}
+    ]
+    assert pulled.entries[0].media_type.endswith("manifest.v2+json")
+    assert "converted to schema 2" in lab.ran.stderr
+
+
+def test_mirror_leaves_no_tag_behind_but_the_wanted_ones(lab: Lab) -> None:
+    repositories = lab.destination.storage / "docker/registry/v2/repositories"
+    tags = {path.parent.parent.name for path in repositories.glob("**/_tags/*/current")}
+    assert tags == {"_tags"}
+    found = {path.parent.name for path in repositories.glob("**/_tags/*/current")}
+    assert found == {"1.0"}

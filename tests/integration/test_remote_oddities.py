@@ -1,0 +1,202 @@
+"""The remote store against registries that are right in unusual ways, each a few lines long."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import pytest
+from aiohttp import web
+
+from image_tools.errors import DigestMismatch, Unavailable, UnknownFailure
+from image_tools.oci import media
+from image_tools.oci.digest import Digest
+from image_tools.retry import RetryPolicy
+from image_tools.stores.remote.client import RemoteOptions
+from image_tools.stores.remote.connect import Timing
+from image_tools.stores.remote.credentials import Credentials, Keyring
+from image_tools.stores.remote.registry import Remote
+from image_tools.stores.remote.tls import TlsChoice
+from image_tools.stores.store import ManifestHead
+
+T = TypeVar("T")
+Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LOGIN = Credentials("user", "secret")
+QUICK = RetryPolicy(times=1, delay=0.01)
+PLAIN = TlsChoice(verify=False)
+CONTENT = b'{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json"}}'
+DIGEST = Digest.of(CONTENT)
+
+
+def ask(answering: Answering, action: Callable[[Remote], Awaitable[T]]) -> T:
+    """Give what `action` gives with a store at a registry that answers as `answering` does."""
+
+    async def run() -> T:
+        server = web.Server(answering)
+        runner = web.ServerRunner(server)
+        await runner.setup()
+        await (site := web.TCPSite(runner, "127.0.0.1", 0)).start()
+        port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        options = RemoteOptions(policy=QUICK, tls=PLAIN, timing=Timing(stall=2.0))
+        store = Remote(f"127.0.0.1:{port}", Keyring({}, LOGIN), options, os.environ)
+        try:
+            return await action(store)
+        finally:
+            await store.close()
+            await runner.cleanup()
+
+    return asyncio.run(run())
+
+
+def routes(table: dict[str, dict[str, Any]]) -> Answering:
+    """Give the answering of a table `METHOD path`; the ping is answered, all else is 404."""
+
+    async def answering(request: web.Request) -> web.StreamResponse:
+        absent = {"status": 200 if request.path == "/v2/" else 404}
+        return web.Response(**table.get(f"{request.method} {request.rel_url.path_qs}", absent))
+
+    return answering
+
+
+HEAD = ManifestHead(DIGEST, media.OCI_MANIFEST, len(CONTENT))
+
+
+@pytest.mark.parametrize(
+    ("on_head", "on_get"),
+    [
+        pytest.param({"Content-Type": media.OCI_MANIFEST}, {}, id="no-digest"),
+        pytest.param({"Docker-Content-Digest": "md5:beef"}, {}, id="strange-digest"),
+        pytest.param(None, {"Content-Type": "application/json; charset=utf-8"}, id="no-head"),
+    ],
+)
+def test_manifest_head_that_tells_no_digest_is_computed_from_the_content(
+    on_head: dict[str, str] | None, on_get: dict[str, str]
+) -> None:
+    heads = {"status": 405} if on_head is None else {"headers": on_head}
+    content = {"body": CONTENT, "headers": {"Content-Type": media.OCI_MANIFEST, **on_get}}
+    table = {"HEAD /v2/a/b/manifests/v1": heads, "GET /v2/a/b/manifests/v1": content}
+
+    assert ask(routes(table), lambda store: store.manifest_head("a/b", "v1")) == HEAD
+
+
+def test_manifest_head_on_a_web_page_is_no_absence() -> None:
+    page = {"status": 404, "text": "<html>gone", "content_type": "text/html"}
+    table = {f"{method} /v2/a/b/manifests/v1": page for method in ("HEAD", "GET")}
+
+    with pytest.raises(Unavailable, match="no registry answered"):
+        ask(routes(table), lambda store: store.manifest_head("a/b", "v1"))
+
+
+def test_manifest_with_another_digest_than_told_is_a_mismatch() -> None:
+    told = {"Docker-Content-Digest": str(Digest.of(b"other")), "Content-Type": media.OCI_MANIFEST}
+
+    table = {"GET /v2/a/b/manifests/v1": {"body": CONTENT, "headers": told}}
+
+    with pytest.raises(DigestMismatch, match=r"a/b:v1: expected sha256:"):
+        ask(routes(table), lambda store: store.manifest("a/b", "v1"))
+
+
+def test_tags_of_all_pages_are_joined_and_a_page_that_leads_to_itself_ends() -> None:
+    def page(names: str, link: str) -> dict[str, Any]:
+        return {"text": f'{{"name":"a/b","tags":{names}}}', "headers": {"Link": link}}
+
+    table = {
+        "GET /v2/a/b/tags/list": page('["v1"]', '</v2/a/b/tags/list?last=v1&n=1>; rel="next"'),
+        "GET /v2/a/b/tags/list?last=v1&n=1": page("null", "<?last=v2>; rel=next"),
+        "GET /v2/a/b/tags/list?last=v2": page('["v3"]', '<?last=v2>; rel="next"'),
+    }
+
+    with pytest.raises(Unavailable, match="does not end"):
+        ask(routes(table), lambda store: store.tags("a/b"))
+
+    table["GET /v2/a/b/tags/list?last=v2"] = page('["v3"]', "")
+    assert ask(routes(table), lambda store: store.tags("a/b")) == ("v1", "v3")
+
+
+def test_upload_location_keeps_its_query_and_only_its_own_server_sees_the_login() -> None:
+    seen: list[tuple[str, str, str | None]] = []
+
+    async def answering(request: web.Request) -> web.StreamResponse:
+        seen.append((request.method, request.path_qs, request.headers.get("Authorization")))
+        if "Authorization" not in request.headers and "elsewhere" not in request.path:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        if request.method == "POST":
+            port = request.host.partition(":")[2]
+            elsewhere = f"http://localhost:{port}/elsewhere?_state=a%2Fb%3D"
+            return web.Response(status=202, headers={"Location": elsewhere})
+        await request.read()
+        return web.Response(status=201)
+
+    async def send(store: Remote) -> None:
+        begun = await store.upload("a/b")
+        await begun.put(DIGEST, len(CONTENT), _pieces())
+
+    ask(answering, send)
+
+    digest = str(DIGEST).replace(":", "%3A")
+    assert seen[-1] == ("PUT", f"/elsewhere?_state=a%2Fb%3D&digest={digest}", None)
+    assert seen[-2][0] == "POST"
+    assert seen[-2][2] is not None
+
+
+def test_blob_redirected_elsewhere_is_read_without_the_login() -> None:
+    logins: dict[str, str | None] = {}
+
+    async def answering(request: web.Request) -> web.StreamResponse:
+        logins[request.path] = request.headers.get("Authorization")
+        if request.path == "/cdn":
+            return web.Response(body=CONTENT)
+        if "Authorization" not in request.headers:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        port = request.host.partition(":")[2]
+        return web.Response(status=307, headers={"Location": f"http://localhost:{port}/cdn"})
+
+    async def read(store: Remote) -> bytes:
+        async with store.blob("a/b", DIGEST) as chunks:
+            return b"".join([chunk async for chunk in chunks])
+
+    assert ask(answering, read) == CONTENT
+    assert logins["/cdn"] is None
+    assert logins[f"/v2/a/b/blobs/{DIGEST}"] is not None
+
+
+def test_blob_size_without_head_is_told_by_the_first_byte() -> None:
+    async def answering(request: web.Request) -> web.StreamResponse:
+        if request.path == "/v2/":
+            return web.Response()
+        if request.method == "HEAD":
+            return web.Response(status=405)
+        headers = {"Content-Range": f"bytes 0-0/{len(CONTENT)}"}
+        return web.Response(status=206, body=CONTENT[:1], headers=headers)
+
+    assert ask(answering, lambda store: store.blob_size("a/b", DIGEST)) == len(CONTENT)
+
+
+def test_upload_refused_early_says_what_the_proxy_said() -> None:
+    async def answering(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            return web.Response(status=202, headers={"Location": "/v2/a/b/blobs/uploads/1"})
+        if request.method == "PUT":
+            await request.content.readany()
+            return web.Response(status=413, text="<html>413 too large", content_type="text/html")
+        return web.Response()
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(2000):
+            yield b"x" * 65536
+            await asyncio.sleep(0)
+
+    async def send(store: Remote) -> None:
+        begun = await store.upload("a/b")
+        await begun.put(DIGEST, 2000 * 65536, endless())
+
+    with pytest.raises(UnknownFailure, match="too large") as caught:
+        ask(answering, send)
+
+    assert not caught.value.temporary
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    yield CONTENT

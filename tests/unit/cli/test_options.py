@@ -1,0 +1,122 @@
+"""Where an option's value comes from: command line, variable, default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from image_tools.cli.options import parse
+from image_tools.cli.pages import MIRROR, VERSION
+from image_tools.errors import UsageError
+
+DEFAULTS = {
+    "file": None,
+    "source": None,
+    "destination": None,
+    "default_project": "library",
+    "skip_invalid": False,
+    "arch": ("amd64", "arm64"),
+    "os": ("linux",),
+    "variant": None,
+    "provenance": True,
+    "no_arch_os_fail": False,
+    "force": False,
+    "overwrite": False,
+    "arch_tags": False,
+    "dry_run": False,
+    "jobs": 1,
+    "timeout": 600.0,
+    "retry_times": 3,
+    "retry_delay": 1.0,
+    "state": None,
+    "no_state": False,
+    "wait_lock": None,
+    "no_ahead": False,
+    "direct": False,
+    "no_download": False,
+    "tls_verify": None,
+    "src_tls_verify": None,
+    "dest_tls_verify": None,
+    "ca_file": None,
+    "policy": None,
+    "insecure_policy": False,
+    "failed": "mirror-failed.txt",
+    "report": None,
+    "format": "table",
+    "all_rows": False,
+    "quiet": False,
+    "debug": False,
+    "given": frozenset(),
+}
+
+
+def test_parse_nothing_given_is_all_defaults() -> None:
+    assert vars(parse(MIRROR, [], {})) == DEFAULTS
+
+
+CHOICES: dict[str, tuple[str, Mapping[str, str], str, Any]] = {
+    "command-line": ("-j 4", {}, "jobs", 4),
+    "variable": ("", {"IMAGE_TOOLS_JOBS": "4"}, "jobs", 4),
+    "command-line-before-variable": ("-j 2", {"IMAGE_TOOLS_JOBS": "4"}, "jobs", 2),
+    "empty-variable": ("", {"IMAGE_TOOLS_JOBS": ""}, "jobs", 1),
+    "variable-with-dashes-in-name": ("", {"IMAGE_TOOLS_DRY_RUN": "1"}, "dry_run", True),
+    "switch-off-against-variable": ("-force=false", {"IMAGE_TOOLS_FORCE": "1"}, "force", False),
+    "last-of-two": ("-j 2 -j 3", {}, "jobs", 3),
+    "repeated-list": ("-a arm -a riscv64", {}, "arch", ("arm", "riscv64")),
+    "list-replaces-default": ("-a arm64", {}, "arch", ("arm64",)),
+    "list-replaces-variable": ("-a arm", {"IMAGE_TOOLS_ARCH": "s390x"}, "arch", ("arm",)),
+    "list-of-a-variable": ("", {"IMAGE_TOOLS_ARCH": "arm,s390x"}, "arch", ("arm", "s390x")),
+    "no-limit": ("--timeout 0", {}, "timeout", None),
+    "for-ever": ("--wait-lock", {}, "wait_lock", math.inf),
+    "three-states": ("-tls-verify=false", {}, "tls_verify", False),
+    "given": ("-j 2 -debug", {"IMAGE_TOOLS_FORCE": "1"}, "given", frozenset({"jobs", "debug"})),
+}
+
+
+@pytest.mark.parametrize(("text", "environ", "key", "expected"), CHOICES.values(), ids=CHOICES)
+def test_parse_value_comes_from_the_nearest_place(
+    text: str, environ: Mapping[str, str], key: str, expected: Any
+) -> None:
+    assert getattr(parse(MIRROR, text.split(), environ), key) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "message", "advice"),
+    [
+        pytest.param(
+            "-j many",
+            {},
+            "--jobs: 'many' is not a whole number",
+            "see image-tools mirror --help",
+            id="command-line",
+        ),
+        pytest.param(
+            "",
+            {"IMAGE_TOOLS_TIMEOUT": "10"},
+            "IMAGE_TOOLS_TIMEOUT: '10' has no unit: write 10s or 10m",
+            "correct the variable or unset it",
+            id="variable",
+        ),
+    ],
+)
+def test_parse_bad_value_names_its_place(
+    text: str, environ: Mapping[str, str], message: str, advice: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(MIRROR, text.split(), environ)
+
+    assert (caught.value.message, caught.value.advice) == (message, advice)
+
+
+@pytest.mark.parametrize("page", [MIRROR, VERSION], ids=lambda page: page.name)
+def test_pages_names_and_letters_are_used_once(page: Any) -> None:
+    names = [
+        name for option in page.options for name in (option.name, option.short, *option.aliases)
+    ]
+
+    stated = [name for name in names if name]
+
+    assert sorted(stated) == sorted(set(stated))

@@ -1,0 +1,108 @@
+"""Standard output, standard error and report files, also when they fail."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from image_tools.cli import render
+from image_tools.errors import EnvironmentProblem, UsageError
+
+
+class Broken(io.StringIO):
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+def test_streams_get_their_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    render.out("result")
+    render.out_json({"name": "镜像"})
+    render.err("problem")
+
+    assert capsys.readouterr() == ('result\n{\n  "name": "镜像"\n}\n', "problem\n")
+
+
+def test_out_reader_that_left_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[object] = []
+    stream = Broken(BrokenPipeError())
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr(render, "abandon", left.append)
+
+    render.out("text")
+
+    assert left == [stream]
+
+
+def test_out_full_disk_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", Broken(OSError(28, "No space left on device")))
+
+    with pytest.raises(EnvironmentProblem, match="cannot be written: No space left on device"):
+        render.out("text")
+
+
+def test_err_that_cannot_be_written_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Broken(OSError(28, "No space left on device"))
+    monkeypatch.setattr("sys.stderr", stream)
+
+    render.err("text")
+
+    assert stream.getvalue() == ""
+
+
+def test_abandon_sends_what_follows_to_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with path.open("w") as stream:
+        stream.write("before\n")
+        stream.flush()
+        render.abandon(stream)
+        stream.write("after\n")
+
+    assert path.read_text() == "before\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (".", "--report: . is a folder"),
+        ("missing/report.json", "--report: the folder missing does not exist"),
+    ],
+)
+def test_check_result_file_impossible_place_is_said_early(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError) as caught:
+        render.check_result_file("--report", Path(name))
+
+    assert caught.value.message == message
+
+
+def test_write_report_replaces_the_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+
+    render.write_report(path, {"schema": 1})
+
+    assert json.loads(path.read_text()) == {"schema": 1}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_write_report_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+
+    with pytest.raises(TypeError):
+        render.write_report(path, {"schema": object()})
+
+    assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["report.json"])

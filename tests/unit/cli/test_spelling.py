@@ -1,0 +1,77 @@
+"""Every way to write an option, and what must not be taken for one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_tools.cli.pages import MIRROR
+from image_tools.cli.spelling import canonical
+from image_tools.errors import UsageError
+
+SPELLINGS = {
+    "nothing": ("", []),
+    "short": ("-f list.txt", ["--file=list.txt"]),
+    "short-equals": ("-f=list.txt", ["--file=list.txt"]),
+    "short-attached": ("-flist.txt", ["--file=list.txt"]),
+    "short-double-dash": ("--f list.txt", ["--file=list.txt"]),
+    "short-number-attached": ("-j5", ["--jobs=5"]),
+    "long": ("--file list.txt", ["--file=list.txt"]),
+    "long-single-dash": ("-file list.txt", ["--file=list.txt"]),
+    "long-single-dash-equals": ("-file=list.txt", ["--file=list.txt"]),
+    "long-with-dash": ("-default-project team", ["--default-project=team"]),
+    "alias": ("-output failed.txt", ["--failed=failed.txt"]),
+    "switch": ("-debug", ["--debug=true"]),
+    "switch-false": ("--debug=false", ["--debug=false"]),
+    "switch-before-option": ("--tls-verify -j 2", ["--tls-verify=true", "--jobs=2"]),
+    "optional-value": ("--wait-lock", ["--wait-lock=forever"]),
+    "optional-value-given": ("--wait-lock=5m", ["--wait-lock=5m"]),
+    "standard-input": ("-f -", ["--file=-"]),
+    "negative-number": ("-j -1", ["--jobs=-1"]),
+    "value-with-equals": ("-f a=b", ["--file=a=b"]),
+    "empty-value": ("--failed=", ["--failed="]),
+    "separator-at-the-end": ("-debug --", ["--debug=true"]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), SPELLINGS.values(), ids=SPELLINGS)
+def test_canonical_known_spelling_becomes_long_option(text: str, expected: list[str]) -> None:
+    assert canonical(text.split(), MIRROR.options) == expected
+
+
+MISTAKES = {
+    "misspelt": ("--fiel x", "unknown option --fiel, did you mean --file?"),
+    "misspelt-single-dash": ("-debgu", "unknown option -debgu, did you mean --debug?"),
+    "misspelt-with-value": ("-destinaton=reg:5000", "-destinaton, did you mean --destination?"),
+    "unlike-anything": ("--zzzz", "unknown option --zzzz"),
+    "three-dashes": ("---file x", "unknown option ---file, did you mean --file?"),
+    "only-equals": ("-=x", "unknown option -"),
+    "value-missing": ("--file", "--file needs a value"),
+    "value-is-an-option": ("-f -debug", "one that begins with a dash: -f=-debug"),
+    "stray-word": ("list.txt", "unexpected argument 'list.txt'"),
+    "stray-after-separator": ("-- list.txt", "unexpected argument 'list.txt'"),
+    "bool-with-blank": ("--tls-verify false", "'false': write --option=false"),
+    "empty-word": ("EMPTY", "unexpected argument ''"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_canonical_mistake_says_what_to_write(text: str, message: str) -> None:
+    words = [word.replace("EMPTY", "") for word in text.split()]
+
+    with pytest.raises(UsageError) as caught:
+        canonical(words, MIRROR.options)
+
+    assert message in caught.value.message
+
+
+@given(st.lists(st.text(alphabet="-=fjdx1 é\n", max_size=6), max_size=4))
+def test_canonical_any_words_are_options_or_a_usage_error(words: list[str]) -> None:
+    names = tuple(f"--{option.name}=" for option in MIRROR.options)
+    try:
+        found = canonical(words, MIRROR.options)
+    except UsageError:
+        return
+
+    assert all(word.startswith(names) for word in found)

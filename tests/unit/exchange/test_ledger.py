@@ -1,0 +1,244 @@
+"""The book of one destination: who sends, who waits, who mounts, in any order of events."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from image_tools.exchange.ledger import REFUSALS_UNTIL_NO_MOUNT, Flight, Ledger, Step
+from image_tools.oci.digest import Digest
+
+X, Y = Digest.of(b"x"), Digest.of(b"y")
+SIZES = {X: 1, Y: 2}
+
+
+def test_ask_for_a_new_blob_sends_and_opens_one_flight() -> None:
+    ledger = Ledger()
+
+    answer = ledger.ask("a", X)
+
+    assert answer.step is Step.SEND
+    assert ledger.flights == (answer.flight,)
+    assert (answer.flight.repository, answer.flight.digest, answer.flight.origin) == ("a", X, None)
+
+
+@pytest.mark.parametrize("repository", ["a", "b"])
+def test_ask_while_it_is_sent_waits_for_that_flight(repository) -> None:
+    ledger = Ledger()
+    flight = ledger.ask("a", X).flight
+
+    answer = ledger.ask(repository, X)
+
+    assert (answer.step, answer.flight) == (Step.WAIT, flight)
+    assert ledger.ask(repository, Y).step is Step.SEND
+
+
+def test_land_lets_the_same_repository_have_it_and_others_mount() -> None:
+    ledger = Ledger()
+    flight = ledger.ask("a", X).flight
+
+    ledger.land(flight, 7)
+
+    assert flight.landed.is_set()
+    assert (ledger.flights, ledger.size("a", X), ledger.size("b", X)) == ((), 7, None)
+    assert ledger.ask("a", X) == ledger.ask("a", X)
+    assert ledger.ask("a", X).step is Step.HAVE
+    mounting = ledger.ask("b", X)
+    assert (mounting.step, mounting.flight.origin) == (Step.MOUNT, "a")
+
+
+def test_two_repositories_mount_at_once() -> None:
+    ledger = Ledger()
+    ledger.note("a", X, 1)
+
+    assert [ledger.ask(name, X).step for name in "bcb"] == [Step.MOUNT, Step.MOUNT, Step.WAIT]
+
+
+def test_crash_lets_the_next_one_take_over() -> None:
+    ledger = Ledger()
+    first = ledger.ask("a", X).flight
+    ledger.crash(first)
+
+    second = ledger.ask("b", X)
+
+    assert first.landed.is_set()
+    assert second.step is Step.SEND
+
+
+def test_crash_of_a_flight_given_up_long_ago_leaves_the_new_one_alone() -> None:
+    ledger = Ledger()
+    first = ledger.ask("a", X).flight
+    ledger.crash(first)
+    second = ledger.ask("a", X).flight
+
+    ledger.crash(first)
+
+    assert ledger.flights == (second,)
+    assert not second.landed.is_set()
+
+
+def test_land_of_a_flight_given_up_long_ago_counts_all_the_same() -> None:
+    ledger = Ledger()
+    first = ledger.ask("a", X).flight
+    ledger.crash(first)
+    second = ledger.ask("a", X).flight
+
+    ledger.land(first, 3)
+
+    assert ledger.flights == (second,)
+    assert ledger.ask("a", X).step is Step.HAVE
+
+
+def test_refused_mounts_without_a_granted_one_end_all_mounting() -> None:
+    ledger = Ledger()
+    ledger.note("a", X, 1)
+    for number in range(REFUSALS_UNTIL_NO_MOUNT):
+        flight = ledger.ask(f"r{number}", X).flight
+        ledger.refuse_mount(flight)
+        assert flight.origin is None
+
+    assert not ledger.mounts_work
+    assert [ledger.ask(name, Y).step for name in "bc"] == [Step.SEND, Step.SEND]
+
+
+def test_refused_mounts_after_a_granted_one_go_on_mounting() -> None:
+    ledger = Ledger()
+    ledger.note("a", X, 1)
+    ledger.land(ledger.ask("b", X).flight, 1)
+    for number in range(10):
+        ledger.refuse_mount(ledger.ask(f"r{number}", X).flight)
+
+    assert ledger.ask("c", X).step is Step.MOUNT
+
+
+def test_forget_takes_a_place_back() -> None:
+    ledger = Ledger()
+    ledger.note("a", X, 1)
+    ledger.note("b", X, 1)
+
+    ledger.forget("a", X)
+    ledger.forget("nowhere", Y)
+
+    assert ledger.size("a", X) is None
+    answer = ledger.ask("a", X)
+    assert (answer.step, answer.flight.origin) == (Step.MOUNT, "b")
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Six askers of two blobs in three repositories; whatever happens, happens to a flight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger()
+        self.wishes = [(name, digest) for name in "abc" for digest in (X, Y)] * 2
+        self.idle = set(range(len(self.wishes)))
+        self.waiting: dict[int, Flight] = {}
+        self.flying: dict[int, Flight] = {}
+        self.places: set[tuple[str, Digest]] = set()
+
+    def ask(self, asker: int) -> Step:
+        repository, digest = self.wishes[asker]
+        mounts_work, open_flights = self.ledger.mounts_work, self.ledger.flights
+        known = (repository, digest) in self.places
+        answer = self.ledger.ask(repository, digest)
+        assert (answer.step is Step.HAVE) == known == (answer.flight is None)
+        self.idle.discard(asker)
+        self.waiting.pop(asker, None)
+        if answer.flight is None:
+            return answer.step
+        assert not answer.flight.landed.is_set()
+        if answer.step is Step.WAIT:
+            assert answer.flight in open_flights
+            self.waiting[asker] = answer.flight
+            return answer.step
+        assert answer.flight not in open_flights
+        self.flying[asker] = answer.flight
+        if answer.step is Step.MOUNT:
+            assert (answer.flight.origin, digest) in self.places
+        else:
+            assert answer.flight.origin is None
+            assert not mounts_work or all(flight.digest != digest for flight in open_flights)
+        return answer.step
+
+    def land(self, asker: int) -> None:
+        flight = self.flying.pop(asker)
+        self.ledger.land(flight, SIZES[flight.digest])
+        self.places.add((flight.repository, flight.digest))
+
+    def free(self) -> list[int]:
+        woken = [asker for asker, flight in self.waiting.items() if flight.landed.is_set()]
+        return sorted([*self.idle, *woken])
+
+    @precondition(lambda self: self.free())
+    @rule(data=st.data())
+    def somebody_asks(self, data: st.DataObject) -> None:
+        asker = data.draw(st.sampled_from(self.free()))
+        if self.ask(asker) is Step.HAVE:
+            self.idle.add(asker)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), well=st.booleans())
+    def a_flight_ends(self, data: st.DataObject, well: bool) -> None:
+        asker = data.draw(st.sampled_from(sorted(self.flying)))
+        if well:
+            self.land(asker)
+        else:
+            self.ledger.crash(self.flying.pop(asker))
+        self.idle.add(asker)
+
+    @precondition(lambda self: any(flight.origin for flight in self.flying.values()))
+    @rule(data=st.data())
+    def a_mount_is_refused(self, data: st.DataObject) -> None:
+        mounting = sorted(asker for asker, flight in self.flying.items() if flight.origin)
+        self.ledger.refuse_mount(self.flying[data.draw(st.sampled_from(mounting))])
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def a_waiter_is_cancelled(self, data: st.DataObject) -> None:
+        asker = data.draw(st.sampled_from(sorted(self.waiting)))
+        del self.waiting[asker]
+        self.idle.add(asker)
+
+    @rule(name=st.sampled_from("abc"), digest=st.sampled_from([X, Y]))
+    def a_place_is_forgotten(self, name: str, digest: Digest) -> None:
+        self.ledger.forget(name, digest)
+        self.places.discard((name, digest))
+
+    @rule(name=st.sampled_from("abcd"), digest=st.sampled_from([X, Y]))
+    def a_place_is_found(self, name: str, digest: Digest) -> None:
+        self.ledger.note(name, digest, SIZES[digest])
+        self.places.add((name, digest))
+
+    @invariant()
+    def one_flight_for_one_place(self) -> None:
+        flights = self.ledger.flights
+        assert len({(flight.repository, flight.digest) for flight in flights}) == len(flights)
+        assert set(flights) == set(self.flying.values())
+        assert not any(flight.landed.is_set() for flight in flights)
+
+    @invariant()
+    def who_waits_waits_for_an_open_flight_or_may_go_on(self) -> None:
+        for flight in self.waiting.values():
+            assert flight.landed.is_set() or flight in self.ledger.flights
+
+    @invariant()
+    def sizes_are_known_where_it_lies(self) -> None:
+        for name, digest in self.wishes:
+            expected = SIZES[digest] if (name, digest) in self.places else None
+            assert self.ledger.size(name, digest) == expected
+
+    def teardown(self) -> None:
+        """When every flight lands, everybody gets the blob: nobody hangs."""
+        unhappy = set(range(len(self.wishes)))
+        for _ in range(2 * len(self.wishes)):
+            for asker in sorted(self.flying):
+                self.land(asker)
+            unhappy -= {asker for asker in sorted(unhappy) if self.ask(asker) is Step.HAVE}
+        assert not unhappy
+        assert self.ledger.flights == ()
+
+
+AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLedgerInAnyOrder = AnyOrder.TestCase

@@ -1,0 +1,213 @@
+"""The views of a report that scripts rely on: exit code, failed lines, JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from image_tools.report import (
+    Outcome,
+    PlanAction,
+    PlanRow,
+    Report,
+    Status,
+    joined,
+    plan_exit_code,
+    plan_to_json,
+)
+
+C, U, S = Status.COPIED, Status.UNCHANGED, Status.SKIPPED
+F, I, D, N = Status.FAILED, Status.INVALID, Status.DEFERRED, Status.UNSTARTED
+
+
+def outcome(status: Status, number: int = 1, reason: str = "") -> Outcome:
+    return Outcome(
+        number=number,
+        line=number + 10,
+        raw=f"raw {number}",
+        source="docker.io/library/a:1",
+        destination="reg:5000/library/a:1",
+        status=status,
+        reason=reason,
+        bytes_moved=number,
+    )
+
+
+def report(*statuses: Status, interrupted_by: int | None = None) -> Report:
+    outcomes = tuple(outcome(status, number) for number, status in enumerate(statuses, start=1))
+    return Report(command="mirror", outcomes=outcomes, interrupted_by=interrupted_by)
+
+
+EXIT_CODES = {
+    "nothing": (report(), 0),
+    "all-well": (report(C, U, S), 0),
+    "failed": (report(C, F), 1),
+    "invalid": (report(C, I), 1),
+    "unstarted": (report(C, N), 1),
+    "deferred": (report(C, D), 5),
+    "failed-and-deferred": (report(D, F), 1),
+    "invalid-and-deferred": (report(I, D), 1),
+    "interrupted": (report(C, interrupted_by=2), 130),
+    "terminated": (report(F, D, N, interrupted_by=15), 143),
+}
+
+
+@pytest.mark.parametrize(("made", "expected"), EXIT_CODES.values(), ids=EXIT_CODES)
+def test_exit_code_of_a_report(made, expected) -> None:
+    assert made.exit_code == expected
+    assert made.to_json()["exit_code"] == expected
+
+
+def test_failed_lines_are_those_to_feed_in_again_in_list_order() -> None:
+    outcomes = [outcome(status, n) for n, status in enumerate([N, C, F, U, I, S, D], start=1)]
+    outcomes[2] = outcome(F, 3, reason="not found")
+
+    failed = Report(command="mirror", outcomes=tuple(outcomes)).failed
+
+    assert failed == (
+        ("raw 1", "unstarted"),
+        ("raw 3", "not found"),
+        ("raw 5", "invalid"),
+        ("raw 7", "deferred"),
+    )
+
+
+def test_counts_name_every_status_in_order() -> None:
+    counted = report(F, C, C).counts
+
+    assert list(counted.items()) == [(C, 2), (U, 0), (S, 0), (F, 1), (I, 0), (D, 0), (N, 0)]
+
+
+FULL = Outcome(
+    number=3,
+    line=7,
+    raw="nginx web 1",
+    source="docker.io/library/nginx:1",
+    destination="reg:5000/library/web:1",
+    status=C,
+    digest="sha256:d",
+    source_digest="sha256:s",
+    platforms=("linux/amd64", "linux/arm64"),
+    bytes_moved=42,
+    seconds=1.23456,
+    digest_preserved=False,
+    path="buildx",
+)
+
+
+def test_report_as_json_has_this_shape() -> None:
+    made = Report(command="mirror", outcomes=(FULL, outcome(F, 4, "no")), seconds=2.00049)
+
+    document = made.to_json()
+
+    assert json.loads(json.dumps(document)) == {
+        "schema": 1,
+        "command": "mirror",
+        "exit_code": 1,
+        "interrupted_by": None,
+        "seconds": 2.0,
+        "bytes_moved": 46,
+        "counts": {
+            "copied": 1,
+            "unchanged": 0,
+            "skipped": 0,
+            "failed": 1,
+            "invalid": 0,
+            "deferred": 0,
+            "unstarted": 0,
+        },
+        "outcomes": [
+            {
+                "number": 3,
+                "line": 7,
+                "raw": "nginx web 1",
+                "source": "docker.io/library/nginx:1",
+                "destination": "reg:5000/library/web:1",
+                "status": "copied",
+                "digest": "sha256:d",
+                "source_digest": "sha256:s",
+                "digest_preserved": False,
+                "platforms": ["linux/amd64", "linux/arm64"],
+                "bytes_moved": 42,
+                "seconds": 1.235,
+                "path": "buildx",
+                "reason": "",
+                "kind": "",
+                "advice": "",
+            },
+            {
+                "number": 4,
+                "line": 14,
+                "raw": "raw 4",
+                "source": "docker.io/library/a:1",
+                "destination": "reg:5000/library/a:1",
+                "status": "failed",
+                "digest": "",
+                "source_digest": "",
+                "digest_preserved": None,
+                "platforms": [],
+                "bytes_moved": 4,
+                "seconds": 0.0,
+                "path": "",
+                "reason": "no",
+                "kind": "",
+                "advice": "",
+            },
+        ],
+    }
+
+
+def test_joined_reports_keep_order_time_and_the_first_signal() -> None:
+    first = Report(command="mirror", outcomes=(FULL,), seconds=1.5)
+    second = Report(command="mirror", outcomes=(outcome(F),), seconds=2.0, interrupted_by=2)
+
+    assert joined("mirror", [first, second]) == Report(
+        command="mirror", outcomes=(FULL, outcome(F)), seconds=3.5, interrupted_by=2
+    )
+    assert joined("mirror", []) == Report(command="mirror", outcomes=())
+
+
+def row(action: PlanAction, number: int = 1) -> PlanRow:
+    return PlanRow(
+        number=number,
+        source="a",
+        destination="b",
+        action=action,
+        platforms=("linux/amd64",),
+        bytes_to_move=5,
+        manifest_gets=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        (PlanAction.COPY, 0),
+        (PlanAction.UNCHANGED, 0),
+        (PlanAction.SKIP, 0),
+        (PlanAction.FAIL, 1),
+        (PlanAction.INVALID, 1),
+    ],
+)
+def test_plan_exit_code_is_one_where_a_line_is_known_to_fail(action, expected) -> None:
+    assert plan_exit_code([row(PlanAction.COPY), row(action)]) == expected
+
+
+def test_plan_as_json_has_this_shape() -> None:
+    document = plan_to_json("mirror", [row(PlanAction.COPY), row(PlanAction.SKIP, 2)])
+
+    shared = {"source": "a", "destination": "b", "platforms": ["linux/amd64"], "reason": ""}
+    costs = {"bytes_to_move": 5, "manifest_gets": 2}
+    assert json.loads(json.dumps(document)) == {
+        "schema": 1,
+        "command": "mirror",
+        "dry_run": True,
+        "exit_code": 0,
+        "bytes_to_move": 10,
+        "manifest_gets": 4,
+        "rows": [
+            {"number": 1, "action": "copy", **shared, **costs},
+            {"number": 2, "action": "skip", **shared, **costs},
+        ],
+    }
