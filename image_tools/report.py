@@ -88,7 +88,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run of a command: outcomes in list order, its length in seconds, the signal that ended it."""
+    """One run of a command: outcomes in list order, its seconds, the signal that ended it."""
 
     command: str
     outcomes: tuple[Outcome, ...]

@@ -17,7 +17,8 @@ _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 def endings_raised() -> Iterator[None]:
     """Inside, SIGTERM and SIGHUP raise Interrupted, so that everything is cleaned up.
 
-    Ignored signals stay ignored (nohup). SIGINT raises KeyboardInterrupt by itself.
+    A hang-up counts as SIGTERM. Ignored signals stay ignored (nohup); SIGINT raises
+    KeyboardInterrupt by itself.
     """
     before = {number: signal.getsignal(number) for number in _ENDINGS}
     taken = [number for number, action in before.items() if action is signal.SIG_DFL]
@@ -30,5 +31,5 @@ def endings_raised() -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-def _raise(number: int, _frame: FrameType | None) -> NoReturn:
-    raise Interrupted(number)
+def _raise(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Interrupted(signal.SIGTERM)

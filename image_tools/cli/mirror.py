@@ -26,6 +26,7 @@ from image_tools.errors import ImageToolsError, UsageError
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.registries import Registries
 from image_tools.report import Report, joined
+from image_tools.run.failed_list import FailedList
 from image_tools.run.progress import Progress
 from image_tools.run.signals import listening
 from image_tools.state import default_state_path
@@ -114,13 +115,13 @@ def _listed(setting: _Setting, options: Namespace) -> int:
 def _nothing(setting: _Setting, images: ImageList, list_file: Path) -> int:
     logger.warning("{} names no image", images.name)
     failed = setting.request.failed
-    if failed is not None and failed.exists() and not _same_file(failed, list_file):
-        failed.unlink()
+    if failed is not None and not _same_file(failed, list_file):
+        FailedList(failed, images.name).finish(())
     return setting.results.show(Report(command="mirror", outcomes=()))
 
 
 def _same_file(one: Path, other: Path) -> bool:
-    return other.exists() and one.samefile(other)
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _typed(setting: _Setting, options: Namespace) -> int:

@@ -73,17 +73,32 @@ def check_result_file(option: str, path: Path) -> None:
         raise UsageError(f"{option}: {path} is a folder")
     if not path.parent.is_dir():
         raise UsageError(f"{option}: the folder {path.parent} does not exist")
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{option}: the folder {path.parent} is not writable")
+    if is_device(path):
+        if not os.access(path, os.W_OK):
+            raise UsageError(f"{option}: {path} is not writable")
+    elif not os.access(path.resolve().parent, os.W_OK):
+        raise UsageError(f"{option}: the folder {path.resolve().parent} is not writable")
+
+
+def is_device(path: Path) -> bool:
+    """Whether `path` is there and neither file nor folder: /dev/null must not be replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_report(path: Path, document: Mapping[str, Any]) -> None:
-    """Replace `path` by `document` as JSON, whole or not at all, readable by all (0644)."""
+    """Replace `path` by `document` as JSON, whole or not at all, readable by all (0644).
+
+    A device or a pipe is written to. OSError when that fails.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if is_device(path):
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, ensure_ascii=False)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())

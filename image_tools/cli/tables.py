@@ -16,18 +16,19 @@ _DIGEST_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its title, the width it can shrink to (None: never), and its side."""
+    """One column: its title, the width it can shrink to (None: never), its side, how it is cut."""
 
     title: str
     least: int | None = None
     right: bool = False
+    keep_end: bool = True
 
 
 _RESULT_COLUMNS = (
     Column("STATUS"),
     Column("IMAGE", least=24),
     Column("PLATFORMS", least=12),
-    Column("DIGEST", least=_DIGEST_SHOWN),
+    Column("DIGEST", least=_DIGEST_SHOWN + 1, keep_end=False),
     Column("SIZE", right=True),
     Column("TIME", right=True),
 )
@@ -181,7 +182,7 @@ def _fitting(widths: list[int], width: int) -> list[int]:
 
 def _line(columns: Sequence[Column], row: tuple[str, ...], widths: Sequence[int]) -> str:
     parts = [
-        padded(clipped(cell, width), width, right=column.right)
+        padded(clipped(cell, width, keep_end=column.keep_end), width, right=column.right)
         for column, cell, width in zip(columns, row, widths, strict=False)
     ]
     return (" " * _GAP).join(parts).rstrip()

@@ -52,16 +52,16 @@ def _cell(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def clipped(text: str, width: int) -> str:
-    """`text` in at most `width` columns, with its middle left out where it is too long.
+def clipped(text: str, width: int, *, keep_end: bool = True) -> str:
+    """`text` in at most `width` columns; where it is too long its middle is left out.
 
-    References differ at both ends: registry in front, tag behind.
+    References differ at both ends: registry in front, tag behind. Without `keep_end` the end goes.
     """
     if cells(text) <= width:
         return text
     if width <= 1:
         return _ELLIPSIS[:width]
-    back = (width - 1) // 2
+    back = (width - 1) // 2 if keep_end else 0
     front = width - 1 - back
     return _prefix(text, front) + _ELLIPSIS + _prefix(text[::-1], back)[::-1]
 

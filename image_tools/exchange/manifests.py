@@ -15,6 +15,8 @@ from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE, RawManifest
 async def read(session: Session, route: Route, _request: web.BaseRequest) -> web.Response:
     """The manifest of a GET or HEAD: the body of a HEAD is dropped by the server."""
     reference = _reference(route.subject)
+    if session.hides_tags and isinstance(reference, str):
+        return error_answer(404, "MANIFEST_UNKNOWN", f"tag {reference} is unknown")
     known = session.manifests.get(reference) if isinstance(reference, Digest) else None
     raw = known or await session.store.manifest(session.repository, reference)
     digest = reference if isinstance(reference, Digest) else raw.digest

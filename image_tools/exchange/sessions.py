@@ -44,7 +44,8 @@ class Session:
     `manifests`, `sizes` and `blobs` are answered from memory. `ledger` is there on the side that
     may be written. `check` returns why a pushed manifest must not be published, or None.
     `find` gives the session of a `<key>/<repository>` path, for mounts. With `tags_become_digests`
-    a push by tag is stored by digest, so that no tag is left behind.
+    a push by tag is stored by digest, so that no tag is left behind. With `hides_tags` no tag is known
+    here: a tool that would skip a push because the tag looks right pushes all the same.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Session:
     sizes: dict[Digest, int] = field(default_factory=dict)
     check: Check | None = None
     tags_become_digests: bool = False
+    hides_tags: bool = False
     pushed: list[RawManifest] = field(default_factory=list)
     refusal: str | None = None
     cause: ImageToolsError | None = None

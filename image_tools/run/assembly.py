@@ -100,7 +100,7 @@ class Assembler:
         exchange = self.toolbox.exchange
         async with self.slots.slot(job.entry.number, job.lane):
             session = exchange.open_destination(
-                job.end.book, job.destination.name, job.account, check=check
+                job.end.book, job.destination.name, job.account, check=check, hides_tags=True
             )
             try:
                 completed = await self.toolbox.run(argv(exchange.reference(session, ending)))

@@ -109,8 +109,9 @@ class Engine:
         if isinstance(error, (ToolMissing, ToolTooOld)):
             self._end_run(error)
             return outcomes.interrupted(line.entry, started=False)
-        logger.error("{}: {}", line.entry.destination, error)
-        return outcomes.failed(line.entry, error)
+        outcome = outcomes.failed(line.entry, error)
+        logger.error("{}", outcome.reason)
+        return outcome
 
     def _end_run(self, error: Exception) -> None:
         self.fatal = self.fatal or error

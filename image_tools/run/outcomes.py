@@ -25,10 +25,13 @@ def outcome_of(entry: Entry, status: Status) -> Outcome:
 
 
 def failed(entry: Entry, error: ImageToolsError) -> Outcome:
-    """The outcome of an entry that `error` ended."""
+    """The outcome of an entry that `error` ended; the reason names source or destination."""
+    reason = str(error)
+    if entry.source.name not in reason and entry.destination.name not in reason:
+        reason = f"{entry.source}: {reason}"
     return replace(
         outcome_of(entry, Status.FAILED),
-        reason=str(error),
+        reason=reason,
         kind=error.kind,
         advice=error.advice,
     )

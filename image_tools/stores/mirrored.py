@@ -1,3 +1,169 @@
-"""Placeholder until helper writes it."""
+"""A source behind mirrors, as registries.conf orders them."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NoReturn, TypeVar
+
+from loguru import logger
+
+from image_tools.errors import (
+    CopyFailed,
+    ImageToolsError,
+    IntegrityError,
+    NotFound,
+    TimedOut,
+    TlsProblem,
+    Unavailable,
+)
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest
+from image_tools.stores.remote.address import named
+from image_tools.stores.remote.registries_conf import Place, Pull, RegistriesConf
+from image_tools.stores.store import ManifestHead, Store, Upload
+
+LEFT_ALONE_FOR = 60.0
+T = TypeVar("T")
+Open = Callable[[str, bool], Store]
+
+
 class Mirrored:
-    def __init__(self, *a): raise NotImplementedError
+    """`registry` as a Store to read from: each place of `conf` is asked in turn.
+
+    The first that has the content answers; where none has, the last one's answer counts, which is
+    the location itself. `open_store(registry, insecure)` gives the stores, which stay the
+    caller's to close. A mirror that cannot be reached is left alone for a minute.
+    """
+
+    def __init__(self, registry: str, conf: RegistriesConf, open_store: Open) -> None:
+        self._registry, self._conf, self._open = registry, conf, open_store
+        self._left_alone: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        """The registry as people write it."""
+        return self._registry
+
+    async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
+        """The head of a manifest at the first place that has it; None when the last has not."""
+
+        async def look(store: Store, place: Place) -> ManifestHead:
+            found = await store.manifest_head(place.repository, reference)
+            return found or _absent(self._registry, repository, reference)
+
+        try:
+            return await self._first(repository, reference, look)
+        except NotFound:
+            return None
+
+    async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
+        """The manifest from the first place that has it; NotFound when the last has not."""
+        return await self._first(
+            repository,
+            reference,
+            lambda store, place: store.manifest(place.repository, reference),
+        )
+
+    async def blob_size(self, repository: str, digest: Digest) -> int | None:
+        """The size of a blob in bytes where it is found first, None when the last has none."""
+
+        async def look(store: Store, place: Place) -> int:
+            found = await store.blob_size(place.repository, digest)
+            return _absent(self._registry, repository, digest) if found is None else found
+
+        try:
+            return await self._first(repository, digest, look)
+        except NotFound:
+            return None
+
+    @asynccontextmanager
+    async def blob(
+        self, repository: str, digest: Digest, *, first: int = 0, last: int | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """An open blob of the first place that has it; see Store."""
+        async with AsyncExitStack() as stack:
+
+            async def enter(store: Store, place: Place) -> AsyncIterator[bytes]:
+                body = store.blob(place.repository, digest, first=first, last=last)
+                return await stack.enter_async_context(body)
+
+            yield await self._first(repository, digest, enter)
+
+    async def tags(self, repository: str) -> tuple[str, ...]:
+        """The tags of the location itself: a mirror may hold some only."""
+        place = self._conf.sources(self._registry, repository)[-1]
+        try:
+            return await self._store(place).tags(place.repository)
+        except ImageToolsError as error:
+            raise self._restated(error, place, repository) from error
+
+    async def put_manifest(
+        self, repository: str, reference: str | Digest, manifest: RawManifest
+    ) -> None:
+        """Never: mirrors are read only."""
+        raise NotImplementedError
+
+    async def mount(self, repository: str, digest: Digest, origin: str) -> Upload | None:
+        """Never: mirrors are read only."""
+        raise NotImplementedError
+
+    async def upload(self, repository: str) -> Upload:
+        """Never: mirrors are read only."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Nothing: the stores belong to whoever opens them."""
+
+    async def _first(
+        self,
+        repository: str,
+        reference: str | Digest,
+        ask: Callable[[Store, Place], Awaitable[T]],
+    ) -> T:
+        *mirrors, last = self._conf.sources(self._registry, repository)
+        for place in mirrors:
+            if not self._is_asked(place, reference):
+                continue
+            try:
+                return await ask(self._store(place), place)
+            except (CopyFailed, IntegrityError) as error:
+                logger.debug("{}; asking the next place", error)
+                self._note(place, error)
+        try:
+            return await ask(self._store(last), last)
+        except ImageToolsError as error:
+            raise self._restated(error, last, repository) from error
+
+    def _store(self, place: Place) -> Store:
+        return self._open(place.registry, place.insecure)
+
+    def _is_asked(self, place: Place, reference: str | Digest) -> bool:
+        unwanted = Pull.TAG_ONLY if isinstance(reference, Digest) else Pull.DIGEST_ONLY
+        return place.pull is not unwanted and self._left_alone.get(place.registry, 0) < _now()
+
+    def _note(self, place: Place, error: ImageToolsError) -> None:
+        silent = isinstance(error, (TlsProblem, TimedOut, Unavailable)) and error.status is None
+        if silent:
+            logger.info("{}; not asked again for a minute", error)
+            self._left_alone[place.registry] = _now() + LEFT_ALONE_FOR
+
+    def _restated(self, error: ImageToolsError, place: Place, repository: str) -> ImageToolsError:
+        """The failure with the name the user knows in front."""
+        asked, meant = named(place.registry, place.repository), named(self._registry, repository)
+        if asked == meant or not error.message.startswith(asked):
+            return error
+        own = copy.copy(error)
+        own.message = f"{meant}{error.message.removeprefix(asked)} (asked at {asked})"
+        own.args = (own.message,)
+        return own
+
+
+def _absent(registry: str, repository: str, reference: str | Digest) -> NoReturn:
+    raise NotFound(f"{named(registry, repository, reference)}: not found (404)")
+
+
+def _now() -> float:
+    return time.monotonic()

@@ -117,7 +117,8 @@ _RULES = (
     ),
     _rule(
         r"unauthorized|authentication required|invalid username/password"
-        r"|no basic auth credentials|failed to authorize|error getting credentials|requesting bearer token",
+        r"|no basic auth credentials|failed to authorize|error getting credentials"
+        r"|requesting bearer token",
         Unauthorized,
     ),
     _rule(

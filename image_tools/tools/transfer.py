@@ -17,7 +17,7 @@ from image_tools.errors import Unavailable
 from image_tools.process import Cancel
 from image_tools.tools.fetch import Fetcher, shown, unreachable
 
-OnProgress = Callable[[int, "int | None"], None]
+OnProgress = Callable[[int, int | None], None]
 CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 

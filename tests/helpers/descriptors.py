@@ -19,8 +19,8 @@ UNKNOWN = Platform("unknown", "unknown")
 def platform(text: str) -> Platform:
     """The platform `os/architecture[/variant][:os.version]`; empty text states nothing."""
     named, _, version = text.partition(":")
-    parts = named.split("/") if named else []
-    return Platform(*parts, *[""] * (3 - len(parts)), os_version=version)
+    system, architecture, variant, *_ = [*named.split("/"), "", ""]
+    return Platform(system, architecture, variant, version)
 
 
 def entry(

@@ -153,7 +153,7 @@ def program() -> NoReturn:
     """The command line with the fake run, as the leader of its terminal."""
     if os.isatty(0):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    mirror.MirrorRun = FakeRun  # type: ignore[misc,assignment]
+    setattr(mirror, "MirrorRun", FakeRun)  # noqa: B010 (mypy: no such export)
     run()
 
 

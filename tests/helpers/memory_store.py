@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -221,7 +221,7 @@ class MemoryStore:
 
     async def _chunks(
         self, repository: str, digest: Digest, content: bytes, *, whole: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         for start in range(0, len(content), self.chunk_size):
             await self._happen("chunk", repository)
             yield content[start : start + self.chunk_size]

@@ -20,13 +20,14 @@ from image_tools.stores.remote.credentials import Credentials, Keyring
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.store import ManifestHead
+from tests.helpers.images import KINDS
 
 T = TypeVar("T")
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LOGIN = Credentials("user", "secret")
 QUICK = RetryPolicy(times=1, delay=0.01)
 PLAIN = TlsChoice(verify=False)
-CONTENT = b'{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json"}}'
+CONTENT = KINDS["oci_manifest"](1).top.data
 DIGEST = Digest.of(CONTENT)
 
 

@@ -18,7 +18,7 @@ from image_tools.report import (
 )
 
 C, U, S = Status.COPIED, Status.UNCHANGED, Status.SKIPPED
-F, I, D, N = Status.FAILED, Status.INVALID, Status.DEFERRED, Status.UNSTARTED
+F, V, D, N = Status.FAILED, Status.INVALID, Status.DEFERRED, Status.UNSTARTED
 
 
 def outcome(status: Status, number: int = 1, reason: str = "") -> Outcome:
@@ -43,11 +43,11 @@ EXIT_CODES = {
     "nothing": (report(), 0),
     "all-well": (report(C, U, S), 0),
     "failed": (report(C, F), 1),
-    "invalid": (report(C, I), 1),
+    "invalid": (report(C, V), 1),
     "unstarted": (report(C, N), 1),
     "deferred": (report(C, D), 5),
     "failed-and-deferred": (report(D, F), 1),
-    "invalid-and-deferred": (report(I, D), 1),
+    "invalid-and-deferred": (report(V, D), 1),
     "interrupted": (report(C, interrupted_by=2), 130),
     "terminated": (report(F, D, N, interrupted_by=15), 143),
 }
@@ -60,7 +60,7 @@ def test_exit_code_of_a_report(made, expected) -> None:
 
 
 def test_failed_lines_are_those_to_feed_in_again_in_list_order() -> None:
-    outcomes = [outcome(status, n) for n, status in enumerate([N, C, F, U, I, S, D], start=1)]
+    outcomes = [outcome(status, n) for n, status in enumerate([N, C, F, U, V, S, D], start=1)]
     outcomes[2] = outcome(F, 3, reason="not found")
 
     failed = Report(command="mirror", outcomes=tuple(outcomes)).failed
@@ -76,7 +76,7 @@ def test_failed_lines_are_those_to_feed_in_again_in_list_order() -> None:
 def test_counts_name_every_status_in_order() -> None:
     counted = report(F, C, C).counts
 
-    assert list(counted.items()) == [(C, 2), (U, 0), (S, 0), (F, 1), (I, 0), (D, 0), (N, 0)]
+    assert list(counted.items()) == [(C, 2), (U, 0), (S, 0), (F, 1), (V, 0), (D, 0), (N, 0)]
 
 
 FULL = Outcome(

@@ -22,6 +22,8 @@ from image_tools.stores.remote.reading import BlobReader
 from image_tools.stores.remote.uploads import RemoteUpload
 from image_tools.stores.store import ManifestHead
 
+__all__ = ["Remote", "RemoteOptions"]
+
 MOST_PAGES = 1000
 MOST_BYTES_OF_TAGS = 32 * 1024 * 1024
 _ACCEPT = {"Accept": ", ".join(media.ACCEPTED)}

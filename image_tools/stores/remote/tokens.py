@@ -15,13 +15,7 @@ from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge
 from image_tools.stores.remote.failures import Refusal
-from image_tools.stores.remote.token_answer import (
-    Rights,
-    Scope,
-    Token,
-    named_repository,
-    rights_of,
-)
+from image_tools.stores.remote.token_answer import Rights, Scope, Token, rights_of
 from image_tools.stores.remote.token_cache import Grant, Grants, Need
 from image_tools.stores.remote.token_realm import (
     Ask,
@@ -30,12 +24,10 @@ from image_tools.stores.remote.token_realm import (
     basic_header,
     realm_of,
     refused,
-    scope_length,
     unsafe,
 )
+from image_tools.stores.remote.token_scopes import Expectations
 
-MOST_SCOPES = 40
-MOST_QUERY = 4000
 # nginx takes header lines of 8 KiB; a longer token is refused by whatever stands before a registry.
 LONGEST_TOKEN = 7000
 RETRY = RetryPolicy(times=3, delay=1.0)
@@ -73,17 +65,13 @@ class Authorizer:
         self._realm: Realm | None = None
         self._wants_basic = False
         self._basics: dict[str, str | None] = {}
-        self._expected: dict[str, Scope] = {}
-        self._names: dict[str, str] = {}
+        self._scopes = Expectations()
         self._grants = Grants()
         self._flights: list[_Flight] = []
-        self._most = MOST_SCOPES
 
     def expect(self, repositories: Iterable[str], *, push: bool) -> None:
         """Announce repositories of this run: their scopes are asked for together."""
-        for name in repositories:
-            known = self._expected.get(name)
-            self._expected[name] = Scope(name, push or (known is not None and known.push))
+        self._scopes.expect(repositories, push=push)
 
     async def header(
         self, repository: str, *, push: bool = False, also_pull: str | None = None
@@ -95,7 +83,7 @@ class Authorizer:
         what may pass when the token server cannot be asked.
         """
         if self._realm is not None:
-            need = self._need(repository, push, also_pull)
+            need = self._scopes.need(repository, push, also_pull)
             grant = self._grants.fresh(need, self._clock()) or await self._renewed(need)
             return grant.header_for(need)
         if self._wants_basic and repository not in self._basics:
@@ -120,8 +108,8 @@ class Authorizer:
             if realm is not None:
                 self._realm, self._wants_basic = realm, False
                 if also_pull is None:
-                    self._note_name(repository, challenge)
-                need = self._need(repository, push, also_pull)
+                    self._scopes.note_name(repository, challenge)
+                need = self._scopes.need(repository, push, also_pull)
                 return await self._other_token(need, rejected, challenge)
         if any(challenge.scheme == "basic" for challenge in challenges):
             self._realm, self._wants_basic = None, True
@@ -130,8 +118,10 @@ class Authorizer:
 
     async def _other_login(self, repository: str, rejected: str | None) -> str | None:
         """A Basic header that was not refused: looked up again, for a helper's login may end."""
-        if repository in self._basics and self._basics[repository] != rejected:
-            return self._basics[repository]
+        if repository in self._basics:
+            known = self._basics[repository]
+            if known is None or known != rejected:
+                return known
         found = basic_header(await self._find(repository))
         if found is not None and found == rejected:
             self._basics.pop(repository, None)
@@ -152,7 +142,7 @@ class Authorizer:
             return None
         ended = worked or challenge.parameters.get("error") == "invalid_token"
         if grant.wide and not ended and grant.token.granted is None:
-            self._too_wide(need)
+            self._scopes.too_wide(need)
         header = (await self._obtain(need, alone=True)).header_for(need)
         return None if header == rejected else header
 
@@ -178,16 +168,19 @@ class Authorizer:
             return grant
         single = await self._obtain(need, alone=True)
         if single.token.granted is not None and need.rights <= single.token.granted:
-            self._narrow(1)
+            self._scopes.narrow(1)
         return single
 
     def _take_off(self, need: Need, alone: bool) -> _Flight:
-        wide = need.scopes if alone else self._widened(need)
+        wide = need.scopes if alone else self._scopes.widened(need, self._covered())
         task = asyncio.ensure_future(self._ask_for(need, wide))
         flight = _Flight(rights_of(wide) | need.rights, wide != need.scopes, task)
         self._flights.append(flight)
         task.add_done_callback(partial(self._landed, flight))
         return flight
+
+    def _covered(self) -> Rights:
+        return self._grants.covered(self._clock()).union(*(one.rights for one in self._flights))
 
     def _landed(self, flight: _Flight, task: asyncio.Task[Grant]) -> None:
         self._flights.remove(flight)
@@ -210,10 +203,10 @@ class Authorizer:
             if isinstance(answer, Refusal):
                 refusal = answer
             elif is_wide and len(answer.text) > LONGEST_TOKEN:
-                self._narrow(len(scopes) // 2)
+                self._scopes.narrow(len(scopes) // 2)
             else:
-                if refusal.status and wide != need.scopes:
-                    self._too_wide(need)
+                if refusal.status and scopes == need.scopes:
+                    self._scopes.too_wide(need)
                 return self._keep(answer, need, scopes if is_wide else None, begun)
         raise refused(realm, refusal, credentials)
 
@@ -237,52 +230,3 @@ class Authorizer:
         grant = Grant(token, rights, wide is not None, begun)
         self._grants.keep(grant)
         return grant
-
-    def _widened(self, need: Need) -> tuple[Scope, ...]:
-        """The scopes of `need` with what else the run will want of those and other repositories."""
-        expected = {scope.name: scope for scope in map(self._named, self._expected.values())}
-        own = tuple(_wider(scope, expected.get(scope.name)) for scope in need.scopes)
-        if len(own) >= self._most:
-            return own
-        covered = self._grants.covered(self._clock()).union(
-            rights_of(own), *(flight.rights for flight in self._flights)
-        )
-        scopes, length = [*own], sum(map(scope_length, own))
-        for scope in expected.values():
-            length += scope_length(scope)
-            if len(scopes) >= self._most or length > MOST_QUERY:
-                break
-            if scope.name not in {own_scope.name for own_scope in own} and not (
-                rights_of((scope,)) <= covered
-            ):
-                scopes.append(scope)
-        return tuple(scopes)
-
-    def _too_wide(self, need: Need) -> None:
-        """Remember that more than `need` was too much: other repositories first, then push."""
-        if self._most > 1:
-            self._narrow(1)
-        else:
-            self._expected.pop(need.repository, None)
-
-    def _narrow(self, most: int) -> None:
-        self._most = max(1, min(self._most, most))
-
-    def _need(self, repository: str, push: bool, also_pull: str | None) -> Need:
-        scopes = [self._named(Scope(repository, push))]
-        if also_pull is not None and also_pull != repository:
-            scopes.append(self._named(Scope(also_pull)))
-        return Need(repository, tuple(scopes))
-
-    def _named(self, scope: Scope) -> Scope:
-        return Scope(self._names.get(scope.name, scope.name), scope.push)
-
-    def _note_name(self, repository: str, challenge: Challenge) -> None:
-        """Remember under which other name the registry wants tokens for `repository`."""
-        name = named_repository(challenge.parameters.get("scope", ""))
-        if name is not None and name != repository:
-            self._names[repository] = name
-
-
-def _wider(scope: Scope, expected: Scope | None) -> Scope:
-    return expected if expected is not None and expected.push else scope

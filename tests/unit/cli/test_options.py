@@ -12,7 +12,7 @@ from image_tools.cli.options import parse
 from image_tools.cli.pages import MIRROR, VERSION
 from image_tools.errors import UsageError
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "file": None,
     "source": None,
     "destination": None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import stat
 from pathlib import Path
 
@@ -95,14 +94,39 @@ def test_write_report_replaces_the_file_whole(tmp_path: Path) -> None:
 
     assert json.loads(path.read_text()) == {"schema": 1}
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    assert os.listdir(tmp_path) == ["report.json"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_write_report_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+def test_write_report_through_a_link_replaces_what_it_leads_to(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    link.symlink_to(target)
+
+    render.write_report(link, {"schema": 1})
+
+    assert (link.is_symlink(), json.loads(target.read_text())) == (True, {"schema": 1})
+
+
+def test_write_report_device_stays_a_device(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    device.symlink_to("/dev/null")
+
+    render.check_result_file("--report", device)
+    render.write_report(device, {"schema": 1})
+
+    assert device.is_char_device()
+
+
+def test_write_report_that_fails_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
     path = tmp_path / "report.json"
     path.write_text("old")
+    monkeypatch.setattr("os.fsync", refuse)
 
-    with pytest.raises(TypeError):
-        render.write_report(path, {"schema": object()})
+    with pytest.raises(OSError, match="No space"):
+        render.write_report(path, {"schema": 1})
 
-    assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["report.json"])
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])

@@ -71,9 +71,13 @@ def test_clipped_long_text_loses_its_middle(shown: str, width: int, expected: st
     assert text.clipped(shown, width) == expected
 
 
-@given(st.text(max_size=30), st.integers(0, 30))
-def test_clipped_any_text_fits(shown: str, width: int) -> None:
-    assert text.cells(text.clipped(shown, width)) <= width
+def test_clipped_end_not_kept_loses_its_end() -> None:
+    assert text.clipped("0123456789ab preserved", 13, keep_end=False) == "0123456789ab…"
+
+
+@given(st.text(max_size=30), st.integers(0, 30), st.booleans())
+def test_clipped_any_text_fits(shown: str, width: int, keep_end: bool) -> None:
+    assert text.cells(text.clipped(shown, width, keep_end=keep_end)) <= width
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,6 @@ def test_writing_that_stops_counts_only_what_was_taken() -> None:
         passing = image.writing(image.reading(chunks()))
         await anext(passing)
         await anext(passing)
-        await passing.aclose()
 
     asyncio.run(scene())
     assert books(image) == [(3, 3)]

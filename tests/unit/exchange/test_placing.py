@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -370,7 +371,7 @@ def test_place_under_any_trouble_ends_for_everybody(given_troubles, lanes, mount
         site = Site(lanes=lanes, times=1, mounts=mounts)
         for (side, operation), kind, times in given_troubles:
             store = site.source if side == "source" else site.destination
-            store.fail(operation, lambda kind=kind: kind("trouble"), times=times)
+            store.fail(operation, partial(kind, "trouble"), times=times)
         names = MANY[:10]
         tasks = [asyncio.create_task(site.placer.place(site.wish(name))) for name in names]
         for number in sorted(cut):

@@ -112,7 +112,7 @@ RANGES = {
     "several": ("bytes=0-1,3-4", None),
     "other-unit": ("lines=0-1", None),
     "no-number": ("bytes=a-b", None),
-    "other-digits": ("bytes=٥-", None),
+    "other-digits": ("bytes=\u0665-", None),
     "huge": (f"bytes={'9' * 19}-", None),
     "empty": ("", None),
 }

@@ -166,7 +166,9 @@ def test_read_list_of_any_bytes_is_a_list_or_an_invalid_list(content) -> None:
         found = read(content)
     except InvalidList:
         return
-    everything = sorted((*found.entries, *found.problems), key=lambda one: one.number)
+    everything: list[Entry | Problem] = sorted(
+        (*found.entries, *found.problems), key=lambda one: one.number
+    )
     text = content.decode(errors="replace")
     assert [one.number for one in everything] == list(range(1, len(everything) + 1))
     assert [one.line for one in everything] == sorted({one.line for one in everything})

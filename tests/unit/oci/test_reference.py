@@ -156,9 +156,7 @@ def test_parse_name_keeps_the_path_as_written(text: str, expected: PartialRefere
         pytest.param(
             Reference("r", "a", None, SHA256), f"r/a@{SHA256}", "r/a", SHA256, id="digest"
         ),
-        pytest.param(
-            Reference("r", "a", "1", SHA256), f"r/a:1@{SHA256}", "r/a", SHA256, id="both"
-        ),
+        pytest.param(Reference("r", "a", "1", SHA256), f"r/a:1@{SHA256}", "r/a", SHA256, id="both"),
     ],
 )
 def test_reference_texts_follow_its_parts(
@@ -186,7 +184,7 @@ def test_references_with_and_without_parts_have_an_order() -> None:
         Reference("b", "a"),
     ]
 
-    assert sorted(reversed(expected)) == expected
+    assert sorted([expected[i] for i in (3, 1, 4, 0, 2)]) == expected
     assert expected[0] <= expected[1]
 
 
@@ -209,7 +207,9 @@ components = st.builds(
 )
 paths = st.lists(components, min_size=1, max_size=4).map("/".join)
 ports = st.one_of(st.just(""), st.integers(1, 65535).map(":{}".format))
-hosts = st.sampled_from(["localhost", "a.example", "10.0.0.1", "[::1]", "x-y.z", "docker.io", "Lan"])
+hosts = st.sampled_from(
+    ["localhost", "a.example", "10.0.0.1", "[::1]", "x-y.z", "docker.io", "Lan"]
+)
 registries = st.builds(str.__add__, hosts, ports)
 tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 digests = st.binary(max_size=4).map(Digest.of)
@@ -233,7 +233,6 @@ def test_any_reference_survives_text_and_back(
 def test_any_text_is_a_reference_or_an_invalid_reference(text: str) -> None:
     try:
         parsed = Reference.parse(text)
-    except InvalidReference as error:
-        assert str(error)
-    else:
-        assert Reference.parse(str(parsed)) == parsed
+    except InvalidReference:
+        return
+    assert Reference.parse(str(parsed)) == parsed

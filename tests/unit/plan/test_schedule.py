@@ -87,7 +87,9 @@ def may_start(lane: Lane, waiting: list[Lane], running: list[Lane], slots: int) 
 
 @given(lanes, st.integers(1, 6), st.randoms(use_true_random=False))
 def test_turn_in_any_run_starts_everything_and_keeps_its_rules(waiting, slots, chance) -> None:
-    expected, started, running = sorted(waiting), [], []
+    expected = sorted(waiting)
+    started: list[Lane] = []
+    running: list[Lane] = []
     while waiting or running:
         position = turn(waiting, running, slots)
         if position is None:
@@ -103,7 +105,7 @@ def test_turn_in_any_run_starts_everything_and_keeps_its_rules(waiting, slots, c
 
 @given(st.integers(2, 8), st.integers(1, 40), st.integers(1, 40))
 def test_turn_beside_a_registry_that_hangs_all_others_end(slots, slow, quick) -> None:
-    waiting, running = [SLOW] * slow + [QUICK] * quick, []
+    waiting, running = [SLOW] * slow + [QUICK] * quick, list[Lane]()
     while (position := turn(waiting, running, slots)) is not None:
         lane = waiting.pop(position)
         if lane == SLOW:

@@ -29,12 +29,13 @@ def environ(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def helpers(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], object]:
+def helpers(monkeypatch: pytest.MonkeyPatch) -> dict[object, object]:
     """Give the answers of helpers by name and server; everything else is not found."""
-    answers: dict[tuple[str, str], object] = {"asked": []}  # type: ignore[dict-item]
+    asked: list[tuple[str, str]] = []
+    answers: dict[object, object] = {"asked": asked}
 
     def ask(name: str, server: str, *_: object) -> object:
-        answers["asked"].append((name, server))  # type: ignore[index]
+        asked.append((name, server))
         answer = answers.get((name, server))
         if isinstance(answer, Exception):
             raise answer
