@@ -29,6 +29,7 @@ class Terminal:
 
     def __init__(self, folder: Path, *options: str, output: Path | None = None) -> None:
         self.screen = ""
+        self._seen = 0
         self._master, slave = pty.openpty()
         with (output or Path(os.devnull)).open("wb") as file:
             self.process = subprocess.Popen(
@@ -43,11 +44,12 @@ class Terminal:
         os.close(slave)
 
     def see(self, text: str) -> None:
-        """Wait until `text` is on what of the screen was not looked at before."""
-        begun, seen = time.monotonic(), len(self.screen)
-        while text not in plain(self.screen[seen:]):
+        """Wait until `text` is on the screen, behind what was seen before."""
+        begun = time.monotonic()
+        while (found := plain(self.screen).find(text, self._seen)) < 0:
             assert time.monotonic() - begun < PATIENCE, f"{text!r} is not in {self.screen!r}"
             self._read()
+        self._seen = found + len(text)
 
     def rest(self) -> None:
         """Wait until the program waits for a key.
