@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -12,7 +11,6 @@ from typing import NoReturn, TypeVar
 import tenacity
 
 from image_tools.errors import CopyFailed, DigestMismatch, ImageToolsError, UnknownFailure
-from image_tools.process import Cancel
 
 LONGEST_WISH = 900.0
 _JITTER = 0.25
@@ -29,32 +27,6 @@ class RetryPolicy:
     maximum: float = 60.0
 
 
-def repeat(
-    policy: RetryPolicy,
-    action: Callable[[], T],
-    *,
-    cancel: Cancel | None = None,
-    on_retry: OnRetry | None = None,
-) -> T:
-    """The result of `action`, repeated as the policy says; its last error is raised as it is."""
-
-    def sleep(seconds: float) -> None:
-        if cancel is None:
-            time.sleep(seconds)
-        else:
-            cancel.wait(seconds)
-
-    retrying = tenacity.Retrying(
-        retry=lambda state: _wanted(state) and not (cancel is not None and cancel.is_set()),
-        stop=tenacity.stop_after_attempt(policy.times + 1),
-        wait=lambda state: _pause(policy, state),
-        before_sleep=lambda state: _announce(state, on_retry),
-        retry_error_callback=_give_up,
-        sleep=sleep,
-    )
-    return retrying(action)
-
-
 async def repeat_async(
     policy: RetryPolicy,
     action: Callable[[], Awaitable[T]],
@@ -62,7 +34,11 @@ async def repeat_async(
     on_retry: OnRetry | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """The same as `repeat`, on the event loop."""
+    """The result of `action`, repeated as the policy says; its last error is raised as it is.
+
+    Only a temporary failure that nobody has repeated yet is. `on_retry` hears of it and of the
+    seconds until the next attempt. An error that was given up is `exhausted`.
+    """
 
     async def attempt() -> T:
         # tenacity awaits only what it can see to be a coroutine function: no lambda is.

@@ -130,6 +130,8 @@ def _done(snapshot: Snapshot) -> tuple[float, float]:
 
 def overall_text(snapshot: Snapshot) -> str:
     """The numbers of `snapshot` in words."""
+    if not snapshot.images_total:
+        return "starting"
     parts = [f"{snapshot.images_done}/{snapshot.images_total} images"]
     if snapshot.failed:
         parts.append(f"{snapshot.failed} failed")

@@ -14,7 +14,7 @@ from typing import NoReturn
 from image_tools.commands.request import MirrorRequest, Side
 from image_tools.errors import Interrupted
 from image_tools.imagelist.entry import ImageList
-from image_tools.process import Cancel
+from image_tools.process.cancel import Cancel
 from image_tools.report import UNFINISHED, Outcome, PlanRow, Report
 from image_tools.retry import RetryPolicy
 from image_tools.run.assembly import Assembler

@@ -44,8 +44,8 @@ class Session:
     `manifests`, `sizes` and `blobs` are answered from memory. `ledger` is there on the side that
     may be written. `check` returns why a pushed manifest must not be published, or None.
     `find` gives the session of a `<key>/<repository>` path, for mounts. With `tags_become_digests`
-    a push by tag is stored by digest, so that no tag is left behind. With `hides_tags` no tag is known
-    here: a tool that would skip a push because the tag looks right pushes all the same.
+    a push by tag is stored by digest, so that no tag is left behind. With `hides_tags` no tag is
+    known here: a tool that skips a push where the tag looks right pushes all the same.
     """
 
     key: str

@@ -55,10 +55,10 @@ class Descriptor:
             "digest": str(self.digest),
             "size": self.size,
         }
-        if self.platform != Platform():
-            known["platform"] = {**self._platform_extras(), **self.platform.to_json()}
         if self.annotations:
             known["annotations"] = dict(self.annotations)
+        if self.platform != Platform():
+            known["platform"] = {**self._platform_extras(), **self.platform.to_json()}
         kept = {name: self.fields[name] for name in self.fields if name not in _COMPOSED_FIELDS}
         return {**known, **kept}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from image_tools.errors import InvalidManifest, InvalidReference
 from image_tools.oci import media
-from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.descriptor import Descriptor, pairs
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
 
@@ -60,6 +60,7 @@ class Index:
 
     media_type: str
     entries: tuple[Descriptor, ...]
+    annotations: tuple[tuple[str, str], ...] = ()
     has_rare_fields: bool = False
 
 
@@ -101,15 +102,16 @@ def config_platform(content: bytes) -> Platform:
         return Platform()
 
 
-def index_bytes(entries: tuple[Descriptor, ...], media_type: str) -> bytes:
-    """The bytes of a new index of `media_type` over `entries`, printed as buildx prints.
+def index_bytes(index: Index) -> bytes:
+    """The bytes of `index`, printed as buildx prints; its rare fields are annotations alone.
 
     InvalidManifest when an entry's own fields are nested too deep to be written again.
     """
     document = {
         "schemaVersion": 2,
-        "mediaType": media_type,
-        "manifests": [entry.to_json() for entry in entries],
+        "mediaType": index.media_type,
+        "manifests": [entry.to_json() for entry in index.entries],
+        **({"annotations": dict(index.annotations)} if index.annotations else {}),
     }
     try:
         text = json.dumps(document, indent=2, ensure_ascii=False)
@@ -152,6 +154,7 @@ def _index(media_type: str, document: dict[str, Any]) -> Index:
     return Index(
         stated if stated in media.INDEXES else media.OCI_INDEX,
         tuple(Descriptor.from_json(entry) for entry in entries),
+        annotations=pairs(document.get("annotations")),
         has_rare_fields=any(document[name] for name in rare),
     )
 

@@ -34,6 +34,13 @@ class FinalIndex:
     media_type: str
     entries: tuple[Descriptor, ...]
     exact: RawManifest | None = None
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def index(self) -> Index:
+        """The index to write where nothing exact is published."""
+        annotated = bool(self.annotations)
+        return Index(self.media_type, self.entries, self.annotations, has_rare_fields=annotated)
 
     def difference(self, raw: RawManifest) -> str | None:
         """Why `raw` is not this index, None when it is; the order of entries does not matter."""
@@ -48,6 +55,8 @@ class FinalIndex:
             return "it is no index"
         if found.media_type != self.media_type:
             return f"its type is {found.media_type}, not {self.media_type}"
+        if found.annotations != self.annotations:
+            return "its annotations are different"
         return _difference(self.entries, found.entries)
 
 
@@ -81,7 +90,7 @@ def plan(
     """The plan for one image; `wanted` are the selected leaves of `source`."""
     if not any(not entry.is_attestation for entry in wanted):
         return Plan(action=Action.SKIP, reason="no wanted platform in the source")
-    final = final_index(source, wanted, () if wish.overwrite else _existing(destination))
+    final = final_index(source, wanted, None if wish.overwrite else destination)
     copies = tuple({e.digest: e for e in wanted if e.digest not in wish.present}.values())
     if _is_done(final, destination) and not wish.force:
         return Plan(action=Action.UNCHANGED, wanted=wanted, copies=copies, final=final)
@@ -90,20 +99,31 @@ def plan(
 
 
 def final_index(
-    source: SourceImage, wanted: tuple[Descriptor, ...], existing: tuple[Descriptor, ...]
+    source: SourceImage, wanted: tuple[Descriptor, ...], existing: DestinationImage | None
 ) -> FinalIndex:
-    """What the destination's tag is to hold: the source's own bytes whenever they say just that."""
+    """What the destination's tag is to hold: the source's own bytes whenever they say just that.
+
+    `existing` is what to merge with. Annotations of the index are kept, the source's before those
+    of `existing`; a Docker list has no place for them.
+    """
     if source.artifact:
         return FinalIndex(source.top.media_type, (), exact=source.top)
-    entries = merge(wanted, existing)
+    entries = merge(wanted, existing.entries if existing is not None else ())
     if not source.single and entries == source.leaves:
         top = parse(source.top)
         return FinalIndex(top.media_type if isinstance(top, Index) else "", entries, source.top)
-    return FinalIndex(media.index_type_for(frozenset(e.media_type for e in entries)), entries)
+    media_type = media.index_type_for(frozenset(e.media_type for e in entries))
+    if media_type == media.DOCKER_LIST:
+        return FinalIndex(media_type, entries)
+    tops = [existing.top] if existing is not None and existing.is_index else []
+    tops += [] if source.single else [source.top]
+    annotations = {name: value for top in tops for name, value in _annotations(top)}
+    return FinalIndex(media_type, entries, annotations=tuple(sorted(annotations.items())))
 
 
-def _existing(destination: DestinationImage | None) -> tuple[Descriptor, ...]:
-    return destination.entries if destination is not None else ()
+def _annotations(top: RawManifest) -> tuple[tuple[str, str], ...]:
+    found = parse(top)
+    return found.annotations if isinstance(found, Index) else ()
 
 
 def _is_done(final: FinalIndex, destination: DestinationImage | None) -> bool:

@@ -11,7 +11,7 @@ from loguru import logger
 from image_tools.errors import IntegrityError, UnknownFailure
 from image_tools.exchange.sessions import Check, Session
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, RawManifest, index_bytes
+from image_tools.oci.manifest import RawManifest, index_bytes
 from image_tools.plan.plan import FinalIndex
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.executor import Slots
@@ -54,14 +54,14 @@ class Assembler:
         if final.exact is not None:
             logger.debug("the source's own bytes are kept: skopeo copies the index alone")
             return await self._exactly(job, final.exact, f":{job.tag}")
-        reason = can_express(Index(final.media_type, final.entries))
+        reason = can_express(final.index)
         if reason is None:
             published = await repeat_async(self.retry, lambda: self._composed(job, final))
             if published is not None:
                 return published
             reason = "it would have written something else"
         logger.debug("buildx cannot write this index ({}): skopeo copies it alone", reason)
-        raw = RawManifest(final.media_type, index_bytes(final.entries, final.media_type))
+        raw = RawManifest(final.media_type, index_bytes(final.index))
         return await self._exactly(job, raw, f":{job.tag}")
 
     async def _exactly(self, job: Job, raw: RawManifest, ending: str) -> Published:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from image_tools.errors import ImageToolsError
 from image_tools.exchange.sessions import Session
 from image_tools.oci.reference import Reference
-from image_tools.process import CompletedRun
+from image_tools.process.run import CompletedRun
 from image_tools.tools.diagnose import diagnose
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.errors import AlreadyRunning, EnvironmentProblem
-from image_tools.process import Cancel
+from image_tools.process.cancel import Cancel
 
 _POLL_SECONDS = 0.25
 
@@ -46,7 +46,9 @@ class RunLock:
                     advice="wait for it with --wait-lock, or give this run its own --state",
                 )
             if not announced:
-                logger.info("waiting for another run on {}{}", self._destination, _owner(descriptor))
+                logger.info(
+                    "waiting for another run on {}{}", self._destination, _owner(descriptor)
+                )
                 announced = True
             cancel.wait(min(_POLL_SECONDS, limit - time.monotonic()))
         os.truncate(descriptor, 0)

@@ -102,7 +102,8 @@ class Reader:
         top = await self.manifest(repository, head.digest)
         found = parse(top)
         if isinstance(found, Index):
-            return DestinationImage(top, found.entries, is_index=True)
+            opened = await self._open(repository, found, 1)
+            return DestinationImage(top, opened.leaves, is_index=True)
         if isinstance(found, Schema1):
             raise InvalidManifest("it is a schema 1 image, which no list can take up")
         leaf = await self._completed(

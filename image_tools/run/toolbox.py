@@ -15,10 +15,11 @@ from typing import Any
 
 from loguru import logger
 
-from image_tools import process
 from image_tools.errors import ToolMissing
 from image_tools.exchange.server import Exchange
-from image_tools.process import Cancel, CompletedRun
+from image_tools.process import run as process
+from image_tools.process.cancel import Cancel
+from image_tools.process.run import CompletedRun
 from image_tools.run.workspace import Workspace
 from image_tools.tools import install
 from image_tools.tools.environment import (

@@ -25,7 +25,7 @@ from image_tools.errors import (
     ToolMissing,
     Unavailable,
 )
-from image_tools.process import Cancel
+from image_tools.process.cancel import Cancel
 from image_tools.tools.fetch import Fetcher, shown
 from image_tools.tools.locate import SKOPEO_ADVICE, SKOPEO_VARIABLE
 from image_tools.tools.transfer import CHUNK, OnProgress, Part, Watch, transfer

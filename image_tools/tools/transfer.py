@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_tools.errors import Unavailable
-from image_tools.process import Cancel
+from image_tools.process.cancel import Cancel
 from image_tools.tools.fetch import Fetcher, shown, unreachable
 
 OnProgress = Callable[[int, int | None], None]

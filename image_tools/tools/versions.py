@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from image_tools import process
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
+from image_tools.process import run as process
 from image_tools.tools import buildx, skopeo
 from image_tools.tools.locate import (
     BUILDX_ADVICE,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from image_tools.oci import media
 from image_tools.oci.descriptor import ATTESTATION_SUBJECT, ATTESTATION_TYPE, Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import RawManifest, index_bytes
+from image_tools.oci.manifest import Index, RawManifest, index_bytes
 from image_tools.oci.platform import Platform
 
 UNKNOWN = Platform("unknown", "unknown")
@@ -54,7 +54,7 @@ def attestation(of: str, name: str = "") -> Descriptor:
 
 def index(*entries: Descriptor, media_type: str = media.OCI_INDEX) -> RawManifest:
     """An index over `entries`."""
-    return RawManifest(media_type, index_bytes(entries, media_type))
+    return RawManifest(media_type, index_bytes(Index(media_type, entries)))
 
 
 def fields(found: Descriptor) -> tuple[Descriptor, Mapping[str, Any]]:

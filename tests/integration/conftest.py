@@ -177,7 +177,7 @@ def module_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     """Give what module-wide fixtures run with: they come before the environment of a test."""
     home = tmp_path_factory.mktemp("module-home")
     _link_buildx(home)
-    found = {name: "" for name in DROPPED}
+    found = dict.fromkeys(DROPPED, "")
     found |= {name: "" for name in os.environ if name.lower() in PROXIES}
     found |= {name: str(home / folder) for name, folder in XDG.items()}
     return {**found, "HOME": str(home)}

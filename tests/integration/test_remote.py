@@ -14,6 +14,7 @@ import pytest
 from image_tools.errors import (
     AccessDenied,
     DigestMismatch,
+    DiskFull,
     ImageToolsError,
     InvalidManifest,
     NotFound,
@@ -26,9 +27,11 @@ from image_tools.errors import (
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.retry import RetryPolicy
+from image_tools.stores.mirrored import Mirrored
 from image_tools.stores.remote.client import RemoteOptions
 from image_tools.stores.remote.connect import Timing
 from image_tools.stores.remote.credentials import Credentials, Keyring
+from image_tools.stores.remote.registries_conf import load
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.store import ManifestHead
@@ -422,7 +425,8 @@ def test_dead_registry_names_the_reference_and_is_asked_once_by_many() -> None:
         (500, Unavailable),
         (429, RateLimited),
         (403, AccessDenied),
-        (507, ImageToolsError),
+        (404, Unavailable),
+        (507, DiskFull),
         (Kind.RESET_IN_BODY, Unavailable),
         (Kind.RESET_AFTER, Unavailable),
     ],
@@ -555,3 +559,45 @@ def test_cancelled_upload_is_aborted_and_frees_its_connection(registry: Registry
     ask(registry.address, cancelled)
 
     assert "DELETE" in {seen.method for seen in registry.requests()}
+
+
+def test_blob_is_copied_within_one_registry_through_a_window_of_one(registry: Registry) -> None:
+    async def copy(store: Remote) -> bytes:
+        await send(store, "a/b", BLOB.data)
+        async with store.blob("a/b", DIGEST) as chunks:
+            begun = await store.upload("c/d")
+            await begun.put(DIGEST, len(BLOB.data), chunks)
+        return await receive(store, "c/d", DIGEST)
+
+    assert ask(registry.address, copy, window=1) == BLOB.data
+
+
+def test_mirrors_of_registries_conf_are_asked_before_the_location(
+    registry: Registry, source_registry: Registry, tmp_path: Path
+) -> None:
+    image, more = KINDS["oci_manifest"](1), KINDS["oci_index"](2)
+    push(registry, "cache/a/b", "v1", image)
+    push(source_registry, "a/b", "v2", more)
+    conf = tmp_path / "registries.conf"
+    conf.write_text(
+        f'[[registry]]\nprefix = "hub.example"\nlocation = "{source_registry.address}"\n'
+        f'[[registry.mirror]]\nlocation = "{registry.address}/cache"\n'
+        '[[registry.mirror]]\nlocation = "127.0.0.1:9"\npull-from-mirror = "tag-only"\n'
+    )
+
+    async def read() -> list[RawManifest | tuple[str, ...] | None]:
+        async with (
+            opened(registry.address) as near,
+            opened(source_registry.address) as real,
+            opened("127.0.0.1:9") as dead,
+        ):
+            stores = {store.name: store for store in (near, real, dead)}
+            rules = load({"CONTAINERS_REGISTRIES_CONF": str(conf)})
+            store = Mirrored("hub.example", rules, lambda name, _: stores[name])
+            found = [await store.manifest("a/b", tag) for tag in ("v1", "v2")]
+            with pytest.raises(NotFound, match=r"hub\.example/a/b:v3: .*MANIFEST_UNKNOWN"):
+                await store.manifest("a/b", "v3")
+            return [*found, await store.tags("a/b")]
+
+    expected = [RawManifest(made.top.media_type, made.top.data) for made in (image, more)]
+    assert asyncio.run(read()) == [*expected, ("v2",)]

@@ -199,5 +199,34 @@ def test_upload_refused_early_says_what_the_proxy_said() -> None:
     assert not caught.value.temporary
 
 
+def test_plain_registry_behind_a_proxy_that_knows_no_tls_is_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[str, str, str | None]] = []
+
+    async def proxy(request: web.Request) -> web.StreamResponse:
+        login = request.headers.get("Proxy-Authorization")
+        seen.append((request.method, request.headers["Host"], login))
+        return web.Response(status=403 if request.method == "CONNECT" else 404)
+
+    async def through(store: Remote) -> ManifestHead | None:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"http://me:word@{store.name}")
+        options = RemoteOptions(policy=QUICK, tls=PLAIN)
+        proxied = Remote("registry.example:5000", Keyring({}, LOGIN), options, os.environ)
+        try:
+            return await proxied.manifest_head("a/b", "v1")
+        finally:
+            await proxied.close()
+
+    assert ask(proxy, through) is None
+    login = "Basic bWU6d29yZA=="
+    assert seen == [
+        ("CONNECT", "registry.example:5000", login),
+        ("GET", "registry.example:5000", login),
+        ("HEAD", "registry.example:5000", login),
+    ]
+
+
 async def _pieces() -> AsyncIterator[bytes]:
     yield CONTENT

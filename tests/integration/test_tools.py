@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from image_tools import process
 from image_tools.errors import NotFound, PlatformMissing, Unauthorized, Unavailable
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes, parse
 from image_tools.oci.platform import Platform
+from image_tools.process import run as process
 from image_tools.tools import buildx as buildx_lines
 from image_tools.tools.diagnose import diagnose
 from image_tools.tools.environment import auth_file, child_environment, prepare_folders
@@ -232,7 +232,7 @@ def test_create_argv_index_it_can_express_is_exactly_that(tool, kind, change, lo
     assert found is not None
     data, media_type, _ = found
     assert media_type == index.media_type
-    assert json.loads(data) == json.loads(index_bytes(index.entries, index.media_type))
+    assert json.loads(data) == json.loads(index_bytes(index))
 
 
 def test_can_express_population_is_sorted_into_both_sorts():

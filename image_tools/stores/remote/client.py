@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -80,11 +80,21 @@ class RegistryClient:
 
     async def repeat(self, action: Callable[[], Awaitable[T]]) -> T:
         """Whatever `action` gives, tried again while the failure may pass."""
+        failed: list[ImageToolsError] = []
 
-        async def tried() -> T:
+        async def again() -> T:
+            if failed:
+                raise failed.pop()
             return await action()
 
-        return await repeat_async(self.policy, tried, on_retry=_announce_retry)
+        # tenacity costs as much as the request: it is called in when the first try has failed.
+        try:
+            return await action()
+        except ImageToolsError as error:
+            if not error.temporary or error.exhausted:
+                raise
+            failed.append(error)
+        return await repeat_async(self.policy, again, on_retry=_announce_retry)
 
     async def once(self, question: Question) -> Answer:
         """The answer to a question asked once, read to its end."""
@@ -129,14 +139,13 @@ class RegistryClient:
         await self._root.close()
         await self._connections.close()
 
-    @asynccontextmanager
-    async def _turn(self, question: Question) -> AsyncIterator[Turn]:
+    def _turn(self, question: Question) -> AbstractAsyncContextManager[Turn]:
         """A place in the window; long uploads take none, or they would fill it."""
-        if isinstance(question.body, StreamBody):
-            yield await self._pace.rested()
-        else:
-            async with self._pace.turn() as turn:
-                yield turn
+        return self._outside() if isinstance(question.body, StreamBody) else self._pace.turn()
+
+    @asynccontextmanager
+    async def _outside(self) -> AsyncIterator[Turn]:
+        yield await self._pace.rested()
 
     async def _find_root(self, question: Question) -> URL:
         try:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
-from image_tools.process import Cancel, CompletedRun, run
+from image_tools.process.cancel import Cancel
+from image_tools.process.run import CompletedRun, run
 from image_tools.stores.remote.auth_file import Credentials
 
 HELPER_SECONDS = 30.0

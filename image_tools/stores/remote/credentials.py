@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import EnvironmentProblem
-from image_tools.process import Cancel
+from image_tools.process.cancel import Cancel
 from image_tools.stores.remote.auth_file import (
     HUB_KEY,
     AuthFile,

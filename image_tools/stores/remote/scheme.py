@@ -64,7 +64,7 @@ class Root:
         except asyncio.TimeoutError:
             problem: CopyFailed = TimedOut(f"{self._registry}: no answer over TLS")
         except CopyFailed as error:
-            if not self._may_be_plain(host) or not may_speak_plain(error, secure):
+            if not self._may_be_plain(host) or not self._is_worth_a_try(error, secure):
                 raise
             problem = error
         return await self._ask_plain(problem)
@@ -83,17 +83,17 @@ class Root:
     def _may_be_plain(self, host: str) -> bool:
         return self._tls.allows_plain(host)
 
+    def _is_worth_a_try(self, error: CopyFailed, secure: URL) -> bool:
+        """Whether a failed greeting over TLS leaves it possible that plain HTTP is spoken.
 
-def may_speak_plain(error: CopyFailed, secure: URL) -> bool:
-    """Whether a failed greeting over TLS leaves it possible that plain HTTP is spoken.
-
-    On its own port the server has said so, or said nothing; without one, port 80 is another door.
-    """
-    if error.status is not None:
-        return False
-    if speaks_no_tls(error) or isinstance(error, TimedOut):
-        return True
-    return secure.is_default_port() and not isinstance(error, TlsProblem)
+        On its own port the server has said so, or said nothing; without one, port 80 is another
+        door. A proxy may refuse TLS alone, so where the user allows plain HTTP it is tried.
+        """
+        if error.status is not None:
+            return False
+        if self._tls.verify is False or speaks_no_tls(error) or isinstance(error, TimedOut):
+            return True
+        return secure.is_default_port() and not isinstance(error, TlsProblem)
 
 
 def _failed(task: asyncio.Future[URL]) -> bool:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from yarl import URL
 
-from image_tools.errors import ImageToolsError, NotFound
+from image_tools.errors import ImageToolsError, NotFound, Unavailable
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.address import follow, named, with_digest
 from image_tools.stores.remote.body import StreamBody
@@ -31,7 +31,7 @@ class RemoteUpload:
     async def append(self, chunks: AsyncIterator[bytes]) -> None:
         """Stream `chunks` behind what was sent before (PATCH)."""
         body = self._client.body(chunks, self._reference)
-        answer = await self._client.once(self._question("PATCH", body, self._location))
+        answer = await self._send(self._question("PATCH", body, self._location))
         if "Location" in answer.headers:
             self._location = self._next(answer)
 
@@ -54,7 +54,7 @@ class RemoteUpload:
             chunks, named(self._client.registry, self._repository, digest), size
         )
         location = with_digest(self._location, digest)
-        self._finish(await self._client.once(self._question("PUT", body, location, digest)), digest)
+        self._finish(await self._send(self._question("PUT", body, location, digest)), digest)
 
     async def abort(self) -> None:
         """Give the session up (DELETE); never raises, waits a few seconds at most."""
@@ -62,6 +62,14 @@ class RemoteUpload:
             return
         self._is_open = False
         await self._client.in_background(self._delete(), ABORT_SECONDS)
+
+    async def _send(self, question: Question) -> Answer:
+        try:
+            return await self._client.once(question)
+        except NotFound as error:
+            # The session is unknown, not the image: a new one may do.
+            said = f"{question.reference}: the registry has lost the upload"
+            raise Unavailable(said, status=error.status) from error
 
     async def _delete(self) -> None:
         with suppress(ImageToolsError):

@@ -66,6 +66,7 @@ def test_display_moving_shows_lines_above_and_gives_the_cursor_back(
 @pytest.mark.parametrize(
     ("snapshot", "expected"),
     [
+        (Snapshot(), "starting"),
         (Snapshot(images_total=3, images_done=1), "1/3 images, 0 B"),
         (
             Snapshot(

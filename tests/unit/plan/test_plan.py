@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from image_tools.oci import media
-from image_tools.oci.manifest import RawManifest
+from image_tools.oci.manifest import Index, RawManifest, index_bytes
 from image_tools.plan.images import DestinationImage, SourceImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, FinalIndex, Plan, Wish, final_index, plan
@@ -92,7 +92,29 @@ FINALS = {
 def test_final_index_keeps_the_sources_bytes_where_they_fit(
     image, wanted, existing, expected
 ) -> None:
-    assert final_index(image, wanted, existing) == expected
+    held = at_destination(*existing) if existing else None
+    assert final_index(image, wanted, held) == expected
+
+
+OCI_ANNOTATED = RawManifest(
+    media.OCI_INDEX, index_bytes(Index(media.OCI_INDEX, (AMD, ARM), (("a", "new"), ("b", "1"))))
+)
+OLD_ANNOTATED = RawManifest(
+    media.OCI_INDEX, index_bytes(Index(media.OCI_INDEX, (S390,), (("a", "old"), ("c", "2"))))
+)
+
+
+def test_final_index_filtered_keeps_annotations_the_sources_before_the_destinations() -> None:
+    image = SourceImage(top=OCI_ANNOTATED, leaves=(AMD, ARM))
+    held = DestinationImage(OLD_ANNOTATED, (S390,), is_index=True)
+
+    final = final_index(image, (AMD,), held)
+
+    notes = (("a", "new"), ("b", "1"), ("c", "2"))
+    assert final == FinalIndex(media.OCI_INDEX, (S390, AMD), annotations=notes)
+    written = RawManifest(media.OCI_INDEX, index_bytes(final.index))
+    assert final.difference(written) is None
+    assert final.difference(index(S390, AMD)) == "its annotations are different"
 
 
 EXACT = FinalIndex(media.OCI_INDEX, MULTI.leaves, MULTI.top)

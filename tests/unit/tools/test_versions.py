@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from image_tools import process
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
-from image_tools.process import CompletedRun
+from image_tools.process import run as process
+from image_tools.process.run import CompletedRun
 from image_tools.tools.versions import Version, parse_buildx, parse_skopeo, probe, require
 
 

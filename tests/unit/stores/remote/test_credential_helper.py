@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
-from image_tools.process import CompletedRun
+from image_tools.process.run import CompletedRun
 from image_tools.stores.remote import credential_helper
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.credential_helper import ask_helper, parse_answer

@@ -101,7 +101,7 @@ def test_sources_are_the_mirrors_and_then_the_location(
 
 
 def test_blocked_registry_names_the_file() -> None:
-    with pytest.raises(EnvironmentProblem, match="blocks moved.example") as caught:
+    with pytest.raises(EnvironmentProblem, match=r"blocks moved\.example") as caught:
         CONF.sources("moved.example", "a/b")
 
     assert caught.value.advice == f"see {FILE}"

@@ -67,6 +67,8 @@ def found(
         ("localhost:1", None, SILENT, None, "http://localhost:1"),
         ("r.example", False, SILENT, NOT_PLAIN, SILENT),
         ("localhost", None, REFUSED, SILENT, REFUSED),
+        ("r.example:1", False, REFUSED, None, "http://r.example:1"),
+        ("r.example:1", False, REFUSED, Unavailable("r: refused too"), REFUSED),
         ("localhost:1", None, BROKEN, None, BROKEN),
         ("localhost:1", None, no_tls(), BROKEN, BROKEN),
     ],

@@ -163,7 +163,7 @@ def test_folder_with_a_broken_file_names_it(
 
 
 def test_authority_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentProblem, match="absent.pem: cannot be read: No such file"):
+    with pytest.raises(EnvironmentProblem, match=r"absent\.pem: cannot be read: No such file"):
         tls_context(TlsChoice(ca_file=tmp_path / "absent.pem"), "r", {"HOME": str(tmp_path)})
 
 

@@ -1,0 +1,84 @@
+"""Saying stop to whoever waits for a child."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+
+class Cancel:
+    """A one-shot token that says stop, to other threads and from signal handlers alike.
+
+    Lock-free on purpose: a handler runs inside whatever its thread was doing. `deadline` is a time
+    of `time.monotonic()`; it makes nothing set, those who wait ask for `remaining()`. A `parent`
+    that is set counts as set here.
+    """
+
+    def __init__(self, parent: Cancel | None = None, *, deadline: float | None = None) -> None:
+        self._parent = parent
+        self._deadline = deadline
+        self._reason: str | None = None
+        self._callbacks: dict[Callable[[], None], None] = {}
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was set, or None."""
+        return self._reason or (self._parent.reason if self._parent else None)
+
+    def set(self, reason: str = "cancelled") -> None:
+        """Say stop; the callbacks run here and now, each once. Later calls change nothing."""
+        self._reason = self._reason or reason or "cancelled"
+        while self._callbacks:
+            with suppress(KeyError):
+                self._callbacks.popitem()[0]()
+
+    def is_set(self) -> bool:
+        """Whether this token or its parent was set."""
+        return self.reason is not None
+
+    def remaining(self) -> float | None:
+        """Seconds to the nearest deadline, never negative; None without one."""
+        above = self._parent.remaining() if self._parent else None
+        if self._deadline is None:
+            return above
+        own = max(0.0, self._deadline - time.monotonic())
+        return own if above is None else min(own, above)
+
+    def add_callback(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called once when the token is set; at once when it is set already."""
+        self._callbacks[callback] = None
+        if self._reason is not None and self._callbacks.pop(callback, self) is None:
+            callback()
+        elif self._parent is not None:
+            self._parent.add_callback(callback)
+
+    def remove_callback(self, callback: Callable[[], None]) -> None:
+        """Forget `callback`; nothing when it is not known."""
+        self._callbacks.pop(callback, None)
+        if self._parent is not None:
+            self._parent.remove_callback(callback)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep until set, or for so many seconds; whether it is set then."""
+        bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        ring = partial(bell.put, None)
+        self.add_callback(ring)
+        try:
+            bell.get(timeout=bounded(seconds))
+        except queue.Empty:
+            pass
+        finally:
+            self.remove_callback(ring)
+        return self.is_set()
+
+
+def bounded(seconds: float | None) -> float | None:
+    """`seconds` as the waiting functions of Python take them: no infinity, nothing too long."""
+    if seconds is None or math.isinf(seconds):
+        return None
+    return min(max(0.0, seconds), threading.TIMEOUT_MAX)
