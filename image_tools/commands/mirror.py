@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from image_tools.commands.request import MirrorRequest, Side
-from image_tools.errors import Interrupted
+from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.process.cancel import Cancel
 from image_tools.report import UNFINISHED, Outcome, PlanRow, Report
@@ -156,7 +156,12 @@ class MirrorRun:
         wanted = {entry.destination.registry for entry in images.entries} - self._locked
         for registry in sorted(wanted):
             lock = RunLock(lock_path(self._request.state, registry), registry)
-            lock.acquire(self._request.wait_lock, cancel=self._waiting)
+            try:
+                lock.acquire(self._request.wait_lock, cancel=self._waiting)
+            except AlreadyRunning as error:
+                if self._signal is not None:
+                    raise Interrupted(self._signal) from error
+                raise
             self._stack.callback(lock.release)
             self._locked.add(registry)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -26,6 +27,7 @@ from image_tools.exchange.sessions import Session
 from image_tools.stores.store import Store
 
 USER = "image-tools"
+SHUTDOWN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ class Exchange:
         self.port = 0
         self._sessions: dict[str, Session] = {}
         self._numbers = count(1)
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None))
+        self._runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None), shutdown_timeout=SHUTDOWN_SECONDS
+        )
 
     @property
     def address(self) -> str:
@@ -126,8 +130,15 @@ class Exchange:
     async def _answer(
         self, session: Session, asked: Route, request: web.BaseRequest
     ) -> web.StreamResponse:
+        # The server lets an answer go on when its tool has gone: the end of the session ends it.
+        work = asyncio.ensure_future(_HANDLERS[asked.question](session, asked, request))
+        session.answering.add(work)
+        work.add_done_callback(session.answering.discard)
         try:
-            return await _HANDLERS[asked.question](session, asked, request)
+            return await work
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
         except ImageToolsError as error:
             session.cause = error
             logger.debug("{} {}: {}", asked.question.value, asked.subject, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,9 +66,13 @@ class Session:
     claims: dict[Digest, Claim] = field(default_factory=dict)
     transfers: dict[str, Transfer] = field(default_factory=dict)
     find: Callable[[str], Session | None] = _nobody
+    answering: set[asyncio.Task[object]] = field(default_factory=set)
 
     async def close(self) -> None:
-        """Release every claim and abort every upload left behind by the tool."""
+        """End the answers still under way, release every claim, abort every upload left behind."""
+        for task in self.answering:
+            task.cancel()
+        await asyncio.gather(*self.answering, return_exceptions=True)
         for claim in self.claims.values():
             if self.ledger is not None:
                 self.ledger.crash(claim.flight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from image_tools.errors import ImageToolsError
 from image_tools.exchange.sessions import Session
 from image_tools.oci.reference import Reference
@@ -22,4 +24,5 @@ def cause_of(
     for session in sessions:
         if session.cause is not None:
             return session.cause
-    return diagnose(completed.stderr, str(reference), returncode=completed.returncode)
+    tool = Path(completed.argv[0]).name.removeprefix("docker-")
+    return diagnose(completed.stderr, str(reference), returncode=completed.returncode, tool=tool)

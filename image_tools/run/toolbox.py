@@ -73,7 +73,8 @@ class Toolbox:
         async with self._once:
             if self._tools is None:
                 await self.exchange.start()
-                self._tools = await self._in_thread(self._prepare)
+                cancel = Cancel()
+                self._tools = await self._in_thread(lambda: self._prepare(cancel), cancel)
             return self._tools
 
     async def run(self, argv: tuple[str, ...], *, direct: bool = False) -> CompletedRun:
@@ -116,11 +117,11 @@ class Toolbox:
             await asyncio.wait([future])
             raise
 
-    def _prepare(self) -> Tools:
+    def _prepare(self, cancel: Cancel) -> Tools:
         path = self.workspace.path
         prepare_folders(path)
         setting = Setting(
-            skopeo=str(self._skopeo()),
+            skopeo=str(self._skopeo(cancel)),
             policy=self.workspace.write_private("policy.json", OPEN_POLICY),
             authfile=self.workspace.write_private("auth.json", self._login()),
             tmpdir=path / "tmp",
@@ -134,23 +135,27 @@ class Toolbox:
     def _login(self) -> bytes:
         return auth_file({self.exchange.address: self.exchange.login})
 
-    def _skopeo(self) -> Path:
+    def _skopeo(self, cancel: Cancel) -> Path:
         try:
             found = find_skopeo(self._environ)
         except ToolMissing:
             if not self._download or self._environ.get("IMAGE_TOOLS_SKOPEO"):
                 raise
-            found = self._installed()
+            found = self._installed(cancel)
         version = probe("skopeo", found, self._child_environment())
         logger.debug("skopeo {} is {}", version, found)
         return found
 
-    def _installed(self) -> Path:
+    def _installed(self, cancel: Cancel) -> Path:
         download = install.download_for(platform.machine(), platform.system(), self._environ)
         target = downloaded_skopeo(self._environ)
         logger.info("skopeo is not installed: downloading it to {}", target)
         return install.install_skopeo(
-            download, target, environ=self._environ, on_progress=self._on_download
+            download,
+            target,
+            environ=self._environ,
+            on_progress=self._on_download,
+            cancel=cancel,
         )
 
     def _buildx(self) -> Path:

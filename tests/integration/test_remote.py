@@ -219,7 +219,7 @@ def test_upload_in_pieces_is_committed_and_an_aborted_one_is_forgotten(registry:
         await given_up.append(pieces(b"x" * 10))
         await given_up.abort()
         assert await receive(store, "a/b", DIGEST) == BLOB.data
-        with pytest.raises(NotFound):
+        with pytest.raises(Unavailable, match="lost the upload"):
             await given_up.commit(Digest.of(b"x" * 10))
 
     ask(registry.address, both)

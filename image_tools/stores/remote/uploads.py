@@ -40,11 +40,11 @@ class RemoteUpload:
         question = self._question("PUT", None, with_digest(self._location, digest), digest)
         try:
             answer = await self._client.ask(question)
-        except NotFound:
+        except NotFound as error:
             # The answer to a first PUT may have been lost: then the session is gone, not the blob.
-            if not await self._is_stored(digest):
-                raise
             self._is_open = False
+            if not await self._is_stored(digest):
+                raise _lost(question, error) from error
         else:
             self._finish(answer, digest)
 
@@ -67,9 +67,7 @@ class RemoteUpload:
         try:
             return await self._client.once(question)
         except NotFound as error:
-            # The session is unknown, not the image: a new one may do.
-            said = f"{question.reference}: the registry has lost the upload"
-            raise Unavailable(said, status=error.status) from error
+            raise _lost(question, error) from error
 
     async def _delete(self) -> None:
         with suppress(ImageToolsError):
@@ -110,3 +108,9 @@ class RemoteUpload:
             is_slow=method == "PUT",
             push=True,
         )
+
+
+def _lost(question: Question, error: NotFound) -> Unavailable:
+    """The session is unknown, not the image: a new one may do."""
+    said = f"{question.reference}: the registry has lost the upload"
+    return Unavailable(said, status=error.status)
