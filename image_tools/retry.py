@@ -37,15 +37,16 @@ async def repeat_async(
     """The result of `action`, repeated as the policy says; its last error is raised as it is.
 
     Only a temporary failure that nobody has repeated yet is. `on_retry` hears of it and of the
-    seconds until the next attempt. An error that was given up is `exhausted`.
+    seconds until the next attempt. A temporary error that was given up is `exhausted`.
     """
+    chances = _Chances()
 
     async def attempt() -> T:
         # tenacity awaits only what it can see to be a coroutine function: no lambda is.
         return await action()
 
     retrying = tenacity.AsyncRetrying(
-        retry=_wanted,
+        retry=lambda state: chances.left_for(_error(state)),
         stop=tenacity.stop_after_attempt(policy.times + 1),
         wait=lambda state: _pause(policy, state),
         before_sleep=lambda state: _announce(state, on_retry),
@@ -55,13 +56,20 @@ async def repeat_async(
     return await retrying(attempt)
 
 
-def _wanted(state: tenacity.RetryCallState) -> bool:
-    error = _error(state)
-    if not isinstance(error, ImageToolsError) or not error.temporary or error.exhausted:
-        return False
-    # Wrong bytes and what nobody understands seldom pass: once more is enough.
-    once = isinstance(error, (DigestMismatch, UnknownFailure))
-    return not once or state.attempt_number == 1
+class _Chances:
+    """Which failures of one action are worth another attempt."""
+
+    def __init__(self) -> None:
+        self._odd = 0
+
+    def left_for(self, error: BaseException | None) -> bool:
+        """Whether to repeat after `error`; where not, it says so to whoever repeats above."""
+        if not isinstance(error, ImageToolsError) or not error.temporary or error.exhausted:
+            return False
+        # Wrong bytes and what nobody understands seldom pass: once more is enough.
+        self._odd += isinstance(error, (DigestMismatch, UnknownFailure))
+        error.exhausted = self._odd > 1
+        return not error.exhausted
 
 
 def _pause(policy: RetryPolicy, state: tenacity.RetryCallState) -> float:

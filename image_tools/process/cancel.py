@@ -7,7 +7,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 
@@ -23,7 +22,8 @@ class Cancel:
         self._parent = parent
         self._deadline = deadline
         self._reason: str | None = None
-        self._callbacks: dict[Callable[[], None], None] = {}
+        # Each callback with what calls it once, however many tokens hear of it.
+        self._callbacks: dict[Callable[[], None], Callable[[], None]] = {}
 
     @property
     def reason(self) -> str | None:
@@ -33,9 +33,8 @@ class Cancel:
     def set(self, reason: str = "cancelled") -> None:
         """Say stop; the callbacks run here and now, each once. Later calls change nothing."""
         self._reason = self._reason or reason or "cancelled"
-        while self._callbacks:
-            with suppress(KeyError):
-                self._callbacks.popitem()[0]()
+        for call in tuple(self._callbacks.values()):
+            call()
 
     def is_set(self) -> bool:
         """Whether this token or its parent was set."""
@@ -51,17 +50,22 @@ class Cancel:
 
     def add_callback(self, callback: Callable[[], None]) -> None:
         """Have `callback` called once when the token is set; at once when it is set already."""
-        self._callbacks[callback] = None
-        if self._reason is not None and self._callbacks.pop(callback, self) is None:
-            callback()
+        call = self._callbacks.setdefault(callback, partial(self._call, callback))
+        if self._reason is not None:
+            call()
         elif self._parent is not None:
-            self._parent.add_callback(callback)
+            self._parent.add_callback(call)
 
     def remove_callback(self, callback: Callable[[], None]) -> None:
         """Forget `callback`; nothing when it is not known."""
-        self._callbacks.pop(callback, None)
-        if self._parent is not None:
-            self._parent.remove_callback(callback)
+        call = self._callbacks.pop(callback, None)
+        if call is not None and self._parent is not None:
+            self._parent.remove_callback(call)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        # Taken out first: of several tokens that are set at once only one finds it.
+        if self._callbacks.pop(callback, None) is not None:
+            callback()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Sleep until set, or for so many seconds; whether it is set then."""

@@ -20,6 +20,7 @@ from image_tools.exchange.server import Exchange
 from image_tools.process import run as process
 from image_tools.process.cancel import Cancel
 from image_tools.process.run import CompletedRun
+from image_tools.run.together import settled
 from image_tools.run.workspace import Workspace
 from image_tools.tools import install
 from image_tools.tools.environment import (
@@ -114,7 +115,7 @@ class Toolbox:
         except asyncio.CancelledError:
             if cancel is not None:
                 cancel.set()
-            await asyncio.wait([future])
+            await settled([future])
             raise
 
     def _prepare(self, cancel: Cancel) -> Tools:
