@@ -15,7 +15,7 @@ def overview(pages: Sequence[Page], width: int) -> str:
     """The help of the program itself: what commands there are."""
     width = _readable(width)
     rows = [*((page.name, page.summary) for page in pages), ("help", "show the help of a command")]
-    about = "Mirror, save, load and compare lists of container images, with skopeo and buildx."
+    about = "Mirror lists of multi-platform container images, with skopeo and docker buildx."
     return "\n".join(
         [
             "Usage: image-tools COMMAND [OPTIONS]",

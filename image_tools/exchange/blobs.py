@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from image_tools.errors import DigestMismatch, InvalidReference, NotFound
+from image_tools.errors import DigestMismatch, InvalidManifest, InvalidReference, NotFound
 from image_tools.exchange.answers import VERSION_HEADER, answer, error_answer
-from image_tools.exchange.ledger import Answer, Ledger, Step
+from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.placing import landing, mount
 from image_tools.exchange.routes import Route, byte_range
 from image_tools.exchange.sessions import Claim, Session
@@ -38,11 +38,12 @@ async def get(session: Session, route: Route, request: web.BaseRequest) -> web.S
     if size is None:
         raise NotFound(f"blob {digest} is unknown")
     session.sizes[digest] = size
-    first, last = byte_range(request.headers) or (0, None)
-    if first >= size > 0:
+    wanted = byte_range(request.headers)
+    first, last = wanted or (0, None)
+    if wanted is not None and first >= size:
         return _unsatisfiable(size)
     last = size - 1 if last is None else min(last, size - 1)
-    part = _part(digest, first, last, size, "Range" in request.headers)
+    part = _part(digest, first, last, size, wanted is not None)
     bound = last if last < size - 1 else None
     async with session.store.blob(session.repository, digest, first=first, last=bound) as chunks:
         return await _stream(part, request, session.account.reading(chunks))
@@ -60,9 +61,15 @@ async def _stream(
     part: web.StreamResponse, request: web.BaseRequest, chunks: AsyncIterator[bytes]
 ) -> web.StreamResponse:
     await part.prepare(request)
+    sent = 0
     try:
         async for chunk in chunks:
+            sent += len(chunk)
             await part.write(chunk)
+        if sent != part.content_length:
+            # A tool would wait for the rest for ever.
+            said = f"the blob has {sent} bytes where {part.content_length} were announced"
+            raise InvalidManifest(said)
         await part.write_eof()
     except BaseException:
         # The status line is out: only a broken connection tells the tool that this is no blob.
@@ -95,29 +102,33 @@ async def _claimed_size(session: Session, ledger: Ledger, digest: Digest) -> int
             await landing(ledger, asked.flight)
             continue
         try:
-            return await _look(session, ledger, asked)
+            return await _look(session, ledger, asked.flight)
         except BaseException:
             ledger.crash(asked.flight)
             raise
     return None
 
 
-async def _look(session: Session, ledger: Ledger, asked: Answer) -> int | None:
-    flight = asked.flight
-    assert flight is not None
+async def _look(session: Session, ledger: Ledger, flight: Flight) -> int | None:
     upload: Upload | None = None
     if flight.origin is not None:
         size = ledger.size(flight.origin, flight.digest)
         upload = await mount(session.store, ledger, flight)
-        if upload is None and flight.origin and size is not None:
+        if flight.origin is not None and size is not None:
             ledger.land(flight, size)
             return size
-    found = await session.store.blob_size(session.repository, flight.digest)
-    if found is not None and upload is None:
-        ledger.land(flight, found)
-        return found
-    session.claims[flight.digest] = Claim(flight, upload)
-    return None
+    claim = Claim(flight, upload)
+    try:
+        found = await session.store.blob_size(session.repository, flight.digest)
+    except BaseException:
+        await claim.give_up()
+        raise
+    if found is None:
+        session.claims[flight.digest] = claim
+        return None
+    ledger.land(flight, found)
+    await claim.give_up()
+    return found
 
 
 def _headers(digest: Digest) -> dict[str, str]:

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import web
 from loguru import logger
 
-from image_tools.errors import ImageToolsError
+from image_tools.errors import ImageToolsError, UnknownFailure
 from image_tools.exchange import blobs, manifests, uploads
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.answers import answer, error_answer, failure, unauthorized
@@ -114,7 +114,7 @@ class Exchange:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._is_ours(request):
             return unauthorized()
-        asked = route(request.method, request.path)
+        asked = _asked(request)
         if asked.question is Question.PING:
             return answer(200, {"Content-Type": "application/json"}, b"{}")
         session = self._sessions.get(asked.session)
@@ -125,6 +125,7 @@ class Exchange:
             asked.question.writes and session.ledger is None
         ):
             return error_answer(405, "UNSUPPORTED", "the exchange does not do this here")
+        await _welcome_body(request)
         return await self._answer(session, asked, request)
 
     async def _answer(
@@ -140,13 +141,19 @@ class Exchange:
             work.cancel()
             raise
         except ImageToolsError as error:
-            session.cause = error
             logger.debug("{} {}: {}", asked.question.value, asked.subject, error)
+            session.blame(error)
             return failure(error, asked.question)
         except (aiohttp.ClientError, OSError) as error:
             # The tool went away in the middle: no failure of a store, and nobody to answer.
             logger.debug("{} {}: the tool hung up: {}", asked.question.value, asked.subject, error)
             return answer(400)
+        except Exception as error:
+            # A bug of ours: a tool that got a 500 would ask again and again.
+            logger.opt(exception=error).error("the exchange failed on {}", asked.question.value)
+            bug = UnknownFailure(f"the exchange failed: {error!r}", exhausted=True)
+            session.blame(bug)
+            return failure(bug, asked.question)
 
     def _by_path(self, path: str) -> Session | None:
         key, _, repository = path.partition("/")
@@ -155,8 +162,22 @@ class Exchange:
 
     def _is_ours(self, request: web.BaseRequest) -> bool:
         expected = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
-        given = request.headers.get("Authorization", "")
-        return hmac.compare_digest(given.encode(), f"Basic {expected}".encode())
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        return hmac.compare_digest(given, f"Basic {expected}".encode())
+
+
+def _asked(request: web.BaseRequest) -> Route:
+    """The request's route; a slash written as %2F parts nothing, and no name holds one."""
+    if "%2f" in request.rel_url.raw_path.lower():
+        return Route(Question.UNKNOWN)
+    return route(request.method, request.rel_url.path)
+
+
+async def _welcome_body(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # The answer itself has not begun.
 
 
 def _fits(session: Session | None, asked: Route) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from image_tools.errors import ImageToolsError
+from image_tools.errors import ImageToolsError, NotFound
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger
 from image_tools.oci.digest import Digest
@@ -68,18 +68,37 @@ class Session:
     find: Callable[[str], Session | None] = _nobody
     answering: set[asyncio.Task[object]] = field(default_factory=set)
 
+    def blame(self, error: ImageToolsError) -> None:
+        """Keep `error` as the cause, unless there is a better one.
+
+        What comes first caused what comes later; only an unknown name may have been a mere look.
+        """
+        if self.cause is None or isinstance(self.cause, NotFound):
+            self.cause = error
+
+    async def arrived(self, digest: Digest, size: int) -> None:
+        """A blob of `size` bytes lies in the repository now: whoever waits for it may go on."""
+        self.sizes[digest] = size
+        claim = self.claims.pop(digest, None)
+        if self.ledger is not None:
+            self.ledger.note(self.repository, digest, size)
+            if claim is not None:
+                self.ledger.land(claim.flight, size)
+        if claim is not None and claim.upload is not None:
+            await claim.upload.abort()
+
     async def close(self) -> None:
         """End the answers still under way, release every claim, abort every upload left behind."""
         for task in self.answering:
             task.cancel()
-        await asyncio.gather(*self.answering, return_exceptions=True)
-        for claim in self.claims.values():
-            if self.ledger is not None:
-                self.ledger.crash(claim.flight)
-            if claim.upload is not None:
-                await claim.upload.abort()
-        for transfer in self.transfers.values():
-            if transfer.upload is not None:
-                await transfer.upload.abort()
-        self.claims.clear()
-        self.transfers.clear()
+        try:
+            await asyncio.gather(*self.answering, return_exceptions=True)
+        finally:
+            claims, transfers = tuple(self.claims.values()), tuple(self.transfers.values())
+            self.claims.clear()
+            self.transfers.clear()
+            for claim in claims:
+                if self.ledger is not None:
+                    self.ledger.crash(claim.flight)
+            begun = (holder.upload for holder in (*claims, *transfers))
+            await asyncio.gather(*(upload.abort() for upload in begun if upload is not None))

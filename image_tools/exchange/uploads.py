@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from image_tools.errors import DigestMismatch
+from image_tools.errors import AccessDenied, DigestMismatch, NotFound, Unauthorized
 from image_tools.exchange.answers import answer, error_answer
 from image_tools.exchange.blobs import blob_digest
 from image_tools.exchange.routes import Route
@@ -37,16 +37,23 @@ async def append(session: Session, route: Route, request: web.BaseRequest) -> we
         return _unknown_upload()
     if not _continues(request, transfer):
         return error_answer(416, "BLOB_UPLOAD_INVALID", "the pieces are not in order")
-    await _append(session, transfer, request)
+    try:
+        await _append(session, transfer, request)
+    except BaseException:
+        # Nobody knows how much of this piece the store took: nothing can follow it.
+        session.transfers.pop(route.subject, None)
+        await _give_up(transfer)
+        raise
     return _progress(202, session, route.subject, transfer)
 
 
 async def end(session: Session, route: Route, request: web.BaseRequest) -> web.Response:
     """Close an upload, with or without a last body (PUT)."""
+    digest = blob_digest(request.query.get("digest", ""))
     transfer = session.transfers.pop(route.subject, None)
     if transfer is None:
         return _unknown_upload()
-    return await _finish(session, transfer, blob_digest(request.query.get("digest", "")), request)
+    return await _finish(session, transfer, digest, request)
 
 
 async def status(session: Session, route: Route, _request: web.BaseRequest) -> web.Response:
@@ -62,8 +69,7 @@ async def abort(session: Session, route: Route, _request: web.BaseRequest) -> we
     transfer = session.transfers.pop(route.subject, None)
     if transfer is None:
         return _unknown_upload()
-    if transfer.upload is not None:
-        await transfer.upload.abort()
+    await _give_up(transfer)
     return answer(204)
 
 
@@ -73,16 +79,15 @@ async def _finish(
     try:
         await _send_rest(session, transfer, digest, request)
     except BaseException:
-        if transfer.upload is not None:
-            await transfer.upload.abort()
+        await _give_up(transfer)
         raise
-    session.sizes[digest] = transfer.received
-    claim = session.claims.pop(digest, None)
-    if session.ledger is not None:
-        session.ledger.note(session.repository, digest, transfer.received)
-        if claim is not None:
-            session.ledger.land(claim.flight, transfer.received)
+    await session.arrived(digest, transfer.received)
     return _created(session, digest)
+
+
+async def _give_up(transfer: Transfer) -> None:
+    if transfer.upload is not None:
+        await transfer.upload.abort()
 
 
 async def _send_rest(
@@ -135,11 +140,14 @@ async def _mounted(session: Session, digest: Digest, origin: Session | None) -> 
     if size is None:
         return False
     if session.ledger.size(session.repository, digest) is None:
-        upload = await session.store.mount(session.repository, digest, origin.repository)
+        try:
+            upload = await session.store.mount(session.repository, digest, origin.repository)
+        except (NotFound, Unauthorized, AccessDenied):
+            return False  # Sending it is always right.
         if upload is not None:
             await upload.abort()
             return False
-        session.ledger.note(session.repository, digest, size)
+        await session.arrived(digest, size)
     return True
 
 

@@ -51,21 +51,25 @@ class Cancel:
     def add_callback(self, callback: Callable[[], None]) -> None:
         """Have `callback` called once when the token is set; at once when it is set already."""
         call = self._callbacks.setdefault(callback, partial(self._call, callback))
+        if self._parent is not None:
+            self._parent.add_callback(call)
         if self._reason is not None:
             call()
-        elif self._parent is not None:
-            self._parent.add_callback(call)
 
     def remove_callback(self, callback: Callable[[], None]) -> None:
         """Forget `callback`; nothing when it is not known."""
+        self._take_out(callback)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        # Of several tokens that are set at once only one finds it.
+        if self._take_out(callback):
+            callback()
+
+    def _take_out(self, callback: Callable[[], None]) -> bool:
         call = self._callbacks.pop(callback, None)
         if call is not None and self._parent is not None:
             self._parent.remove_callback(call)
-
-    def _call(self, callback: Callable[[], None]) -> None:
-        # Taken out first: of several tokens that are set at once only one finds it.
-        if self._callbacks.pop(callback, None) is not None:
-            callback()
+        return call is not None
 
     def wait(self, seconds: float | None = None) -> bool:
         """Sleep until set, or for so many seconds; whether it is set then."""

@@ -47,14 +47,15 @@ class Child:
         self.stdout = Pump(process.stdout, STDOUT_BOUND, hand_on)
         self.stderr = Pump(process.stderr, STDERR_BOUND, hand_on)
         self._exited = False
+        self._others: list[threading.Thread] = []
 
     def attend(self, stdin: bytes | None) -> None:
         """Start the threads that empty, feed and watch the child."""
+        self._start(self._watch)
         self.stdout.start()
         self.stderr.start()
-        threading.Thread(target=self._watch, daemon=True, name="watch").start()
         if stdin is not None:
-            threading.Thread(target=self._feed, args=(stdin,), daemon=True, name="feed").start()
+            self._start(partial(self._feed, stdin))
 
     def wait(self, seconds: float | None, cancel: Cancel | None) -> End:
         """Why the waiting ended: the child did, the time did, or somebody said stop."""
@@ -89,9 +90,9 @@ class Child:
         with suppress(queue.Empty):
             while not self._exited:
                 self._exited = self.events.get(timeout=_STUCK) is End.EXITED
-        code = self.process.wait() if self._exited else -signal.SIGKILL
+        code = self.process.wait() if self._exited else self.process.poll()
         self._settle()
-        return int(code)
+        return -signal.SIGKILL if code is None else int(code)
 
     def _settle(self) -> None:
         begun = time.monotonic()
@@ -103,6 +104,14 @@ class Child:
                 pump.join(0.05)
         for stream in (self.process.stdout, self.process.stderr):
             stream.close()
+        for thread in self._others:
+            # They end with the child; only what holds its pipes outside the group may keep one.
+            thread.join(0.25)
+
+    def _start(self, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, daemon=True, name="child")
+        thread.start()
+        self._others.append(thread)
 
     def _watch(self) -> None:
         try:

@@ -93,13 +93,16 @@ def run(  # noqa: PLR0913 - one call with everything a child has, at ten call si
     )
 
 
-def kill_all() -> None:
-    """SIGKILL to the groups of all running children, at once; a signal handler may call it."""
+def kill_all(*, for_good: bool = False) -> None:
+    """SIGKILL to the groups of all running children, at once; a signal handler may call it.
+
+    `for_good` is for a process that ends now: no other thread can start a child any more.
+    """
     # A start in another thread ends in milliseconds; one in this thread cannot be awaited.
     held = _starting.acquire(timeout=0.5)
     for process in tuple(running.values()):
         signal_group(process, signal.SIGKILL)
-    if held:
+    if held and not for_good:
         _starting.release()
 
 

@@ -47,7 +47,7 @@ def die_now(workspace: Path | None) -> Callable[[int], NoReturn]:
     """What ends the process at once: no child, no private folder is left behind."""
 
     def die(number: int) -> NoReturn:
-        kill_all()
+        kill_all(for_good=True)
         if workspace is not None:
             shutil.rmtree(workspace, ignore_errors=True)
         os._exit(128 + number)
