@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +61,10 @@ class State:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)
-            return cls(_connected(path), path)
-        except sqlite3.OperationalError as error:
+            with _alone(path):
+                return cls(_sound(path), path)
+        except sqlite3.Error as error:
             raise _unusable(path, str(error)) from error
-        except sqlite3.DatabaseError as error:
-            aside = _moved_aside(path)
-            logger.warning("{}: damaged ({}), moved to {}; beginning anew", path, error, aside)
-            return cls(_connected(path), path)
         except OSError as error:
             raise _unusable(path, error.strerror or str(error)) from error
 
@@ -104,13 +102,41 @@ class State:
             self._connection.close()
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Inside, no other process opens the same state: two would move a damaged file aside."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sound(path: Path) -> sqlite3.Connection:
+    try:
+        return _connected(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        aside = _moved_aside(path)
+        why = " ".join(str(error).split())
+        logger.warning("{}: damaged ({}), moved to {}; beginning anew", path, why, aside)
+        return _connected(path)
+
+
 def _connected(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found > VERSION:
             raise _unusable(path, "written by a newer version of this program")
+        damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise sqlite3.DatabaseError(damage)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         with connection:

@@ -114,10 +114,10 @@ async def _look(session: Session, ledger: Ledger, flight: Flight) -> int | None:
     if flight.origin is not None:
         size = ledger.size(flight.origin, flight.digest)
         upload = await mount(session.store, ledger, flight)
-        if flight.origin is not None and size is not None:
+        if flight.origin and size is not None:
             ledger.land(flight, size)
             return size
-    claim = Claim(flight, upload)
+    claim = Claim(flight=flight, upload=upload)
     try:
         found = await session.store.blob_size(session.repository, flight.digest)
     except BaseException:

@@ -21,21 +21,31 @@ def _nobody(_path: str) -> Session | None:
     return None
 
 
-@dataclass(slots=True, eq=False)
-class Transfer:
-    """An upload a tool has begun: what it sent so far, hashed by sha256."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class Begun:
+    """Something an `upload` of the store may belong to."""
 
     upload: Upload | None = None
+
+    async def give_up(self) -> None:
+        """Abort the upload, if there is one."""
+        if self.upload is not None:
+            await self.upload.abort()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Transfer(Begun):
+    """An upload a tool has begun: what it sent so far, hashed by sha256."""
+
     received: int = 0
     hasher: hashlib._Hash = field(default_factory=hashlib.sha256)
 
 
-@dataclass(slots=True, eq=False)
-class Claim:
+@dataclass(slots=True, eq=False, kw_only=True)
+class Claim(Begun):
     """A blob the tool of a session was told to bring; `upload` was begun by a refused mount."""
 
     flight: Flight
-    upload: Upload | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -84,8 +94,8 @@ class Session:
             self.ledger.note(self.repository, digest, size)
             if claim is not None:
                 self.ledger.land(claim.flight, size)
-        if claim is not None and claim.upload is not None:
-            await claim.upload.abort()
+        if claim is not None:
+            await claim.give_up()
 
     async def close(self) -> None:
         """End the answers still under way, release every claim, abort every upload left behind."""
@@ -100,5 +110,4 @@ class Session:
             for claim in claims:
                 if self.ledger is not None:
                     self.ledger.crash(claim.flight)
-            begun = (holder.upload for holder in (*claims, *transfers))
-            await asyncio.gather(*(upload.abort() for upload in begun if upload is not None))
+            await asyncio.gather(*(begun.give_up() for begun in (*claims, *transfers)))

@@ -42,7 +42,7 @@ async def append(session: Session, route: Route, request: web.BaseRequest) -> we
     except BaseException:
         # Nobody knows how much of this piece the store took: nothing can follow it.
         session.transfers.pop(route.subject, None)
-        await _give_up(transfer)
+        await transfer.give_up()
         raise
     return _progress(202, session, route.subject, transfer)
 
@@ -69,7 +69,7 @@ async def abort(session: Session, route: Route, _request: web.BaseRequest) -> we
     transfer = session.transfers.pop(route.subject, None)
     if transfer is None:
         return _unknown_upload()
-    await _give_up(transfer)
+    await transfer.give_up()
     return answer(204)
 
 
@@ -79,15 +79,10 @@ async def _finish(
     try:
         await _send_rest(session, transfer, digest, request)
     except BaseException:
-        await _give_up(transfer)
+        await transfer.give_up()
         raise
     await session.arrived(digest, transfer.received)
     return _created(session, digest)
-
-
-async def _give_up(transfer: Transfer) -> None:
-    if transfer.upload is not None:
-        await transfer.upload.abort()
 
 
 async def _send_rest(

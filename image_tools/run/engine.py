@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
-from image_tools.errors import ImageToolsError, TimedOut, ToolMissing, ToolTooOld, UnknownFailure
+from image_tools.errors import ImageToolsError, TimedOut, UnknownFailure
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.report import Outcome
 from image_tools.run import outcomes
@@ -106,9 +106,6 @@ class Engine:
             return self._ended(replace(outcome, seconds=line.seconds, bytes_moved=moved))
 
     def _failed(self, line: _Line, error: ImageToolsError) -> Outcome:
-        if isinstance(error, (ToolMissing, ToolTooOld)):
-            self._end_run(error)
-            return outcomes.interrupted(line.entry, started=False)
         outcome = outcomes.failed(line.entry, error)
         logger.error("{}", outcome.reason)
         return outcome
@@ -126,11 +123,19 @@ class Engine:
             self._planned()
         if isinstance(prepared, Outcome):
             return prepared
-        await self._gear.toolbox.tools()
+        await self._tools()
         work = prepared.work(job)
         with self._volume.expected(job, work.blobs):
             async with self._gear.dispatch.turn(work):
                 return await self._carry_out(line, job, prepared)
+
+    async def _tools(self) -> None:
+        """Nothing, once both tools are usable; without them the whole run ends."""
+        try:
+            await self._gear.toolbox.tools()
+        except ImageToolsError as error:
+            self._end_run(error)
+            raise asyncio.CancelledError from error
 
     async def _carry_out(self, line: _Line, job: Job, prepared: Prepared) -> Outcome:
         line.started = True

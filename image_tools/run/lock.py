@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from loguru import logger
@@ -35,12 +36,23 @@ class RunLock:
         AlreadyRunning when another process keeps it. EnvironmentProblem when there can be no file.
         """
         descriptor = self._open()
+        try:
+            self._take(descriptor, wait, cancel)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # The number only helps people: a full disk is no reason not to run.
+        with suppress(OSError):
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        self._descriptor = descriptor
+
+    def _take(self, descriptor: int, wait: float | None, cancel: Cancel) -> None:
         limit = time.monotonic() + (wait or 0.0)
         announced = False
-        while not _taken(descriptor):
+        while not self._taken(descriptor):
             if wait is None or time.monotonic() >= limit or cancel.is_set():
                 owner = _owner(descriptor)
-                os.close(descriptor)
                 raise AlreadyRunning(
                     f"another run works on {self._destination} with the same state{owner}",
                     advice="wait for it with --wait-lock, or give this run its own --state",
@@ -51,9 +63,6 @@ class RunLock:
                 )
                 announced = True
             cancel.wait(min(_POLL_SECONDS, limit - time.monotonic()))
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-        self._descriptor = descriptor
 
     def release(self) -> None:
         """Let others in; the file stays, or two could hold two files of one name."""
@@ -66,17 +75,20 @@ class RunLock:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise EnvironmentProblem(
-                f"{self._path}: {error.strerror}", advice="give another --state, or --no-state"
-            ) from error
+            raise self._unusable(error) from error
 
+    def _taken(self, descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:  # a file system without locks
+            raise self._unusable(error) from error
+        return True
 
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def _unusable(self, error: OSError) -> EnvironmentProblem:
+        advice = "give another --state, or --no-state"
+        return EnvironmentProblem(f"{self._path}: {error.strerror}", advice=advice)
 
 
 def _owner(descriptor: int) -> str:

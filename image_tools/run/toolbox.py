@@ -15,7 +15,7 @@ from typing import Any
 
 from loguru import logger
 
-from image_tools.errors import ToolMissing
+from image_tools.errors import CopyFailed, IntegrityError, ToolMissing
 from image_tools.exchange.server import Exchange
 from image_tools.process import run as process
 from image_tools.process.cancel import Cancel
@@ -151,13 +151,18 @@ class Toolbox:
         download = install.download_for(platform.machine(), platform.system(), self._environ)
         target = downloaded_skopeo(self._environ)
         logger.info("skopeo is not installed: downloading it to {}", target)
-        return install.install_skopeo(
-            download,
-            target,
-            environ=self._environ,
-            on_progress=self._on_download,
-            cancel=cancel,
-        )
+        try:
+            return install.install_skopeo(
+                download,
+                target,
+                environ=self._environ,
+                on_progress=self._on_download,
+                cancel=cancel,
+            )
+        except (CopyFailed, IntegrityError) as error:
+            raise ToolMissing(
+                f"skopeo is not installed and could not be downloaded: {error}", advice=error.advice
+            ) from error
 
     def _buildx(self) -> Path:
         found = find_buildx(self._environ)

@@ -31,25 +31,27 @@ class Workspace:
 
         EnvironmentProblem when the folder cannot be made.
         """
-        base = Path(environ.get("TMPDIR") or tempfile.gettempdir())
+        base = Path(environ.get("TMPDIR") or tempfile.gettempdir()).absolute()
         _sweep(base)
         try:
             path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-            owner = os.open(path / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise EnvironmentProblem(f"{base}: {error.strerror}", advice=_ADVICE) from error
-        # As long as somebody holds this lock the folder belongs to a living run.
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return cls(path, owner)
+        try:
+            return cls(path, _owned(path))
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
 
     def write_private(self, name: str, content: bytes) -> Path:
-        """The path of a new file with `content` that only the owner may read."""
+        """The path of a file with `content`, all of it or none, that only the owner may read."""
         path = self.path / name
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            descriptor = os.open(path, flags, 0o600)
+            # mkstemp gives a file of mode 0600.
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
+            Path(temporary).replace(path)
         except OSError as error:
             raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
         return path
@@ -70,6 +72,20 @@ class Workspace:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _owned(path: Path) -> int:
+    """Mark the folder as that of a living run, as long as the given descriptor is open."""
+    new = path / f"{_OWNER}.new"
+    owner = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Renamed when locked: a sweep that sees the name sees the lock.
+        new.rename(path / _OWNER)
+    except BaseException:
+        os.close(owner)
+        raise
+    return owner
 
 
 def _sweep(base: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,9 @@ def main(words: Sequence[str] | None = None) -> None:
         assert not pair.differences, f"{pair.image.kind}: {sorted(pair.differences)}"
     platforms = sum(entry.subject is None for pair in found for entry in pair.pulled.entries)
     blobs = [size for pair in found for size in pair.pulled.blobs.values()]
-    print(
+    sys.stdout.write(
         f"{len(found)} images, {platforms} platforms, {len(blobs)} blobs,"
-        f" {sum(blobs) / 1e6:.1f} MB: every digest is right."
+        f" {sum(blobs) / 1e6:.1f} MB: every digest is right.\n"
     )
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from tests.helpers.certificates import Certificates
 from tests.helpers.client import push
-from tests.helpers.content import Entry, Image
+from tests.helpers.content import Image
 from tests.helpers.endpoint import LAB_LOGIN
+from tests.helpers.expected import rows, wanted_entries
 from tests.helpers.images import KINDS, REGISTRY_KINDS
 from tests.helpers.registry import Registry, start_registry
 from tests.helpers.registry_options import RegistryOptions
@@ -78,26 +79,6 @@ def lab(
         yield Lab(way=way, images=images, destination=destination, ran=ran, whole=whole)
 
 
-def _wanted(image: Image) -> list[Entry]:
-    """The entries a default run keeps: linux on amd64 and arm64, and what attests them."""
-    kept = [
-        entry
-        for entry in image.leaves
-        if entry.subject is None
-        and (entry.true_platform or {}).get("os") == "linux"
-        and (entry.true_platform or {}).get("architecture") in ("amd64", "arm64")
-    ]
-    digests = {entry.digest for entry in kept}
-    return [e for e in image.leaves if e in kept or e.subject in digests]
-
-
-def _rows(entries: list[Entry]) -> list[tuple[Any, ...]]:
-    return [
-        (e.digest, e.media_type, e.size, dict(e.true_platform or {}), dict(e.annotations))
-        for e in entries
-    ]
-
-
 def _is_listed(kind: str) -> bool:
     return kind not in ARTIFACTS + SCHEMA1
 
@@ -105,7 +86,7 @@ def _is_listed(kind: str) -> bool:
 @pytest.mark.parametrize("kind", [kind for kind in REGISTRY_KINDS if _is_listed(kind)])
 def test_mirror_of_a_kind_keeps_exactly_the_wanted_entries(lab: Lab, kind: str) -> None:
     image = lab.images[kind]
-    wanted = _wanted(image)
+    wanted = wanted_entries(image)
     outcome = lab.outcome(kind)
     if not wanted:
         assert (outcome["status"], outcome["digest"]) == ("skipped", "")
@@ -118,7 +99,7 @@ def test_mirror_of_a_kind_keeps_exactly_the_wanted_entries(lab: Lab, kind: str) 
         assert pulled.data == image.top.data
         assert wanted == list(image.leaves)
         return
-    assert _rows(list(found)) == _rows(wanted)
+    assert rows(found) == rows(wanted)
     docker_only = all("docker" in entry.media_type for entry in wanted)
     assert ("docker" in pulled.media_type) is docker_only
 

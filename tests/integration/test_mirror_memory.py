@@ -1,0 +1,147 @@
+"""Large layers pass through without staying: memory, back-pressure, each blob once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.big_content import MIB, BigImages
+from tests.helpers.big_registry import BigRegistry, big_destination, big_source
+
+ROOT = Path(__file__).resolve().parents[2]
+BOUND = 200 * MIB
+PATIENCE = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mirroring:
+    """A run of `mirror` in a process of its own, under way."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    peaks: list[int]
+
+    def look(self) -> None:
+        """Note the largest memory the process itself, not its tools, has had until now."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:
+            return
+        found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+        self.peaks.extend(int(size) * 1024 for size in found)
+
+    def until(self, condition: object = None) -> None:
+        """Watch the memory until `condition()` holds, else until the process has ended."""
+        assert callable(condition) or condition is None
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None and not (condition and condition()):
+            assert time.monotonic() < deadline, self.words()
+            self.look()
+            time.sleep(0.02)
+
+    def statuses(self) -> list[str]:
+        """Wait for the end; give the status of every image."""
+        self.until()
+        report = json.loads((self.folder / "out").read_text() or '{"outcomes": []}')
+        return [outcome["status"] for outcome in report["outcomes"]]
+
+    def words(self) -> str:
+        """Give what was said on stderr."""
+        return (self.folder / "err").read_text()
+
+    @property
+    def peak(self) -> int:
+        """Give the largest memory seen, in bytes."""
+        return max(self.peaks)
+
+
+@contextmanager
+def mirroring(folder: Path, images: BigImages, *words: str) -> Iterator[Mirroring]:
+    """Run `mirror -j 20` over `images` while the context lasts."""
+    argv = [sys.executable, "-m", "image_tools", "mirror", "-j", "20", "--format", "json"]
+    source, destination, *more = words
+    (folder / "list").write_text("".join(f"{source}/{name}:1.0\n" for name in images.names))
+    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [*argv, "-f", "list", "-d", destination, "--no-state", *more],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+        )
+    try:
+        yield Mirroring(process, folder, [0])
+    finally:
+        process.kill()
+        process.wait()
+
+
+def repeated(requests: list[str]) -> list[str]:
+    """Give the digests that were asked for more than once."""
+    return [digest for digest, times in Counter(requests).items() if times > 1]
+
+
+def blobs_of(images: BigImages) -> set[str]:
+    """Give the digests of all layers and configs."""
+    configs = {blob.digest for image in images.images().values() for blob in image.blobs}
+    return configs | {layer.digest for layer in images.layers}
+
+
+def check_each_once(images: BigImages, source: BigRegistry, destination: BigRegistry) -> None:
+    """Every blob was fetched once and sent once; all other repositories mounted it."""
+    fetched, sent = source.asked("GET", "blobs"), destination.asked("PUT", "blobs/uploads")
+    assert (repeated(fetched), repeated(sent)) == ([], [])
+    assert set(fetched) == set(sent) == blobs_of(images)
+    assert destination.asked("POST", "blobs/uploads") == [images.layers[0].digest] * (
+        images.count - 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "way"),
+    [
+        pytest.param(BigImages(24, 64 * MIB, 200 * MIB), (), id="placed"),
+        pytest.param(BigImages(20, 24 * MIB, 100 * MIB), ("--no-ahead",), id="by-skopeo"),
+    ],
+)
+def test_mirror_large_layers_pass_once_in_bounded_memory(
+    images: BigImages, way: tuple[str, ...], tmp_path: Path
+) -> None:
+    with (
+        big_source(images) as source,
+        big_destination() as destination,
+        mirroring(tmp_path, images, source.address, destination.address, *way) as run,
+    ):
+        assert run.statuses() == ["copied"] * images.count, run.words()
+        check_each_once(images, source, destination)
+        print("PEAK", run.peak / MIB); assert run.peak < BOUND
+
+
+@pytest.mark.parametrize("way", [(), ("--no-ahead",)], ids=["placed", "by-skopeo"])
+def test_mirror_into_a_slow_destination_reads_no_more_than_it_takes(
+    way: tuple[str, ...], tmp_path: Path
+) -> None:
+    images = BigImages(20, 40 * MIB)
+    with (
+        big_source(images) as source,
+        big_destination(4 * MIB) as destination,
+        mirroring(tmp_path, images, source.address, destination.address, *way) as run,
+    ):
+        run.until(lambda: destination.book()["bytes"] > 12 * MIB)
+        read, written = source.book()["bytes"], destination.book()["bytes"]
+        destination.limit(0)
+        assert run.statuses() == ["copied"] * images.count, run.words()
+    # What is under way lies in the buffers of sockets: some MiB for each of the 20 streams.
+    assert read - written < images.size / 2
+    print("PEAK", run.peak / MIB, read/MIB, written/MIB); assert run.peak < BOUND
