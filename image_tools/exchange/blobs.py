@@ -82,14 +82,14 @@ async def _stream(
 async def _size(session: Session, digest: Digest) -> int | None:
     if digest in session.blobs:
         return len(session.blobs[digest])
+    if digest in session.sizes:
+        return session.sizes[digest]
     if session.ledger is not None:
         return await _claimed_size(session, session.ledger, digest)
-    if digest not in session.sizes:
-        found = await session.store.blob_size(session.repository, digest)
-        if found is None:
-            return None
+    found = await session.store.blob_size(session.repository, digest)
+    if found is not None:
         session.sizes[digest] = found
-    return session.sizes[digest]
+    return found
 
 
 async def _claimed_size(session: Session, ledger: Ledger, digest: Digest) -> int | None:

@@ -77,6 +77,7 @@ class Session:
     transfers: dict[str, Transfer] = field(default_factory=dict)
     find: Callable[[str], Session | None] = _nobody
     answering: set[asyncio.Task[object]] = field(default_factory=set)
+    _endings: dict[Digest, asyncio.Lock] = field(default_factory=dict)
 
     def blame(self, error: ImageToolsError) -> None:
         """Keep `error` as the cause, unless there is a better one.
@@ -85,6 +86,14 @@ class Session:
         """
         if self.cause is None or isinstance(self.cause, NotFound):
             self.cause = error
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether the ledger knows the blob to be in the repository."""
+        return self.ledger is not None and self.ledger.size(self.repository, digest) is not None
+
+    def ending(self, digest: Digest) -> asyncio.Lock:
+        """Held while an upload of this blob ends: registries may fail on two ends at once."""
+        return self._endings.setdefault(digest, asyncio.Lock())
 
     async def arrived(self, digest: Digest, size: int) -> None:
         """A blob of `size` bytes lies in the repository now: whoever waits for it may go on."""

@@ -77,12 +77,24 @@ async def _finish(
     session: Session, transfer: Transfer, digest: Digest, request: web.BaseRequest
 ) -> web.Response:
     try:
-        await _send_rest(session, transfer, digest, request)
+        async with session.ending(digest):
+            if session.holds(digest):
+                await _drop_rest(transfer, digest, request)
+            else:
+                await _send_rest(session, transfer, digest, request)
+                await session.arrived(digest, transfer.received)
     except BaseException:
         await transfer.give_up()
         raise
-    await session.arrived(digest, transfer.received)
     return _created(session, digest)
+
+
+async def _drop_rest(transfer: Transfer, digest: Digest, request: web.BaseRequest) -> None:
+    """Some images hold a layer twice, and tools send both at once: the store gets one."""
+    async for chunk in request.content.iter_any():
+        transfer.hasher.update(chunk)
+    _verify(transfer, digest)
+    await transfer.give_up()
 
 
 async def _send_rest(
@@ -95,10 +107,15 @@ async def _send_rest(
         await upload.put(digest, length, _counted(session, transfer, request))
     else:
         await _append(session, transfer, request)
-        if digest.algorithm == "sha256" and transfer.hasher.hexdigest() != digest.hex:
-            raise DigestMismatch(f"expected {digest}, got sha256:{transfer.hasher.hexdigest()}")
+        _verify(transfer, digest)
         assert transfer.upload is not None
         await transfer.upload.commit(digest)
+
+
+def _verify(transfer: Transfer, digest: Digest) -> None:
+    found = transfer.hasher.hexdigest()
+    if digest.algorithm == "sha256" and found != digest.hex:
+        raise DigestMismatch(f"expected {digest}, got sha256:{found}")
 
 
 async def _append(session: Session, transfer: Transfer, request: web.BaseRequest) -> None:

@@ -73,9 +73,7 @@ class BigImages:
         """Give the manifests and configs by repository; the layers are no blobs of these."""
         below = [layer for layer in self.layers if layer.number == SHARED]
         own = (layer for layer in self.layers if layer.number != SHARED)
-        return {
-            name: _image([*below, layer]) for name, layer in zip(self.names, own, strict=True)
-        }
+        return {name: _image([*below, layer]) for name, layer in zip(self.names, own, strict=True)}
 
 
 def _image(layers: list[BigLayer]) -> Image:

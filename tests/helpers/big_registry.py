@@ -157,7 +157,7 @@ class _Answers(BaseHTTPRequestHandler):
         self.repository, self.what, self.subject = found.groups()
         return {"manifests": self._manifest, "blobs": self._blob}.get(self.what, self._upload)()
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _handle
 
     def _lab(self, path: str) -> None:
         world = self.world
@@ -242,7 +242,7 @@ class _Answers(BaseHTTPRequestHandler):
         buffer, left = memoryview(bytearray(PIECE)), size
         while left:
             self.world.throttle.take(min(PIECE, left))
-            count = self.rfile.readinto(buffer[: min(PIECE, left)])  # type: ignore[attr-defined]
+            count = self.rfile.readinto(buffer[: min(PIECE, left)])
             if not count:
                 raise ConnectionResetError
             received.sum.update(buffer[:count])

@@ -6,7 +6,7 @@ import base64
 import http.client
 import json
 import socket
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,7 +18,6 @@ from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.server import Book, Exchange
 from image_tools.exchange.sessions import Session
 from image_tools.run.loop import LoopThread
-from image_tools.stores.store import Store
 from tests.helpers.memory_store import MemoryStore
 
 SECONDS = 20.0
@@ -56,9 +55,9 @@ class SeenExchange(Exchange):
 class ExchangeLab:
     """A running exchange, what lies on both sides of it, and the sessions of a test."""
 
-    def __init__(self, loop: LoopThread, source: Store, destination: Store) -> None:
+    def __init__(self, loop: LoopThread, source: MemoryStore, destination: MemoryStore) -> None:
         self._loop = loop
-        self.exchange = SeenExchange()
+        self.exchange = self.await_(_started())
         self.source, self.destination = source, destination
         self.ledger, self.account = Ledger(), Account()
         self.book = Book(destination, self.ledger)
@@ -67,21 +66,30 @@ class ExchangeLab:
         """Give what `work` gives, run on the exchange's loop."""
         return self._loop.submit(work).result(SECONDS)
 
+    def call(self, function: Callable[..., T], *given: Any, **more: Any) -> T:
+        """Give what `function` gives, called on the exchange's loop."""
+
+        async def called() -> T:
+            return function(*given, **more)
+
+        return self.await_(called())
+
     def open_source(self, repository: str, **more: Any) -> Session:
         """Open a session that may be read."""
-
-        async def opened() -> Session:
-            return self.exchange.open_source(self.source, repository, self.account, **more)
-
-        return self.await_(opened())
+        opened = self.exchange.open_source
+        return self.call(opened, self.source, repository, self.account, **more)
 
     def open_destination(self, repository: str, **more: Any) -> Session:
         """Open a session that may be written."""
+        opened = self.exchange.open_destination
+        return self.call(opened, self.book, repository, self.account, **more)
 
-        async def opened() -> Session:
-            return self.exchange.open_destination(self.book, repository, self.account, **more)
-
-        return self.await_(opened())
+    def asked_little(self, bound: int) -> bool:
+        """Tell whether fewer than `bound` requests came; says which when not."""
+        if len(self.exchange.seen) < bound:
+            return True
+        print(*self.exchange.seen, sep="\n")  # noqa: T201 - pytest shows it with the failure
+        return False
 
     def close(self, *sessions: Session) -> None:
         """Close sessions, in their order."""
@@ -125,6 +133,12 @@ class ExchangeLab:
         return line
 
 
+async def _started() -> SeenExchange:
+    exchange = SeenExchange()
+    await exchange.start()
+    return exchange
+
+
 def basic(name: str, password: str) -> dict[str, str]:
     """Give the header of a login."""
     coded = base64.b64encode(f"{name}:{password}".encode()).decode()
@@ -133,14 +147,13 @@ def basic(name: str, password: str) -> dict[str, str]:
 
 @contextmanager
 def running_lab(
-    source: Store | None = None, destination: Store | None = None
+    source: MemoryStore | None = None, destination: MemoryStore | None = None
 ) -> Iterator[ExchangeLab]:
     """Give a running lab, over empty stores in memory where none are given."""
     loop = LoopThread()
     ends = source or MemoryStore("source.example"), destination or MemoryStore("dest.example")
     lab = ExchangeLab(loop, *ends)
     try:
-        lab.await_(lab.exchange.start())
         yield lab
     finally:
         lab.await_(lab.exchange.stop())

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tests.helpers.fault_routes import take_apart
 from tests.helpers.fault_types import Fault, Kind, Reply, Seen, status_reply
+from tests.helpers.threaded_server import body_of
 
 if TYPE_CHECKING:
     from tests.helpers.faults import FaultRegistry
@@ -51,7 +51,7 @@ class FaultHandler(BaseHTTPRequestHandler):
         if kind is Kind.RESET_IN_BODY and self.command in {"PUT", "PATCH", "POST"}:
             self._read_half()
             return self._reset()
-        body = b"".join(self._body())
+        body = b"".join(body_of(self))
         self.lab.pause()
         reply = self._planned(seen, fault) or self.lab.answer(asked, body)
         return self._send(reply, seen, fault)
@@ -112,15 +112,6 @@ class FaultHandler(BaseHTTPRequestHandler):
         for at in range(0, len(body), step):
             self.lab.wait_for_release(pause)
             self.wfile.write(body[at : at + step])
-
-    def _body(self) -> Iterator[bytes]:
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
-                yield self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            yield self.rfile.read(int(self.headers.get("Content-Length", "0")))
 
     def _read_half(self) -> None:
         length = int(self.headers.get("Content-Length", "2"))

@@ -217,4 +217,4 @@ def _endpoint(port: int, options: RegistryOptions) -> Endpoint:
     if options.certificates is not None:
         tls = options.certificates.client_context(with_client=options.client_certificate)
     login = options.login or (options.token_server.login if options.token_server else None)
-    return Endpoint(address=f"127.0.0.1:{port}", tls=tls, login=login)
+    return Endpoint(address=f"{options.host}:{port}", tls=tls, login=login)

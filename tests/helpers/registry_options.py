@@ -20,7 +20,8 @@ class RegistryOptions:
     """How a registry is to be; the default is empty, open, plain HTTP.
 
     ``certificates`` turns TLS on, ``client_certificate`` demands one, ``login`` is an htpasswd
-    user, ``token_server`` hands authorisation over to it.
+    user, ``token_server`` hands authorisation over to it. ``host`` is the loopback address it
+    listens on, an IPv6 one in brackets.
     """
 
     certificates: Certificates | None = None
@@ -28,6 +29,7 @@ class RegistryOptions:
     login: Login | None = None
     token_server: TokenServer | None = None
     delete_enabled: bool = True
+    host: str = "127.0.0.1"
 
 
 def configuration(
@@ -44,7 +46,7 @@ def configuration(
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
         "http": {
-            "addr": f"127.0.0.1:{port}",
+            "addr": f"{options.host}:{port}",
             "secret": identity,
             "headers": {IDENTITY_HEADER: [identity]},
             **_tls_section(options),

@@ -7,6 +7,7 @@ import socket
 import socketserver
 import ssl
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 POLL_SECONDS = 0.01
@@ -82,3 +83,17 @@ class ThreadedServer(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Stay silent: clients that go away are part of the tests."""
+
+
+def body_of(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+    """Give the body of the request in pieces, chunked (as skopeo 1.9 sends forms) or of a length.
+
+    The whole of it must be taken before the answer is sent.
+    """
+    if "chunked" in handler.headers.get("Transfer-Encoding", "").lower():
+        while size := int(handler.rfile.readline().split(b";")[0] or b"0", 16):
+            yield handler.rfile.read(size)
+            handler.rfile.readline()
+        handler.rfile.readline()
+    else:
+        yield handler.rfile.read(int(handler.headers.get("Content-Length", "0")))

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from tests.helpers.content import compact
 from tests.helpers.endpoint import LAB_LOGIN, Login
 from tests.helpers.keys import base64url, key_identity, key_of, sign_es256
-from tests.helpers.threaded_server import ThreadedServer
+from tests.helpers.threaded_server import ThreadedServer, body_of
 
 ISSUER = "lab-issuer"
 SERVICE = "lab-registry"
@@ -172,8 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer the OAuth2 question: a refresh token or a password against an access token."""
-        length = int(self.headers.get("Content-Length", "0"))
-        form = parse_qs(self.rfile.read(length).decode())
+        form = parse_qs(b"".join(body_of(self)).decode())
         grant, username = self._oauth(form)
         scopes = _scopes(form)
         self._grant(

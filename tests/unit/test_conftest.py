@@ -21,7 +21,7 @@ from pytest_subprocess.exceptions import ProcessNotRegisteredError
         lambda: local["/bin/true"].popen(),
         lambda: asyncio.run(asyncio.create_subprocess_exec("/bin/true")),
         lambda: os.system("true"),  # noqa: S605
-        os.fork,
+        lambda: os.fork(),
         lambda: os.posix_spawn("/bin/true", ["true"], {}),
         lambda: socket.create_connection(("127.0.0.1", 9)),
         lambda: socket.socket().connect(("127.0.0.1", 9)),

@@ -18,7 +18,7 @@ from image_tools.errors import CopyFailed, TimedOut, TlsProblem, Unavailable
 from image_tools.stores.remote.address import same_origin
 from image_tools.stores.remote.body import STALL_SECONDS, StreamBody, own_failure
 from image_tools.stores.remote.proxies import proxy_for
-from image_tools.stores.remote.tls import TlsChoice, tls_cause, tls_context
+from image_tools.stores.remote.tls import TlsChoice, shows_certificate, tls_cause, tls_context
 
 CONNECT_SECONDS = 15.0
 # A registry over object storage copies a large blob before it answers the last PUT.
@@ -161,7 +161,10 @@ class Connections:
 
     def _explain(self, error: BaseException, request: Request, url: URL) -> BaseException:
         """What ended the body, else the failure behind an exception of aiohttp or the system."""
-        return own_failure(request.body) or network_failure(error, request.reference, url)
+        shown = shows_certificate(_registry_of(url), self._environ)
+        return own_failure(request.body) or network_failure(
+            error, request.reference, url, shown=shown
+        )
 
     async def _context(self, url: URL) -> ssl.SSLContext | bool:
         if url.scheme != "https":
@@ -203,10 +206,12 @@ def _timeout(connect: float, silence: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=silence)
 
 
-def network_failure(error: BaseException, reference: str, url: URL) -> CopyFailed:
-    """Why no answer came from the host of `url`, in plain words."""
+def network_failure(
+    error: BaseException, reference: str, url: URL, *, shown: bool = True
+) -> CopyFailed:
+    """Why no answer came from the host of `url`, in plain words; `shown` as in `tls_cause`."""
     host = _registry_of(url)
-    cause = tls_cause(error, host)
+    cause = tls_cause(error, host, shown=shown)
     if cause is not None:
         return TlsProblem(f"{reference}: {cause}", advice=_tls_advice(cause, host))
     if isinstance(error, asyncio.TimeoutError):

@@ -90,8 +90,22 @@ def certificate_folders(registry: str, environ: Mapping[str, str]) -> tuple[Path
     return tuple(parent / registry for parent in parents)
 
 
-def tls_cause(error: BaseException, host: str) -> str | None:
-    """Why TLS with `host` failed, in plain words; None when `error` is nothing of TLS."""
+def shows_certificate(registry: str, environ: Mapping[str, str]) -> bool:
+    """Whether a client certificate lies in a certs.d folder of `registry`."""
+    return any(
+        path.suffix == ".cert"
+        for folder in certificate_folders(registry, environ)
+        if folder.is_dir()
+        for path in folder.iterdir()
+    )
+
+
+def tls_cause(error: BaseException, host: str, *, shown: bool = True) -> str | None:
+    """Why TLS with `host` failed, in plain words; None when `error` is nothing of TLS.
+
+    `shown`: a client certificate was sent. Registries built with Go 1.19 answer a wrong one and
+    none at all with the same alert.
+    """
     problem = _ssl_error(error)
     if problem is None:
         return None
@@ -100,11 +114,13 @@ def tls_cause(error: BaseException, host: str) -> str | None:
     reason = problem.reason or ""
     if reason in _NO_TLS_REASONS:
         return f"{host} does not speak TLS, or speaks plain HTTP"
-    if "CERTIFICATE_REQUIRED" in reason or reason.endswith("ALERT_HANDSHAKE_FAILURE"):
+    refused = "BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason
+    is_wanted = "CERTIFICATE_REQUIRED" in reason or reason.endswith("ALERT_HANDSHAKE_FAILURE")
+    if is_wanted or (refused and not shown):
         return (
             f"{host} wants a client certificate: put NAME.cert and NAME.key into its certs.d folder"
         )
-    if "BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason:
+    if refused:
         return f"{host} does not accept our client certificate"
     return f"TLS with {host} failed: {reason.replace('_', ' ').lower() or problem}"
 

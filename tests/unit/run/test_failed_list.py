@@ -1,0 +1,243 @@
+"""The failed list: what is in it at any moment, and what it never destroys."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from image_tools.errors import UsageError
+from image_tools.run.failed_list import FailedList
+from tests.helpers.said import listened
+
+HEADER = "# failed lines of list.txt, ready to be fed in again\n"
+ROWS = [("nginx:1  # the web", "not found"), ("a b c", "try\n again   later")]
+FINISHED = f"{HEADER}# not found\nnginx:1  # the web\n# try again later\na b c\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("nginx:1  # the web\na b c\n")
+    return tmp_path / "mirror-failed.txt"
+
+
+def names(path: Path) -> set[str]:
+    return {one.name for one in path.parent.iterdir()}
+
+
+def full(*_words: object, **_named: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_failed_list_while_it_runs_holds_failures_as_they_came(path: Path) -> None:
+    path.write_text("stale\n")
+    failed = FailedList(path, "list.txt")
+    assert not path.exists()
+
+    for raw, reason in reversed(ROWS):
+        failed.add(raw, reason)
+
+    assert path.read_text() == "# try again later\na b c\n# not found\nnginx:1  # the web\n"
+
+
+def test_failed_list_finished_is_in_list_order_and_readable_by_all(path: Path) -> None:
+    failed = FailedList(path, "list.txt")
+    failed.add(*ROWS[1])
+
+    failed.finish(ROWS)
+
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (FINISHED, 0o644)
+    assert names(path) == {"list.txt", "mirror-failed.txt"}
+
+
+def test_failed_list_finished_more_than_once_holds_the_last(path: Path) -> None:
+    failed = FailedList(path, "list.txt")
+    failed.finish(ROWS[:1])
+    failed.add(*ROWS[1])
+
+    failed.finish(ROWS)
+
+    assert path.read_text() == FINISHED
+
+
+def test_failed_list_without_failures_is_no_file(path: Path) -> None:
+    path.write_text("stale\n")
+    failed = FailedList(path, "list.txt")
+    failed.add("nginx", "failed once, done later")
+
+    failed.finish(())
+
+    assert names(path) == {"list.txt"}
+
+
+@pytest.mark.parametrize("name", ["mirror-failed.txt", "./mirror-failed.txt", "link.txt", "hard"])
+def test_failed_list_that_is_the_input_is_whole_until_the_end(path: Path, name: str) -> None:
+    path.write_text("one\ntwo\nthree\n")
+    (path.parent / "link.txt").symlink_to(path)
+    (path.parent / "hard").hardlink_to(path)
+    growing = path.with_name("mirror-failed.txt.running")
+    growing.write_text("of a killed run\n")
+    failed = FailedList(path, name)
+
+    failed.add("two", "denied")
+
+    assert (path.read_text(), growing.read_text()) == ("one\ntwo\nthree\n", "# denied\ntwo\n")
+    failed.finish([("two", "denied")])
+    assert path.read_text().endswith("again\n# denied\ntwo\n")
+    assert not growing.exists()
+
+
+def test_failed_list_that_is_the_input_and_all_done_is_removed(path: Path) -> None:
+    path.write_text("one\n")
+
+    FailedList(path, path.name).finish(())
+
+    assert names(path) == {"list.txt"}
+
+
+def test_failed_list_behind_a_link_replaces_the_file_and_keeps_the_link(path: Path) -> None:
+    real = path.parent / "real.txt"
+    real.write_text("stale\n")
+    path.symlink_to(real)
+
+    FailedList(path, "list.txt").finish(ROWS)
+
+    assert (path.is_symlink(), real.read_text()) == (True, FINISHED)
+
+
+def test_failed_list_into_a_device_leaves_the_device(path: Path) -> None:
+    failed = FailedList(Path(os.devnull), "list.txt")
+
+    failed.add(*ROWS[0])
+    failed.finish(ROWS)
+    failed.finish(())
+
+    assert Path(os.devnull).is_char_device()
+
+
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}"])
+def test_failed_list_into_an_open_pipe_gets_all_at_the_end(path: Path, name: str) -> None:
+    reading, writing = os.pipe()
+    failed = FailedList(Path(name.format(writing)), "list.txt")
+    failed.add(*ROWS[1])
+
+    failed.finish(ROWS)
+
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        assert pipe.read() == FINISHED
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/stderr"])
+def test_failed_list_into_a_redirected_output_stands_between_what_others_write(
+    path: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    number = 1 if name == "/dev/stdout" else 2
+    os.write(number, b"before\n")
+    FailedList(Path(name), "list.txt").finish(ROWS)
+    os.write(number, b"after\n")
+
+    assert capfd.readouterr()[number - 1] == f"before\n{FINISHED}after\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (".", "--failed: {0} is a folder"),
+        ("missing/failed.txt", "--failed: the folder {0}/missing does not exist"),
+        ("list.txt/failed.txt", "--failed: the folder {0}/list.txt does not exist"),
+    ],
+)
+def test_failed_list_in_an_impossible_place_is_refused(path: Path, name: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        FailedList(path.parent / name, "list.txt")
+
+    assert str(raised.value) == message.format(path.parent)
+
+
+@pytest.mark.parametrize("locked", ["mirror-failed.txt", "."])
+def test_failed_list_that_may_not_be_written_is_refused_and_kept(
+    path: Path, locked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text("stale\n")
+    closed = path.parent / locked
+    monkeypatch.setattr(os, "access", lambda one, _mode: Path(one) != closed)
+
+    with pytest.raises(UsageError, match=r"mirror-failed.txt cannot be written: Permission denied"):
+        FailedList(path, "list.txt")
+
+    assert path.read_text() == "stale\n"
+
+
+def test_failed_list_that_may_not_be_removed_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_words: object, **_named: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+
+    with pytest.raises(UsageError, match="cannot be written: Operation not permitted"):
+        FailedList(path, "list.txt")
+
+
+def test_failed_list_on_a_full_disk_says_so_once_and_keeps_what_it_has(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = FailedList(path, "list.txt")
+    failed.add(*ROWS[1])
+    before = path.read_text()
+    with listened() as said, monkeypatch.context() as broken:
+        broken.setattr(Path, "open", full)
+        broken.setattr(os, "fsync", full)
+        failed.add(*ROWS[0])
+        failed.finish(ROWS)
+
+    assert said == [f"ERROR {path}: cannot be written: No space left on device"]
+    assert path.read_text() == before
+    assert names(path) == {"list.txt", "mirror-failed.txt"}
+
+
+def test_failed_list_that_is_the_input_on_a_full_disk_loses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text("one\ntwo\n")
+    failed = FailedList(path, path.name)
+    failed.add("two", "denied")
+    monkeypatch.setattr(os, "fsync", full)
+
+    failed.finish([("two", "denied")])
+
+    assert path.read_text() == "one\ntwo\n"
+    assert path.with_name("mirror-failed.txt.running").read_text() == "# denied\ntwo\n"
+
+
+def test_failed_list_with_what_is_no_utf_8_is_still_written(path: Path) -> None:
+    failed = FailedList(path, "list.txt")
+
+    failed.add("caf\udce9 grün", "Fehler: ü\udcff")
+
+    assert path.read_text(encoding="utf-8") == "# Fehler: ü?\ncaf? grün\n"
+
+
+def test_failed_list_fed_by_many_threads_keeps_line_and_reason_together(path: Path) -> None:
+    failed = FailedList(path, "list.txt")
+
+    def work(number: int) -> None:
+        for turn in range(5):
+            failed.add(f"image/{number}:{turn}", f"reason {number} {turn}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    lines = path.read_text().splitlines()
+    assert set(zip(lines[::2], lines[1::2], strict=True)) == {
+        (f"# reason {n} {turn}", f"image/{n}:{turn}") for n in range(8) for turn in range(5)
+    }
