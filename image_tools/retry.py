@@ -40,11 +40,21 @@ async def repeat_async(
     seconds until the next attempt. A temporary error that was given up is `exhausted`.
     """
     chances = _Chances()
+    failed: list[ImageToolsError] = []
 
     async def attempt() -> T:
         # tenacity awaits only what it can see to be a coroutine function: no lambda is.
+        if failed:
+            raise failed.pop()
         return await action()
 
+    # tenacity costs as much as a request: it is called in when the first try has failed.
+    try:
+        return await action()
+    except ImageToolsError as error:
+        if not error.temporary or error.exhausted:
+            raise
+        failed.append(error)
     retrying = tenacity.AsyncRetrying(
         retry=lambda state: chances.left_for(_error(state)),
         stop=tenacity.stop_after_attempt(policy.times + 1),

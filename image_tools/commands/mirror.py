@@ -99,6 +99,9 @@ class MirrorRun:
         begun = time.monotonic()
         self._lock(images)
         engine = self._engine = self._engine or Engine(self._geared(images), self._ended)
+        if self._signal is not None:
+            # It came before there was an engine to hear of it.
+            self._loop.loop.call_soon_threadsafe(engine.stop)
         if self._failed is None and self._request.failed is not None:
             self._failed = FailedList(self._request.failed, images.name)
         outcomes = self._loop.submit(engine.mirror(images)).result()
@@ -113,6 +116,8 @@ class MirrorRun:
         """What `mirror` would do with `images`."""
         future = self._loop.submit(Foresight(self._geared(images)).rows(images))
         self._foreseen = future
+        if self._signal is not None:
+            future.cancel()
         try:
             return future.result()
         except CancelledError:

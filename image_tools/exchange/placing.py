@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -34,16 +35,15 @@ class Placement:
 class Placer:
     """Brings blobs into one destination store, each over the line once.
 
-    `lanes` bounds how many blobs of the run are on their way at once.
+    `lanes` bounds how many blobs of one source are on their way at once: one that is silent, or
+    limits us, must not keep the blobs of others waiting.
     """
 
-    def __init__(
-        self, destination: Store, ledger: Ledger, policy: RetryPolicy, lanes: asyncio.Semaphore
-    ) -> None:
+    def __init__(self, destination: Store, ledger: Ledger, policy: RetryPolicy, lanes: int) -> None:
         self.destination = destination
         self.ledger = ledger
         self._policy = policy
-        self._lanes = lanes
+        self._lanes = defaultdict[Store, asyncio.Semaphore](lambda: asyncio.Semaphore(lanes))
 
     async def place(self, wish: Placement) -> None:
         """Return when the blob is in the repository; raises what kept it from getting there."""
@@ -58,7 +58,7 @@ class Placer:
         """
         if self.ledger.size(wish.repository, wish.blob.digest) is not None:
             return None
-        async with self._lanes:
+        async with self._lanes[wish.origin]:
             answer = self.ledger.ask(wish.repository, wish.blob.digest)
             if answer.step is Step.WAIT:
                 return answer.flight
@@ -120,11 +120,14 @@ async def landing(ledger: Ledger, flight: Flight) -> None:
     """Wait until `flight` has ended; SILENCE seconds without a sign of life count as its end."""
     while not flight.landed.is_set():
         moved = flight.moved
+        landed = asyncio.ensure_future(flight.landed.wait())
         try:
-            await asyncio.wait_for(flight.landed.wait(), SILENCE)
-        except asyncio.TimeoutError:
-            if flight.moved == moved:
-                ledger.crash(flight)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with the landing.
+            await asyncio.wait([landed], timeout=SILENCE)
+        finally:
+            landed.cancel()
+        if flight.moved == moved and not flight.landed.is_set():
+            ledger.crash(flight)
 
 
 async def _noting(flight: Flight, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

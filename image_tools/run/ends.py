@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +61,6 @@ class Ends:
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _destinations: dict[str, Destination] = field(default_factory=dict)
-    _lanes: asyncio.Semaphore | None = None
 
     def source_store(self, registry: str) -> Store:
         """The store to read `registry` from, through its mirrors where registries.conf has some."""
@@ -79,9 +77,7 @@ class Ends:
         if registry not in self._destinations:
             store = self._open(registry, self.destination, self.destination.tls)
             book = Book(store, Ledger())
-            if self._lanes is None:
-                self._lanes = asyncio.Semaphore(self.flights)
-            placer = Placer(store, book.ledger, self.retry, self._lanes)
+            placer = Placer(store, book.ledger, self.retry, self.flights)
             self._destinations[registry] = Destination(book, placer)
         return self._destinations[registry]
 

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from loguru import logger
 
-from image_tools.errors import ImageToolsError, TimedOut, UnknownFailure
+from image_tools.errors import (
+    DiskFull,
+    EnvironmentProblem,
+    ImageToolsError,
+    TimedOut,
+    UnknownFailure,
+)
 from image_tools.imagelist.entry import Entry, ImageList
+from image_tools.plan.schedule import Lane
 from image_tools.report import Outcome
 from image_tools.run import outcomes
 from image_tools.run.carrying import carry_out
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.preparing import Prepared, prepare
+from image_tools.run.together import settled, together, within
 from image_tools.run.volume import Volume
 
 PROBES = 64
 IMAGES_IN_MEMORY = 1000
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 T = TypeVar("T")
 
 
@@ -33,6 +45,14 @@ class _Line:
     job: Job | None = None
     started: bool = False
     seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Door:
+    """What one pair of registries may take at once: silent ones must not keep others waiting."""
+
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IMAGES_IN_MEMORY))
+    probes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROBES))
 
 
 class Engine:
@@ -47,8 +67,7 @@ class Engine:
         self.fatal: Exception | None = None
         self._gear = gear
         self._on_outcome = on_outcome
-        self._probes = asyncio.Semaphore(PROBES)
-        self._room = asyncio.Semaphore(IMAGES_IN_MEMORY)
+        self._doors: defaultdict[Lane, _Door] = defaultdict(_Door)
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._unplanned = 0
         self._stopped = False
@@ -64,32 +83,45 @@ class Engine:
         )
         found = [self._ended(outcomes.invalid(problem)) for problem in images.problems]
         self._unplanned = len(images.entries)
-        tasks = [await self._begin(entry) for entry in images.entries]
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-        for entry, end in zip(images.entries, ends, strict=True):
-            # A task that was cancelled before its first step has no outcome of its own.
-            never = outcomes.interrupted(entry, started=False)
-            found.append(self._ended(never) if isinstance(end, BaseException) else end)
+        queues: defaultdict[Lane, list[Entry]] = defaultdict(list)
+        for entry in images.entries:
+            queues[_lane(entry)].append(entry)
+        for ended in await together(map(self._queue, queues.values())):
+            found += ended
         return tuple(sorted(found, key=lambda outcome: outcome.number))
 
     def stop(self) -> None:
         """Start nothing new and end what is under way; `mirror` returns soon."""
         self._stopped = True
-        for task in tuple(self._tasks):
+        # A line that ends the run has its outcome: to cancel it too would lose that.
+        for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
 
+    async def _queue(self, entries: Iterable[Entry]) -> list[Outcome]:
+        """The outcomes of the entries of one lane."""
+        tasks = {entry: await self._begin(entry) for entry in entries}
+        await settled([*tasks.values()])
+        # A task that was cancelled before its first step has no outcome of its own.
+        return [
+            self._ended(outcomes.interrupted(entry, started=False))
+            if task.cancelled()
+            else task.result()
+            for entry, task in tasks.items()
+        ]
+
     async def _begin(self, entry: Entry) -> asyncio.Task[Outcome]:
-        await self._room.acquire()
+        room = self._doors[_lane(entry)].room
+        await room.acquire()
         task = asyncio.ensure_future(self._outcome(_Line(entry)))
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(partial(self._forget, room))
         if self._stopped:
             task.cancel()
         return task
 
-    def _forget(self, task: asyncio.Task[Outcome]) -> None:
+    def _forget(self, room: asyncio.Semaphore, task: asyncio.Task[Outcome]) -> None:
         self._tasks.discard(task)
-        self._room.release()
+        room.release()
 
     async def _outcome(self, line: _Line) -> Outcome:
         with logger.contextualize(m_id=line.entry.number):
@@ -99,6 +131,9 @@ class Engine:
                 outcome = outcomes.interrupted(line.entry, started=line.started)
             except ImageToolsError as error:
                 outcome = self._failed(line, error)
+            except OSError as error:
+                logger.opt(exception=error).debug("on this machine")
+                outcome = self._failed(line, _of_this_machine(line.entry, error))
             except Exception as error:
                 outcome = self._failed(line, UnknownFailure(f"{line.entry.source}: a bug"))
                 self._end_run(error)
@@ -117,7 +152,7 @@ class Engine:
     async def _way(self, line: _Line) -> Outcome:
         try:
             job = line.job = self._gear.job(line.entry)
-            async with self._probes:
+            async with self._doors[_lane(line.entry)].probes:
                 prepared = await self._timed(line, prepare(self._gear, job))
         finally:
             self._planned()
@@ -154,14 +189,24 @@ class Engine:
         left = None if limit is None else max(0.0, limit - line.seconds)
         begun = time.monotonic()
         try:
-            return await asyncio.wait_for(work, left)
-        except asyncio.TimeoutError as error:
-            raise TimedOut(
-                f"{line.entry.source}: not finished within {limit:g} s, given up"
-            ) from error
+            result = await within(left, work)
         finally:
             line.seconds += time.monotonic() - begun
+        if result is None:
+            raise TimedOut(f"{line.entry.source}: not finished within {limit:g} s, given up")
+        return result
 
     def _ended(self, outcome: Outcome) -> Outcome:
         self._gear.progress.image_done(outcome.status)
         return self._on_outcome(outcome)
+
+
+def _lane(entry: Entry) -> Lane:
+    return entry.source.registry, entry.destination.registry
+
+
+def _of_this_machine(entry: Entry, error: OSError) -> ImageToolsError:
+    """What the operating system refused: a full disk above all, seldom a bug."""
+    place = f"{error.filename}: " if error.filename else ""
+    kind = DiskFull if error.errno in _NO_ROOM else EnvironmentProblem
+    return kind(f"{entry.source}: {place}{error.strerror or error}")

@@ -13,7 +13,7 @@ from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.outcomes import invalid_row, plan_row, platforms_of
 from image_tools.run.preparing import Prepared, prepare
-from image_tools.run.together import together
+from image_tools.run.together import together, within
 
 _ACTIONS = {Status.UNCHANGED: PlanAction.UNCHANGED, Status.SKIPPED: PlanAction.SKIP}
 
@@ -39,14 +39,12 @@ class Foresight:
     async def _row(self, entry: Entry) -> PlanRow:
         async with self._probes:
             try:
-                job = self.gear.job(entry)
-                work = self._planned(job)
-                return await asyncio.wait_for(work, self.gear.options.timeout)
-            except asyncio.TimeoutError:
+                work = self._planned(self.gear.job(entry))
+                row = await within(self.gear.options.timeout, work)
                 reason = f"{entry.source}: no answer in time"
             except ImageToolsError as error:
-                reason = str(error)
-        return replace(plan_row(entry, PlanAction.FAIL), reason=reason)
+                row, reason = None, str(error)
+        return row or replace(plan_row(entry, PlanAction.FAIL), reason=reason)
 
     async def _planned(self, job: Job) -> PlanRow:
         prepared = await prepare(self.gear, job)

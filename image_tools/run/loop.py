@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, TimeoutError
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PATIENCE = 5.0
 
 
 class LoopThread:
@@ -24,12 +26,14 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def stop(self) -> None:
-        """Cancel what still runs, stop the loop, end its thread."""
+        """Cancel what still runs, stop the loop, end its thread; what resists is given up."""
         if self._thread.is_alive():
-            self.submit(_cancel_all()).result(timeout=5)
+            with suppress(TimeoutError):
+                self.submit(_cancel_all()).result(timeout=_PATIENCE)
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(timeout=5)
-        self.loop.close()
+            self._thread.join(timeout=_PATIENCE)
+        if not self._thread.is_alive():
+            self.loop.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)

@@ -32,7 +32,7 @@ class Options:
 
     @property
     def flights(self) -> int:
-        """How many blobs may be on their way at once."""
+        """How many blobs of one source may be on their way to one destination at once."""
         return min(24, 4 * self.jobs + 4)
 
     @property

@@ -1,4 +1,4 @@
-"""Several coroutines as one: the first failure ends all of them."""
+"""Several coroutines as one, and one within a time: what is given up has ended on return."""
 
 from __future__ import annotations
 
@@ -27,6 +27,22 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
     return [task.result() for task in tasks]
+
+
+async def within(seconds: float | None, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of `work`, or None when it had to be given up after `seconds`; None: no limit.
+
+    Not asyncio.wait_for: before Python 3.12 that loses a cancellation which comes with the result,
+    and cannot tell a TimeoutError of `work` from its own.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        given_up = not task.done()
+        task.cancel()
+        await settled([task])
+    return None if given_up and task.cancelled() else task.result()
 
 
 async def settled(futures: Sequence[asyncio.Future[Any]]) -> None:

@@ -125,4 +125,7 @@ def _home(environ: Mapping[str, str]) -> Path:
 
 
 def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+    try:
+        return path.is_file() and os.access(path, os.X_OK)
+    except PermissionError:  # a folder on PATH that this user may not enter
+        return False

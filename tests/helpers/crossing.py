@@ -47,6 +47,12 @@ class Crossing:
     image: Image = field(default=SMALL)
 
     @property
+    def ends(self) -> tuple[Place, Place]:
+        """Give source and destination."""
+        ends = (self.guarded, self.other)
+        return ends if self.side == "source" else ends[::-1]
+
+    @property
     def registry(self) -> str:
         """Give the guarded registry as the program knows it."""
         return self.guarded.at(self.host)
@@ -73,11 +79,11 @@ class Crossing:
 
     def push(self) -> None:
         """Store the image in whichever registry is the source."""
-        push(self._ends[0].endpoint, REPOSITORY, "1.0", self.image)
+        push(self.ends[0].endpoint, REPOSITORY, "1.0", self.image)
 
     def arrived(self) -> bool:
         """Tell whether the destination holds the whole image."""
-        pulled = pull_everything(self._ends[1].endpoint, REPOSITORY, "1.0")
+        pulled = pull_everything(self.ends[1].endpoint, REPOSITORY, "1.0")
         return pulled.blobs.keys() == {blob.digest for blob in self.image.blobs}
 
     def written(self, ran: Ran) -> str:
@@ -85,8 +91,3 @@ class Crossing:
         names = ("report.json", "failed.txt")
         files = [path for name in names if (path := self.folder / name).exists()]
         return "\n".join((ran.stdout, ran.stderr, *(path.read_text() for path in files)))
-
-    @property
-    def _ends(self) -> tuple[Place, Place]:
-        ends = (self.guarded, self.other)
-        return ends if self.side == "source" else ends[::-1]

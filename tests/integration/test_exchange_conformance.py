@@ -743,7 +743,8 @@ def test_many_at_once_are_all_answered(lab, source, session):
     def there_and_back(content: bytes) -> bytes:
         assert upload(lab, session.path, content).status == 201
         assert lab.ask("GET", f"{source}/blobs/{BLOB}").body == CONTENT
-        return lab.ask("GET", f"{session.path}/blobs/{Digest.of(content)}").body
+        got: bytes = lab.ask("GET", f"{session.path}/blobs/{Digest.of(content)}").body
+        return got
 
     with ThreadPoolExecutor(20) as pool:
         got = list(pool.map(there_and_back, contents))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,6 +41,8 @@ from tests.helpers.memory_store import Call, MemoryStore
 
 SECONDS = 60.0
 NOBODY = "65534"
+MIB = 1 << 20
+ROOT = Path(__file__).resolve().parents[2]
 FROM, TO = "team/app", "mirror/team/app"
 
 
@@ -60,7 +64,7 @@ class Bench:
 
     lab: ExchangeLab
     folder: Path
-    setting: Setting | None = None
+    cancel: Cancel | None = None
 
     def equip(self, skopeo: Path) -> Setting:
         """Give the setting of a skopeo."""
@@ -93,8 +97,6 @@ class Bench:
             setting=self.equip(tool.path), source=next(named), destination=next(named), **more
         )
         return self.run(copy_argv(request), self.cancel)
-
-    cancel: Cancel | None = None
 
     def sessions(self, source: str = FROM, target: str = TO) -> tuple[Session, Session]:
         """Open a session at either end."""
@@ -326,8 +328,8 @@ def test_buildx_with_children_from_memory_asks_the_store_for_nothing(bench, tool
     children = {
         e.digest: bench.lab.destination.repositories[TO].manifests[e.digest] for e in index.entries
     }
-    blobs = [blob for raw in children.values() for blob in parse(raw).blobs]
-    known = {blob.digest: blob.size for blob in blobs}
+    parsed = [manifest for raw in children.values() if isinstance(manifest := parse(raw), Manifest)]
+    known = {blob.digest: blob.size for manifest in parsed for blob in manifest.blobs}
     session = bench.lab.open_destination(TO, hides_tags=True, manifests=children, sizes=known)
 
     done = bench.compose(tool, session, index)
@@ -371,12 +373,14 @@ PLACES = {
 }
 
 
-# A look that is answered with "unknown" is no failure: the blob is sent then.
+# A look that is answered with "unknown" is no failure: the blob is sent then. A body that breaks
+# is asked for again by newer skopeos, after two seconds: once is enough to see.
 FAILURES = tuple(
     pytest.param(*place, error, id=f"{where}-{name}")
     for where, place in PLACES.items()
     for name, error in ERRORS.items()
     if (where, name) != ("destination-look", "not-found")
+    and (where, name == "unavailable") != ("source-chunk", False)
 )
 
 
@@ -509,3 +513,23 @@ def test_login_lies_in_private_files_and_in_no_command_line(bench, skopeo):
     assert tool.path == skopeo
     assert modes == [0o700, 0o600, 0o700, 0o600]
     assert not [word for word in words if bench.lab.exchange.password in word]
+
+
+# Large blobs.
+
+
+@every_skopeo
+def test_large_blob_passes_without_staying_in_memory(tool):
+    size = 300 * MIB
+    words = [sys.executable, "-m", "tests.helpers.exchange_flood", str(tool.path), str(size)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    cost = json.loads(done.stdout)
+
+    assert (cost["returncode"], cost["stderr"]) == (0, "")
+    assert cost["taken"] - size < MIB  # the config
+    assert cost["read"] == cost["taken"]
+    assert cost["ahead"] < 40 * MIB
+    assert cost["growth"] < 40 * MIB

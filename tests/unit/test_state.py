@@ -109,6 +109,20 @@ def test_state_damaged_in_a_page_far_behind_is_noticed_when_opened(path: Path) -
     assert (len(said), "\n" in said[0]) == (1, False)
 
 
+@pytest.mark.parametrize("size", [50, 2000, 4096, 9000])
+def test_state_cut_short_is_moved_aside_and_begun_anew(path: Path, size: int) -> None:
+    fill(path, 500)
+    content = path.read_bytes()[:size]
+    path.write_bytes(content)
+
+    with listened() as said, closing(State.open(path)) as opened:
+        opened.remember(*IMAGE, ONE)
+        assert opened.recall(*IMAGE) == ONE
+
+    assert path.with_name("state.db.damaged-1").read_bytes() == content
+    assert len(said) == 1
+
+
 def test_state_of_a_newer_program_is_left_alone(path: Path) -> None:
     State.open(path).close()
     with closing(sqlite3.connect(path)) as connection:

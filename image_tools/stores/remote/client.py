@@ -29,6 +29,7 @@ from image_tools.stores.remote.connect import (
 from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.failures import failure
 from image_tools.stores.remote.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
+from image_tools.stores.remote.proofs import UNAUTHORIZED
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.scheme import Root
 from image_tools.stores.remote.tls import TlsChoice
@@ -68,6 +69,7 @@ class RegistryClient:
             partial(keyring.find, registry),
             self._connections.open,
             allows_plain=options.tls.verify is False,
+            prove=self._lets_in,
         )
 
     def allows_plain(self, url: URL) -> bool:
@@ -80,21 +82,7 @@ class RegistryClient:
 
     async def repeat(self, action: Callable[[], Awaitable[T]]) -> T:
         """Whatever `action` gives, tried again while the failure may pass."""
-        failed: list[ImageToolsError] = []
-
-        async def again() -> T:
-            if failed:
-                raise failed.pop()
-            return await action()
-
-        # tenacity costs as much as the request: it is called in when the first try has failed.
-        try:
-            return await action()
-        except ImageToolsError as error:
-            if not error.temporary or error.exhausted:
-                raise
-            failed.append(error)
-        return await repeat_async(self.policy, again, on_retry=_announce_retry)
+        return await repeat_async(self.policy, action, on_retry=_announce_retry)
 
     async def once(self, question: Question) -> Answer:
         """The answer to a question asked once, read to its end."""
@@ -235,6 +223,13 @@ class RegistryClient:
             is_known = self._challenges or (answer.status in (200, 403, 404) and not answer.is_page)
             if not is_known:
                 raise self._failure(turn, answer, question)
+
+    async def _lets_in(self, header: str) -> bool:
+        """Whether a login is good, asked at `/v2/` as `docker login` does; outside the pace."""
+        url = URL(f"{await self._root.find()}/v2/", encoded=True)
+        question = Question(method="GET", repository="", reference=self.registry, url=url)
+        response = await self._connections.open(_request(question, url, header))
+        return (await self._read(response, question)).status != UNAUTHORIZED
 
     def _announce_rest(self, seconds: float) -> None:
         logger.warning("{} asks us to slow down: {} s of rest", self.registry, round(seconds, 1))

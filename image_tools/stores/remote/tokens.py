@@ -15,6 +15,7 @@ from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge
 from image_tools.stores.remote.failures import Refusal
+from image_tools.stores.remote.proofs import Proofs
 from image_tools.stores.remote.token_answer import Rights, Scope, Token, rights_of
 from image_tools.stores.remote.token_cache import Grant, Grants, Need
 from image_tools.stores.remote.token_realm import (
@@ -33,6 +34,11 @@ LONGEST_TOKEN = 7000
 RETRY = RetryPolicy(times=3, delay=1.0)
 
 Find = Callable[[str], Awaitable[Credentials | None]]
+Prove = Callable[[str], Awaitable[bool]]
+
+
+async def _unproved(_header: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +54,9 @@ class Authorizer:
     """Gives the Authorization header for requests to one registry.
 
     `find` looks up the login for a repository; `ask` sends a request (`Connections.open`);
-    `allows_plain` lets logins go to a token server over plain HTTP. Belongs to one event loop.
+    `allows_plain` lets logins go to a token server over plain HTTP; `prove` tells whether the
+    registry lets a Basic header in at all. A login that was refused is not shown again: many
+    servers lock an account after a few wrong passwords. Belongs to one event loop.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class Authorizer:
         ask: Ask,
         *,
         allows_plain: bool,
+        prove: Prove = _unproved,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry, self._find, self._ask = registry, find, ask
@@ -65,6 +74,7 @@ class Authorizer:
         self._realm: Realm | None = None
         self._wants_basic = False
         self._basics: dict[str, str | None] = {}
+        self._proofs = Proofs(registry, prove)
         self._scopes = Expectations()
         self._grants = Grants()
         self._flights: list[_Flight] = []
@@ -87,7 +97,7 @@ class Authorizer:
             grant = self._grants.fresh(need, self._clock()) or await self._renewed(need)
             return grant.header_for(need)
         if self._wants_basic and repository not in self._basics:
-            self._basics[repository] = basic_header(await self._find(repository))
+            self._basics[repository] = await self._basic(repository)
         return self._basics.get(repository) if self._wants_basic else None
 
     async def challenged(
@@ -122,12 +132,18 @@ class Authorizer:
             known = self._basics[repository]
             if known is None or known != rejected:
                 return known
-        found = basic_header(await self._find(repository))
+        found = await self._basic(repository)
         if found is not None and found == rejected:
             self._basics.pop(repository, None)
             return None
         self._basics[repository] = found
         return found
+
+    async def _basic(self, repository: str) -> str | None:
+        header = basic_header(await self._find(repository))
+        if header is not None:
+            await self._proofs.check(header)
+        return header
 
     async def _other_token(
         self, need: Need, rejected: str | None, challenge: Challenge
@@ -195,6 +211,12 @@ class Authorizer:
         credentials = await self._find(need.repository)
         if credentials is not None and not (self._allows_plain or realm.is_safe()):
             raise unsafe(realm)
+        async with self._proofs.login(credentials):
+            return await self._ask_widest(realm, need, wide, credentials)
+
+    async def _ask_widest(
+        self, realm: Realm, need: Need, wide: tuple[Scope, ...], credentials: Credentials | None
+    ) -> Grant:
         refusal = Refusal(0, {})
         for scopes in dict.fromkeys((wide, need.scopes, need.scopes[:1])):
             begun = self._clock()

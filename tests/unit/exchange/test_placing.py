@@ -44,7 +44,7 @@ class Site:
             self.destination,
             self.ledger,
             RetryPolicy(times=times, delay=0.0),
-            asyncio.Semaphore(lanes),
+            lanes,
         )
 
     def wish(self, repository: str, content: bytes | None = None) -> Placement:
@@ -234,6 +234,33 @@ def test_place_while_all_lanes_are_taken_opens_no_flight() -> None:
         assert [flight.digest for flight in site.ledger.flights] == [BLOB.digest]
         gate.open()
         await asyncio.gather(first, second)
+
+        assert site.destination.places(blob.digest) == ["other"]
+
+    run(scene)
+
+
+def test_place_from_a_silent_source_leaves_the_lanes_of_others_free() -> None:
+    async def scene() -> None:
+        site, other = Site(lanes=1), MemoryStore("other")
+        gate = site.source.hold("chunk")
+        content = b"other"
+        blob = Descriptor(media_type="", digest=Digest.of(content), size=len(content))
+        other.add_blob("other", content)
+        silent = asyncio.create_task(site.placer.place(site.wish("team/app0")))
+        await gate.reached.wait()
+
+        await site.placer.place(
+            Placement(
+                blob=blob,
+                origin=other,
+                origin_repository="other",
+                repository="other",
+                account=site.account,
+            )
+        )
+        gate.open()
+        await silent
 
         assert site.destination.places(blob.digest) == ["other"]
 

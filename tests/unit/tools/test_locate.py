@@ -131,3 +131,14 @@ def test_find_buildx_nowhere_names_package_and_page(tmp_path):
 )
 def test_downloaded_skopeo_user_has_one_place(environ, path):
     assert downloaded_skopeo(environ) == Path(path)
+
+
+def test_find_skopeo_folder_on_path_that_may_not_be_entered_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(ToolMissing, match="skopeo is not installed"):
+        find_skopeo({"PATH": str(tmp_path), "HOME": str(tmp_path)})

@@ -1,0 +1,344 @@
+"""What the documents say, held against the program and against each other."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from image_tools import errors
+from image_tools.cli.app import PAGES
+from image_tools.cli.options import Option, Page, parse
+from image_tools.cli.pages import EXIT_CODES, MIRROR
+from image_tools.imagelist.entry import Entry
+from image_tools.imagelist.reader import read_line, read_list
+from image_tools.imagelist.registries import Registries, choose_registries
+from image_tools.report import Outcome, PlanAction, PlanRow, Report, Status, plan_to_json
+from image_tools.tools import install, locate
+from tests.helpers.population import POPULATION
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = (
+    *("README.md", "README_zh.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"),
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+SPAN = re.compile(r"`([^`\n]+)`")
+NOT_YET = {"archive-damaged"}
+NO_ERRORS = {"interrupted", "invalid-line"}
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def prose_of(name: str) -> str:
+    """A document without its code blocks."""
+    return FENCE.sub("", text_of(name))
+
+
+def blocks(name: str, language: str = "") -> list[str]:
+    return [code for kind, code in FENCE.findall(text_of(name)) if language in ("", kind)]
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a line that begins with `heading`, without its title."""
+    lines = iter(text.splitlines())
+    next(line for line in lines if line.startswith(heading))
+    found: list[list[str]] = []
+    for line in lines:
+        if line.startswith("|"):
+            found.append([cell.strip() for cell in line.strip("|").split(" | ")])
+        elif found:
+            break
+    return found[2:]
+
+
+def spans(cell: str) -> list[str]:
+    return [code.strip() for code in SPAN.findall(cell)]
+
+
+# --- README in two languages
+
+
+def test_readme_both_languages_have_the_same_headings() -> None:
+    english, chinese = (HEADING.findall(prose_of(n)) for n in ("README.md", "README_zh.md"))
+
+    assert [level for level, _ in english] == [level for level, _ in chinese]
+
+
+def test_readme_both_languages_have_the_same_code() -> None:
+    assert FENCE.findall(text_of("README.md")) == FENCE.findall(text_of("README_zh.md"))
+
+
+def test_readme_both_languages_have_tables_of_the_same_shape() -> None:
+    english, chinese = (
+        [line.count("|") for line in text_of(name).splitlines() if line.startswith("|")]
+        for name in ("README.md", "README_zh.md")
+    )
+
+    assert english == chinese
+
+
+def test_readme_both_languages_name_the_same_code_words() -> None:
+    english, chinese = (set(spans(prose_of(name))) for name in ("README.md", "README_zh.md"))
+
+    assert english == chinese
+
+
+# --- commands
+
+
+def commands(name: str) -> Iterator[str]:
+    """Every command line of image-tools in shell blocks, and in spans of the prose."""
+    for block in blocks(name, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield from pieces(line)
+    for span in spans(prose_of(name)):
+        if re.match(r"(\./)?image-tools [a-z]", span) and "--version" not in span:
+            yield span
+
+
+def pieces(line: str) -> Iterator[str]:
+    """The parts of a shell line between pipes and redirections that start image-tools."""
+    for piece in re.split(r"\s*(?:\||>|&&|;)\s*", line):
+        words = piece.split()
+        while words and "=" in words[0]:
+            words.pop(0)
+        if words and words[0] in ("image-tools", "./image-tools"):
+            yield " ".join(words)
+
+
+def page_of(command: str) -> Page | None:
+    names = {page.name: page for page in PAGES}
+    return names.get(shlex.split(command)[1])
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_commands_are_understood(name: str) -> None:
+    for command in commands(name):
+        page, words = page_of(command), shlex.split(command)[2:]
+        assert page is not None, command
+        parse(page, [word for word in words if word != "--help"], {})
+
+
+def test_readme_has_commands_to_understand() -> None:
+    assert len(list(commands("README.md"))) > 10
+
+
+def test_help_examples_are_understood() -> None:
+    notes = {note.title: note.lines for note in MIRROR.notes}
+    found = [piece for line in notes["Examples"] for piece in pieces(line)]
+
+    assert len(found) == len(notes["Examples"])
+    for command in found:
+        parse(MIRROR, shlex.split(command)[2:], {})
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_options_exist(name: str) -> None:
+    known = {option.name for page in PAGES for option in page.options}
+    known |= {alias for option in MIRROR.options for alias in option.aliases} | {"help", "version"}
+    of_skopeo = {"preserve-digests", "multi-arch"}
+    said = {
+        word
+        for span in spans(prose_of(name))
+        for word in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", span)
+    }
+
+    assert said - known - of_skopeo == set()
+
+
+# --- docs/cli.md
+
+
+def spelling(option: Option) -> list[str]:
+    short = [f"-{option.short}"] if option.short else []
+    if option.bare is None:
+        return [*short, f"--{option.name} {option.metavar}"]
+    is_switch = option.bare == "true" and option.default == "false"
+    return [*short, f"--{option.name}" + ("" if is_switch else f"[={option.metavar or 'BOOL'}]")]
+
+
+def shown_default(option: Option) -> str:
+    return option.shown or ("" if option.default in (None, "false") else str(option.default))
+
+
+@pytest.mark.parametrize("group", MIRROR.groups, ids=lambda group: group.title)
+def test_cli_page_lists_the_options_of_each_group(group) -> None:
+    found = rows(text_of("docs/cli.md"), f"### {group.title}")
+
+    assert [spans(row[0]) for row in found] == [spelling(option) for option in group.options]
+    assert [row[2].strip("|` ") for row in found] == [shown_default(o) for o in group.options]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "README_zh.md"])
+def test_exit_codes_are_those_of_the_help(name: str) -> None:
+    heading = "## 退出码" if name.endswith("zh.md") else "## Exit codes"
+    found = rows(text_of(name), heading)
+    wanted = [re.split(r"\s+", line, maxsplit=1) for line in EXIT_CODES.lines]
+
+    assert [row[0] for row in found] == [code for code, _ in wanted]
+    if not name.endswith("zh.md"):
+        meanings = [row[1].rstrip(" |").partition(" (reserved")[0] for row in found]
+        assert meanings == [meaning for _, meaning in wanted]
+
+
+def test_exit_codes_of_errors_are_all_told() -> None:
+    told = {int(line.split()[0]) for line in EXIT_CODES.lines} | {143}
+
+    assert {error.exit_code for error in known_errors()} | {errors.BUG_EXIT_CODE} <= told
+
+
+def test_variables_named_in_documents_exist() -> None:
+    known = {option.variable for page in PAGES for option in page.options}
+    known |= {locate.SKOPEO_VARIABLE, locate.BUILDX_VARIABLE}
+    known |= {install.URL_VARIABLE, install.SHA256_VARIABLE}
+    said = {v for n in DOCUMENTS for v in re.findall(r"IMAGE_TOOLS_[A-Z0-9]\w+", text_of(n))}
+
+    assert said - known == set()
+
+
+# --- docs/report.md
+
+
+def known_errors() -> list[type[errors.ImageToolsError]]:
+    found = (value for _, value in inspect.getmembers(errors, inspect.isclass))
+    return [value for value in found if issubclass(value, errors.ImageToolsError)]
+
+
+def test_report_example_has_the_keys_of_the_report() -> None:
+    document = json.loads(blocks("docs/report.md", "json")[0])
+    outcome = Outcome(
+        number=1, line=1, raw="", source="", destination="", status=Status.COPIED
+    ).to_json()
+
+    assert list(document) == list(Report(command="mirror", outcomes=()).to_json())
+    assert [list(found) for found in document["outcomes"]] == [list(outcome)] * 3
+    assert list(document["counts"]) == [status.value for status in Status]
+
+
+def test_report_plan_keys_are_those_of_the_plan() -> None:
+    row = PlanRow(number=1, source="", destination="", action=PlanAction.COPY)
+    plan = plan_to_json("mirror", [row])
+    said = prose_of("docs/report.md").partition("## The plan")[2].partition("## ")[0]
+
+    assert {*plan, *plan["rows"][0], *(a.value for a in PlanAction)} <= set(spans(said))
+
+
+def test_report_statuses_are_all_told() -> None:
+    found = [spans(row[0])[0] for row in rows(text_of("docs/report.md"), "## Status")]
+
+    assert found == [status.value for status in Status]
+
+
+def test_report_kinds_of_failure_exist_and_are_all_told() -> None:
+    told = {spans(row[0])[0] for row in rows(text_of("docs/report.md"), "## Kinds of failure")}
+    known = {error("").kind for error in known_errors() if error is not errors.Interrupted}
+    images = {
+        error("").kind
+        for error in known_errors()
+        if issubclass(error, (errors.CopyFailed, errors.IntegrityError))
+        and error is not errors.CopyFailed
+    }
+
+    assert told <= known | NO_ERRORS
+    assert told >= (images | NO_ERRORS) - NOT_YET
+
+
+# --- docs/list-format.md and the list of the demonstration
+
+
+CHOICES = {
+    "With `-d registry.example:5000`:": "registry.example:5000",
+    "With `-d registry.example:5000/team`:": "registry.example:5000/team",
+    "Without `-d` and without its variables:": None,
+}
+
+
+@pytest.mark.parametrize(("heading", "flag"), CHOICES.items())
+def test_list_format_lines_mean_what_the_tables_say(heading: str, flag: str | None) -> None:
+    registries = choose_registries(None, flag, "library", {})
+    table = [
+        [spans(cell)[0] for cell in row] for row in rows(text_of("docs/list-format.md"), heading)
+    ]
+    found = [read_line(line, 1, registries) for line, _, _ in table]
+
+    assert [
+        [entry.raw, str(entry.source), str(entry.destination)]
+        for entry in found
+        if isinstance(entry, Entry)
+    ] == table
+
+
+def test_list_format_wrong_lines_are_wrong() -> None:
+    registries = choose_registries(None, "registry.example:5000", "library", {})
+    lines = [
+        spans(row[0])[0] for row in rows(text_of("docs/list-format.md"), "## Lines that cannot")
+    ]
+
+    assert [line for line in lines if isinstance(read_line(line, 1, registries), Entry)] == []
+    assert len(lines) == 4
+
+
+def test_readme_list_is_readable() -> None:
+    content = blocks("README.md", "text")[0].encode()
+    images = read_list(content, "README.md", Registries(destination="registry.example:5000"))
+
+    assert (len(images.entries), images.problems) == (4, ())
+
+
+def test_demo_list_names_the_whole_population() -> None:
+    content = (ROOT / "examples/demo.txt").read_bytes()
+    images = read_list(content, "demo.txt", Registries(source="a:1", destination="b:1"))
+    named = {(entry.source.repository, entry.source.tag) for entry in images.entries}
+
+    assert (images.problems, images.repeated) == ((), 0)
+    assert named == {(repository, tag) for repository, tag, _ in POPULATION}
+
+
+# --- links
+
+
+def anchors(name: str) -> set[str]:
+    titles = (title.lower().replace("`", "") for _, title in HEADING.findall(prose_of(name)))
+    return {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_links_lead_somewhere(name: str) -> None:
+    for link in LINK.findall(prose_of(name)):
+        if "://" in link:
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(str(target.resolve().relative_to(ROOT))), link
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md"])
+def test_documents_scripts_exist(name: str) -> None:
+    said = set(re.findall(r"(?<![\w/])(?:scripts|tests|\.ci)/[\w./]+", text_of(name)))
+
+    assert [path for path in sorted(said) if not (ROOT / path.rstrip(".")).exists()] == []
+
+
+def test_benchmarks_tests_named_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", text_of("benchmarks/README.md")))
+    defined = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+    assert named <= defined
+    assert named
