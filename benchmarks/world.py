@@ -11,8 +11,8 @@ from tests.helpers.content import Image
 from tests.helpers.registry import Registry
 from tests.helpers.studio import Layer, Studio
 
-BASES = 5
-BASE_SIZES = (12_000_000, 4_500_000)
+# Of different sizes, as bases are: bytes of the lower and the upper layer.
+BASES = tuple((4_000_000 * factor, 1_500_000 * factor) for factor in range(1, 6))
 OWN_SIZES = (1_300_000, 400_000, 20_000)
 
 
@@ -48,7 +48,7 @@ def _image(number: int) -> Image:
     children = []
     for where in (images.AMD64, images.ARM64):
         owner = str(where["architecture"])
-        base = _base(f"bench-base-{number % BASES}-{owner}")
+        base = _base(number % len(BASES), owner)
         for layer in base:
             studio.blob(layer.blob.data)
         children.append(studio.child(where, [*base, *studio.own_layers(owner)]))
@@ -56,9 +56,10 @@ def _image(number: int) -> Image:
 
 
 @functools.cache
-def _base(name: str) -> tuple[Layer, ...]:
+def _base(number: int, owner: str) -> tuple[Layer, ...]:
+    name = f"bench-base-{number}-{owner}"
     studio = Studio(name, 0)
-    return tuple(studio.layer(f"{name}-{at}", size) for at, size in enumerate(BASE_SIZES))
+    return tuple(studio.layer(f"{name}-{at}", size) for at, size in enumerate(BASES[number]))
 
 
 def _push(client: Client, name: str, image: Image, places: dict[str, tuple[str, int]]) -> None:

@@ -21,6 +21,7 @@ from image_tools.process.cancel import Cancel
 from image_tools.process.child import running
 from image_tools.process.pump import STDERR_BOUND, STDOUT_BOUND
 from image_tools.process.run import CompletedRun, kill_all, run
+from tests.helpers.children import is_gone
 
 LONG = 60.0
 # Whoever is told to end prints no word and leaves nothing: these children are shells.
@@ -51,19 +52,6 @@ def sh(script: str, *, timeout: float | None = LONG, **more: Any) -> CompletedRu
 
 def python(script: str, **more: Any) -> CompletedRun:
     return run((sys.executable, "-c", script), environment={}, timeout=LONG, **more)
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process ends soon; init may take a moment to bury an orphan."""
-    for _ in range(500):
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def when_printed(action: Callable[[], None], word: str = "ready") -> Callable[[str], None]:

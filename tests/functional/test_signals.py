@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.children import is_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTENER = """
@@ -43,18 +44,21 @@ def work():
     # As jobs do: when one child has ended, the next one starts.
     while True:
         run(("/bin/sh", "-c", script), environment={"PATH": os.environ["PATH"]},
-            timeout=None, on_line=lambda line: print(line, flush=True))
+            timeout=None, on_line=lambda line: sys.stdout.write(line + "\\n"))
 
-for _ in range(3):
-    threading.Thread(target=work, daemon=True).start()
-with listening(lambda _: print("first", flush=True), die_now(folder)):
+sys.stdout.reconfigure(line_buffering=True)
+with listening(lambda _: sys.stdout.write("first\\n"), die_now(folder)):
+    for _ in range(3):
+        threading.Thread(target=work, daemon=True).start()
     while True:
         time.sleep(0.01)
 """
 
 
 @contextmanager
-def program(script: str, *words: str, ignoring: int | None = None) -> Iterator[subprocess.Popen[str]]:
+def program(
+    script: str, *words: str, ignoring: int | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """A Python program with pipes; it is gone afterwards, whatever happened."""
     argv = [sys.executable, "-c", script, *words]
     if ignoring is not None:
@@ -126,12 +130,3 @@ def test_second_signal_ends_at_once_without_child_or_folder(tmp_path: Path, numb
     assert (process.returncode, rest) == (128 + number, "")
     assert not folder.exists()
     assert [pid for pid in children if not is_gone(pid)] == []
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a killed process has ended; init may take its time to bury it."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return text.rpartition(")")[2].split()[0] in "ZX" or os.getpgid(pid) == os.getpgid(0)

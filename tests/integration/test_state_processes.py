@@ -31,9 +31,7 @@ for number in range(rows):
 def started(path: Path, name: str, rows: int) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", WRITER, str(path), name, str(rows)]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        words, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True
-    )
+    process = subprocess.Popen(words, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process

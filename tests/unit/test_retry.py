@@ -89,7 +89,9 @@ def spent(*errors: ImageToolsError) -> list[ImageToolsError]:
         ([InvalidManifest("x")], 1, False),
         ([UsageError("x")], 1, False),
     ],
-    ids=lambda value: "-".join(e.kind for e in value[:2]) if isinstance(value, list) else str(value),
+    ids=lambda value: (
+        "-".join(e.kind for e in value[:2]) if isinstance(value, list) else str(value)
+    ),
 )
 def test_failure_that_stays_is_repeated_as_its_kind_says(
     errors: list[ImageToolsError], attempts: int, exhausted: bool

@@ -85,7 +85,11 @@ def test_pump_with_a_hearer_that_fails_empties_the_pipe_and_keeps_the_failure() 
     found.start()
     found.join()
 
-    assert (heard, repr(found.failure), bytes(found.kept)) == ([b"a"], "KeyError(b'a')", b"a\nb\nc\n")
+    assert (heard, repr(found.failure), bytes(found.kept)) == (
+        [b"a"],
+        "KeyError(b'a')",
+        b"a\nb\nc\n",
+    )
 
 
 def test_pump_of_something_without_a_descriptor_has_no_more() -> None:

@@ -64,9 +64,7 @@ def test_run_with_a_set_token_starts_nothing(fp: FakeProcess) -> None:
     cancel = Cancel()
     cancel.set("SIGINT")
 
-    assert ran(cancel=cancel) == CompletedRun(
-        argv=ARGV, returncode=-signal.SIGTERM, cancelled=True
-    )
+    assert ran(cancel=cancel) == CompletedRun(argv=ARGV, returncode=-signal.SIGTERM, cancelled=True)
     assert not fp.calls
 
 
@@ -81,7 +79,11 @@ def test_run_takes_its_callback_off_the_token(fp: FakeProcess) -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (FileNotFoundError(2, "No such file or directory"), ToolMissing, "No such file or directory"),
+        (
+            FileNotFoundError(2, "No such file or directory"),
+            ToolMissing,
+            "No such file or directory",
+        ),
         (PermissionError(13, "Permission denied"), ToolMissing, "Permission denied"),
         (NotADirectoryError(20, "Not a directory"), ToolMissing, "Not a directory"),
         (OSError(8, "Exec format error"), ToolMissing, "Exec format error"),

@@ -7,12 +7,12 @@ import pytest
 from image_tools.errors import ImageToolsError, NotFound, RateLimited, Unavailable, UnknownFailure
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.sessions import Session
-from image_tools.oci.reference import parse_reference
+from image_tools.oci.reference import Reference
 from image_tools.process.run import CompletedRun
 from image_tools.run.failure import cause_of
 from tests.helpers.memory_store import MemoryStore
 
-REFERENCE = parse_reference("docker.io/library/nginx:1")
+REFERENCE = Reference.parse("docker.io/library/nginx:1")
 WORDS = 'time="x" level=fatal msg="reading manifest v1 in x: manifest unknown"\n'
 LIMITED, AWAY = RateLimited("slow down"), Unavailable("away")
 

@@ -6,7 +6,7 @@ import pytest
 
 from image_tools.errors import DigestMismatch, ImageToolsError, NotFound, RateLimited
 from image_tools.imagelist.entry import Entry, Problem
-from image_tools.oci.reference import parse_reference
+from image_tools.oci.reference import Reference
 from image_tools.report import Outcome, PlanAction, PlanRow, Status
 from image_tools.run import outcomes
 from tests.helpers.descriptors import attestation, entry
@@ -16,8 +16,8 @@ ENTRY = Entry(
     number=3,
     line=7,
     raw=RAW,
-    source=parse_reference("docker.io/library/nginx:1"),
-    destination=parse_reference("reg:5000/team/web:1"),
+    source=Reference.parse("docker.io/library/nginx:1"),
+    destination=Reference.parse("reg:5000/team/web:1"),
 )
 PROBLEM = Problem(number=4, line=9, raw=" a b ", reason="2 words")
 NAMES = {"source": "docker.io/library/nginx:1", "destination": "reg:5000/team/web:1"}
@@ -58,9 +58,7 @@ def test_failed_names_the_image_its_reason_its_kind_and_what_to_do(
         (False, Status.UNSTARTED, "not started"),
     ],
 )
-def test_interrupted_tells_begun_from_unstarted(
-    started: bool, status: Status, reason: str
-) -> None:
+def test_interrupted_tells_begun_from_unstarted(started: bool, status: Status, reason: str) -> None:
     found = outcomes.interrupted(ENTRY, started=started)
 
     assert found == outcome(status, reason=reason, kind="interrupted")

@@ -10,7 +10,7 @@ from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.server import Book
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
-from image_tools.oci.reference import parse_reference
+from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run.ends import Destination
 from image_tools.run.job import Job
@@ -28,8 +28,8 @@ def job(registry: str = "one.example") -> Job:
         number=1,
         line=1,
         raw="x",
-        source=parse_reference("docker.io/library/x:1"),
-        destination=parse_reference(f"{registry}/x:1"),
+        source=Reference.parse("docker.io/library/x:1"),
+        destination=Reference.parse(f"{registry}/x:1"),
     )
     # Nothing is placed here: a destination needs its book alone.
     end = Destination(Book(store, Ledger()), placer=None)  # type: ignore[arg-type]
@@ -64,9 +64,7 @@ def test_expected_bytes_are_corrected_by_what_really_moved() -> None:
     assert expected.total == 109
 
 
-@pytest.mark.parametrize(
-    ("registry", "shown"), [("one.example", 105), ("two.example", 205)]
-)
+@pytest.mark.parametrize(("registry", "shown"), [("one.example", 105), ("two.example", 205)])
 def test_blob_is_expected_once_per_registry(registry: str, shown: int) -> None:
     expected = Expected()
     with expected.volume.expected(job(), {A: 100}):
