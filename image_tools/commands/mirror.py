@@ -187,7 +187,7 @@ class MirrorRun:
             toolbox=toolbox,
             reader=reader,
             copier=Copier(toolbox, options, reader, slots, direct),
-            assembler=Assembler(toolbox, slots, options.retry),
+            assembler=Assembler(toolbox, reader, slots, options.retry),
             dispatch=Dispatch(options.dispatched),
             progress=self._progress,
             state=self._state,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from image_tools.oci.digest import Digest
@@ -40,16 +40,19 @@ def order(works: Sequence[Work]) -> tuple[int, ...]:
     return tuple(rank[-1] for rank in sorted(ranks))
 
 
-def turn(waiting: Sequence[Lane], running: Sequence[Lane], slots: int) -> int | None:
+def turn(
+    waiting: Sequence[Lane], running: Sequence[Lane], slots: int, coming: Iterable[Lane] = ()
+) -> int | None:
     """The position in `waiting` (best first) that starts next, None when all have to wait.
 
     The lane with the fewest running copies comes first. With several slots no registry takes the
-    last one while another lane is known, so a slow registry never stops the others.
+    last one while another lane is known, so a slow registry never stops the others; `coming` are
+    lanes known to have work that is not waiting yet.
     """
     if len(running) >= slots:
         return None
     busy = Counter(registry for lane in running for registry in set(lane))
-    lanes = set(waiting) | set(running)
+    lanes = {*waiting, *running, *coming}
     limit = slots - 1 if slots > 1 and len(lanes) > 1 else slots
     allowed = [i for i, lane in enumerate(waiting) if _fits(lane, lanes, busy, limit)]
     if not allowed:

@@ -89,7 +89,7 @@ class Copier:
         content = self.reader.known(config)
         memory = {
             "manifests": {child.digest: child.raw},
-            "blobs": {} if content is None else {config: content},
+            "blobs": {} if content is None else {config: content.content},
             "sizes": {blob.digest: blob.size for blob in child.manifest.blobs},
         }
         platform = child.descriptor.platform

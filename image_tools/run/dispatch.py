@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,10 +30,20 @@ class Dispatch:
         self._count = count
         self._waiting: dict[Lane, list[_Ticket]] = {}
         self._running: list[Lane] = []
+        self._coming: Counter[Lane] = Counter()
         self._open = False
         self._unsorted = False
         self._sorted_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    def expect(self, lane: Lane) -> None:
+        """One more image of `lane` may come; a place is kept for it as long as it may."""
+        self._coming[lane] += 1
+
+    def ended(self, lane: Lane) -> None:
+        """One of the expected images is done, or will not come."""
+        self._coming -= Counter((lane,))
+        self._start()
 
     @asynccontextmanager
     async def turn(self, work: Work) -> AsyncIterator[None]:
@@ -74,7 +85,7 @@ class Dispatch:
             return None
         self._sort()
         lanes = [lane for lane, tickets in self._waiting.items() if tickets]
-        position = turn(lanes, self._running, self._count)
+        position = turn(lanes, self._running, self._count, self._coming)
         return None if position is None else lanes[position]
 
     def _sort(self) -> None:

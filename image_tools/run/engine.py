@@ -86,6 +86,7 @@ class Engine:
         queues: defaultdict[Lane, list[Entry]] = defaultdict(list)
         for entry in images.entries:
             queues[_lane(entry)].append(entry)
+            gear.dispatch.expect(_lane(entry))
         for ended in await together(map(self._queue, queues.values())):
             found += ended
         return tuple(sorted(found, key=lambda outcome: outcome.number))
@@ -110,18 +111,19 @@ class Engine:
         ]
 
     async def _begin(self, entry: Entry) -> asyncio.Task[Outcome]:
-        room = self._doors[_lane(entry)].room
-        await room.acquire()
+        lane = _lane(entry)
+        await self._doors[lane].room.acquire()
         task = asyncio.ensure_future(self._outcome(_Line(entry)))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._forget, room))
+        task.add_done_callback(partial(self._forget, lane))
         if self._stopped:
             task.cancel()
         return task
 
-    def _forget(self, room: asyncio.Semaphore, task: asyncio.Task[Outcome]) -> None:
+    def _forget(self, lane: Lane, task: asyncio.Task[Outcome]) -> None:
         self._tasks.discard(task)
-        room.release()
+        self._doors[lane].room.release()
+        self._gear.dispatch.ended(lane)
 
     async def _outcome(self, line: _Line) -> Outcome:
         with logger.contextualize(m_id=line.entry.number):

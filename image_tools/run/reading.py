@@ -68,10 +68,9 @@ class Reader:
 
         return (await self._once(config.digest, read)).content
 
-    def known(self, digest: Digest) -> bytes | None:
-        """The bytes of `digest` when they are still remembered."""
-        found = self._contents.get(digest)
-        return found.content if found is not None else None
+    def known(self, digest: Digest) -> RawManifest | None:
+        """The manifest or config of `digest` when it is still remembered."""
+        return self._contents.get(digest)
 
     async def child(self, repository: Repository, descriptor: Descriptor) -> Child:
         """The manifest behind one entry; InvalidManifest when it is no image manifest."""

@@ -12,6 +12,9 @@ from pathlib import Path
 # skopeo 1.9.3 and buildx 0.29.1).
 _GO_SETTINGS = {"GOMAXPROCS": "1", "GOGC": "400"}
 _NOBODY = "65534"
+# skopeo's cache of where it saw a blob: with no place to write it, each process has its own in
+# memory. A shared one makes them ask for blobs at the addresses of other sessions.
+_NOWHERE = Path("/dev/null/none")
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 _DIRECT_NAMES = (
     "HTTP_PROXY",
@@ -38,7 +41,7 @@ def child_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, str
         "HOME": workspace / "home",
         "TMPDIR": workspace / "tmp",
         "XDG_CONFIG_HOME": workspace / "home/config",
-        "XDG_DATA_HOME": workspace / "home/data",
+        "XDG_DATA_HOME": _NOWHERE,
         "XDG_RUNTIME_DIR": workspace / "home/runtime",
         "DOCKER_CONFIG": workspace / "docker",
         "BUILDX_CONFIG": workspace / "buildx",
@@ -56,7 +59,7 @@ def direct_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, st
     """The whole environment of a skopeo that reads a source by itself.
 
     It keeps the user's proxies, trust store and home, where keys of a signature policy may lie;
-    the blob cache stays in `workspace`, for the other end is still the exchange.
+    there is no blob cache either, for the other end is still the exchange.
     """
     kept = {name: base[name] for name in _DIRECT_NAMES if base.get(name)}
     own = child_environment(workspace, base)
@@ -84,5 +87,5 @@ def auth_file(entries: Mapping[str, tuple[str, str]]) -> bytes:
 
 
 def _own_blob_cache() -> dict[str, str]:
-    """Root's skopeo would ignore XDG_DATA_HOME and write below /var/lib/containers."""
+    """Root's skopeo would ignore XDG_DATA_HOME and keep its cache below /var/lib/containers."""
     return {"_CONTAINERS_ROOTLESS_UID": _NOBODY} if os.geteuid() == 0 else {}

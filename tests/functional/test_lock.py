@@ -79,8 +79,9 @@ def test_lock_of_a_killed_process_goes_to_whoever_waits(path: Path, wait: float)
 
 def test_lock_waited_for_without_a_limit_is_given_up_when_cancelled(path: Path) -> None:
     cancel = Cancel()
-    with held(path), pytest.raises(AlreadyRunning):
-        threading.Timer(0.05, cancel.set).start()
-        RunLock(path, REGISTRY).acquire(math.inf, cancel=cancel)
+    cancelling = threading.Timer(0.05, cancel.set)
+    cancelling.start()
 
-    assert cancel.is_set()
+    with held(path), pytest.raises(AlreadyRunning):
+        RunLock(path, REGISTRY).acquire(math.inf, cancel=cancel)
+    cancelling.join()

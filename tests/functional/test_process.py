@@ -42,7 +42,7 @@ def _nothing_stays() -> Iterator[None]:
 
 
 def open_files() -> list[str]:
-    return sorted(os.listdir("/proc/self/fd"))
+    return sorted(one.name for one in Path("/proc/self/fd").iterdir())
 
 
 def sh(script: str, *, timeout: float | None = LONG, **more: Any) -> CompletedRun:
@@ -166,7 +166,7 @@ def test_run_hearer_that_raises_is_raised_after_the_child_has_ended(tmp_path: Pa
     def hear(line: str) -> None:
         raise ValueError(line)
 
-    with pytest.raises(ValueError, match="^one$"):
+    with pytest.raises(ValueError, match=r"^one$"):
         sh(f"echo one; echo two; touch {tmp_path}/ended", on_line=hear)
     assert (tmp_path / "ended").exists()
 

@@ -18,7 +18,7 @@ from image_tools.errors import CopyFailed, TimedOut, TlsProblem, Unavailable
 from image_tools.stores.remote.address import same_origin
 from image_tools.stores.remote.body import STALL_SECONDS, StreamBody, own_failure
 from image_tools.stores.remote.proxies import proxy_for
-from image_tools.stores.remote.tls import TlsChoice, shows_certificate, tls_cause, tls_context
+from image_tools.stores.remote.tls import TlsChoice, shared_context, shows_certificate, tls_cause
 
 CONNECT_SECONDS = 15.0
 # A registry over object storage copies a large blob before it answers the last PUT.
@@ -171,7 +171,7 @@ class Connections:
             return True
         host = _registry_of(url)
         if host not in self._contexts:
-            self._contexts[host] = tls_context(self._tls, host, self._environ)
+            self._contexts[host] = shared_context(self._tls, host, self._environ)
         return self._contexts[host]
 
     def _proxy(self, url: URL) -> tuple[URL | None, dict[str, str]]:

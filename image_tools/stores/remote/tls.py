@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from image_tools.errors import EnvironmentProblem
 
@@ -24,6 +25,8 @@ _NO_TLS_REASONS = frozenset(
 _UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})
 _WRONG_NAME = frozenset({62, 63, 64})
 _NOT_YET, _EXPIRED = 9, 10
+_Key = tuple["TlsChoice", str | None, str | None]
+_in_use: WeakValueDictionary[_Key, ssl.SSLContext] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,21 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(bare).is_loopback
     except ValueError:
         return False
+
+
+def shared_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) -> ssl.SSLContext:
+    """What `tls_context` gives; the same one for all registries without a certs.d folder.
+
+    Reading the system's authorities takes 30 ms, as long as many requests. A context is shared
+    only while somebody uses it, so that the next run sees files that have changed.
+    """
+    if _has_folder(registry, environ):
+        return tls_context(choice, registry, environ)
+    key = choice, environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
+    context = _in_use.get(key)
+    if context is None:
+        context = _in_use[key] = tls_context(choice, registry, environ)
+    return context
 
 
 def tls_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) -> ssl.SSLContext:
@@ -171,6 +189,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         yield link
         inner = (getattr(link, name, None) for name in ("os_error", "certificate_error"))
         waiting += [*inner, link.__cause__, link.__context__]
+
+
+def _has_folder(registry: str, environ: Mapping[str, str]) -> bool:
+    try:
+        return any(folder.exists() for folder in certificate_folders(registry, environ))
+    except OSError:
+        return True  # Reading it tells in its own words what is wrong.
 
 
 def _load_system(context: ssl.SSLContext, environ: Mapping[str, str]) -> None:

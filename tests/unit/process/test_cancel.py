@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -30,9 +31,10 @@ def test_token_set_keeps_its_first_reason(reasons: list[str], reason: str) -> No
 
 
 def test_callbacks_run_once_each_in_their_order() -> None:
-    cancel, heard = Cancel(), []
+    cancel = Cancel()
+    heard: list[str] = []
     for name in "abc":
-        cancel.add_callback(lambda name=name: heard.append(name))
+        cancel.add_callback(partial(heard.append, name))
 
     cancel.set()
     cancel.set()
@@ -51,7 +53,8 @@ def test_callback_added_to_a_set_token_runs_at_once() -> None:
 
 def test_callback_removed_is_not_called_and_unknown_ones_are_harmless() -> None:
     parent = Cancel()
-    child, heard = Cancel(parent), []
+    child = Cancel(parent)
+    heard: list[str] = []
     callback = heard.clear
     child.add_callback(callback)
 

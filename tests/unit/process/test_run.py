@@ -43,7 +43,7 @@ def test_run_opens_the_child_in_a_session_of_its_own_with_its_environment_alone(
 
     ran(stdin=stdin)
 
-    words = recorder.calls[0].kwargs
+    words = recorder.calls[0].kwargs or {}
     wanted = {"stdin": kind, "stdout": -1, "stderr": -1, "bufsize": 0, "cwd": "."}
     wanted |= {"env": {"HOME": "/x"}, "start_new_session": True}
     assert {name: words.get(name) for name in wanted} == wanted

@@ -113,3 +113,31 @@ def test_dispatch_a_cancelled_waiter_gives_its_place_to_the_next() -> None:
         return order
 
     assert asyncio.run(main()) == [0, 2]
+
+
+def test_dispatch_keeps_a_place_for_a_registry_whose_images_are_still_to_come() -> None:
+    async def main() -> tuple[list[int], list[int]]:
+        dispatch = Dispatch(2)
+        gate, started = asyncio.Event(), list[int]()
+
+        async def job(work: Work) -> None:
+            async with dispatch.turn(work):
+                started.append(work.image)
+                await gate.wait()
+            dispatch.ended(work.lane)
+
+        for lane in (SLOW, SLOW, SLOW, QUICK):
+            dispatch.expect(lane)
+        tasks = [asyncio.ensure_future(job(_work(number, 1, SLOW))) for number in (1, 2, 3)]
+        await asyncio.sleep(0)
+        dispatch.all_planned()
+        await asyncio.sleep(0)
+        kept = list(started)
+        dispatch.ended(QUICK)
+        await asyncio.sleep(0)
+        free = list(started)
+        gate.set()
+        await asyncio.gather(*tasks)
+        return kept, free
+
+    assert asyncio.run(main()) == ([1], [1, 2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from image_tools.errors import DigestMismatch, ImageToolsError, NotFound, RateLimited
@@ -20,10 +22,13 @@ ENTRY = Entry(
     destination=Reference.parse("reg:5000/team/web:1"),
 )
 PROBLEM = Problem(number=4, line=9, raw=" a b ", reason="2 words")
-NAMES = {"source": "docker.io/library/nginx:1", "destination": "reg:5000/team/web:1"}
+NAMES: dict[str, Any] = {
+    "source": "docker.io/library/nginx:1",
+    "destination": "reg:5000/team/web:1",
+}
 
 
-def outcome(status: Status, **more: str) -> Outcome:
+def outcome(status: Status, **more: Any) -> Outcome:
     return Outcome(number=3, line=7, raw=RAW, status=status, **NAMES, **more)
 
 

@@ -295,7 +295,7 @@ def test_reader_forgets_the_longest_unused_beyond_its_bound(
     site.reader.remember(raws[3].digest, raws[3])
 
     known = [site.reader.known(raw.digest) for raw in raws]
-    assert known == [raws[0].content, None, raws[2].content, raws[3].content]
+    assert known == [raws[0], None, raws[2], raws[3]]
     assert site.asked == []
 
 

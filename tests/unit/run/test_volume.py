@@ -11,7 +11,6 @@ from image_tools.exchange.server import Book
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
-from image_tools.retry import RetryPolicy
 from image_tools.run.ends import Destination
 from image_tools.run.job import Job
 from image_tools.run.progress import Progress
@@ -74,8 +73,11 @@ def test_blob_is_expected_once_per_registry(registry: str, shown: int) -> None:
 def test_job_that_fails_leaves_what_it_moved() -> None:
     expected, one = Expected(), job()
 
-    with pytest.raises(KeyError), expected.volume.expected(one, {A: 100}):
+    def fail() -> None:
         one.account.wrote(30)
         raise KeyError
+
+    with pytest.raises(KeyError), expected.volume.expected(one, {A: 100}):
+        fail()
 
     assert expected.total == 30

@@ -18,7 +18,7 @@ PRIVATE = {
     "HOME": "/run/me/home",
     "TMPDIR": "/run/me/tmp",
     "XDG_CONFIG_HOME": "/run/me/home/config",
-    "XDG_DATA_HOME": "/run/me/home/data",
+    "XDG_DATA_HOME": "/dev/null/none",
     "XDG_RUNTIME_DIR": "/run/me/home/runtime",
     "DOCKER_CONFIG": "/run/me/docker",
     "BUILDX_CONFIG": "/run/me/buildx",
@@ -73,7 +73,7 @@ def test_environment_of_root_keeps_the_blob_cache_in_the_run(environment, monkey
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
     assert environment(RUN, {})["_CONTAINERS_ROOTLESS_UID"] == "65534"
-    assert environment(RUN, USERS)["XDG_DATA_HOME"] == "/run/me/home/data"
+    assert environment(RUN, USERS)["XDG_DATA_HOME"] == "/dev/null/none"
 
 
 def test_prepare_folders_twice_makes_folders_for_the_owner_alone(tmp_path):

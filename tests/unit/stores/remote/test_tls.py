@@ -12,6 +12,7 @@ from image_tools.stores.remote.tls import (
     TlsChoice,
     certificate_folders,
     is_loopback,
+    shared_context,
     speaks_no_tls,
     tls_cause,
     tls_context,
@@ -113,6 +114,21 @@ def test_context_verifies_unless_told_not_to(tmp_path: Path) -> None:
 
     assert (strict.verify_mode, strict.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert (loose.verify_mode, loose.check_hostname) == (ssl.CERT_NONE, False)
+
+
+def test_context_is_shared_by_registries_without_a_folder_while_in_use(tmp_path: Path) -> None:
+    (tmp_path / ".config/docker/certs.d/own").mkdir(parents=True)
+    environ = {"HOME": str(tmp_path), "SSL_CERT_DIR": str(tmp_path / "none")}
+
+    one, same = (shared_context(TlsChoice(), name, environ) for name in ("a", "b"))
+    others = [
+        shared_context(TlsChoice(), "own", environ),
+        shared_context(TlsChoice(verify=False), "a", environ),
+        shared_context(TlsChoice(), "a", {**environ, "SSL_CERT_DIR": str(tmp_path)}),
+    ]
+
+    assert one is same
+    assert one not in others
 
 
 def test_authorities_come_from_choice_environment_and_folder(
