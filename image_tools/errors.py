@@ -9,7 +9,7 @@
       CopyFailed                    1   NotFound AccessDenied Unauthorized RateLimited Unavailable
                                         TimedOut TlsProblem PlatformMissing PolicyRejected DiskFull
                                         UnknownFailure
-      IntegrityError                1   DigestMismatch ArchiveDamaged InvalidManifest
+      IntegrityError                1   DigestMismatch Different ArchiveDamaged InvalidManifest
       Interrupted                   130 SIGINT, 143 SIGTERM
 
 Whatever else reaches the boundary is a bug: exit code 70.
@@ -185,6 +185,10 @@ class DigestMismatch(IntegrityError):
 
     temporary = True
     advice = "a proxy or the registry's storage changes content: try again, then look there"
+
+
+class Different(IntegrityError):
+    """A validation found something else than what the plan wants."""
 
 
 class ArchiveDamaged(IntegrityError):

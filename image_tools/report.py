@@ -17,6 +17,7 @@ class Status(Enum):
 
     COPIED = "copied"
     UNCHANGED = "unchanged"
+    PASSED = "passed"
     SKIPPED = "skipped"
     FAILED = "failed"
     INVALID = "invalid"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import platform
 import signal
@@ -10,6 +11,7 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from image_tools import __version__
 from image_tools.cli import render, values
@@ -18,9 +20,18 @@ from image_tools.cli.options import Page, parse
 from image_tools.cli.pages import MIRROR, VERSION
 from image_tools.cli.redact import clean
 from image_tools.cli.text import coloured, terminal_width
-from image_tools.errors import BUG_EXIT_CODE, ImageToolsError, Interrupted, UsageError
+from image_tools.errors import (
+    BUG_EXIT_CODE,
+    EnvironmentProblem,
+    ImageToolsError,
+    Interrupted,
+    UsageError,
+)
 
 PAGES = (MIRROR, VERSION)
+_MACHINE_SAYS_NO = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.EIO}
+)
 _HELP_WORDS = frozenset({"-h", "-help", "--help"})
 _VERSION_WORDS = frozenset({"-V", "-version", "--version"})
 
@@ -31,7 +42,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     Whatever goes wrong is said on standard error; nothing is raised.
     """
     words = tuple(sys.argv[1:] if argv is None else argv)
-    environ = os.environ if environ is None else environ
+    environ = _at_home(os.environ if environ is None else environ)
     debug = _wants_debug(words, environ)
     try:
         return _dispatch(words, environ)
@@ -43,8 +54,29 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         for stream in (sys.stdout, sys.stderr):
             render.abandon(stream)
         return 1
+    except OSError as error:
+        if error.errno not in _MACHINE_SAYS_NO:
+            return _bug(error, debug=debug)
+        return _explained(_refused(error), environ, debug=debug)
     except Exception as error:
         return _bug(error, debug=debug)
+
+
+def _at_home(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """`environ` with a HOME; for a user the machine does not know (containers) it is `/`."""
+    if environ.get("HOME"):
+        return environ
+    try:
+        return {**environ, "HOME": str(Path.home())}
+    except RuntimeError:
+        return {**environ, "HOME": "/"}
+
+
+def _refused(error: OSError) -> EnvironmentProblem:
+    place = f"{error.filename}: " if error.filename else ""
+    problem = EnvironmentProblem(f"{place}{error.strerror}")
+    problem.__cause__ = error
+    return problem
 
 
 def _dispatch(words: tuple[str, ...], environ: Mapping[str, str]) -> int:

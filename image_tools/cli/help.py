@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from image_tools.cli.options import Note, Option, Page
 
 _COLUMN = 28
+_NAMES = 12
 _NARROWEST, _WIDEST = 40, 100
 
 
@@ -15,6 +16,7 @@ def overview(pages: Sequence[Page], width: int) -> str:
     """The help of the program itself: what commands there are."""
     width = _readable(width)
     rows = [*((page.name, page.summary) for page in pages), ("help", "show the help of a command")]
+    column = max(_NAMES, 2 + max(len(name) for name, _ in rows))
     about = "Mirror lists of multi-platform container images, with skopeo and docker buildx."
     return "\n".join(
         [
@@ -23,7 +25,7 @@ def overview(pages: Sequence[Page], width: int) -> str:
             *textwrap.wrap(about, width),
             "",
             "Commands:",
-            *(line for name, summary in rows for line in _row(name, summary, width, 12)),
+            *(line for name, summary in rows for line in _row(name, summary, width, column)),
             "",
             *textwrap.wrap("image-tools COMMAND --help tells more about a command.", width),
             "",
@@ -34,7 +36,11 @@ def overview(pages: Sequence[Page], width: int) -> str:
 def command_help(page: Page, width: int) -> str:
     """The help of one command, at most 100 columns wide, at least 40."""
     width = _readable(width)
-    lines = [f"Usage: image-tools {page.name} [OPTIONS]", "", *textwrap.wrap(page.about, width)]
+    words = [page.name, *(operand.metavar for operand in page.operands), "[OPTIONS]"]
+    lines = [f"Usage: image-tools {' '.join(words)}", "", *textwrap.wrap(page.about, width)]
+    if page.operands:
+        lines += ["", "Arguments:"]
+        lines += [line for o in page.operands for line in _row(o.metavar, o.help, width, _COLUMN)]
     for group in page.groups:
         lines += ["", f"{group.title}:"]
         lines += [line for option in group.options for line in _option(option, width)]

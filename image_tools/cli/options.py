@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from image_tools.cli.spelling import canonical
+from image_tools.cli.spelling import separated, stray
 from image_tools.errors import UsageError
 
 VARIABLE_PREFIX = "IMAGE_TOOLS_"
@@ -19,7 +19,8 @@ class Option:
 
     `bare` is what the option means without a value, None where it needs one; `default` is read
     like a value from the command line; `repeats` adds up what several uses give; `shown` replaces
-    the default in the help.
+    the default in the help; `choices` are the words a shell may offer as values; `required` is an
+    option without which the command has nothing to do.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Option:
     default: str | None = None
     repeats: bool = False
     shown: str = ""
+    choices: tuple[str, ...] = ()
+    required: bool = False
 
     @property
     def key(self) -> str:
@@ -42,6 +45,19 @@ class Option:
     def variable(self) -> str:
         """The environment variable that stands for this option."""
         return VARIABLE_PREFIX + self.key.upper()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operand:
+    """A word a command needs beside its options: `metavar` in the help, `name` as attribute.
+
+    With `choices` no other word is taken.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +78,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """All the command line knows of one command."""
+    """All the command line knows of one command; `name` may be two words, `inspect list`."""
 
     name: str
     summary: str
     about: str
     groups: tuple[Group, ...]
     notes: tuple[Note, ...] = ()
+    operands: tuple[Operand, ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -84,19 +101,38 @@ class _Parser(argparse.ArgumentParser):
 def parse(page: Page, argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
     """The values of all options of `page`: command line, else variable, else default.
 
-    `Namespace.given` holds the keys that stood on the command line. UsageError for whatever
-    cannot be read; a bad variable is named.
+    Its operands are attributes, too. `Namespace.given` holds the keys of the options that stood on
+    the command line. UsageError for whatever cannot be read; a bad variable is named.
     """
     try:
-        found = vars(_parser(page).parse_args(canonical(argv, page.options)))
+        words, others = separated(argv, page.options)
+        found = vars(_parser(page).parse_args(words))
+        operands = _operands(page, others)
     except UsageError as problem:
-        message = problem.message.removeprefix("argument ")
-        raise UsageError(message, advice=f"see image-tools {page.name} --help") from None
+        raise _pointed(page, problem.message.removeprefix("argument ")) from None
     values = {
         option.key: _given(found[option.key]) if option.key in found else _fallback(option, environ)
         for option in page.options
     }
-    return argparse.Namespace(**values, given=frozenset(found))
+    for option in page.options:
+        if option.required and not values[option.key]:
+            raise _pointed(page, f"{page.name} needs --{option.name} {option.metavar}")
+    return argparse.Namespace(**values, **operands, given=frozenset(found))
+
+
+def _pointed(page: Page, message: str) -> UsageError:
+    return UsageError(message, advice=f"see image-tools {page.name} --help")
+
+
+def _operands(page: Page, words: Sequence[str]) -> dict[str, str]:
+    if len(words) > len(page.operands):
+        raise UsageError(stray(words[len(page.operands)]))
+    if len(words) < len(page.operands):
+        raise UsageError(f"{page.name} needs {page.operands[len(words)].metavar}")
+    for operand, word in zip(page.operands, words, strict=True):
+        if operand.choices and word not in operand.choices:
+            raise UsageError(f"{word!r} is unknown: write {', '.join(operand.choices)}")
+    return {operand.name: word for operand, word in zip(page.operands, words, strict=True)}
 
 
 def _given(value: Any) -> Any:

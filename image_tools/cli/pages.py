@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from image_tools.cli import values
 from image_tools.cli.options import Group, Note, Option, Page
-
-
-def _switch(name: str, help: str, *, short: str = "") -> Option:
-    return Option(
-        name=name, short=short, help=help, read=values.boolean, bare="true", default="false"
-    )
-
-
-_FORMAT = Option(
-    name="format",
-    metavar="FORMAT",
-    help="write the result as a table or as json",
-    read=values.output_format,
-    default="table",
+from image_tools.cli.shared_options import (
+    CA_FILE,
+    DEBUG,
+    DEFAULT_PROJECT,
+    DESTINATION,
+    FORMAT,
+    QUIET,
+    RETRY_DELAY,
+    RETRY_TIMES,
+    SKIP_INVALID,
+    SOURCE,
+    SPELLING,
+    TLS_VERIFY,
+    switch,
 )
-_DEBUG = _switch("debug", "log every decision, every tool's command line and its output")
 
 _LIST = Group(
     "The list",
@@ -31,25 +32,10 @@ _LIST = Group(
             help="read the image list from FILE, - is standard input; without it, lines are "
             "typed and mirrored one by one",
         ),
-        Option(
-            name="source",
-            short="s",
-            metavar="REGISTRY",
-            help="take all images from REGISTRY, whatever the list says",
-        ),
-        Option(
-            name="destination",
-            short="d",
-            metavar="REGISTRY",
-            help="copy all images to REGISTRY; a path may follow: reg.example:5000/team",
-        ),
-        Option(
-            name="default-project",
-            metavar="PROJECT",
-            help="project of destinations written without one",
-            default="library",
-        ),
-        _switch("skip-invalid", "only warn about lines that cannot be read"),
+        SOURCE,
+        DESTINATION,
+        DEFAULT_PROJECT,
+        SKIP_INVALID,
     ),
 )
 _SELECTION = Group(
@@ -87,11 +73,11 @@ _SELECTION = Group(
             bare="true",
             default="true",
         ),
-        _switch("no-arch-os-fail", "an image without any wanted platform fails, it is not skipped"),
-        _switch("force", "copy even what is unchanged"),
-        _switch("overwrite", "leave only this run's platforms at the destination, do not merge"),
-        _switch("arch-tags", "also write a tag for every platform: TAG-linux-amd64"),
-        _switch("dry-run", "show what would be done, bytes included, and write nothing"),
+        switch("no-arch-os-fail", "an image without any wanted platform fails, it is not skipped"),
+        switch("force", "copy even what is unchanged"),
+        switch("overwrite", "leave only this run's platforms at the destination, do not merge"),
+        switch("arch-tags", "also write a tag for every platform: TAG-linux-amd64"),
+        switch("dry-run", "show what would be done, bytes included, and write nothing"),
     ),
 )
 _RUNNING = Group(
@@ -112,27 +98,15 @@ _RUNNING = Group(
             read=values.limit,
             default="10m",
         ),
-        Option(
-            name="retry-times",
-            metavar="N",
-            help="repeats after a failure that may pass",
-            read=values.count,
-            default="3",
-        ),
-        Option(
-            name="retry-delay",
-            metavar="DURATION",
-            help="pause before the first repeat; it grows with each",
-            read=values.duration,
-            default="1s",
-        ),
+        RETRY_TIMES,
+        RETRY_DELAY,
         Option(
             name="state",
             metavar="FILE",
             help="remember finished images in FILE",
             shown="in $XDG_STATE_HOME/image-tools",
         ),
-        _switch("no-state", "remember nothing; compare manifests instead"),
+        switch("no-state", "remember nothing; compare manifests instead"),
         Option(
             name="wait-lock",
             metavar="DURATION",
@@ -141,21 +115,15 @@ _RUNNING = Group(
             bare="forever",
             shown="do not wait",
         ),
-        _switch("no-ahead", "let skopeo move every layer; place none ahead of it"),
-        _switch("direct", "let skopeo talk to the sources itself, under its own settings"),
-        _switch("no-download", "do not download skopeo where it is missing"),
+        switch("no-ahead", "let skopeo move every layer; place none ahead of it"),
+        switch("direct", "let skopeo talk to the sources itself, under its own settings"),
+        switch("no-download", "do not download skopeo where it is missing"),
     ),
 )
 _TRUST = Group(
     "Getting in",
     (
-        Option(
-            name="tls-verify",
-            help="check the certificates of both sides",
-            read=values.boolean,
-            bare="true",
-            shown="true",
-        ),
+        replace(TLS_VERIFY, help="check the certificates of both sides"),
         Option(
             name="src-tls-verify",
             help="the same for the sources alone",
@@ -168,18 +136,14 @@ _TRUST = Group(
             read=values.boolean,
             bare="true",
         ),
-        Option(
-            name="ca-file",
-            metavar="FILE",
-            help="also trust the certificate authorities in FILE (PEM)",
-        ),
+        CA_FILE,
         Option(
             name="policy",
             metavar="FILE",
             help="signature policy to apply",
             shown="the machine's policy.json",
         ),
-        _switch("insecure-policy", "accept images whatever the signature policy says"),
+        switch("insecure-policy", "accept images whatever the signature policy says"),
     ),
 )
 _OUTPUT = Group(
@@ -194,16 +158,11 @@ _OUTPUT = Group(
             default="mirror-failed.txt",
         ),
         Option(name="report", metavar="FILE", help="write a report to FILE (JSON)"),
-        _FORMAT,
-        _switch("all-rows", "show unchanged images one by one, however many they are"),
-        _switch("quiet", "show only warnings and failures", short="q"),
-        _DEBUG,
+        FORMAT,
+        switch("all-rows", "show unchanged images one by one, however many they are"),
+        QUIET,
+        DEBUG,
     ),
-)
-
-SPELLING = Note(
-    "Spelling",
-    ("long options take one dash or two, values a blank or =: -debug, -jobs=4, --jobs 4, -j4",),
 )
 
 EXIT_CODES = Note(
@@ -266,5 +225,5 @@ VERSION = Page(
     name="version",
     summary="show the versions of this program and of its tools",
     about="Show the versions of image-tools and of the tools it works with, and where they are.",
-    groups=(Group("Options", (_FORMAT, _DEBUG)),),
+    groups=(Group("Options", (FORMAT, DEBUG)),),
 )

@@ -52,7 +52,7 @@ class Results:
             render.err(wrong if self.quiet else f"\n{wrong}\n")
         if report.failed or not self.quiet:
             render.err(summary(report))
-        if report.failed and self.failed is not None and self.failed.exists():
+        if report.failed and self.failed is not None and self.failed.is_file():
             render.err(f"What is left to do is in {self.failed}: run again with -f {self.failed}")
 
     def show_plan(self, rows: Sequence[PlanRow]) -> int:

@@ -30,26 +30,41 @@ class Spelled(Protocol):
 
 def canonical(argv: Sequence[str], options: Sequence[Spelled]) -> list[str]:
     """`argv` with every option as `--name=value`; UsageError for unknown ones and stray words."""
-    return list(_rewritten(iter(argv), options))
+    found, others = separated(argv, options)
+    if others:
+        raise UsageError(stray(others[0]))
+    return found
 
 
-def _rewritten(words: Iterator[str], options: Sequence[Spelled]) -> Iterator[str]:
+def separated(argv: Sequence[str], options: Sequence[Spelled]) -> tuple[list[str], list[str]]:
+    """The options in `argv`, each as `--name=value`, and its other words; `--` ends the options.
+
+    UsageError for an unknown option.
+    """
+    found: list[str] = []
+    others: list[str] = []
+    words = iter(argv)
     for word in words:
         if word == "--":
-            for stray in words:
-                raise UsageError(f"unexpected argument {stray!r}")
+            others += words
         elif len(word) < 2 or not word.startswith("-"):
-            raise UsageError(_stray(word))
+            others.append(word)
         else:
-            option, value = _recognised(word, options)
-            if value is None:
-                value = option.bare
-            if value is None:
-                value = _next_value(word, words)
-            yield f"--{option.name}={value}"
+            found.append(_rewritten(word, words, options))
+    return found, others
 
 
-def _stray(word: str) -> str:
+def _rewritten(word: str, words: Iterator[str], options: Sequence[Spelled]) -> str:
+    option, value = _recognised(word, options)
+    if value is None:
+        value = option.bare
+    if value is None:
+        value = _next_value(word, words)
+    return f"--{option.name}={value}"
+
+
+def stray(word: str) -> str:
+    """Why `word` is one too many."""
     if word.lower() in ("true", "false"):
         return f"unexpected argument {word!r}: write --option={word.lower()}"
     return f"unexpected argument {word!r}"

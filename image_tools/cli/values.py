@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 MOST_JOBS = 20
 
@@ -109,9 +110,22 @@ def chosen(found: tuple[str, ...] | None) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def output_format(text: str) -> str:
-    """`table` or `json`."""
-    word = text.strip().lower()
-    if word not in ("table", "json"):
-        raise ValueError(f"{text!r} is unknown: write table or json")
-    return word
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A reader that takes one of `choices`, in any case."""
+
+    def read(text: str) -> str:
+        word = text.strip().lower()
+        if word not in choices:
+            *front, last = choices
+            raise ValueError(f"{text!r} is unknown: write {', '.join(front)} or {last}")
+        return word
+
+    return read
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """The regular expression `text`, in Python's syntax."""
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from None

@@ -15,7 +15,7 @@ from image_tools.commands.request import MirrorRequest, Side
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.process.cancel import Cancel
-from image_tools.report import UNFINISHED, Outcome, PlanRow, Report
+from image_tools.report import UNFINISHED, Outcome, PlanRow, Report, Status
 from image_tools.retry import RetryPolicy
 from image_tools.run.assembly import Assembler
 from image_tools.run.copying import Copier
@@ -75,8 +75,7 @@ class MirrorRun:
             self._loop = LoopThread()
             stack.callback(self._loop.stop)
             stack.callback(self._close)
-            request = self._request
-            self._state = None if request.state is None else State.open(request.state)
+            self._state = self._remembered()
             if self._state is not None:
                 stack.callback(self._state.close)
             self._stack = stack.pop_all()
@@ -143,7 +142,9 @@ class MirrorRun:
     def _ended(self, outcome: Outcome) -> Outcome:
         cleaned = replace(outcome, reason=self._clean(outcome.reason))
         if self._failed is not None and cleaned.status in UNFINISHED:
-            self._failed.add(cleaned.raw, cleaned.reason)
+            # After Ctrl-C thousands come at once, and the whole list is written in a moment.
+            started = cleaned.status is not Status.UNSTARTED
+            self._failed.add(cleaned.raw, cleaned.reason, durably=started)
         return cleaned
 
     def _report(self, outcomes: Sequence[Outcome], begun: float) -> Report:
@@ -153,6 +154,13 @@ class MirrorRun:
             seconds=time.monotonic() - begun,
             interrupted_by=self._signal,
         )
+
+    def _remembered(self) -> State | None:
+        path = self._request.state
+        # A dry run writes nothing, not even an empty state.
+        if path is None or (self._request.dry_run and not path.exists()):
+            return None
+        return State.open(path)
 
     def _lock(self, images: ImageList) -> None:
         """One lock per destination registry: two runs would fight over tags and state."""
@@ -179,7 +187,8 @@ class MirrorRun:
         options = _options(self._request)
         ends = self._ends(images, options)
         toolbox = self._toolbox(options)
-        reader, slots = Reader(), Slots(options.jobs)
+        dispatch = Dispatch(options.dispatched)
+        reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
         direct = DirectWay(self._policy(), options.direct, ends, toolbox)
         gear = Gear(
             options=options,
@@ -188,7 +197,7 @@ class MirrorRun:
             reader=reader,
             copier=Copier(toolbox, options, reader, slots, direct),
             assembler=Assembler(toolbox, reader, slots, options.retry),
-            dispatch=Dispatch(options.dispatched),
+            dispatch=dispatch,
             progress=self._progress,
             state=self._state,
         )

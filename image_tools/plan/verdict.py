@@ -58,18 +58,38 @@ def explain(
     if source.artifact:
         found, expected = destination.top.digest, source.top.digest
         return Verdict(problems=(_digests(expected, found),), advice=RUN_MIRROR)
-    if not destination.is_index:
-        kind = destination.top.media_type
-        return Verdict(
-            problems=(f"[{names.place}]: destination manifest MIME type unknown: {kind}",),
-            advice=f"{RUN_MIRROR}: the destination has to be a manifest list or an index",
-        )
-    if not destination.entries:
-        message = f"[{names.place}]: destination manifest list is empty"
-        return Verdict(problems=(message,), advice=RUN_MIRROR)
+    if unfit := _unfit(destination, names):
+        return unfit
     if source.single:
         return _single(wanted, destination, names)
     return _lists(wanted, destination, names)
+
+
+def explain_converted(
+    wanted: Platform, destination: DestinationImage | None, names: Names
+) -> tuple[tuple[Descriptor, ...], Verdict]:
+    """The entry that stands for a schema 1 image of platform `wanted`, and what is wrong.
+
+    A conversion changes the digest, so that only the platform can be compared.
+    """
+    if destination is None:
+        return (), _absent(names)
+    if unfit := _unfit(destination, names):
+        return (), unfit
+    images = tuple(entry for entry in destination.entries if not entry.is_attestation)
+    fitting = tuple(e for e in images if not platform_problems(wanted, e.platform))
+    if fitting:
+        return fitting[:1], Verdict()
+    found = [p for e in images[:1] for p in platform_problems(wanted, e.platform)]
+    return (), Verdict(problems=(*_length(images), *found), advice=RUN_MIRROR)
+
+
+def unknown_type(media_type: str, names: Names) -> Verdict:
+    """The destination is something else than a list."""
+    return Verdict(
+        problems=(f"[{names.place}]: destination manifest MIME type unknown: {media_type}",),
+        advice=f"{RUN_MIRROR}: the destination has to be a manifest list or an index",
+    )
 
 
 def platform_problems(wanted: Platform, found: Platform) -> tuple[str, ...]:
@@ -89,16 +109,26 @@ def _absent(names: Names) -> Verdict:
     )
 
 
+def _unfit(destination: DestinationImage, names: Names) -> Verdict | None:
+    if not destination.is_index:
+        return unknown_type(destination.top.media_type, names)
+    if not destination.entries:
+        message = f"[{names.place}]: destination manifest list is empty"
+        return Verdict(problems=(message,), advice=RUN_MIRROR)
+    return None
+
+
 def _single(wanted: tuple[Descriptor, ...], destination: DestinationImage, names: Names) -> Verdict:
-    images = [entry for entry in destination.entries if not entry.is_attestation]
-    problems: list[str] = []
-    if len(images) != 1:
-        problems.append("destination manifest list length should be 1")
-    problems += _entry_problems(wanted[0], images)
-    return Verdict(problems=tuple(problems) or _different(names), advice=RUN_MIRROR)
+    images = tuple(entry for entry in destination.entries if not entry.is_attestation)
+    problems = (*_length(images), *_entry_problems(wanted[0], images))
+    return Verdict(problems=problems or _different(names), advice=RUN_MIRROR)
 
 
-def _entry_problems(wanted: Descriptor, images: list[Descriptor]) -> Iterator[str]:
+def _length(images: tuple[Descriptor, ...]) -> tuple[str, ...]:
+    return () if len(images) == 1 else ("destination manifest list length should be 1",)
+
+
+def _entry_problems(wanted: Descriptor, images: tuple[Descriptor, ...]) -> Iterator[str]:
     same = [entry for entry in images if entry.digest == wanted.digest]
     if same:
         yield from platform_problems(wanted.platform, same[0].platform)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,11 +12,13 @@ from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.run.ends import Ends, certificates_folder
 from image_tools.run.toolbox import Toolbox, under_policy
 from image_tools.stores.remote.credentials import Credentials
-from image_tools.tools.environment import auth_file
+from image_tools.stores.remote.tls import certificate_folders
 from image_tools.tools.policy import SignaturePolicy
 from image_tools.tools.skopeo import CopyRequest, DirectSource
 
 _HUB_LOGIN_KEY = "https://index.docker.io/v1/"
+# What `docker login` writes for an identity token.
+_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(slots=True, eq=False)
@@ -40,33 +44,59 @@ class DirectWay:
             setting = under_policy(setting, self.policy.path)
         else:
             setting = under_policy(setting, setting.policy)
-        folder = self.toolbox.new_folder("direct")
-        tls = self.ends.source.tls
+        setting = replace(setting, registries_conf=self._registries_conf())
+        folder, places = self.toolbox.new_folder("direct"), self.ends.source_places(source)
+        registries = tuple(dict.fromkeys(place.registry for place in places))
         direct = DirectSource(
-            authfile=_login(folder, source, await self.ends.source_credentials(source)),
-            certificates=None
-            if tls.ca_file is None
-            else certificates_folder(tls.ca_file, folder / "certificates"),
-            tls_verify=tls.verify is not False and not tls.allows_plain(_host(source.registry)),
+            authfile=await self._login(folder, source, places),
+            certificates=self._certificates(folder, registries),
+            tls_verify=self._verify(registries),
         )
         name = f"{source.name}{ending}"
         return replace(request, setting=setting, source=name, source_direct=direct)
 
+    def _registries_conf(self) -> Path | None:
+        """The file the variable names, for that does not reach skopeo; it finds the others."""
+        chosen = self.ends.environ.get("CONTAINERS_REGISTRIES_CONF")
+        return Path(chosen) if chosen else None
 
-def _login(folder: Path, source: Reference, credentials: Credentials | None) -> Path:
-    """An auth file with the login of `source` alone, empty without one."""
-    key = _HUB_LOGIN_KEY if source.registry == DOCKER_HUB else source.registry
-    if credentials is None:
-        content = auth_file({})
-    elif credentials.identity_token:
-        entry = {"auth": "", "identitytoken": credentials.identity_token}
-        content = json.dumps({"auths": {key: entry}}).encode()
-    else:
-        content = auth_file({key: (credentials.username, credentials.password)})
-    path = folder / "auth.json"
-    path.touch(mode=0o600)
-    path.write_bytes(content)
-    return path
+    def _verify(self, registries: Iterable[str]) -> bool | None:
+        """What skopeo is told of TLS; None leaves it to registries.conf, else it verifies."""
+        tls = self.ends.source.tls
+        if tls.verify is not None:
+            return tls.verify
+        return False if all(tls.allows_plain(_host(name)) for name in registries) else None
+
+    def _certificates(self, folder: Path, registries: Iterable[str]) -> Path | None:
+        """One folder in place of all that skopeo would look into: it takes no second authority."""
+        environ, ca_file = self.ends.environ, self.ends.source.tls.ca_file
+        found = [one for name in registries for one in certificate_folders(name, environ)]
+        return certificates_folder(ca_file, found, folder / "certificates")
+
+    async def _login(self, folder: Path, source: Reference, places: Iterable[Reference]) -> Path:
+        """An auth file with the logins of `source` and of where it is read from."""
+        entries: dict[str, dict[str, str]] = {}
+        for place in (source, *places):
+            credentials = await self.ends.source_credentials(place)
+            if credentials is not None:
+                key = _HUB_LOGIN_KEY if place.registry == DOCKER_HUB else place.registry
+                entries[key] = _entry(credentials)
+        path = folder / "auth.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({"auths": entries}))
+        return path
+
+
+def _entry(credentials: Credentials) -> dict[str, str]:
+    """A login as an auth file holds it."""
+    if credentials.identity_token:
+        # skopeo takes the whole entry for none without a user name.
+        return {"auth": _encoded(_TOKEN_USER, ""), "identitytoken": credentials.identity_token}
+    return {"auth": _encoded(credentials.username, credentials.password)}
+
+
+def _encoded(username: str, password: str) -> str:
+    return base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 def _host(registry: str) -> str:

@@ -36,6 +36,11 @@ class Dispatch:
         self._sorted_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def coming(self) -> tuple[Lane, ...]:
+        """The lanes of all images that were expected and have not ended."""
+        return tuple(self._coming)
+
     def expect(self, lane: Lane) -> None:
         """One more image of `lane` may come; a place is kept for it as long as it may."""
         self._coming[lane] += 1

@@ -92,9 +92,14 @@ class Ends:
             store.expect(names, push=True)
 
     async def source_credentials(self, source: Reference) -> Credentials | None:
-        """The login for `source`, for a skopeo that reads it by itself."""
+        """The login for `source` or for one of its mirrors, for a skopeo that reads by itself."""
         keyring = self._keyring(source.registry, self.source)
         return await keyring.find(source.registry, source.repository)
+
+    def source_places(self, source: Reference) -> tuple[Reference, ...]:
+        """Where `source` is looked for: its mirrors in order, then its own location."""
+        places = self.conf.sources(source.registry, source.repository)
+        return tuple(Reference(place.registry, place.repository) for place in places)
 
     async def close(self) -> None:
         """Give back all connections."""
@@ -118,10 +123,18 @@ class Ends:
         return Keyring(self.environ, access.login_for(registry), on_secret=self.on_secret)
 
 
-def certificates_folder(ca_file: Path, folder: Path) -> Path:
-    """`folder` as containers-certs.d(5) wants it, holding the authority of `ca_file`."""
+def certificates_folder(ca_file: Path | None, others: Iterable[Path], folder: Path) -> Path:
+    """`folder` as containers-certs.d(5) wants it: the authority of `ca_file` and all of `others`.
+
+    `others` are folders of that kind too; those that do not exist are passed over.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "ca.crt").write_bytes(ca_file.read_bytes())
+    if ca_file is not None:
+        (folder / "ca-file.crt").symlink_to(ca_file.absolute())
+    for number, other in enumerate(filter(Path.is_dir, others)):
+        for path in other.iterdir():
+            # A certificate and its key keep one name between them.
+            (folder / f"{number}-{path.name}").symlink_to(path.absolute())
     return folder
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -20,11 +20,12 @@ class _Ticket:
 class Slots:
     """`count` slots, given out by rank (lowest first) and fairly between lanes.
 
-    Belongs to the event loop.
+    `coming` gives the lanes that work may still come for. Belongs to the event loop.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, coming: Callable[[], Iterable[Lane]] = tuple) -> None:
         self.count = count
+        self._coming = coming
         self._waiting: list[_Ticket] = []
         self._running: list[_Ticket] = []
 
@@ -52,4 +53,5 @@ class Slots:
 
     def _next(self) -> int | None:
         lanes = [ticket.lane for ticket in self._waiting]
-        return turn(lanes, [ticket.lane for ticket in self._running], self.count)
+        running = [ticket.lane for ticket in self._running]
+        return turn(lanes, running, self.count, self._coming())

@@ -51,12 +51,12 @@ class FailedList:
         except OSError as error:
             raise _refused(self._growing, error.strerror or str(error)) from error
 
-    def add(self, raw: str, reason: str) -> None:
-        """Append one line and its reason, durably."""
+    def add(self, raw: str, reason: str, *, durably: bool = True) -> None:
+        """Append one line and its reason; not `durably`, a power cut before `finish` loses it."""
         if self._is_device:
             return
         with self._lock:
-            self._try(lambda: _append(self._growing, _paragraph(raw, reason)))
+            self._try(lambda: _append(self._growing, _paragraph(raw, reason), durably))
 
     def finish(self, rows: Sequence[tuple[str, str]]) -> None:
         """Hold exactly `rows`, line and reason in list order; without any the file is removed."""
@@ -101,11 +101,12 @@ def _paragraph(raw: str, reason: str) -> str:
     return f"# {' '.join(reason.split())}\n{raw.strip()}\n"
 
 
-def _append(path: Path, text: str) -> None:
+def _append(path: Path, text: str, durably: bool) -> None:
     with path.open("a", encoding="utf-8", errors="replace") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        if durably:
+            os.fsync(file.fileno())
 
 
 def _is_stream(path: Path) -> bool:

@@ -49,17 +49,17 @@ class Prepared:
 
 async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
     """What has to be done for `job`, or its outcome where nothing has."""
-    source, destination = await together([_source_head(job), _destination_head(job)])
+    source, destination = await probe(job)
     if source is None:
         raise NotFound(f"{job.entry.source}: not found at the source")
-    if destination is not None and _is_unchanged(gear, job, source, destination):
+    if destination is not None and is_unchanged(gear, job, source, destination):
         return _unchanged(job, source.digest, destination.digest)
-    top = await _top(gear, job, source)
+    top = await read_top(gear, job, source)
     found = parse(top)
     existing = await _existing(gear, job, destination)
     if isinstance(found, Schema1):
         if not gear.options.selection.matches(found.platform):
-            return _skipped(gear, job, (replace(top.descriptor, platform=found.platform),))
+            return skipped(gear, job, (replace(top.descriptor, platform=found.platform),))
         return Prepared(source_digest=source.digest, convert=found.platform, existing=existing)
     image = await gear.reader.source_image(job.source, top)
     return await prepared(gear, job, image, existing, source.digest)
@@ -77,7 +77,7 @@ async def prepared(
     wish = Wish(overwrite=gear.options.overwrite, force=_forced(gear))
     first = plan(image, wanted, existing, wish)
     if first.action is Action.SKIP:
-        return _skipped(gear, job, image.leaves)
+        return skipped(gear, job, image.leaves)
     if first.action is Action.UNCHANGED:
         assert existing is not None
         await remember(gear, job, source_digest, existing.top.digest)
@@ -119,15 +119,19 @@ def _forced(gear: Gear) -> bool:
     return gear.options.force or gear.options.arch_tags
 
 
-async def _source_head(job: Job) -> ManifestHead | None:
-    return await job.source.store.manifest_head(job.source.name, job.entry.source.target)
+async def probe(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:
+    """The heads of the source and of the destination, None where the registry knows none."""
+    source, destination = await together(
+        [
+            job.source.store.manifest_head(job.source.name, job.entry.source.target),
+            job.destination.store.manifest_head(job.destination.name, job.tag),
+        ]
+    )
+    return source, destination
 
 
-async def _destination_head(job: Job) -> ManifestHead | None:
-    return await job.destination.store.manifest_head(job.destination.name, job.tag)
-
-
-def _is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: ManifestHead) -> bool:
+def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: ManifestHead) -> bool:
+    """Whether two heads alone show that nothing has to be done, or the state remembers so."""
     options = gear.options
     if options.force:
         return False
@@ -141,7 +145,8 @@ def _is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: Manif
     return same and not options.overwrite and not options.arch_tags
 
 
-async def _top(gear: Gear, job: Job, head: ManifestHead) -> RawManifest:
+async def read_top(gear: Gear, job: Job, head: ManifestHead) -> RawManifest:
+    """The source manifest behind its head, by digest."""
     if head.media_type in media.SCHEMA1:
         # Its digest is that of a payload, not of the bytes: asked for by name, as it was headed.
         return await job.source.store.manifest(job.source.name, job.entry.source.target)
@@ -189,7 +194,8 @@ def _unchanged(job: Job, source: Digest, destination: Digest) -> Outcome:
     )
 
 
-def _skipped(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> Outcome:
+def skipped(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> Outcome:
+    """The outcome of an image without wanted platforms; PlatformMissing where that is a failure."""
     offered = ", ".join(platforms_of(leaves)) or "none"
     reason = f"{job.entry.source}: none of the wanted platforms; the source has: {offered}"
     if gear.options.missing_platform_fails:

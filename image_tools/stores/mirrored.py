@@ -19,6 +19,7 @@ from image_tools.errors import (
     TlsProblem,
     Unavailable,
 )
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.remote.address import named
@@ -97,6 +98,14 @@ class Mirrored:
         place = self._conf.sources(self._registry, repository)[-1]
         try:
             return await self._store(place).tags(place.repository)
+        except ImageToolsError as error:
+            raise self._restated(error, place, repository) from error
+
+    async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        """What refers to a manifest at the location itself: a mirror may hold some only."""
+        place = self._conf.sources(self._registry, repository)[-1]
+        try:
+            return await self._store(place).referrers(place.repository, digest)
         except ImageToolsError as error:
             raise self._restated(error, place, repository) from error
 

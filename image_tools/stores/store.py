@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 
@@ -78,6 +79,9 @@ class Store(Protocol):
 
     async def tags(self, repository: str) -> tuple[str, ...]:
         """The tags of a repository; NotFound when unknown."""
+
+    async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        """The manifests that name `digest` as their subject, from the store's list or its tag."""
 
     async def close(self) -> None:
         """Give back all connections."""

@@ -33,12 +33,13 @@ class Setting:
 class DirectSource:
     """How skopeo itself reaches a source that does not go through the exchange.
 
-    `certificates` is a folder as containers-certs.d(5) describes it.
+    `certificates` is a folder as containers-certs.d(5) describes it. `tls_verify` None leaves it
+    to registries.conf: skopeo verifies what is not `insecure` there.
     """
 
     authfile: Path | None = None
     certificates: Path | None = None
-    tls_verify: bool = True
+    tls_verify: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +132,14 @@ def _source_options(request: CopyRequest) -> tuple[str, ...]:
     if direct is None:
         return ("--src-tls-verify=false", "--src-authfile", str(request.setting.authfile))
     return (
-        f"--src-tls-verify={'true' if direct.tls_verify else 'false'}",
+        *_verification(direct.tls_verify),
         *_given("--src-authfile", direct.authfile),
         *_given("--src-cert-dir", direct.certificates),
     )
+
+
+def _verification(verify: bool | None) -> tuple[str, ...]:
+    return () if verify is None else (f"--src-tls-verify={'true' if verify else 'false'}",)
 
 
 def _destination_options(setting: Setting) -> tuple[str, ...]:

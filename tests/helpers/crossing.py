@@ -77,6 +77,16 @@ class Crossing:
         lines = f"{source}/{REPOSITORY}:1.0\n"
         return mirror(self.folder, lines, "-d", destination, *report, *words, environ=environ)
 
+    def run_names(self, count: int, *words: str, environ: Mapping[str, str]) -> Ran:
+        """Mirror the one image from or to many names at the guarded registry."""
+        source, destination = (end.at("127.0.0.1") for end in self.ends)
+        names = [f"team/app-{number}" for number in range(count)]
+        lines = "".join(
+            f"{source}/{name if self.side == 'source' else REPOSITORY} {destination}/{name} 1.0\n"
+            for name in names
+        )
+        return mirror(self.folder, lines, *words, "-j", "4", environ=environ)
+
     def push(self) -> None:
         """Store the image in whichever registry is the source."""
         push(self.ends[0].endpoint, REPOSITORY, "1.0", self.image)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from image_tools.errors import CopyFailed, IntegrityError, NotFound
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.store import ManifestHead
@@ -187,6 +189,12 @@ class MemoryStore:
             raise NotFound(f"{self.name}/{repository} is unknown")
         return tuple(sorted(self.repositories[repository].tags))
 
+    async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        await self._enter("referrers", repository, str(digest))
+        held = self.repositories.get(repository)
+        found = held.manifests.values() if held is not None else ()
+        return tuple(raw.descriptor for raw in found if _subject(raw) == str(digest))
+
     async def close(self) -> None:
         self.closed = True
 
@@ -271,3 +279,8 @@ class MemoryUpload:
         digest.verify(bytes(self._received))
         self._store.repositories[self._repository].blobs[digest] = bytes(self._received)
         self._store.open_uploads.remove(self)
+
+
+def _subject(raw: RawManifest) -> str:
+    subject = json.loads(raw.content).get("subject") or {}
+    return str(subject.get("digest", ""))

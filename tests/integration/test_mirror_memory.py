@@ -113,8 +113,8 @@ def check_each_once(images: BigImages, source: BigRegistry, destination: BigRegi
 @pytest.mark.parametrize(
     ("images", "way"),
     [
-        pytest.param(BigImages(24, 48 * MIB, 200 * MIB), (), id="placed"),
-        pytest.param(BigImages(20, 24 * MIB, 100 * MIB), ("--no-ahead",), id="by-skopeo"),
+        pytest.param(BigImages(24, 40 * MIB, 160 * MIB), (), id="placed"),
+        pytest.param(BigImages(20, 24 * MIB, 64 * MIB), ("--no-ahead",), id="by-skopeo"),
     ],
 )
 def test_mirror_large_layers_pass_once_in_bounded_memory(

@@ -17,7 +17,7 @@ from image_tools.report import (
     plan_to_json,
 )
 
-C, U, S = Status.COPIED, Status.UNCHANGED, Status.SKIPPED
+C, U, P, S = Status.COPIED, Status.UNCHANGED, Status.PASSED, Status.SKIPPED
 F, V, D, N = Status.FAILED, Status.INVALID, Status.DEFERRED, Status.UNSTARTED
 
 
@@ -76,7 +76,7 @@ def test_failed_lines_are_those_to_feed_in_again_in_list_order() -> None:
 def test_counts_name_every_status_in_order() -> None:
     counted = report(F, C, C).counts
 
-    assert list(counted.items()) == [(C, 2), (U, 0), (S, 0), (F, 1), (V, 0), (D, 0), (N, 0)]
+    assert list(counted.items()) == [(C, 2), (U, 0), (P, 0), (S, 0), (F, 1), (V, 0), (D, 0), (N, 0)]
 
 
 FULL = Outcome(
@@ -111,6 +111,7 @@ def test_report_as_json_has_this_shape() -> None:
         "counts": {
             "copied": 1,
             "unchanged": 0,
+            "passed": 0,
             "skipped": 0,
             "failed": 1,
             "invalid": 0,

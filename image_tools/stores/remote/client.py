@@ -69,8 +69,8 @@ class RegistryClient:
             partial(keyring.find, registry),
             self._connections.open,
             allows_plain=options.tls.verify is False,
-            prove=self._lets_in,
         )
+        self.authorizer.proofs.prove = self._lets_in
 
     def allows_plain(self, url: URL) -> bool:
         """Whether plain HTTP may be spoken to the host of `url`."""

@@ -13,15 +13,23 @@ from image_tools.stores.remote.auth_file import Credentials
 UNAUTHORIZED = 401
 
 
+Prove = Callable[[str], Awaitable[bool]]
+
+
+async def _unasked(_header: str) -> bool:
+    return True
+
+
 class Proofs:
     """Which logins were let in, and which were refused: those are not shown again.
 
     Many servers lock an account after a few wrong passwords, and a list has hundreds of images.
-    `prove(header)` tells whether the registry lets a Basic header in. Belongs to one event loop.
+    `prove(header)` tells whether the registry lets a Basic header in; without it, all are taken
+    for good. Belongs to one event loop.
     """
 
-    def __init__(self, registry: str, prove: Callable[[str], Awaitable[bool]]) -> None:
-        self._registry, self._prove = registry, prove
+    def __init__(self, registry: str, prove: Prove = _unasked) -> None:
+        self._registry, self.prove = registry, prove
         self._good: set[str | Credentials] = set()
         self._refused: dict[str | Credentials, Unauthorized] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -29,7 +37,7 @@ class Proofs:
     async def check(self, header: str) -> None:
         """Nothing when the registry lets a Basic header in; Unauthorized when it does not."""
         async with self._tried(header):
-            if header not in self._good and not await self._prove(header):
+            if header not in self._good and not await self.prove(header):
                 raise Unauthorized(
                     f"{self._registry}: wrong user name or password", status=UNAUTHORIZED
                 )
@@ -49,8 +57,8 @@ class Proofs:
             yield
             return
         async with self._one_at_a_time:
-            if (error := self._refused.get(key)) is not None:
-                raise copy.copy(error)
+            if (known := self._refused.get(key)) is not None:
+                raise copy.copy(known)
             try:
                 yield
             except Unauthorized as error:

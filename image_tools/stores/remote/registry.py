@@ -10,15 +10,18 @@ from yarl import URL
 
 from image_tools.errors import NotFound, Unavailable
 from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.remote.address import follow, named, next_page
 from image_tools.stores.remote.client import RegistryClient, RemoteOptions
 from image_tools.stores.remote.credentials import Keyring
+from image_tools.stores.remote.deleting import delete_manifest
 from image_tools.stores.remote.failures import means_unknown
 from image_tools.stores.remote.manifests import digest_of, media_type_of, refuse_other, verify
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.reading import BlobReader
+from image_tools.stores.remote.referrers import referrers
 from image_tools.stores.remote.uploads import RemoteUpload
 from image_tools.stores.store import ManifestHead
 
@@ -91,6 +94,31 @@ class Remote:
         if answer.digest is not None:
             verify(manifest, answer.digest, named(self.name, repository, reference))
 
+    async def delete_manifest(self, repository: str, digest: Digest) -> bool:
+        """Delete a manifest, and with it every tag that leads to it; False when it was not there.
+
+        AccessDenied also when the registry does not allow deleting at all.
+        """
+        self._client.authorizer.expect((repository,), push=True, delete=True)
+        reference = named(self.name, repository, digest)
+        return await delete_manifest(self.ask, repository, str(digest), reference)
+
+    async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        """The manifests that name `digest` as their subject."""
+        return await referrers(self, repository, digest)
+
+    async def ask(self, question: Question) -> Answer:
+        """The answer to a question of the specification that may be repeated."""
+        return await self._client.ask(question)
+
+    def following(self, answer: Answer, reference: str) -> URL | None:
+        """Where the next page of a list is, None after the last one."""
+        target = next_page(answer.headers.get("Link", ""))
+        if target is None:
+            return None
+        allows_plain = self._client.allows_plain(answer.url)
+        return follow(answer.url, target, reference, allows_plain=allows_plain)
+
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The size of a blob in bytes, or None when it is not in this repository."""
         expected = frozenset({200, 404}) | _NO_HEAD
@@ -152,12 +180,12 @@ class Remote:
         for _ in range(MOST_PAGES):
             answer = await self._client.ask(question)
             found.update(dict.fromkeys(_tags(answer, question.reference)))
-            following = self._following(repository, answer)
+            following = self.following(answer, question.reference)
             if following is None:
                 return tuple(found)
-            if following.url == answer.url:
+            if following == answer.url:
                 break
-            question = following
+            question = self._page(repository, following)
         raise Unavailable(f"{named(self.name, repository)}: the list of tags does not end")
 
     async def close(self) -> None:
@@ -233,16 +261,6 @@ class Remote:
             limit=MOST_BYTES_OF_TAGS,
             doing="reading the tags",
         )
-
-    def _following(self, repository: str, answer: Answer) -> Question | None:
-        """The question for the next page of tags, None after the last one."""
-        target = next_page(answer.headers.get("Link", ""))
-        if target is None:
-            return None
-        allows_plain = self._client.allows_plain(answer.url)
-        reference = named(self.name, repository)
-        url = follow(answer.url, target, reference, allows_plain=allows_plain)
-        return self._page(repository, url)
 
 
 def _tags(answer: Answer, reference: str) -> tuple[str, ...]:

@@ -20,10 +20,11 @@ Rights = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Pull, or pull and push, for the repository `name`."""
+    """Pull, and push and delete where they are set, for the repository `name`."""
 
     name: str
     push: bool = False
+    delete: bool = False
 
     def __str__(self) -> str:
         return f"repository:{self.name}:{','.join(self.actions)}"
@@ -31,7 +32,7 @@ class Scope:
     @property
     def actions(self) -> tuple[str, ...]:
         """What may be done, in the order all clients write it."""
-        return ("pull", "push") if self.push else ("pull",)
+        return ("pull", *("push",) * self.push, *("delete",) * self.delete)
 
 
 @dataclass(frozen=True, slots=True)

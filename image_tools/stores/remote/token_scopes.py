@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from image_tools.stores.remote.challenge import Challenge
 from image_tools.stores.remote.token_answer import Rights, Scope, named_repository, rights_of
@@ -21,11 +22,11 @@ class Expectations:
         self._names: dict[str, str] = {}
         self._most = MOST_SCOPES
 
-    def expect(self, repositories: Iterable[str], *, push: bool) -> None:
-        """Announce repositories; push once announced stays."""
+    def expect(self, repositories: Iterable[str], *, push: bool, delete: bool = False) -> None:
+        """Announce repositories; push and delete once announced stay."""
         for name in repositories:
-            known = self._expected.get(name)
-            self._expected[name] = Scope(name, push or (known is not None and known.push))
+            known = self._expected.get(name, Scope(name))
+            self._expected[name] = Scope(name, push or known.push, delete or known.delete)
 
     def need(self, repository: str, push: bool, also_pull: str | None) -> Need:
         """What a request to `repository` needs; `also_pull` is the origin of a mount."""
@@ -69,7 +70,7 @@ class Expectations:
             self._names[repository] = name
 
     def _named(self, scope: Scope) -> Scope:
-        return Scope(self._names.get(scope.name, scope.name), scope.push)
+        return replace(scope, name=self._names.get(scope.name, scope.name))
 
 
 def _wider(scope: Scope, expected: Scope | None) -> Scope:

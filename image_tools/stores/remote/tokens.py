@@ -34,11 +34,6 @@ LONGEST_TOKEN = 7000
 RETRY = RetryPolicy(times=3, delay=1.0)
 
 Find = Callable[[str], Awaitable[Credentials | None]]
-Prove = Callable[[str], Awaitable[bool]]
-
-
-async def _unproved(_header: str) -> bool:
-    return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +49,8 @@ class Authorizer:
     """Gives the Authorization header for requests to one registry.
 
     `find` looks up the login for a repository; `ask` sends a request (`Connections.open`);
-    `allows_plain` lets logins go to a token server over plain HTTP; `prove` tells whether the
-    registry lets a Basic header in at all. A login that was refused is not shown again: many
-    servers lock an account after a few wrong passwords. Belongs to one event loop.
+    `allows_plain` lets logins go to a token server over plain HTTP. A login that was refused is
+    not shown again, see `proofs`. Belongs to one event loop.
     """
 
     def __init__(
@@ -66,7 +60,6 @@ class Authorizer:
         ask: Ask,
         *,
         allows_plain: bool,
-        prove: Prove = _unproved,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry, self._find, self._ask = registry, find, ask
@@ -74,14 +67,14 @@ class Authorizer:
         self._realm: Realm | None = None
         self._wants_basic = False
         self._basics: dict[str, str | None] = {}
-        self._proofs = Proofs(registry, prove)
+        self.proofs = Proofs(registry)
         self._scopes = Expectations()
         self._grants = Grants()
         self._flights: list[_Flight] = []
 
-    def expect(self, repositories: Iterable[str], *, push: bool) -> None:
+    def expect(self, repositories: Iterable[str], *, push: bool, delete: bool = False) -> None:
         """Announce repositories of this run: their scopes are asked for together."""
-        self._scopes.expect(repositories, push=push)
+        self._scopes.expect(repositories, push=push, delete=delete)
 
     async def header(
         self, repository: str, *, push: bool = False, also_pull: str | None = None
@@ -142,7 +135,7 @@ class Authorizer:
     async def _basic(self, repository: str) -> str | None:
         header = basic_header(await self._find(repository))
         if header is not None:
-            await self._proofs.check(header)
+            await self.proofs.check(header)
         return header
 
     async def _other_token(
@@ -211,7 +204,7 @@ class Authorizer:
         credentials = await self._find(need.repository)
         if credentials is not None and not (self._allows_plain or realm.is_safe()):
             raise unsafe(realm)
-        async with self._proofs.login(credentials):
+        async with self.proofs.login(credentials):
             return await self._ask_widest(realm, need, wide, credentials)
 
     async def _ask_widest(

@@ -35,7 +35,7 @@ READ: list[tuple[Callable[[str], Any], str, Any]] = [
     (values.count, "0", 0),
     (values.words, "AMD64, arm64", ("amd64", "arm64")),
     (values.words, "all", ("all",)),
-    (values.output_format, "JSON", "json"),
+    (values.one_of("table", "json"), "JSON", "json"),
 ]
 
 
@@ -59,7 +59,7 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (values.words, " , ", "names nothing"),
     (values.words, "linux/amd64", "is a platform: name its parts with --os, --arch"),
     (values.words, "amd64;arm64", "is not a word"),
-    (values.output_format, "yaml", "'yaml' is unknown: write table or json"),
+    (values.one_of("table", "json"), "yaml", "'yaml' is unknown: write table or json"),
 ]
 
 

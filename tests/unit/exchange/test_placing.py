@@ -267,6 +267,24 @@ def test_place_from_a_silent_source_leaves_the_lanes_of_others_free() -> None:
     run(scene)
 
 
+def test_landing_cancelled_as_the_flight_lands_is_cancelled_all_the_same() -> None:
+    async def scene() -> None:
+        site = Site()
+        flight = site.ledger.ask("team/app0", BLOB.digest).flight
+        assert flight is not None
+        waiter = asyncio.create_task(landing(site.ledger, flight))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        site.ledger.crash(flight)
+        await asyncio.sleep(0)
+        waiter.cancel()
+        await asyncio.wait([waiter])
+
+        assert waiter.cancelled()
+
+    run(scene)
+
+
 MOUNT_FAILURES = {
     "denied": (AccessDenied, None),
     "unauthorized": (Unauthorized, None),

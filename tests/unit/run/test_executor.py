@@ -136,3 +136,21 @@ def test_cancelled_at_the_moment_its_slot_is_given_passes_it_on() -> None:
         await settle()
 
     assert crowd(1, story).begun == ["running", "next"]
+
+
+def test_slots_keep_one_for_a_lane_whose_work_is_still_to_come() -> None:
+    async def main() -> list[str]:
+        coming = [A, B]
+        waiting = Crowd(2)
+        waiting.slots = Slots(2, lambda: coming)
+        await waiting.come("first", 1)
+        await waiting.come("second", 2)
+        kept = list(waiting.begun)
+        coming.remove(B)
+        await waiting.end("first")
+        await waiting.come("third", 3)
+        for name in ("second", "third"):
+            await waiting.end(name)
+        return [*kept, "|", *waiting.begun]
+
+    assert asyncio.run(main()) == ["first", "|", "first", "second", "third"]

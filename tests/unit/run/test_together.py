@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from image_tools.errors import NotFound
-from image_tools.run.together import together
+from image_tools.run.together import together, within
 
 
 async def _give(value: int) -> int:
@@ -66,3 +66,42 @@ def test_together_cancelled_from_outside_ends_all() -> None:
 
     asyncio.run(main())
     assert sorted(ended) == [0, 1, 2]
+
+
+def test_within_gives_the_result_or_none_when_it_was_given_up() -> None:
+    ended: list[str] = []
+
+    async def slow() -> int:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("slow")
+        return 1
+
+    async def main() -> list[int | None]:
+        return [await within(60, _give(7)), await within(None, _give(8)), await within(0, slow())]
+
+    assert asyncio.run(main()) == [7, 8, None]
+
+
+def test_within_cancelled_as_the_work_ends_is_cancelled_all_the_same() -> None:
+    async def main() -> bool:
+        done = asyncio.Event()
+        task = asyncio.ensure_future(within(60, done.wait()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        done.set()
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(main())
+
+
+def test_within_passes_on_a_timeout_error_of_the_work_itself() -> None:
+    async def fails() -> int:
+        raise asyncio.TimeoutError("of a socket")
+
+    with pytest.raises(asyncio.TimeoutError, match="of a socket"):
+        asyncio.run(within(None, fails()))

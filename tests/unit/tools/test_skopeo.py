@@ -70,8 +70,13 @@ KEPT = ("copy", "--preserve-digests", "--remove-signatures")
         ),
         pytest.param(
             replace(REQUEST, setting=MACHINES, source_direct=DirectSource()),
-            (*OWN, *KEPT, "--src-tls-verify=true", *TO, *ENDS),
+            (*OWN, *KEPT, *TO, *ENDS),
             id="direct",
+        ),
+        pytest.param(
+            replace(REQUEST, setting=MACHINES, source_direct=DirectSource(tls_verify=True)),
+            (*OWN, *KEPT, "--src-tls-verify=true", *TO, *ENDS),
+            id="direct-verified",
         ),
         pytest.param(
             replace(

@@ -13,6 +13,7 @@ from image_tools.stores.remote.tls import (
     certificate_folders,
     is_loopback,
     shared_context,
+    shows_certificate,
     speaks_no_tls,
     tls_cause,
     tls_context,
@@ -97,6 +98,30 @@ def test_cause_of_a_failed_handshake_is_plain_words(
     assert (found is None) == (cause is None)
     assert (cause or "") in (found or "")
     assert speaks_no_tls(error) is no_tls
+
+
+@pytest.mark.parametrize("reason", ["SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA"])
+@pytest.mark.parametrize(
+    ("shown", "cause"), [(True, "does not accept our client"), (False, "wants a client certif")]
+)
+def test_cause_of_a_refused_client_certificate_depends_on_whether_one_was_shown(
+    reason: str, shown: bool, cause: str
+) -> None:
+    assert cause in (tls_cause(failed(reason), "r:1", shown=shown) or "")
+
+
+@pytest.mark.parametrize(("name", "expected"), [("me.cert", True), ("ca.crt", False)])
+def test_client_certificate_is_one_in_a_folder_of_the_registry(
+    tmp_path: Path, name: str, expected: bool
+) -> None:
+    folder = tmp_path / ".config/containers/certs.d/r:1"
+    folder.mkdir(parents=True)
+    (folder / name).touch()
+    environ = {"HOME": str(tmp_path)}
+
+    found = [shows_certificate(registry, environ) for registry in ("r:1", "r:2")]
+
+    assert found == [expected, False]
 
 
 def test_chain_of_errors_that_leads_to_itself_ends() -> None:

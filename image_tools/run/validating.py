@@ -1,0 +1,122 @@
+"""Comparing a destination with what the plan wants: nothing is written, nothing is copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from loguru import logger
+
+from image_tools.errors import Different, InvalidManifest, NotFound
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest, Schema1, parse
+from image_tools.plan.images import DestinationImage
+from image_tools.plan.merge import select
+from image_tools.plan.plan import Action, Wish, plan
+from image_tools.plan.verdict import Names, Verdict, explain, explain_converted, unknown_type
+from image_tools.report import Outcome, Status
+from image_tools.run.gear import Gear
+from image_tools.run.job import Job
+from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.preparing import is_unchanged, probe, read_top, skipped
+from image_tools.run.walking import Depth, Walk
+from image_tools.stores.store import ManifestHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """How to validate; `sample` is the part of the blobs whose bytes are read, from 0 to 1."""
+
+    depth: Depth = Depth.DIGEST
+    sample: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What a comparison found: the wanted entries as the destination holds them, the verdict."""
+
+    wanted: tuple[Descriptor, ...]
+    verdict: Verdict
+
+
+async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
+    """`passed` or `skipped`; raises Different, or what kept an end from being read."""
+    source, destination = await probe(job)
+    if source is None:
+        raise NotFound(f"{job.entry.source}: not found at the source")
+    shallow = wish.depth is Depth.DIGEST
+    if shallow and destination is not None and is_unchanged(gear, job, source, destination):
+        return _passed(job, source.digest, destination, ())
+    top = await read_top(gear, job, source)
+    existing = await _existing(gear, job, destination)
+    compared = await _compare(gear, job, top, existing)
+    if isinstance(compared, Outcome):
+        return compared
+    if compared.verdict.problems or destination is None:
+        raise _different(job, compared.verdict)
+    if wish.depth is not Depth.DIGEST:
+        walk = Walk(job.destination, names_of(job).place, wish.depth, wish.sample)
+        problems = await walk.problems(destination.digest, compared.wanted)
+        if problems:
+            raise _different(job, Verdict(problems=problems, advice=_MISSING))
+    return _passed(job, source.digest, destination, platforms_of(compared.wanted))
+
+
+_MISSING = "run mirror with --force for this image: it brings what the registry has lost"
+
+
+def names_of(job: Job) -> Names:
+    """What messages call both ends of `job`."""
+    destination = job.entry.destination
+    return Names(source=str(job.entry.source), destination=destination.name, tag=job.tag)
+
+
+async def _compare(
+    gear: Gear, job: Job, top: RawManifest, existing: DestinationImage | None
+) -> _Compared | Outcome:
+    found = parse(top)
+    if isinstance(found, Schema1):
+        stated = replace(top.descriptor, platform=found.platform)
+        if not gear.options.selection.matches(found.platform):
+            return skipped(gear, job, (stated,))
+        return _Compared(*explain_converted(stated.platform, existing, names_of(job)))
+    image = await gear.reader.source_image(job.source, top)
+    wanted = select(image.leaves, gear.options.selection)
+    decided = plan(image, wanted, existing, Wish(overwrite=gear.options.overwrite))
+    if decided.action is Action.SKIP:
+        return skipped(gear, job, image.leaves)
+    if decided.action is Action.UNCHANGED:
+        return _Compared(wanted, Verdict())
+    return _Compared(wanted, explain(image, wanted, existing, names_of(job)))
+
+
+async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> DestinationImage | None:
+    if head is None:
+        return None
+    try:
+        return await gear.reader.destination_image(job.destination, head)
+    except InvalidManifest as error:
+        verdict = unknown_type(head.media_type, names_of(job))
+        raise _different(job, verdict) from error
+
+
+def _different(job: Job, verdict: Verdict) -> Different:
+    """The failure behind a verdict; both specs are logged as the predecessor did."""
+    for name, spec in (("srcSpec", verdict.source_spec), ("dstSpec", verdict.destination_spec)):
+        if spec:
+            logger.error("{}: {}", name, spec)
+    logger.error("FAILED [{}]", job.entry.source)
+    return Different("; ".join(verdict.problems), advice=verdict.advice)
+
+
+def _passed(
+    job: Job, source: Digest, destination: ManifestHead, platforms: tuple[str, ...]
+) -> Outcome:
+    logger.info("PASS [{}] == [{}]", job.entry.source, job.entry.destination)
+    return replace(
+        outcome_of(job.entry, Status.PASSED),
+        digest=str(destination.digest),
+        source_digest=str(source),
+        digest_preserved=source == destination.digest,
+        platforms=platforms,
+    )

@@ -1,0 +1,85 @@
+"""What refers to a manifest (distribution spec, "Listing Referrers")."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from yarl import URL
+
+from image_tools.errors import InvalidManifest, NotFound, Unavailable
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import Index, RawManifest, parse
+from image_tools.stores.remote.address import named
+from image_tools.stores.remote.questions import Answer, Question
+
+MOST_PAGES = 100
+# What registries answer that do not know this question: the specification's 404, and others.
+_UNKNOWN_QUESTION = frozenset({400, 404, 405, 501})
+_LONGEST_ALGORITHM, _LONGEST_HEX = 32, 64
+
+
+class Asked(Protocol):
+    """The part of a registry that is needed here."""
+
+    @property
+    def name(self) -> str: ...
+    async def ask(self, question: Question) -> Answer: ...
+    def following(self, answer: Answer, reference: str) -> URL | None: ...
+    async def manifest(self, repository: str, reference: str | Digest) -> RawManifest: ...
+
+
+def fallback_tag(digest: Digest) -> str:
+    """The tag that lists what refers to `digest`, where a registry has no list of its own."""
+    return f"{digest.algorithm[:_LONGEST_ALGORITHM]}-{digest.hex[:_LONGEST_HEX]}"
+
+
+async def referrers(registry: Asked, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+    """The manifests that name `digest` as their subject: as the registry, or the tag, lists them.
+
+    Empty where neither knows any. Unavailable or InvalidManifest when the list cannot be read.
+    """
+    reference = named(registry.name, repository, digest)
+    found: tuple[Descriptor, ...] = ()
+    url: URL | None = None
+    for _ in range(MOST_PAGES):
+        answer = await registry.ask(_question(repository, digest, reference, url))
+        if answer.status != 200:
+            return await _by_tag(registry, repository, digest)
+        found += _entries(RawManifest(media.OCI_INDEX, answer.body), reference)
+        following = registry.following(answer, reference)
+        if following is None or following == answer.url:
+            return found
+        url = following
+    raise Unavailable(f"{reference}: the list of its referrers does not end")
+
+
+async def _by_tag(registry: Asked, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+    tag = fallback_tag(digest)
+    try:
+        manifest = await registry.manifest(repository, tag)
+    except NotFound:
+        return ()
+    return _entries(manifest, named(registry.name, repository, tag))
+
+
+def _question(repository: str, digest: Digest, reference: str, url: URL | None) -> Question:
+    return Question(
+        method="GET",
+        repository=repository,
+        reference=reference,
+        path=f"{repository}/referrers/{digest}",
+        url=url,
+        headers={"Accept": media.OCI_INDEX},
+        expected=frozenset({200}) | _UNKNOWN_QUESTION,
+        doing="reading what refers to it",
+    )
+
+
+def _entries(raw: RawManifest, reference: str) -> tuple[Descriptor, ...]:
+    try:
+        found = parse(raw)
+    except InvalidManifest as error:
+        raise InvalidManifest(f"{reference}: the list of its referrers: {error}") from error
+    return found.entries if isinstance(found, Index) else ()
