@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.platform import Platform
@@ -95,6 +95,9 @@ def unknown_type(media_type: str, names: Names) -> Verdict:
 def platform_problems(wanted: Platform, found: Platform) -> tuple[str, ...]:
     """`source arch "x" != dest arch "y"` and its kin, one for each field that differs."""
     left, right = wanted.normalized, found.normalized
+    if left.architecture != right.architecture:
+        # The variant belongs to the architecture: arm64's v8 is not amd64's.
+        left, right = replace(left, variant=""), replace(right, variant="")
     return tuple(
         f'source {word} "{getattr(wanted, field)}" != dest {word} "{getattr(found, field)}"'
         for word, field in _PLATFORM_FIELDS

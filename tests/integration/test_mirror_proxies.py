@@ -1,4 +1,4 @@
-"""The way through a proxy: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, at the source as at the destination."""
+"""The way through a proxy: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, at either side."""
 
 from __future__ import annotations
 

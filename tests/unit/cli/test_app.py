@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +157,51 @@ def test_main_bug_asks_for_a_report_and_traces_at_debug_only(
     assert ("Traceback" in err) is traced
     assert "hunter22" not in err
     redact.forget_secrets()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/x"), 3, "[ERRO] /x: Permission denied"),
+        (OSError(28, "No space left on device"), 3, "[ERRO] No space left on device"),
+        (OSError(9, "Bad file descriptor"), 70, "This is a bug in image-tools"),
+    ],
+)
+def test_main_what_the_machine_refuses_is_no_bug(
+    error: OSError,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(app, "_dispatch", refuse)
+    assert app.main(["mirror"], {}) == code
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environ", "home", "expected"),
+    [
+        ({"HOME": "/home/me"}, Path("/other"), "/home/me"),
+        ({}, Path("/home/known"), "/home/known"),
+        ({"HOME": ""}, RuntimeError("Could not determine home directory."), "/"),
+    ],
+)
+def test_main_user_without_home_gets_the_known_one_or_the_root(
+    environ: dict[str, str],
+    home: Path | RuntimeError,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def known() -> Path:
+        if isinstance(home, RuntimeError):
+            raise home
+        return home
+
+    seen: list[str] = []
+    monkeypatch.setattr(Path, "home", known)
+    monkeypatch.setattr(app, "_dispatch", lambda _, found: seen.append(found["HOME"]) or 0)
+    assert (app.main(["mirror"], environ), seen) == (0, [expected])

@@ -21,7 +21,7 @@ from image_tools.errors import (
 from image_tools.exchange import placing
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Ledger, Step
-from image_tools.exchange.placing import Placement, Placer
+from image_tools.exchange.placing import Placement, Placer, landing
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy

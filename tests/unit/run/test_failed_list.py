@@ -241,3 +241,15 @@ def test_failed_list_fed_by_many_threads_keeps_line_and_reason_together(path: Pa
     assert set(zip(lines[::2], lines[1::2], strict=True)) == {
         (f"# reason {n} {turn}", f"image/{n}:{turn}") for n in range(8) for turn in range(5)
     }
+
+
+def test_failed_list_lines_that_never_started_wait_for_no_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronised: list[int] = []
+    monkeypatch.setattr(os, "fsync", synchronised.append)
+    failed = FailedList(path, "list.txt")
+
+    failed.add("nginx:1", "not started", durably=False)
+
+    assert (path.read_text(), synchronised) == ("# not started\nnginx:1\n", [])

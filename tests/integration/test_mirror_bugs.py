@@ -1,0 +1,170 @@
+"""Defects that a review found, each with what showed it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_tools.commands.mirror import MirrorRun
+from image_tools.commands.request import MirrorRequest
+from image_tools.errors import Interrupted
+from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.reader import read_list
+from image_tools.imagelist.registries import Registries
+from image_tools.report import Status
+from image_tools.run import carrying
+from image_tools.run.progress import Progress
+from image_tools.run.toolbox import Toolbox
+from tests.helpers import images
+from tests.helpers.fault_types import ALWAYS, Fault, Kind, Stage
+from tests.helpers.faults import FaultRegistry
+from tests.helpers.running import mirror
+
+# More than 64 are asked about at once, and more than 20 blobs are on their way.
+MANY = 70
+
+
+@pytest.fixture
+def destination() -> Iterator[FaultRegistry]:
+    with FaultRegistry() as double:
+        yield double
+
+
+@pytest.fixture
+def good() -> Iterator[FaultRegistry]:
+    with FaultRegistry() as double:
+        for number in range(3):
+            double.load(f"good/app{number}", "1.0", images.docker_list(number))
+        yield double
+
+
+@pytest.mark.parametrize("way", [(), ("--no-ahead",)], ids=["placing", "skopeo"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(Stage.HEAD_MANIFEST, Kind.HANG, ALWAYS),
+        Fault(Stage.HEAD_MANIFEST, 429, ALWAYS, retry_after=600),
+        Fault(Stage.BLOB, Kind.HANG, ALWAYS),
+    ],
+    ids=["silent", "limited", "silent-blobs"],
+)
+def test_mirror_one_registry_gives_no_answer_the_others_are_copied_meanwhile(
+    fault_registry: FaultRegistry,
+    good: FaultRegistry,
+    destination: FaultRegistry,
+    tmp_path: Path,
+    fault: Fault,
+    way: tuple[str, ...],
+) -> None:
+    silent = fault_registry
+    for number in range(MANY):
+        silent.load(f"team/app{number}", "1.0", images.docker_list(number % 5))
+    silent.add(fault)
+    lines = [f"{silent.address}/team/app{number}:1.0\n" for number in range(MANY)]
+    lines += [f"{good.address}/good/app{number}:1.0\n" for number in range(3)]
+    copied_meanwhile: list[int] = []
+
+    def watch() -> None:
+        deadline = time.monotonic() + 30
+        while (copied := _tags(destination, "good")) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        copied_meanwhile.append(copied)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    ran = mirror(tmp_path, "".join(lines), "-d", destination.address, "-j", "2", *way)
+    watcher.join()
+    silent.release()
+    assert (copied_meanwhile, ran.code, len(ran.outcomes)) == ([3], 130, MANY + 3)
+
+
+def _tags(registry: FaultRegistry, project: str) -> int:
+    return sum(len(tags) for name, tags in list(registry.tags.items()) if name.startswith(project))
+
+
+def test_mirror_disk_full_under_way_fails_the_image_and_is_no_bug(
+    good: FaultRegistry, destination: FaultRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_folder = Toolbox.new_folder
+
+    def full_once(self: Toolbox, name: str) -> Path:
+        if name == "entries":
+            monkeypatch.undo()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/x")
+        return new_folder(self, name)
+
+    monkeypatch.setattr(Toolbox, "new_folder", full_once)
+    lines = "".join(f"{good.address}/good/app{number}:1.0\n" for number in range(2))
+    ran = mirror(tmp_path, lines, "-d", destination.address)
+    assert (ran.code, sorted(ran.statuses)) == (1, ["copied", "failed"])
+    failed = next(outcome for outcome in ran.outcomes if outcome["status"] == "failed")
+    assert failed["kind"] == "disk-full"
+    assert failed["reason"].endswith(": /tmp/x: No space left on device")
+
+
+def test_mirror_bug_in_one_image_keeps_its_outcome_and_that_of_the_others(
+    good: FaultRegistry, destination: FaultRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object) -> None:
+        raise ValueError("a bug of a test")
+
+    monkeypatch.setattr(carrying, "_read_back", wrong)
+    lines = "".join(f"{good.address}/good/app{number}:1.0\n" for number in range(3))
+    ran = mirror(tmp_path, lines, "-d", destination.address)
+    failed = (tmp_path / "failed.txt").read_text().splitlines()
+    assert ran.code == 70
+    assert "ValueError: a bug of a test" in ran.stderr
+    assert len([line for line in failed if line.endswith(": a bug")]) == 1
+    assert failed.count("# not started") == 2
+
+
+def _list(source: FaultRegistry, destination: FaultRegistry) -> ImageList:
+    lines = f"{source.address}/good/app0 {destination.address}/good/app0 1.0\n"
+    return read_list(lines.encode(), "list.txt", Registries())
+
+
+def test_mirror_signal_before_the_first_line_is_begun_is_not_lost(
+    good: FaultRegistry, destination: FaultRegistry
+) -> None:
+    with MirrorRun(MirrorRequest(), Progress(), os.environ) as run:
+        run.cancel(signal.SIGTERM)
+        report = run.mirror(_list(good, destination))
+    assert [outcome.status for outcome in report.outcomes] == [Status.UNSTARTED]
+    assert report.exit_code == 143
+    assert destination.count(Stage.POST_UPLOAD) == 0
+
+
+def test_mirror_signal_before_the_dry_run_is_begun_is_not_lost(
+    good: FaultRegistry, destination: FaultRegistry
+) -> None:
+    request = MirrorRequest(dry_run=True)
+    with MirrorRun(request, Progress(), os.environ) as run, pytest.raises(Interrupted) as ended:
+        run.cancel(signal.SIGTERM)
+        run.plan(_list(good, destination))
+    assert ended.value.signal_exit_code == 143
+
+
+def test_mirror_dry_run_leaves_no_state_behind(
+    good: FaultRegistry, destination: FaultRegistry, tmp_path: Path
+) -> None:
+    line = f"{good.address}/good/app0:1.0\n"
+    ran = mirror(tmp_path, line, "-d", destination.address, "--dry-run")
+    assert ran.code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
+
+
+def test_mirror_failed_list_to_a_device_is_not_offered_as_a_list(
+    good: FaultRegistry, destination: FaultRegistry, tmp_path: Path
+) -> None:
+    line = f"{good.address}/good/missing:1.0\n"
+    ran = mirror(tmp_path, line, "-d", destination.address, "-o", "/dev/null")
+    assert (ran.code, ran.statuses) == (1, ["failed"])
+    assert "run again with -f" not in ran.stderr
