@@ -30,18 +30,27 @@ def resolve(line_words: list[str], registries: Registries) -> tuple[Reference, R
     One word: the destination has the source's path, and its tag or `latest`.
     Three words: TAG is the destination's, and the source's where that has neither tag nor digest.
     """
-    for word in line_words:
-        _refuse_unreadable(word)
-    if len(line_words) == 1:
-        source, destination = _from_reference(line_words[0], registries)
-    elif len(line_words) == 3:
-        source, destination = _from_three_words(line_words, registries)
-    else:
-        raise InvalidReference(
-            f"{len(line_words)} words: write SOURCE DESTINATION TAG, or one REFERENCE alone"
-        )
+    source, destination = resolve_names(line_words, registries)
     _refuse_same(source, destination)
     return source, destination
+
+
+def resolve_names(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
+    """As `resolve`, for lines nothing is copied by: source and destination may be the same."""
+    _refuse_unreadable(line_words)
+    if len(line_words) == 1:
+        return _from_reference(line_words[0], registries)
+    return _from_three_words(line_words, registries)
+
+
+def resolve_source(line_words: list[str], registries: Registries) -> Reference:
+    """The source of a line alone: its destination need not be clear, a digest needs no tag."""
+    _refuse_unreadable(line_words)
+    if len(line_words) == 3:
+        return _from_three_words(line_words, registries)[0]
+    stated = parse_name(line_words[0])
+    tag = stated.tag or (None if stated.digest else "latest")
+    return Reference(*registries.source_name(stated), tag, stated.digest)
 
 
 def _from_reference(word: str, registries: Registries) -> tuple[Reference, Reference]:
@@ -75,9 +84,13 @@ def _from_three_words(line_words: list[str], registries: Registries) -> tuple[Re
     )
 
 
-def _refuse_unreadable(word: str) -> None:
-    if "\0" in word or "\N{REPLACEMENT CHARACTER}" in word:
+def _refuse_unreadable(line_words: list[str]) -> None:
+    if any("\0" in word or "\N{REPLACEMENT CHARACTER}" in word for word in line_words):
         raise InvalidReference("bytes that are not UTF-8 text: save the list as UTF-8")
+    if len(line_words) not in (1, 3):
+        raise InvalidReference(
+            f"{len(line_words)} words: write SOURCE DESTINATION TAG, or one REFERENCE alone"
+        )
 
 
 def _refuse_digest(tag: str) -> None:

@@ -21,14 +21,19 @@ def read_list(content: bytes, name: str, registries: Registries) -> ImageList:
     A line that cannot be used is a Problem, one that repeats an earlier one is only counted.
     InvalidList when two lines write different sources to one destination, or the text is UTF-16.
     """
-    if content.startswith(_WIDE_MARKS):
-        raise InvalidList(f"{name} is UTF-16 or UTF-32 text", advice="save the list as UTF-8")
+    refuse_wide(content, name)
     seen = _Seen(name)
     for line, line_bytes in enumerate(content.splitlines(), start=1):
         raw = line_bytes.decode(errors="replace")
         if line_words := words(raw):
             seen.add(_read(line_words, raw, (seen.count + 1, line), registries))
     return seen.image_list()
+
+
+def refuse_wide(content: bytes, name: str) -> None:
+    """Nothing when `content` may be UTF-8; InvalidList when its first bytes say otherwise."""
+    if content.startswith(_WIDE_MARKS):
+        raise InvalidList(f"{name} is UTF-16 or UTF-32 text", advice="save the list as UTF-8")
 
 
 def read_line(text: str, number: int, registries: Registries) -> Entry | Problem | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from image_tools.errors import DigestMismatch, InvalidReference
 
 _HEX_LENGTH = {"sha256": 64, "sha512": 128}
+_LONGEST_IN_TAG = 64
 _SHAPE = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 
 
@@ -53,6 +54,14 @@ class Digest:
     def short(self) -> str:
         """The first twelve digits, for tables and log lines."""
         return self.hex[:12]
+
+    @property
+    def as_tag(self) -> str:
+        """The tag that stands for it, `sha256-<hex>` (distribution spec, "Referrers Tag Schema").
+
+        cosign's tags begin with it, too.
+        """
+        return f"{self.algorithm}-{self.hex[:_LONGEST_IN_TAG]}"
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"

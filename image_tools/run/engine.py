@@ -76,7 +76,7 @@ class Engine:
     async def mirror(self, images: ImageList) -> tuple[Outcome, ...]:
         """The outcomes of all lines, in list order."""
         gear = self._gear
-        gear.progress.expect(len(images.entries))
+        gear.progress.expect(len(images.entries) + len(images.problems))
         gear.ends.expect(
             [entry.source for entry in images.entries],
             [entry.destination for entry in images.entries],

@@ -28,6 +28,7 @@ class Foresight:
 
     async def rows(self, images: ImageList) -> tuple[PlanRow, ...]:
         """One row per line, in list order."""
+        self.gear.progress.expect(len(images.entries))
         self.gear.ends.expect(
             [entry.source for entry in images.entries],
             [entry.destination for entry in images.entries],
@@ -44,6 +45,7 @@ class Foresight:
                 reason = f"{entry.source}: no answer in time"
             except ImageToolsError as error:
                 row, reason = None, str(error)
+        self.gear.progress.image_done(Status.UNCHANGED if row else Status.FAILED)
         return row or replace(plan_row(entry, PlanAction.FAIL), reason=reason)
 
     async def _planned(self, job: Job) -> PlanRow:

@@ -54,7 +54,7 @@ _MEMORY = "the machine was probably out of memory: give it more, or lower -j"
 _RULES = (
     _rule(r"no space left on device|disk quota exceeded|\b507\b", DiskFull),
     _rule(r"unknown (?:shorthand )?flag", ToolTooOld, "install a newer one: it lacks this option"),
-    _rule(r"rejected by policy|loading trust policy", PolicyRejected),
+    _rule(r"rejected by policy|Source image rejected|loading trust policy", PolicyRejected),
     _rule(
         r"reading JSON file|executable file not found|reading username: EOF",
         Unauthorized,

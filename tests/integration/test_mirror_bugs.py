@@ -65,7 +65,7 @@ def test_mirror_one_registry_gives_no_answer_the_others_are_copied_meanwhile(
 ) -> None:
     silent = fault_registry
     for number in range(MANY):
-        silent.load(f"team/app{number}", "1.0", images.docker_list(number % 5))
+        silent.load(f"team/app{number}", "1.0", images.docker_list(100 + number % 5))
     silent.add(fault)
     lines = [f"{silent.address}/team/app{number}:1.0\n" for number in range(MANY)]
     lines += [f"{good.address}/good/app{number}:1.0\n" for number in range(3)]
@@ -146,9 +146,10 @@ def test_mirror_signal_before_the_dry_run_is_begun_is_not_lost(
     good: FaultRegistry, destination: FaultRegistry
 ) -> None:
     request = MirrorRequest(dry_run=True)
-    with MirrorRun(request, Progress(), os.environ) as run, pytest.raises(Interrupted) as ended:
+    with MirrorRun(request, Progress(), os.environ) as run:
         run.cancel(signal.SIGTERM)
-        run.plan(_list(good, destination))
+        with pytest.raises(Interrupted) as ended:
+            run.plan(_list(good, destination))
     assert ended.value.signal_exit_code == 143
 
 
@@ -168,3 +169,19 @@ def test_mirror_failed_list_to_a_device_is_not_offered_as_a_list(
     ran = mirror(tmp_path, line, "-d", destination.address, "-o", "/dev/null")
     assert (ran.code, ran.statuses) == (1, ["failed"])
     assert "run again with -f" not in ran.stderr
+
+
+@pytest.mark.parametrize("dry_run", [False, True], ids=["mirror", "dry-run"])
+def test_mirror_progress_ends_with_as_many_images_as_it_expected(
+    good: FaultRegistry, destination: FaultRegistry, dry_run: bool
+) -> None:
+    progress, host = Progress(), good.address
+    lines = f"{host}/good/missing {destination.address}/good/app0 1.0\nthis is no line at all\n"
+    listed = read_list(lines.encode(), "list.txt", Registries())
+    with MirrorRun(MirrorRequest(dry_run=dry_run), progress, os.environ) as run:
+        statuses = (
+            [o.status for o in run.mirror(listed).outcomes] if not dry_run else run.plan(listed)
+        )
+    seen = progress.snapshot()
+    assert len(statuses) == 2
+    assert (seen.images_done, seen.failed) == (seen.images_total, seen.images_total)

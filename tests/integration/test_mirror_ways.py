@@ -118,13 +118,7 @@ def test_registries_conf_blocked_fails_and_names_the_file(
     "requirement",
     [
         pytest.param(REJECT, id="reject"),
-        pytest.param(
-            UNSIGNED,
-            id="unsigned",
-            marks=pytest.mark.xfail(
-                strict=False, reason="tools/diagnose.py does not know 'Source image rejected'"
-            ),
-        ),
+        pytest.param(UNSIGNED, id="unsigned"),
     ],
 )
 def test_policy_that_does_not_accept_the_source_stops_the_image(

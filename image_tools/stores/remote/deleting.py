@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 from image_tools.errors import AccessDenied
 from image_tools.stores.remote.questions import Answer, Question
 
-# The specification's 405 for "deletion is disabled"; 501 and the code are what others say.
+# The specification's 405 for "deletion is disabled", and what some say in its place.
 _NEVER = frozenset({405, 501})
-_NEVER_CODE = "UNSUPPORTED"
 
 
 async def delete_manifest(
@@ -30,7 +29,7 @@ async def delete_manifest(
             push=True,
         )
     )
-    if answer.status in _NEVER or answer.code == _NEVER_CODE:
+    if answer.status in _NEVER:
         raise AccessDenied(
             f"{reference}: the registry does not allow deleting ({answer.words})",
             status=answer.status,

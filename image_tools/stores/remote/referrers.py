@@ -17,7 +17,6 @@ from image_tools.stores.remote.questions import Answer, Question
 MOST_PAGES = 100
 # What registries answer that do not know this question: the specification's 404, and others.
 _UNKNOWN_QUESTION = frozenset({400, 404, 405, 501})
-_LONGEST_ALGORITHM, _LONGEST_HEX = 32, 64
 
 
 class Asked(Protocol):
@@ -28,11 +27,6 @@ class Asked(Protocol):
     async def ask(self, question: Question) -> Answer: ...
     def following(self, answer: Answer, reference: str) -> URL | None: ...
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest: ...
-
-
-def fallback_tag(digest: Digest) -> str:
-    """The tag that lists what refers to `digest`, where a registry has no list of its own."""
-    return f"{digest.algorithm[:_LONGEST_ALGORITHM]}-{digest.hex[:_LONGEST_HEX]}"
 
 
 async def referrers(registry: Asked, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
@@ -56,7 +50,7 @@ async def referrers(registry: Asked, repository: str, digest: Digest) -> tuple[D
 
 
 async def _by_tag(registry: Asked, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
-    tag = fallback_tag(digest)
+    tag = digest.as_tag
     try:
         manifest = await registry.manifest(repository, tag)
     except NotFound:

@@ -202,6 +202,11 @@ def test_main_user_without_home_gets_the_known_one_or_the_root(
         return home
 
     seen: list[str] = []
+
+    def dispatch(_: object, found: dict[str, str]) -> int:
+        seen.append(found["HOME"])
+        return 0
+
     monkeypatch.setattr(Path, "home", known)
-    monkeypatch.setattr(app, "_dispatch", lambda _, found: seen.append(found["HOME"]) or 0)
+    monkeypatch.setattr(app, "_dispatch", dispatch)
     assert (app.main(["mirror"], environ), seen) == (0, [expected])

@@ -1,0 +1,56 @@
+"""`list-tags`: the tags of one repository, in the order of their versions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from image_tools.commands.opening import Opening
+from image_tools.oci.reference import Reference
+from image_tools.oci.tag_order import tag_key
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListTagsRequest:
+    """Which repository, and which of its tags: those `pattern` is found in, None is all."""
+
+    repository: Reference
+    pattern: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagList:
+    """The tags that were asked for, in order, and how many the repository has."""
+
+    repository: str
+    tags: tuple[str, ...]
+    total: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that scripts rely on."""
+        return {
+            "schema": SCHEMA,
+            "command": "list-tags",
+            "repository": self.repository,
+            "total": self.total,
+            "tags": list(self.tags),
+        }
+
+
+def list_tags(request: ListTagsRequest, opening: Opening) -> TagList:
+    """The tags of a repository; NotFound when the registry does not know it."""
+    found = opening.run(_tags(request.repository, opening))
+    pattern = request.pattern
+    chosen = found if pattern is None else [tag for tag in found if pattern.search(tag)]
+    return TagList(
+        repository=request.repository.name,
+        tags=tuple(sorted(chosen, key=tag_key)),
+        total=len(found),
+    )
+
+
+async def _tags(repository: Reference, opening: Opening) -> tuple[str, ...]:
+    return await opening.source(repository.registry).tags(repository.repository)

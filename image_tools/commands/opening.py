@@ -1,0 +1,95 @@
+"""The way to registries for commands that ask a few questions and start no tool."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from image_tools.commands.request import Side
+from image_tools.oci.reference import Reference
+from image_tools.retry import RetryPolicy
+from image_tools.run.ends import Access, Ends, OnSecret
+from image_tools.run.loop import LoopThread
+from image_tools.stores.remote.credentials import Credentials
+from image_tools.stores.remote.registries_conf import load
+from image_tools.stores.remote.registry import Remote
+from image_tools.stores.store import Store
+
+T = TypeVar("T")
+_FLIGHTS = 1  # no blob is placed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approach:
+    """How the registries of a command are reached, and how often a question is repeated."""
+
+    side: Side = Side()
+    retry: RetryPolicy = RetryPolicy()
+
+
+class Opening:
+    """Stores, opened when first asked for, and the event loop they belong to."""
+
+    def __init__(self, loop: LoopThread, ends: Ends) -> None:
+        self._loop, self._ends = loop, ends
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, done on the event loop; it is cancelled when the waiting ends."""
+        future = self._loop.submit(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def source(self, registry: str) -> Store:
+        """The store to read `registry` from, by way of its mirrors; for use on the loop."""
+        return self._ends.source_store(registry)
+
+    def registry(self, registry: str) -> Remote:
+        """The registry itself, to change something there; for use on the loop."""
+        store = self._ends.destination_end(registry).store
+        assert isinstance(store, Remote)
+        return store
+
+    def expect(self, references: Iterable[Reference]) -> None:
+        """Announce what will be read, so that one token serves it; for use on the loop."""
+        self._ends.expect(references, ())
+
+
+@contextmanager
+def opened(
+    approach: Approach,
+    registries: Collection[str],
+    environ: Mapping[str, str],
+    *,
+    on_secret: OnSecret = lambda *_: None,
+) -> Iterator[Opening]:
+    """An Opening for `registries`; its connections and its thread are gone behind the context."""
+    access = access_to(approach.side, registries)
+    ends = Ends(
+        source=access,
+        destination=access,
+        retry=approach.retry,
+        flights=_FLIGHTS,
+        environ=environ,
+        conf=load(environ),
+        on_secret=on_secret,
+    )
+    loop = LoopThread()
+    try:
+        yield Opening(loop, ends)
+    finally:
+        try:
+            loop.submit(ends.close()).result()
+        finally:
+            loop.stop()
+
+
+def access_to(side: Side, registries: Collection[str]) -> Access:
+    """A login is for the chosen registry, else for the only one there is: never for several."""
+    only = next(iter(registries)) if len(registries) == 1 else None
+    login = None if side.login is None else Credentials(side.login.username, side.login.password)
+    return Access(tls=side.tls, login=login, registry=side.registry or only)
