@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
+import importlib
 import os
 import platform
 import signal
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from image_tools import __version__
 from image_tools.cli import render, values
+from image_tools.cli.catalogue import PAGES, page_of
 from image_tools.cli.help import command_help, overview
 from image_tools.cli.options import Page, parse
-from image_tools.cli.pages import MIRROR, VERSION
 from image_tools.cli.redact import clean
 from image_tools.cli.text import coloured, terminal_width
 from image_tools.errors import (
@@ -28,10 +28,11 @@ from image_tools.errors import (
     UsageError,
 )
 
-PAGES = (MIRROR, VERSION)
 _MACHINE_SAYS_NO = frozenset(
     {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.EIO}
 )
+Command = Callable[[Namespace, Mapping[str, str]], int]
+
 _HELP_WORDS = frozenset({"-h", "-help", "--help"})
 _VERSION_WORDS = frozenset({"-V", "-version", "--version"})
 
@@ -83,51 +84,36 @@ def _dispatch(words: tuple[str, ...], environ: Mapping[str, str]) -> int:
     if not words:
         render.err(overview(PAGES, terminal_width(sys.stderr, environ)).rstrip())
         return UsageError.exit_code
-    first, rest = words[0], words[1:]
+    first = words[0]
     if first in _VERSION_WORDS:
         render.out(f"image-tools {__version__}")
         return 0
     if first in _HELP_WORDS or first == "help":
-        return _help(rest, environ)
-    page = _page(first)
+        return _help(words[1:], environ)
+    page, rest = page_of(words)
     if _HELP_WORDS & set(rest):
-        return _help((first,), environ)
+        return _help(page.name.split(), environ)
     return _command(page, parse(page, rest, environ), environ)
 
 
 def _help(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    if len(words) > 1:
-        raise UsageError(f"unexpected argument {words[1]!r}", advice="help takes one command")
     width = terminal_width(sys.stdout, environ)
-    text = command_help(_page(words[0]), width) if words else overview(PAGES, width)
+    if words:
+        page, rest = page_of(words)
+        if rest:
+            raise UsageError(f"unexpected argument {rest[0]!r}", advice="help takes one command")
+        text = command_help(page, width)
+    else:
+        text = overview(PAGES, width)
     render.out(text.rstrip())
     return 0
 
 
-def _page(word: str) -> Page:
-    if word.startswith("-"):
-        raise UsageError(
-            f"{word} stands before the command", advice=f"write image-tools COMMAND {word}"
-        )
-    names = {page.name: page for page in PAGES}
-    if word in names:
-        return names[word]
-    close = difflib.get_close_matches(word, names, n=1)
-    hint = f", did you mean {close[0]}?" if close else ""
-    raise UsageError(
-        f"unknown command {word!r}{hint}", advice="image-tools help shows the commands"
-    )
-
-
 def _command(page: Page, options: Namespace, environ: Mapping[str, str]) -> int:
     # Each command brings its own heavy packages: help and mistakes answer without them.
-    if page is VERSION:
-        from image_tools.cli.version import version
-
-        return version(options, environ)
-    from image_tools.cli.mirror import mirror
-
-    return mirror(options, environ)
+    name = page.name.replace("-", "_").replace(" ", "_")
+    run: Command = getattr(importlib.import_module(f"image_tools.cli.{name}"), name)
+    return run(options, environ)
 
 
 def _wants_debug(words: Sequence[str], environ: Mapping[str, str]) -> bool:

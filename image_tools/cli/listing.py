@@ -22,20 +22,29 @@ def read_images(name: str, registries: Registries, *, skip_invalid: bool) -> Ima
     With `skip_invalid` they are warnings, and left out of what is given back. InvalidList when
     the file cannot be read.
     """
-    shown = STANDARD_INPUT if name == "-" else name
-    try:
-        content = _standard_input() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise InvalidList(
-            f"the list {shown} cannot be read: {error.strerror or error}",
-            advice="give the list's file with -f FILE, or - for standard input",
-        ) from error
+    content, shown = list_content(name), shown_name(name)
     images = read_list(content, shown, registries)
     for problem in images.problems:
         say_problem(problem, shown, skipped=skip_invalid)
     if images.repeated:
         logger.info("{}: lines that repeat an earlier one: {}", shown, images.repeated)
     return replace(images, problems=()) if skip_invalid else images
+
+
+def list_content(name: str, option: str = "-f") -> bytes:
+    """The bytes of the list file `name`, given with `option`; InvalidList when unreadable."""
+    try:
+        return _standard_input() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise InvalidList(
+            f"the list {shown_name(name)} cannot be read: {error.strerror or error}",
+            advice=f"give the list's file with {option} FILE, or - for standard input",
+        ) from error
+
+
+def shown_name(name: str) -> str:
+    """What the list file `name` is called in messages."""
+    return STANDARD_INPUT if name == "-" else name
 
 
 def say_problem(problem: Problem, name: str, *, skipped: bool) -> None:

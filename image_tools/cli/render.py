@@ -22,11 +22,15 @@ def out(text: str) -> None:
     try:
         _write(text, sys.stdout)
     except OSError as error:
-        abandon(sys.stdout)
-        raise EnvironmentProblem(
-            f"standard output cannot be written: {error.strerror or error}",
-            advice="the work itself is done: run again for its result",
-        ) from error
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> EnvironmentProblem:
+    abandon(sys.stdout)
+    return EnvironmentProblem(
+        f"standard output cannot be written: {error.strerror or error}",
+        advice="the work itself is done: run again for its result",
+    )
 
 
 def err(text: str) -> None:
@@ -37,6 +41,18 @@ def err(text: str) -> None:
 def prompt(text: str) -> None:
     """Write `text` to standard error, without a line end."""
     _write_or_forget(text, end="")
+
+
+def out_bytes(content: bytes) -> None:
+    """Write `content` to standard output as it is; else as `out`."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        abandon(sys.stdout)
+    except OSError as error:
+        raise _unwritable(error) from error
 
 
 def out_json(document: Mapping[str, Any]) -> None:
@@ -90,15 +106,19 @@ def write_report(path: Path, document: Mapping[str, Any]) -> None:
 
     A device or a pipe is written to. OSError when that fails.
     """
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_file(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, as `write_report` does."""
     if is_device(path):
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
         return
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())

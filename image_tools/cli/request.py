@@ -31,16 +31,16 @@ def mirror_request(
 
     Passwords become secrets of the redaction here, before anything is logged.
     """
-    ca_file = _readable("--ca-file", options.ca_file)
+    ca_file = readable_file("--ca-file", options.ca_file)
     return MirrorRequest(
         source=Side(
             registry=registries.source,
-            login=_login(environ, "SOURCE"),
+            login=login_from(environ, "SOURCE"),
             tls=TlsChoice(_verify(options.src_tls_verify, options), ca_file),
         ),
         destination=Side(
             registry=registries.destination,
-            login=_login(environ, "DOCKER") or _login(environ, "DEST"),
+            login=login_from(environ, "DOCKER") or login_from(environ, "DEST"),
             tls=TlsChoice(_verify(options.dest_tls_verify, options), ca_file),
         ),
         selection=selection(options),
@@ -57,7 +57,7 @@ def mirror_request(
         arch_tags=options.arch_tags,
         ahead=not options.no_ahead,
         direct=options.direct,
-        policy=_readable("--policy", options.policy),
+        policy=readable_file("--policy", options.policy),
         insecure_policy=options.insecure_policy,
         download=not options.no_download,
         dry_run=options.dry_run,
@@ -98,7 +98,11 @@ def _verify(one_side: bool | None, options: Namespace) -> bool | None:
     return verify
 
 
-def _login(environ: Mapping[str, str], prefix: str) -> Login | None:
+def login_from(environ: Mapping[str, str], prefix: str) -> Login | None:
+    """The login in PREFIX_USERNAME and PREFIX_PASSWORD; UsageError when one of them is missing.
+
+    The password becomes a secret of the redaction.
+    """
     names = (f"{prefix}_USERNAME", f"{prefix}_PASSWORD")
     username, password = (environ.get(name, "") for name in names)
     if not username and not password:
@@ -130,7 +134,8 @@ def _failed(options: Namespace) -> Path | None:
     return path
 
 
-def _readable(option: str, name: str | None) -> Path | None:
+def readable_file(option: str, name: str | None) -> Path | None:
+    """The file `name` given with `option`, if any; UsageError when it cannot be read."""
     if not name:
         return None
     path = Path(name)

@@ -50,7 +50,7 @@ def result_table(report: Report, width: int | None, *, all_rows: bool = False) -
     unchanged = report.counts[Status.UNCHANGED]
     folded = unchanged > _MANY_UNCHANGED and not all_rows
     shown = [o for o in report.outcomes if not (folded and o.status is Status.UNCHANGED)]
-    lines = _table(_RESULT_COLUMNS, [_result_row(o) for o in shown], width) if shown else []
+    lines = table(_RESULT_COLUMNS, [_result_row(o) for o in shown], width) if shown else []
     if folded:
         lines.append(f"{'and ' if shown else ''}{unchanged:,} unchanged (--all-rows shows them)")
     return "\n".join(lines)
@@ -114,7 +114,7 @@ def _failure(outcome: Outcome) -> Iterator[str]:
 
 def plan_table(rows: Sequence[PlanRow], width: int | None) -> str:
     """The plan of a dry run, with a line of totals."""
-    lines = _table(_PLAN_COLUMNS, [_plan_row(row) for row in rows], width) if rows else []
+    lines = table(_PLAN_COLUMNS, [_plan_row(row) for row in rows], width) if rows else []
     return "\n".join([*lines, *([""] if rows else []), _plan_totals(rows)])
 
 
@@ -138,9 +138,10 @@ def _plan_totals(rows: Sequence[PlanRow]) -> str:
     return f"Dry run: {said}; {size} to move, {gets:,} manifests to read. Nothing was written."
 
 
-def _table(
+def table(
     columns: Sequence[Column], rows: Sequence[tuple[str, ...]], width: int | None
 ) -> list[str]:
+    """The lines of a table, its titles first; columns without any text are left out, but IMAGE."""
     cleaned = [tuple(clean(cell).replace("\n", " ") for cell in row) for row in rows]
     kept = [
         index
@@ -148,12 +149,12 @@ def _table(
         if any(row[index] for row in cleaned) or column.title == "IMAGE"
     ]
     columns = [columns[index] for index in kept]
-    table = [
+    lines = [
         tuple(column.title for column in columns),
         *(tuple(row[index] for index in kept) for row in cleaned),
     ]
-    widths = _widths(columns, table, width)
-    return [_line(columns, row, widths) for row in table]
+    widths = _widths(columns, lines, width)
+    return [_line(columns, row, widths) for row in lines]
 
 
 def _widths(

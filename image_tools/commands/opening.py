@@ -25,7 +25,7 @@ _FLIGHTS = 1  # no blob is placed
 class Approach:
     """How the registries of a command are reached, and how often a question is repeated."""
 
-    side: Side = Side()
+    side: Side
     retry: RetryPolicy = RetryPolicy()
 
 

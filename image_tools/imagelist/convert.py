@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.entry import Problem
@@ -11,7 +13,7 @@ from image_tools.imagelist.line import resolve_names, words
 from image_tools.imagelist.reader import refuse_wide
 from image_tools.imagelist.registries import Registries
 from image_tools.oci.digest import Digest
-from image_tools.oci.reference import Reference
+from image_tools.oci.reference import DOCKER_HUB, OFFICIAL_PROJECT, Reference
 
 _WORD = re.compile(r"\S+")
 _BYTE_ORDER_MARK = "\ufeff"
@@ -31,41 +33,27 @@ class Converted:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(slots=True)
-class _Lines:
-    """What has come of the lines so far."""
-
-    pieces: list[bytes] = field(default_factory=list)
-    changed: int = 0
-    kept: list[Problem] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    def converted(self) -> Converted:
-        return Converted(
-            content=b"".join(self.pieces),
-            changed=self.changed,
-            kept=tuple(self.kept),
-            problems=tuple(self.problems),
-        )
-
-
 class _NotSayable(Exception):
     """The other format has no words for this line."""
+
+
+# The words that take the place of a line's own; None leaves the line as it is.
+_Convert = Callable[[list[str]], list[str] | None]
 
 
 def to_mirror_format(content: bytes, name: str, registries: Registries) -> Converted:
     """`content` with every image as `SOURCE DESTINATION TAG`, both names complete.
 
-    Mirrored without -s and -d it means what `content` means with `registries`. A line in that
-    format already is only changed where `registries` replace a registry. InvalidList for UTF-16.
+    With the same default project it means by itself what `content` means with `registries`. A
+    line in that format already is changed only where `registries` replace a registry.
+    InvalidList for UTF-16 text; `name` is for that message.
     """
     replaces = bool(registries.source or registries.destination)
 
     def convert(line_words: list[str]) -> list[str] | None:
         source, destination = resolve_names(line_words, registries)
-        if len(line_words) == 3 and not replaces:
-            return None
-        return _three_words(source, destination)
+        keeps = len(line_words) == 3 and not replaces
+        return None if keeps else _three_words(source, destination)
 
     return _each(content, name, convert)
 
@@ -73,22 +61,88 @@ def to_mirror_format(content: bytes, name: str, registries: Registries) -> Conve
 def to_default_format(content: bytes, name: str, registries: Registries) -> Converted:
     """`content` with every image as one `REFERENCE`, where that says the same with `registries`.
 
-    A line whose destination has another path, tag or registry stays as it is. Without a
-    destination in `registries` it is the only registry the list writes to; UsageError for several.
+    A line whose destination has another registry, path or tag stays as it is. Without a
+    destination in `registries` it is the one the list writes to; UsageError when there are several.
     """
     if registries.destination is None:
         registries = replace(registries, destination=_only_destination(content, registries))
     as_written = replace(registries, destination=None, destination_prefix="")
 
     def convert(line_words: list[str]) -> list[str] | None:
-        if len(line_words) == 1:
-            source, _ = resolve_names(line_words, registries)
-            return [_one_word(source, source.tag)] if registries.source else None
-        source, destination = resolve_names(line_words, as_written)
-        word = _one_word(source, destination.tag)
-        if _meaning(*resolve_names([word], registries)) != _meaning(source, destination):
-            said = resolve_names([word], registries)[1]
-            raise _NotSayable(f"{word} would go to {said}, not to {destination}")
-        return [word]
+        if len(line_words) == 1 and not registries.source:
+            return None
+        meant = resolve_names(line_words, registries if len(line_words) == 1 else as_written)
+        return [_one_word(*meant, registries)]
 
     return _each(content, name, convert)
+
+
+def _each(content: bytes, name: str, convert: _Convert) -> Converted:
+    refuse_wide(content, name)
+    pieces: list[bytes] = []
+    kept: list[Problem] = []
+    problems: list[Problem] = []
+    changed = images = 0
+    for line, line_bytes in enumerate(content.splitlines(keepends=True), start=1):
+        raw = line_bytes.decode(errors="replace").strip(f"{_BYTE_ORDER_MARK}\r\n")
+        line_words = words(raw)
+        images += bool(line_words)
+        new: list[str] | None = None
+        try:
+            new = convert(line_words) if line_words else None
+        except _NotSayable as reason:
+            kept.append(Problem(number=images, line=line, raw=raw, reason=str(reason)))
+        except InvalidReference as error:
+            problems.append(Problem(number=images, line=line, raw=raw, reason=str(error)))
+        changed += new is not None
+        pieces.append(line_bytes if new is None else _rewritten(line_bytes, len(line_words), new))
+    return Converted(
+        content=b"".join(pieces), changed=changed, kept=tuple(kept), problems=tuple(problems)
+    )
+
+
+def _rewritten(line: bytes, count: int, new: list[str]) -> bytes:
+    """`line` with its first `count` words replaced; indent, comment and line end stay."""
+    # What is no UTF-8 may stand in a comment: it comes out as it went in.
+    text = line.decode(errors="surrogateescape")
+    start = len(text) - len(text.lstrip(_BYTE_ORDER_MARK))
+    found = list(_WORD.finditer(text, start))
+    rest = text[found[count - 1].end() :]
+    return f"{text[: found[0].start()]}{' '.join(new)}{rest}".encode(errors="surrogateescape")
+
+
+def _three_words(source: Reference, destination: Reference) -> list[str]:
+    assert destination.tag is not None
+    says_tag = source.digest is None and source.tag == destination.tag
+    return [source.name if says_tag else str(source), destination.name, destination.tag]
+
+
+def _one_word(source: Reference, destination: Reference, registries: Registries) -> str:
+    end = f":{destination.tag}" + (f"@{source.digest}" if source.digest else "")
+    # A name of Docker Hub may only fit the default project as people write it, without `library`.
+    names = (source.name, source.name.removeprefix(f"{DOCKER_HUB}/{OFFICIAL_PROJECT}/"))
+    wanted = _meaning(source, destination)
+    for name in names:
+        if _meaning(*resolve_names([name + end], registries)) == wanted:
+            return name + end
+    goes_to = resolve_names([names[0] + end], registries)[1]
+    raise _NotSayable(f"{names[0]}{end} would not say it: that goes to {goes_to}")
+
+
+def _meaning(source: Reference, destination: Reference) -> tuple[str, str | Digest, Reference]:
+    return source.name, source.target, destination
+
+
+def _only_destination(content: bytes, registries: Registries) -> str | None:
+    found: dict[str, None] = {}
+    for line in content.splitlines():
+        line_words = words(line.decode(errors="replace"))
+        with contextlib.suppress(InvalidReference):
+            if len(line_words) == 3:
+                found[resolve_names(line_words, registries)[1].registry] = None
+    if len(found) > 1:
+        raise UsageError(
+            f"the list writes to several registries: {', '.join(found)}",
+            advice="choose with -d the one that is to be left out of the lines",
+        )
+    return next(iter(found), None)

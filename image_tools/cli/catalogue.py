@@ -1,0 +1,51 @@
+"""All commands there are, and the one a command line means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from image_tools.cli.options import Page
+from image_tools.cli.pages import MIRROR, VERSION
+from image_tools.cli.pages_around import (
+    COMPLETION,
+    CONVERT_LIST,
+    DELETE,
+    INSPECT,
+    INSPECT_LIST,
+    LIST_TAGS,
+)
+from image_tools.errors import UsageError
+
+PAGES = (
+    MIRROR,
+    INSPECT,
+    INSPECT_LIST,
+    LIST_TAGS,
+    DELETE,
+    CONVERT_LIST,
+    COMPLETION,
+    VERSION,
+)
+
+
+def page_of(words: Sequence[str]) -> tuple[Page, tuple[str, ...]]:
+    """The command that `words` begin with and the words behind it; UsageError for no command.
+
+    A name of two words goes before the one of its first word alone.
+    """
+    first = words[0]
+    if first.startswith("-"):
+        raise UsageError(
+            f"{first} stands before the command", advice=f"write image-tools COMMAND {first}"
+        )
+    names = {page.name: page for page in PAGES}
+    for count in (2, 1):
+        name = " ".join(words[:count])
+        if len(words) >= count and name in names:
+            return names[name], tuple(words[count:])
+    close = difflib.get_close_matches(first, names, n=1)
+    hint = f", did you mean {close[0]}?" if close else ""
+    raise UsageError(
+        f"unknown command {first!r}{hint}", advice="image-tools help shows the commands"
+    )
