@@ -15,11 +15,11 @@ def switch(name: str, help: str, *, short: str = "") -> Option:
 
 def format_option(*choices: str) -> Option:
     """How the result is written; the first of `choices` unless told otherwise."""
-    *front, last = choices
+    first, *more = choices
     return Option(
         name="format",
         metavar="FORMAT",
-        help=f"write the result as a {', '.join(front)} or as {last}",
+        help=f"write the result as a {first} or as {' or '.join(more)}",
         read=values.one_of(*choices),
         default=choices[0],
         choices=choices,

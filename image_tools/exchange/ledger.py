@@ -70,11 +70,12 @@ class Ledger:
         """Take back what `note` said: the store turned out not to hold the blob."""
         self._places.get(digest, {}).pop(repository, None)
 
-    def ask(self, repository: str, digest: Digest) -> Answer:
+    def ask(self, repository: str, digest: Digest, *, patient: bool = True) -> Answer:
         """The next step for whoever needs a blob in `repository`.
 
         MOUNT and SEND open a flight that the caller must end with `land` or `crash`; WAIT names
-        the flight after whose end the caller asks again.
+        the flight after whose end the caller asks again. Who is not `patient` does not wait for a
+        blob on its way into another repository.
         """
         if repository in self._places.get(digest, {}):
             return Answer(Step.HAVE)
@@ -84,7 +85,7 @@ class Ledger:
             return Answer(Step.SEND, self._open(repository, digest, None))
         if origin := next(iter(self._places.get(digest, {})), None):
             return Answer(Step.MOUNT, self._open(repository, digest, origin))
-        if elsewhere := self._sending(digest):
+        if patient and (elsewhere := self._sending(digest)):
             return Answer(Step.WAIT, elsewhere)
         return Answer(Step.SEND, self._open(repository, digest, None))
 

@@ -14,6 +14,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
 
+PATIENCE = 30.0
 SILENCE = 2 * LONGEST_WISH
 
 
@@ -47,10 +48,15 @@ class Placer:
 
     async def place(self, wish: Placement) -> None:
         """Return when the blob is in the repository; raises what kept it from getting there."""
-        while (flight := await self._step(wish)) is not None:
-            await landing(self.ledger, flight)
+        patient = True
+        while (flight := await self._step(wish, patient)) is not None:
+            if flight.repository == wish.repository:
+                await landing(self.ledger, flight)
+            else:
+                # A silent source must not hold up whoever can have the same blob from another.
+                patient = await landed(flight, PATIENCE)
 
-    async def _step(self, wish: Placement) -> Flight | None:
+    async def _step(self, wish: Placement, patient: bool) -> Flight | None:
         """None once the blob is there, else the flight of somebody else to wait for.
 
         The lane comes first: a flight that is open but waits for a lane would look silent to all
@@ -59,7 +65,7 @@ class Placer:
         if self.ledger.size(wish.repository, wish.blob.digest) is not None:
             return None
         async with self._lanes[wish.origin]:
-            answer = self.ledger.ask(wish.repository, wish.blob.digest)
+            answer = self.ledger.ask(wish.repository, wish.blob.digest, patient=patient)
             if answer.step is Step.WAIT:
                 return answer.flight
             if answer.flight is not None:
@@ -118,16 +124,23 @@ async def mount(store: Store, ledger: Ledger, flight: Flight) -> Upload | None:
 
 async def landing(ledger: Ledger, flight: Flight) -> None:
     """Wait until `flight` has ended; SILENCE seconds without a sign of life count as its end."""
+    if not await landed(flight, SILENCE):
+        ledger.crash(flight)
+
+
+async def landed(flight: Flight, silence: float) -> bool:
+    """Wait until `flight` has ended; False when it gave no sign of life for `silence` seconds."""
     while not flight.landed.is_set():
         moved = flight.moved
-        landed = asyncio.ensure_future(flight.landed.wait())
+        landing = asyncio.ensure_future(flight.landed.wait())
         try:
             # Not wait_for: before Python 3.12 it loses a cancellation that comes with the landing.
-            await asyncio.wait([landed], timeout=SILENCE)
+            await asyncio.wait([landing], timeout=silence)
         finally:
-            landed.cancel()
+            landing.cancel()
         if flight.moved == moved and not flight.landed.is_set():
-            ledger.crash(flight)
+            return False
+    return True
 
 
 async def _noting(flight: Flight, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

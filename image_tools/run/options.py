@@ -37,5 +37,8 @@ class Options:
 
     @property
     def dispatched(self) -> int:
-        """How many images are worked on at once: some place their blobs while others copy."""
-        return 1 if self.jobs == 1 else min(40, 2 * self.jobs)
+        """How many images are worked on at once: some place their blobs while others copy.
+
+        Without placing there is nothing to do ahead: more would only wait, on their own time.
+        """
+        return min(40, 2 * self.jobs) if self.jobs > 1 and self.ahead else self.jobs

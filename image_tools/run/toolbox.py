@@ -131,7 +131,7 @@ class Toolbox:
         )
         # buildx reads the login in docker's own place.
         self.workspace.write_private("docker/config.json", self._login())
-        return Tools(setting, str(self._buildx()))
+        return Tools(setting, str(self._buildx(cancel)))
 
     def _login(self) -> bytes:
         return auth_file({self.exchange.address: self.exchange.login})
@@ -143,7 +143,7 @@ class Toolbox:
             if not self._download or self._environ.get("IMAGE_TOOLS_SKOPEO"):
                 raise
             found = self._installed(cancel)
-        version = probe("skopeo", found, self._child_environment())
+        version = probe("skopeo", found, self._child_environment(), cancel=cancel)
         logger.debug("skopeo {} is {}", version, found)
         return found
 
@@ -164,9 +164,9 @@ class Toolbox:
                 f"skopeo is not installed and could not be downloaded: {error}", advice=error.advice
             ) from error
 
-    def _buildx(self) -> Path:
+    def _buildx(self, cancel: Cancel) -> Path:
         found = find_buildx(self._environ)
-        version = probe("buildx", found, self._child_environment())
+        version = probe("buildx", found, self._child_environment(), cancel=cancel)
         logger.debug("docker buildx {} is {}", version, found)
         return found
 

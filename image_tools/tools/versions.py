@@ -10,6 +10,7 @@ from typing import Literal
 
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
 from image_tools.process import run as process
+from image_tools.process.cancel import Cancel
 from image_tools.tools import buildx, skopeo
 from image_tools.tools.locate import (
     BUILDX_ADVICE,
@@ -92,7 +93,9 @@ def require(tool: Tool, version: Version) -> None:
         )
 
 
-def probe(tool: Tool, path: Path, environment: Mapping[str, str]) -> Version:
+def probe(
+    tool: Tool, path: Path, environment: Mapping[str, str], *, cancel: Cancel | None = None
+) -> Version:
     """The version of the tool at `path`, which is run once; a usable one.
 
     ToolMissing when it cannot be started, EnvironmentProblem when it does not answer as that
@@ -102,7 +105,10 @@ def probe(tool: Tool, path: Path, environment: Mapping[str, str]) -> Version:
     module = skopeo if tool == "skopeo" else buildx
     try:
         completed = process.run(
-            module.version_argv(name), environment=environment, timeout=PROBE_SECONDS
+            module.version_argv(name),
+            environment=environment,
+            timeout=PROBE_SECONDS,
+            cancel=cancel,
         )
     except ToolMissing as error:
         raise ToolMissing(error.message, advice=_RULES[tool].advice) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -263,6 +264,27 @@ def test_place_from_a_silent_source_leaves_the_lanes_of_others_free() -> None:
         await silent
 
         assert site.destination.places(blob.digest) == ["other"]
+
+    run(scene)
+
+
+def test_place_blob_stuck_at_a_silent_source_is_brought_from_another(monkeypatch) -> None:
+    monkeypatch.setattr(placing, "PATIENCE", 0.02)
+
+    async def scene() -> None:
+        site, other = Site(), MemoryStore("other")
+        other.add_blob("team/app1", CONTENT)
+        gate = site.source.hold("chunk")
+        silent = asyncio.create_task(site.placer.place(site.wish("team/app0")))
+        await gate.reached.wait()
+
+        await site.placer.place(replace(site.wish("team/app1"), origin=other))
+        there_meanwhile = site.destination.places(BLOB.digest)
+        gate.open()
+        await silent
+
+        assert there_meanwhile == ["team/app1"]
+        assert site.destination.places(BLOB.digest) == ["team/app0", "team/app1"]
 
     run(scene)
 

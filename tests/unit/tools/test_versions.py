@@ -80,7 +80,7 @@ def test_version_text_has_no_part_in_comparing():
 def faked(monkeypatch: pytest.MonkeyPatch, completed: CompletedRun | Exception) -> list[object]:
     seen: list[object] = []
 
-    def run(argv, *, environment, timeout):
+    def run(argv, *, environment, timeout, cancel):
         seen.append((argv, environment, timeout))
         if isinstance(completed, Exception):
             raise completed
