@@ -15,10 +15,12 @@ from image_tools.cli.pages_around import (
     INSPECT_LIST,
     LIST_TAGS,
 )
+from image_tools.cli.pages_validate import VALIDATE
 from image_tools.errors import UsageError
 
 PAGES = (
     MIRROR,
+    VALIDATE,
     INSPECT,
     INSPECT_LIST,
     LIST_TAGS,
@@ -39,7 +41,7 @@ def page_of(words: Sequence[str]) -> tuple[Page, tuple[str, ...]]:
         raise UsageError(
             f"{first} stands before the command", advice=f"write image-tools COMMAND {first}"
         )
-    names = {page.name: page for page in PAGES}
+    names = {name: page for page in PAGES for name in (page.name, *page.aliases)}
     for count in (2, 1):
         name = " ".join(words[:count])
         if len(words) >= count and name in names:

@@ -60,4 +60,4 @@ def _write(path: Path | None, found: Converted) -> None:
         render.write_file(path, found.content)
     except OSError as error:
         raise EnvironmentProblem(f"{path} cannot be written: {error.strerror or error}") from error
-    logger.info("{}: {} lines converted", path, found.changed)
+    logger.info("{}: lines converted: {}", path, found.changed)

@@ -78,7 +78,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """All the command line knows of one command; `name` may be two words, `inspect list`."""
+    """All the command line knows of one command; its names may be two words, `inspect list`."""
 
     name: str
     summary: str
@@ -86,6 +86,7 @@ class Page:
     groups: tuple[Group, ...]
     notes: tuple[Note, ...] = ()
     operands: tuple[Operand, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -221,6 +221,7 @@ MIRROR = Page(
     ),
 )
 
+
 VERSION = Page(
     name="version",
     summary="show the versions of this program and of its tools",

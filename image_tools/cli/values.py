@@ -129,3 +129,14 @@ def pattern(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} is no regular expression: {error}") from None
+
+
+def percentage(text: str) -> float:
+    """A part of a whole, `5%` or `5`, as a number from 0 to 1."""
+    try:
+        part = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        raise ValueError(f"{text!r} is no percentage: write 5%") from None
+    if not 0 <= part <= 1:
+        raise ValueError(f"{text!r} is not between 0% and 100%")
+    return part

@@ -109,7 +109,7 @@ class Inspector:
 
     async def _detailed(self, leaf: Descriptor, top: RawManifest) -> PlatformImage:
         bare = await _bare(leaf)
-        found = parse(top) if leaf.digest == top.digest else None
+        found = parse(top)
         if isinstance(found, Schema1):
             return replace(bare, layers=len(found.layers))
         try:

@@ -3,113 +3,21 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack
-from dataclasses import replace
-from types import TracebackType
-from typing import NoReturn
+from concurrent.futures import CancelledError
 
-from image_tools.commands.request import MirrorRequest, Side
-from image_tools.errors import AlreadyRunning, Interrupted
+from image_tools.commands.list_run import ListRun
+from image_tools.errors import Interrupted
 from image_tools.imagelist.entry import ImageList
-from image_tools.process.cancel import Cancel
-from image_tools.report import UNFINISHED, Outcome, PlanRow, Report, Status
-from image_tools.retry import RetryPolicy
-from image_tools.run.assembly import Assembler
-from image_tools.run.copying import Copier
-from image_tools.run.direct import DirectWay
-from image_tools.run.dispatch import Dispatch
-from image_tools.run.ends import Access, Ends, OnSecret
+from image_tools.report import PlanRow
 from image_tools.run.engine import Engine
-from image_tools.run.executor import Slots
-from image_tools.run.failed_list import FailedList
 from image_tools.run.foresight import Foresight
 from image_tools.run.gear import Gear
-from image_tools.run.lock import RunLock, lock_path
-from image_tools.run.loop import LoopThread
-from image_tools.run.options import Options
-from image_tools.run.progress import Progress
-from image_tools.run.reading import Reader
-from image_tools.run.signals import die_now
-from image_tools.run.toolbox import Toolbox
-from image_tools.run.workspace import Workspace
-from image_tools.state import State
-from image_tools.stores.remote.credentials import Credentials
-from image_tools.stores.remote.registries_conf import load
-from image_tools.tools.policy import SignaturePolicy, read_policy
 
 
-class MirrorRun:
-    """One run of `mirror`, as a context; its private folder, port and locks are gone behind it.
+class MirrorRun(ListRun):
+    """One run of `mirror`."""
 
-    `on_secret` is told every password that is found, with its user name, before it is used;
-    `clean` takes such secrets out of the words of others.
-    """
-
-    def __init__(
-        self,
-        request: MirrorRequest,
-        progress: Progress,
-        environ: Mapping[str, str],
-        *,
-        on_secret: OnSecret = lambda *_: None,
-        clean: Callable[[str], str] = str,
-    ) -> None:
-        self._request, self._progress, self._environ = request, progress, environ
-        self._on_secret, self._clean = on_secret, clean
-        self._stack = ExitStack()
-        self._locked: set[str] = set()
-        self._outcomes: list[Outcome] = []
-        self._signal: int | None = None
-        self._waiting = Cancel()
-        self._gear: Gear | None = None
-        self._engine: Engine | None = None
-        self._failed: FailedList | None = None
-        self._foreseen: Future[tuple[PlanRow, ...]] | None = None
-
-    def __enter__(self) -> MirrorRun:
-        with ExitStack() as stack:
-            self._workspace = stack.enter_context(Workspace.create(self._environ))
-            self._loop = LoopThread()
-            stack.callback(self._loop.stop)
-            stack.callback(self._close)
-            self._state = self._remembered()
-            if self._state is not None:
-                stack.callback(self._state.close)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
-    def mirror(self, images: ImageList) -> Report:
-        """The report of all lines of `images`; a failed image is no exception.
-
-        AlreadyRunning when another run works on one of the destinations. ToolMissing and
-        ToolTooOld are raised when the failed list is written.
-        """
-        begun = time.monotonic()
-        self._lock(images)
-        engine = self._engine = self._engine or Engine(self._geared(images), self._ended)
-        if self._signal is not None:
-            # It came before there was an engine to hear of it.
-            self._loop.loop.call_soon_threadsafe(engine.stop)
-        if self._failed is None and self._request.failed is not None:
-            self._failed = FailedList(self._request.failed, images.name)
-        outcomes = self._loop.submit(engine.mirror(images)).result()
-        self._outcomes += outcomes
-        if self._failed is not None:
-            self._failed.finish(self._report(self._outcomes, begun).failed)
-        if engine.fatal is not None:
-            raise engine.fatal
-        return self._report(outcomes, begun)
+    command = "mirror"
 
     def plan(self, images: ImageList) -> tuple[PlanRow, ...]:
         """What `mirror` would do with `images`."""
@@ -122,150 +30,5 @@ class MirrorRun:
         except CancelledError:
             raise Interrupted(self._signal or signal.SIGINT) from None
 
-    def cancel(self, signal_number: int) -> None:
-        """End the run: nothing new starts, children end. May be called in a signal handler."""
-        self._signal = signal_number
-        self._waiting.set()
-        self._loop.loop.call_soon_threadsafe(self._stop)
-
-    def abandon(self, signal_number: int) -> NoReturn:
-        """End the program at once: children are killed, the private folder is removed."""
-        die_now(self._workspace.path)(signal_number)
-        raise AssertionError("unreachable")
-
-    def _stop(self) -> None:
-        if self._engine is not None:
-            self._engine.stop()
-        if self._foreseen is not None:
-            self._foreseen.cancel()
-
-    def _ended(self, outcome: Outcome) -> Outcome:
-        cleaned = replace(outcome, reason=self._clean(outcome.reason))
-        if self._failed is not None and cleaned.status in UNFINISHED:
-            # After Ctrl-C thousands come at once, and the whole list is written in a moment.
-            started = cleaned.status is not Status.UNSTARTED
-            self._failed.add(cleaned.raw, cleaned.reason, durably=started)
-        return cleaned
-
-    def _report(self, outcomes: Sequence[Outcome], begun: float) -> Report:
-        return Report(
-            command="mirror",
-            outcomes=tuple(outcomes),
-            seconds=time.monotonic() - begun,
-            interrupted_by=self._signal,
-        )
-
-    def _remembered(self) -> State | None:
-        path = self._request.state
-        # A dry run writes nothing, not even an empty state.
-        if path is None or (self._request.dry_run and not path.exists()):
-            return None
-        return State.open(path)
-
-    def _lock(self, images: ImageList) -> None:
-        """One lock per destination registry: two runs would fight over tags and state."""
-        if self._request.state is None:
-            return
-        wanted = {entry.destination.registry for entry in images.entries} - self._locked
-        for registry in sorted(wanted):
-            lock = RunLock(lock_path(self._request.state, registry), registry)
-            try:
-                lock.acquire(self._request.wait_lock, cancel=self._waiting)
-            except AlreadyRunning as error:
-                if self._signal is not None:
-                    raise Interrupted(self._signal) from error
-                raise
-            self._stack.callback(lock.release)
-            self._locked.add(registry)
-
-    def _geared(self, images: ImageList) -> Gear:
-        if self._gear is None:
-            self._gear = self._loop.submit(self._assembled(images)).result()
-        return self._gear
-
-    async def _assembled(self, images: ImageList) -> Gear:
-        options = _options(self._request)
-        ends = self._ends(images, options)
-        toolbox = self._toolbox(options)
-        dispatch = Dispatch(options.dispatched)
-        reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
-        direct = DirectWay(self._policy(), options.direct, ends, toolbox)
-        gear = Gear(
-            options=options,
-            ends=ends,
-            toolbox=toolbox,
-            reader=reader,
-            copier=Copier(toolbox, options, reader, slots, direct),
-            assembler=Assembler(toolbox, reader, slots, options.retry),
-            dispatch=dispatch,
-            progress=self._progress,
-            state=self._state,
-        )
-        self._progress.bytes_source = lambda: gear.account.bytes_written
-        return gear
-
-    def _ends(self, images: ImageList, options: Options) -> Ends:
-        sources = {entry.source.registry for entry in images.entries}
-        destinations = {entry.destination.registry for entry in images.entries}
-        return Ends(
-            source=_access(self._request.source, sources),
-            destination=_access(self._request.destination, destinations),
-            retry=options.retry,
-            flights=options.flights,
-            environ=self._environ,
-            conf=load(self._environ),
-            on_secret=self._on_secret,
-        )
-
-    def _toolbox(self, options: Options) -> Toolbox:
-        return Toolbox(
-            self._workspace,
-            self._environ,
-            threads=options.jobs + 1,
-            download=self._request.download,
-            on_download=self._show_download,
-        )
-
-    def _policy(self) -> SignaturePolicy:
-        if self._request.insecure_policy:
-            return SignaturePolicy()
-        return read_policy(self._request.policy, self._environ)
-
-    def _show_download(self, done: int, total: int | None) -> None:
-        of_total = f" of {total / 1e6:.0f}" if total else ""
-        text = f"downloading skopeo: {done / 1e6:.0f}{of_total} MB"
-        self._progress.begin("skopeo", text)
-        if done == total:
-            self._progress.end("skopeo")
-
-    def _close(self) -> None:
-        if self._gear is not None:
-            self._loop.submit(_closed(self._gear)).result()
-
-
-async def _closed(gear: Gear) -> None:
-    await gear.toolbox.close()
-    await gear.ends.close()
-
-
-def _options(request: MirrorRequest) -> Options:
-    return Options(
-        selection=request.selection,
-        jobs=request.jobs,
-        timeout=request.timeout,
-        retry=RetryPolicy(times=request.retries, delay=request.retry_delay),
-        force=request.force,
-        overwrite=request.overwrite,
-        missing_platform_fails=request.missing_platform_fails,
-        arch_tags=request.arch_tags,
-        ahead=request.ahead,
-        direct=request.direct,
-        dry_run=request.dry_run,
-    )
-
-
-def _access(side: Side, registries: set[str]) -> Access:
-    """A login is for the chosen registry, else for the only one there is: never for several."""
-    only = next(iter(registries)) if len(registries) == 1 else None
-    login = None if side.login is None else Credentials(side.login.username, side.login.password)
-    return Access(tls=side.tls, login=login, registry=side.registry or only)
+    def _engine_over(self, gear: Gear) -> Engine:
+        return Engine(gear, self._ended)

@@ -35,6 +35,7 @@ PROBES = 64
 IMAGES_IN_MEMORY = 1000
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 T = TypeVar("T")
+Judge = Callable[[Gear, Job], Coroutine[Any, Any, Outcome]]
 
 
 @dataclass(slots=True, eq=False)
@@ -59,11 +60,15 @@ class Engine:
     """Mirrors image lists with the shared `gear`; `on_outcome` hears of every end as it comes,
     and gives back what is reported of it.
 
+    A `judge` decides about each line alone, without copying anything.
     `fatal` is what made a run impossible to go on with: a missing tool, or a bug. Belongs to the
     event loop.
     """
 
-    def __init__(self, gear: Gear, on_outcome: Callable[[Outcome], Outcome]) -> None:
+    def __init__(
+        self, gear: Gear, on_outcome: Callable[[Outcome], Outcome], judge: Judge | None = None
+    ) -> None:
+        self._judge = judge
         self.fatal: Exception | None = None
         self._gear = gear
         self._on_outcome = on_outcome
@@ -73,7 +78,7 @@ class Engine:
         self._stopped = False
         self._volume = Volume(gear.progress)
 
-    async def mirror(self, images: ImageList) -> tuple[Outcome, ...]:
+    async def run(self, images: ImageList) -> tuple[Outcome, ...]:
         """The outcomes of all lines, in list order."""
         gear = self._gear
         gear.progress.expect(len(images.entries) + len(images.problems))
@@ -92,7 +97,7 @@ class Engine:
         return tuple(sorted(found, key=lambda outcome: outcome.number))
 
     def stop(self) -> None:
-        """Start nothing new and end what is under way; `mirror` returns soon."""
+        """Start nothing new and end what is under way; `run` returns soon."""
         self._stopped = True
         # A line that ends the run has its outcome: to cancel it too would lose that.
         for task in self._tasks - {asyncio.current_task()}:
@@ -155,6 +160,8 @@ class Engine:
         try:
             job = line.job = self._gear.job(line.entry)
             async with self._doors[_lane(line.entry)].probes:
+                if self._judge is not None:
+                    return await self._timed(line, self._judge(self._gear, job))
                 prepared = await self._timed(line, prepare(self._gear, job))
         finally:
             self._planned()

@@ -284,7 +284,7 @@ def test_mirror_piped_lines_are_mirrored_one_by_one(
         "copied  reg:5000/t/nginx:1.25  amd64,arm64  abababababab preserved  12.3 MB  1.5s",
     ]
     assert untimed(err).startswith(
-        "[WARN] lines that come one by one are mirrored one by one: 1 job is used, not 4\n"
+        "[WARN] lines that come one by one are worked on one by one: 1 job is used, not 4\n"
         "[ERRO] standard input:5: 2 words"
     )
     assert "5 images: 2 copied, 1 unchanged, 1 failed, 1 invalid" in err

@@ -29,6 +29,7 @@ PATIENCE = 30.0
 class FakeRun:
     """Stands for MirrorRun; `made` holds the ones that were opened, with what they were asked."""
 
+    command = "mirror"
     made: list[FakeRun] = []  # noqa: RUF012
 
     def __init__(
@@ -58,7 +59,7 @@ class FakeRun:
     ) -> None:
         self.is_open = False
 
-    def mirror(self, images: ImageList) -> Report:
+    def run(self, images: ImageList) -> Report:
         """Outcomes by name: bug, toolless, slow, failing, same, odd; all others are copied."""
         self.lists.append(images)
         outcomes = [self._outcome(entry) for entry in images.entries]

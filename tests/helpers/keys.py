@@ -46,5 +46,7 @@ def public_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
 
 def sign_es256(key: ec.EllipticCurvePrivateKey, message: bytes) -> str:
     """Give the base64url of r and s, 32 bytes each (RFC 7518 section 3.4)."""
-    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))
+    r, s = decode_dss_signature(
+        key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    )
     return base64url(r.to_bytes(COORDINATE_BYTES, "big") + s.to_bytes(COORDINATE_BYTES, "big"))

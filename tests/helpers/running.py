@@ -47,10 +47,13 @@ class Ran:
 
 def image_tools(*words: str | Path, environ: Mapping[str, str] | None = None) -> Ran:
     """Run a command line; `environ` comes on top of this process's environment."""
-    out, err = io.StringIO(), io.StringIO()
+    # Bytes below the text: some commands write what a registry holds as it is.
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    err = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(word) for word in words], {**os.environ, **(environ or {})})
-    return Ran(code=code, stdout=out.getvalue(), stderr=err.getvalue())
+    written = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    return Ran(code=code, stdout=written, stderr=err.getvalue())
 
 
 def mirror(

@@ -136,7 +136,7 @@ def test_mirror_signal_before_the_first_line_is_begun_is_not_lost(
 ) -> None:
     with MirrorRun(MirrorRequest(), Progress(), os.environ) as run:
         run.cancel(signal.SIGTERM)
-        report = run.mirror(_list(good, destination))
+        report = run.run(_list(good, destination))
     assert [outcome.status for outcome in report.outcomes] == [Status.UNSTARTED]
     assert report.exit_code == 143
     assert destination.count(Stage.POST_UPLOAD) == 0
@@ -180,7 +180,7 @@ def test_mirror_progress_ends_with_as_many_images_as_it_expected(
     listed = read_list(lines.encode(), "list.txt", Registries())
     with MirrorRun(MirrorRequest(dry_run=dry_run), progress, os.environ) as run:
         statuses = (
-            [o.status for o in run.mirror(listed).outcomes] if not dry_run else run.plan(listed)
+            [o.status for o in run.run(listed).outcomes] if not dry_run else run.plan(listed)
         )
     seen = progress.snapshot()
     assert len(statuses) == 2

@@ -20,6 +20,7 @@ from image_tools.errors import (
     Unauthorized,
     Unavailable,
 )
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.mirrored import Mirrored
@@ -81,6 +82,9 @@ class FakeStore:
     async def tags(self, repository: str) -> tuple[str, ...]:
         self._found(repository, "tags")
         return ("v1",)
+
+    async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        return (RAW.descriptor,) if self._found(repository, digest) else ()
 
 
 async def _one() -> AsyncIterator[bytes]:
@@ -162,6 +166,10 @@ def test_blob_comes_from_the_first_place_that_has_it_and_is_closed() -> None:
             return b"".join([chunk async for chunk in chunks])
 
     assert ask({"one": ABSENT}, read) == (CONTENT, [ONE, TWO, ONE, TWO, "closed"])
+
+
+def test_referrers_are_those_of_the_location() -> None:
+    assert ask({}, lambda store: store.referrers("a", DIGEST)) == ((RAW.descriptor,), [REAL])
 
 
 def test_tags_are_those_of_the_location() -> None:

@@ -126,3 +126,7 @@ def test_scope_text_and_rights_follow_push() -> None:
 
     assert [str(scope) for scope in scopes] == ["repository:a/b:pull,push", "repository:c:pull"]
     assert rights_of(scopes) == {("a/b", "pull"), ("a/b", "push"), ("c", "pull")}
+
+
+def test_scope_delete_is_asked_for_behind_the_others() -> None:
+    assert str(Scope("a/b", push=True, delete=True)) == "repository:a/b:pull,push,delete"

@@ -1,0 +1,143 @@
+"""What the commands over image lists share between their options and their exit code."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from loguru import logger
+
+from image_tools.cli import logs, values
+from image_tools.cli.ending import endings_raised
+from image_tools.cli.progress import Display, wanted
+from image_tools.cli.redact import add_secret, clean
+from image_tools.cli.request import chosen_registries, mirror_request, report_file
+from image_tools.cli.results import Results, standard_width
+from image_tools.cli.text import coloured
+from image_tools.commands.list_run import ListRun
+from image_tools.commands.request import MirrorRequest
+from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.registries import Registries
+from image_tools.report import Report
+from image_tools.run.failed_list import FailedList
+from image_tools.run.progress import Progress
+from image_tools.run.signals import listening
+
+_STOPPING = "Stopping: what runs is ended, what is done stays. Ctrl-C again ends at once."
+RunT = TypeVar("RunT", bound=ListRun)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What one run works with, whether its list is a file or is typed."""
+
+    request: MirrorRequest
+    registries: Registries
+    progress: Progress
+    display: Display
+    results: Results
+    environ: Mapping[str, str]
+
+
+def setting_of(options: Namespace, environ: Mapping[str, str]) -> Setting:
+    """The setting the options ask for; the log is configured with it."""
+    registries = chosen_registries(options, environ)
+    request = mirror_request(options, registries, environ)
+    if options.file is None:
+        request = replace(request, jobs=1)
+    results = Results(
+        as_json=options.format == "json",
+        quiet=options.quiet,
+        all_rows=options.all_rows,
+        width=standard_width(environ),
+        report=report_file(options),
+        failed=request.failed,
+    )
+    progress = Progress()
+    display = Display(progress, sys.stderr, moving=wanted(sys.stderr, environ, quiet=options.quiet))
+    logs.configure(
+        display.write,
+        level=_level(options),
+        colours=coloured(sys.stderr, environ),
+        numbered=request.jobs > 1,
+    )
+    return Setting(
+        request=request,
+        registries=registries,
+        progress=progress,
+        display=display,
+        results=results,
+        environ=environ,
+    )
+
+
+def _level(options: Namespace) -> str:
+    if options.debug:
+        return "DEBUG"
+    return "WARNING" if options.quiet else "INFO"
+
+
+@contextmanager
+def opened(setting: Setting, kind: type[RunT]) -> Iterator[RunT]:
+    """A run of `kind`; what it opened is closed behind the context, however that ends."""
+    run = kind(
+        setting.request, setting.progress, setting.environ, on_secret=add_secret, clean=clean
+    )
+    with endings_raised(), run:
+        yield run
+
+
+@contextmanager
+def watched(run: ListRun, display: Display) -> Iterator[None]:
+    """Inside, the display moves and signals end the run: the first softly, the second at once."""
+
+    def stop(signal_number: int) -> None:
+        display.call_out(_STOPPING)
+        run.cancel(signal_number)
+
+    def leave(signal_number: int) -> None:
+        display.give_back()
+        run.abandon(signal_number)
+
+    with display, listening(stop, leave):
+        yield
+
+
+def nothing_to_do(setting: Setting, images: ImageList, list_file: Path, command: str) -> int:
+    """The exit code of a run over a list that names no image."""
+    logger.warning("{} names no image", images.name)
+    failed = setting.request.failed
+    if failed is not None and not _same_file(failed, list_file):
+        FailedList(failed, images.name).finish(())
+    return setting.results.show(Report(command=command, outcomes=()))
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def say_jobs(wished: int) -> None:
+    """Warn when the number of jobs is corrected."""
+    used = values.jobs_in_range(wished)
+    if used != wished:
+        logger.warning("--jobs {} is out of range, {} is used", wished, used)
+
+
+def say_begin(setting: Setting, images: ImageList) -> None:
+    """Tell what list goes where."""
+    count = len(images.entries)
+    registries = setting.registries
+    place = "/".join(filter(None, (registries.destination, registries.destination_prefix)))
+    logger.info(
+        "{}: {} image{}, {} at a time, to {}",
+        images.name,
+        count,
+        "" if count == 1 else "s",
+        setting.request.jobs,
+        place or "the destinations of the list",
+    )

@@ -1,0 +1,77 @@
+"""A whole list, or lines as they are typed: both ways through one run."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.cli.interactive import Session, converse
+from image_tools.cli.list_command import (
+    Setting,
+    nothing_to_do,
+    opened,
+    say_begin,
+    say_jobs,
+    watched,
+)
+from image_tools.cli.listing import read_images
+from image_tools.commands.list_run import ListRun
+from image_tools.errors import ImageToolsError
+from image_tools.imagelist.entry import ImageList
+from image_tools.report import Report, joined
+from image_tools.state import default_state_path
+
+
+def run_list(setting: Setting, options: Namespace, kind: type[ListRun]) -> int:
+    """The exit code of a run of `kind` over the list the options name, or over typed lines."""
+    if options.file is None:
+        return _typed(setting, options, kind)
+    images = whole_list(setting, options)
+    if not images.entries and not images.problems:
+        return nothing_to_do(setting, images, Path(options.file), kind.command)
+    with opened(setting, kind) as run, watched(run, setting.display):
+        report = run.run(images)
+    return setting.results.show(report)
+
+
+def whole_list(setting: Setting, options: Namespace) -> ImageList:
+    """The list the options name; what is corrected and what begins is said."""
+    say_jobs(options.jobs)
+    images = read_images(options.file, setting.registries, skip_invalid=options.skip_invalid)
+    if images.entries or images.problems:
+        say_begin(setting, images)
+    return images
+
+
+def _typed(setting: Setting, options: Namespace, kind: type[ListRun]) -> int:
+    if options.jobs != 1:
+        logger.warning(
+            "lines that come one by one are worked on one by one: 1 job is used, not {}",
+            options.jobs,
+        )
+    reports: list[Report] = []
+    try:
+        with opened(setting, kind) as run:
+            converse(_session(setting, run, skip_invalid=options.skip_invalid), reports)
+    except ImageToolsError:
+        # The lines before are done all the same. A JSON document would claim a good end.
+        if reports and not setting.results.as_json:
+            setting.results.show(joined(kind.command, reports), typed=True)
+        raise
+    return setting.results.show(joined(kind.command, reports), typed=True)
+
+
+def _session(setting: Setting, run: ListRun, *, skip_invalid: bool) -> Session:
+    def mirror_watched(images: ImageList) -> Report:
+        with watched(run, setting.display):
+            return run.run(images)
+
+    return Session(
+        mirror=mirror_watched,
+        registries=setting.registries,
+        results=setting.results,
+        history=default_state_path(setting.environ).with_name("history"),
+        skip_invalid=skip_invalid,
+    )

@@ -1,0 +1,264 @@
+"""What a validation sees at every depth, in the words users search for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import images
+from tests.helpers.client import Client, push
+from tests.helpers.content import Image
+from tests.helpers.endpoint import LAB_LOGIN
+from tests.helpers.images import KINDS
+from tests.helpers.registry import Registry, start_registry
+from tests.helpers.registry_options import RegistryOptions
+from tests.helpers.running import Ran, image_tools, mirror
+
+DEPTHS = ("digest", "tree", "content")
+
+
+@dataclass
+class Lab:
+    """Two registries, one image in the source, and a folder."""
+
+    source: Registry
+    destination: Registry
+    folder: Path
+
+    @property
+    def line(self) -> str:
+        return f"{self.source.address}/team/app:1.0"
+
+    @property
+    def place(self) -> str:
+        return f"{self.destination.address}/team/app:1.0"
+
+    def push(self, image: Image) -> None:
+        push(self.source.endpoint, "team/app", "1.0", image)
+
+    def replace(self, image: Image) -> None:
+        push(self.destination.endpoint, "team/app", "1.0", image)
+
+    def mirror(self, *words: str) -> Ran:
+        return mirror(self.folder, f"{self.line}\n", "-d", self.destination.address, *words)
+
+    def validate(self, *words: str, state: bool = False) -> Ran:
+        listed = self.folder / "list.txt"
+        listed.write_text(f"{self.line}\n")
+        fixed = ["-f", listed, "-d", self.destination.address, "--format", "json"]
+        fixed += ["-o", self.folder / "failed.txt", "--retry-delay", "10ms"]
+        fixed += ["--state", self.folder / "state.db"] if state else ["--no-state"]
+        return image_tools("mirror-validate", *fixed, *words)
+
+    def stored(self, digest: str) -> Path:
+        name = digest.removeprefix("sha256:")
+        return self.destination.storage / f"docker/registry/v2/blobs/sha256/{name[:2]}/{name}/data"
+
+
+@pytest.fixture
+def lab(source_registry: Registry, registry: Registry, tmp_path: Path) -> Lab:
+    return Lab(source_registry, registry, tmp_path)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "docker_list",
+        "docker_schema2",
+        "oci_index",
+        "attestations",
+        "arm_variants",
+        "nested_index",
+        "duplicate_digests",
+        "index_annotations",
+        "schema1_signed",
+        "helm_chart",
+    ],
+)
+def test_validate_after_a_mirror_passes_at_every_depth(lab: Lab, kind: str, depth: str) -> None:
+    lab.push(KINDS[kind](1))
+    assert lab.mirror().statuses in (["copied"], ["skipped"])
+    ran = lab.validate("--depth", depth)
+    assert (ran.code, ran.statuses) == (0, ["passed"]), ran.stderr
+    assert f"PASS [{lab.line}] == [{lab.place}]" in ran.stderr
+
+
+def test_validate_with_state_costs_one_head_at_each_end(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    lab.mirror()
+    for registry in (lab.source, lab.destination):
+        registry.clear_log()
+    ran = lab.validate(state=True)
+    asked = [
+        [(r.method, r.what) for r in registry.requests() if r.what != "ping"]
+        for registry in (lab.source, lab.destination)
+    ]
+    assert ran.statuses == ["passed"]
+    assert asked == [[("HEAD", "manifests")], [("HEAD", "manifests")]]
+
+
+def test_validate_writes_nothing_and_makes_no_state(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    lab.destination.clear_log()
+    ran = lab.validate(state=True)
+    assert ran.code == 1
+    assert [r for r in lab.destination.requests() if r.method not in ("GET", "HEAD")] == []
+    assert not (lab.folder / "state.db").exists()
+
+
+def _child_of(image: Image) -> str:
+    return next(e.digest for e in image.entries if (e.platform or {})["architecture"] == "amd64")
+
+
+def _layer_of(image: Image) -> str:
+    child = image.find(_child_of(image))
+    found: str = json.loads(child.data)["layers"][0]["digest"]
+    return found
+
+
+def _delete_child(lab: Lab, image: Image) -> None:
+    with Client(lab.destination) as client:
+        client.expect(202, "DELETE", f"/v2/team/app/manifests/{_child_of(image)}")
+
+
+def _delete_blob(lab: Lab, image: Image) -> None:
+    with Client(lab.destination) as client:
+        client.expect(202, "DELETE", f"/v2/team/app/blobs/{_layer_of(image)}")
+
+
+def _corrupt_blob(lab: Lab, image: Image) -> None:
+    path = lab.stored(_layer_of(image))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "seen_from", "says"),
+    [
+        (_delete_child, "tree", "child manifest does not exists"),
+        (_delete_blob, "tree", "blob does not exists"),
+        (_corrupt_blob, "content", "the blob is damaged"),
+    ],
+    ids=["child-deleted", "blob-deleted", "blob-corrupted"],
+)
+def test_validate_deeper_finds_what_the_depth_before_cannot(
+    lab: Lab, damage: Callable[[Lab, Image], None], seen_from: str, says: str
+) -> None:
+    image = images.docker_list(1)
+    lab.push(image)
+    lab.mirror()
+    damage(lab, image)
+    found = {depth: lab.validate("--depth", depth) for depth in DEPTHS}
+    passing = [depth for depth in DEPTHS if found[depth].statuses == ["passed"]]
+    assert passing == list(DEPTHS[: DEPTHS.index(seen_from)])
+    outcome = found[seen_from].only()
+    assert (outcome["kind"], says in outcome["reason"]) == ("different", True), outcome
+
+
+def test_validate_sampled_content_reads_only_a_part(lab: Lab) -> None:
+    image = images.docker_list(1)
+    lab.push(image)
+    lab.mirror()
+    _corrupt_blob(lab, image)
+    assert lab.validate("--depth", "content", "--sample", "0%").statuses == ["passed"]
+    assert lab.validate("--depth", "content", "--sample=100%").statuses == ["failed"]
+
+
+def test_validate_destination_absent_says_so(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    ran = lab.validate()
+    outcome = ran.only()
+    assert (ran.code, outcome["kind"]) == (1, "different")
+    assert f"[{lab.place}]: destination manifest does not exists" in outcome["reason"]
+    assert f"FAILED [{lab.line}]" in ran.stderr
+
+
+def test_validate_single_image_at_the_destination_is_an_unknown_type(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    lab.replace(images.docker_schema2(1))
+    reason = lab.validate().only()["reason"]
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    assert f"destination manifest MIME type unknown: {kind}" in reason
+
+
+def test_validate_schema_1_at_the_destination_is_an_unknown_type(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    lab.replace(KINDS["schema1_signed"](1))
+    assert (
+        "MIME type unknown: application/vnd.docker.distribution.manifest.v1"
+        in (lab.validate().only()["reason"])
+    )
+
+
+def test_validate_list_with_others_of_a_single_source_has_a_wrong_length(lab: Lab) -> None:
+    lab.push(images.docker_schema2(1))
+    lab.replace(images.docker_list(5))
+    assert "destination manifest list length should be 1" in lab.validate().only()["reason"]
+
+
+def test_validate_lists_differ_both_specs_are_logged(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    lab.replace(images.docker_list(2))
+    ran = lab.validate()
+    assert "srcSpec: [" in ran.stderr
+    assert "dstSpec: [" in ran.stderr
+    assert (
+        f'source manifest "{lab.line}" != dest "{lab.destination.address}/team/app", tag "1.0"'
+        in ran.only()["reason"]
+    )
+
+
+def test_validate_extra_platform_passes_and_fails_with_overwrite(lab: Lab) -> None:
+    lab.push(images.oci_index(1))
+    lab.mirror("--arch", "all")
+    assert lab.validate("-a", "amd64").statuses == ["passed"]
+    assert lab.validate("-a", "amd64", "--overwrite").statuses == ["failed"]
+
+
+def test_validate_nothing_wanted_is_skipped(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    ran = lab.validate("-a", "riscv64")
+    assert (ran.code, ran.statuses) == (0, ["skipped"])
+
+
+def test_validate_refused_by_the_destination_is_no_difference(
+    source_registry: Registry, tmp_path: Path
+) -> None:
+    with start_registry(RegistryOptions(login=LAB_LOGIN)) as closed:
+        lab = Lab(source_registry, closed, tmp_path)
+        lab.push(images.docker_list(1))
+        assert lab.validate().only()["kind"] == "unauthorized"
+
+
+def test_validate_round_trip_by_the_failed_list(lab: Lab) -> None:
+    image = images.docker_list(1)
+    lab.push(image)
+    lab.mirror()
+    _delete_child(lab, image)
+    broken = lab.validate("--depth", "tree")
+    words = ["-d", lab.destination.address, "--no-state", "--force", "--format", "json"]
+    again = image_tools("mirror", "-f", lab.folder / "failed.txt", "-o", lab.folder / "f2", *words)
+    assert (broken.code, again.code) == (1, 0)
+    assert lab.validate("--depth", "content").statuses == ["passed"]
+    assert not (lab.folder / "failed.txt").exists()
+
+
+def test_mirror_validate_may_be_written_in_two_words(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    lab.mirror()
+    (lab.folder / "list.txt").write_text(f"{lab.line}\n")
+    ran = image_tools(
+        "mirror",
+        "validate",
+        *("-f", lab.folder / "list.txt", "-d", lab.destination.address, "-o", lab.folder / "f"),
+        "--format=json",
+        "--force",
+        "-j2",
+    )
+    assert (ran.code, ran.statuses) == (0, ["passed"])
