@@ -14,7 +14,9 @@ import pytest
 
 from image_tools import errors
 from image_tools.cli.app import PAGES
-from image_tools.cli.options import Option, Page, parse
+from image_tools.cli.catalogue import page_of
+from image_tools.cli.manual import with_help_pages
+from image_tools.cli.options import Option, parse
 from image_tools.cli.pages import EXIT_CODES, MIRROR
 from image_tools.imagelist.entry import Entry
 from image_tools.imagelist.reader import read_line, read_list
@@ -117,16 +119,10 @@ def pieces(line: str) -> Iterator[str]:
             yield " ".join(words)
 
 
-def page_of(command: str) -> Page | None:
-    names = {page.name: page for page in PAGES}
-    return names.get(shlex.split(command)[1])
-
-
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documents_commands_are_understood(name: str) -> None:
     for command in commands(name):
-        page, words = page_of(command), shlex.split(command)[2:]
-        assert page is not None, command
+        page, words = page_of(shlex.split(command)[1:])
         parse(page, [word for word in words if word != "--help"], {})
 
 
@@ -178,6 +174,12 @@ def test_cli_page_lists_the_options_of_each_group(group) -> None:
 
     assert [spans(row[0]) for row in found] == [spelling(option) for option in group.options]
     assert [row[2].strip("|` ") for row in found] == [shown_default(o) for o in group.options]
+
+
+def test_cli_page_holds_the_help_of_every_command() -> None:
+    written = text_of("docs/cli.md")
+
+    assert written == with_help_pages(written), "run scripts/manual"
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "README_zh.md"])

@@ -30,7 +30,7 @@ _image_tools_offer() {{
 
 _image_tools() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
-    local command=${{COMP_WORDS[1]}} option= joined= prefix= options= operands= first=2
+    local command=${{COMP_WORDS[1]}} option= joined= prefix= options= operands= free= first=2
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
         _image_tools_offer -W '{firsts}'
@@ -64,10 +64,11 @@ _image_tools() {{
     case "$command" in
 {commands}
     esac
-    if [[ $word == -* || ( -z $word && $operands == none ) ]]; then
-        _image_tools_offer -W "$options --help"
-    elif (( COMP_CWORD == first )) && [[ $operands != none ]]; then
+    if (( COMP_CWORD == first )); then
         _image_tools_offer -W "$operands"
+    fi
+    if [[ $word == -* || ( -z $word && -z $free && $options ) ]]; then
+        _image_tools_offer -W "$options --help"
     fi
 }}
 
@@ -111,8 +112,9 @@ def _value(page: Page, option: Option) -> str:
 def _commands(pages: Sequence[Page]) -> Iterator[str]:
     for page in pages:
         options = " ".join(f"--{option.name}" for option in page.options)
-        operands = " ".join(operands_of(page, pages)) if page.operands else "none"
-        yield f"        '{page.name}') options='{options}' operands='{operands}' ;;"
+        operands = " ".join(operands_of(page, pages))
+        free = "yes" if page.operands else ""
+        yield f"        '{page.name}') options='{options}' operands='{operands}' free={free} ;;"
     names = " ".join(dict.fromkeys(page.name.split()[0] for page in pages))
     yield f"        help) operands='{names}' ;;"
     for first in first_words(pages):

@@ -85,9 +85,10 @@ def _command(page: Page, pages: Sequence[Page]) -> Iterator[str]:
 
 
 def _operands(page: Page, pages: Sequence[Page]) -> Iterator[tuple[str, str]]:
-    for operand in page.operands:
-        offered = operands_of(page, pages)
-        yield operand.metavar, f"({' '.join(offered)})" if offered else " "
+    offered = operands_of(page, pages)
+    names = [operand.metavar for operand in page.operands] or ["command"] * bool(offered)
+    for name in names:
+        yield name, f"({' '.join(offered)})" if offered else " "
 
 
 def _option(option: Option) -> str:

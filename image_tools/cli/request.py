@@ -12,7 +12,7 @@ from image_tools.cli.redact import add_secret
 from image_tools.cli.render import check_result_file
 from image_tools.commands.request import Login, MirrorRequest, Side
 from image_tools.errors import UsageError
-from image_tools.imagelist.registries import Registries, choose_registries
+from image_tools.imagelist.registries import Registries, choose_registries, in_projects
 from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
 from image_tools.state import default_state_path
@@ -21,7 +21,12 @@ from image_tools.stores.remote.tls import TlsChoice
 
 def chosen_registries(options: Namespace, environ: Mapping[str, str]) -> Registries:
     """The registries the options and the environment choose; InvalidReference for a wrong one."""
-    return choose_registries(options.source, options.destination, options.default_project, environ)
+    chosen = choose_registries(
+        options.source, options.destination, options.default_project, environ
+    )
+    # Not every command that reads lists has them.
+    projects = (getattr(options, f"{side}_project", None) for side in ("source", "destination"))
+    return in_projects(chosen, *projects)
 
 
 def mirror_request(

@@ -10,7 +10,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import ClassVar, NoReturn, TypeVar
 
-from image_tools.commands.request import MirrorRequest, Side
+from image_tools.commands.opening import access_to
+from image_tools.commands.request import MirrorRequest
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.process.cancel import Cancel
@@ -20,7 +21,7 @@ from image_tools.run.assembly import Assembler
 from image_tools.run.copying import Copier
 from image_tools.run.direct import DirectWay
 from image_tools.run.dispatch import Dispatch
-from image_tools.run.ends import Access, Ends, OnSecret
+from image_tools.run.ends import Ends, OnSecret
 from image_tools.run.engine import Engine
 from image_tools.run.executor import Slots
 from image_tools.run.failed_list import FailedList
@@ -34,7 +35,6 @@ from image_tools.run.signals import die_now
 from image_tools.run.toolbox import Toolbox
 from image_tools.run.workspace import Workspace
 from image_tools.state import State
-from image_tools.stores.remote.credentials import Credentials
 from image_tools.stores.remote.registries_conf import load
 from image_tools.tools.policy import SignaturePolicy, read_policy
 
@@ -206,8 +206,8 @@ class ListRun:
         sources = {entry.source.registry for entry in images.entries}
         destinations = {entry.destination.registry for entry in images.entries}
         return Ends(
-            source=_access(self._request.source, sources),
-            destination=_access(self._request.destination, destinations),
+            source=access_to(self._request.source, sources),
+            destination=access_to(self._request.destination, destinations),
             retry=options.retry,
             flights=options.flights,
             environ=self._environ,
@@ -260,10 +260,3 @@ def _options(request: MirrorRequest) -> Options:
         direct=request.direct,
         dry_run=request.dry_run,
     )
-
-
-def _access(side: Side, registries: set[str]) -> Access:
-    """A login is for the chosen registry, else for the only one there is: never for several."""
-    only = next(iter(registries)) if len(registries) == 1 else None
-    login = None if side.login is None else Credentials(side.login.username, side.login.password)
-    return Access(tls=side.tls, login=login, registry=side.registry or only)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_tools.errors import InvalidReference
 from image_tools.oci.reference import (
@@ -69,7 +69,19 @@ def choose_registries(
         source=source,
         destination=destination,
         destination_prefix=prefix,
-        default_project=_project(default_project),
+        default_project=_project("--default-project", default_project),
+    )
+
+
+def in_projects(chosen: Registries, source: str | None, destination: str | None) -> Registries:
+    """`chosen` with the projects that replace the list's; None and empty replace nothing.
+
+    InvalidReference, naming the flag, when one of them is no project.
+    """
+    return replace(
+        chosen,
+        source_project=_project("--source-project", source or "") or None,
+        destination_project=_project("--destination-project", destination or "") or None,
     )
 
 
@@ -110,12 +122,12 @@ def _registry_and_path(text: str) -> tuple[str, str]:
     return parse_registry(first), parse_path(path) if path else ""
 
 
-def _project(text: str) -> str:
+def _project(flag: str, text: str) -> str:
     stated = text.strip().strip("/")
     try:
         return parse_path(stated) if stated else ""
     except InvalidReference as error:
-        raise InvalidReference(f"--default-project: {error}") from error
+        raise InvalidReference(f"{flag}: {error}") from error
 
 
 def _registry(override: str | None, stated: PartialReference) -> str:

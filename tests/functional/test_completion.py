@@ -10,6 +10,7 @@ import pytest
 
 from image_tools.cli.catalogue import PAGES
 from image_tools.cli.completion import SCRIPTS
+from image_tools.cli.options import Group, Option, Page
 
 ASK = """\
 source "$1"; shift
@@ -24,6 +25,20 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("completion") / "image-tools.bash"
     path.write_text(SCRIPTS["bash"](PAGES))
     return path
+
+
+def page(name: str, *options: str) -> Page:
+    group = Group("", tuple(Option(name=o, help="", bare="true") for o in options))
+    return Page(name=name, summary="", about="", groups=(group,))
+
+
+def test_bash_name_of_two_words_is_offered_beside_options(tmp_path: Path) -> None:
+    path = tmp_path / "script"
+    path.write_text(SCRIPTS["bash"]([page("one", "x"), page("one more", "y")]))
+
+    assert offered(path, "one", "") == ["more", "--x", "--help"]
+    assert offered(path, "one", "--x", "") == ["--x", "--help"]
+    assert offered(path, "one", "more", "") == ["--y", "--help"]
 
 
 def bash(*words: str | Path, cwd: Path | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What goes wrong at the ends: what passes is repeated, what stays is explained, nothing is lost."""
+"""What goes wrong at the ends: what passes is repeated, what stays is explained."""
 
 from __future__ import annotations
 
