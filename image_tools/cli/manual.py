@@ -17,6 +17,7 @@ def with_help_pages(document: str) -> str:
     if not (begin and end):
         raise ValueError(f"the marks {BEGIN} and {END} are missing")
     pages = "\n".join(
-        f"### {page.name}\n\n```text\n{command_help(page, _WIDTH).rstrip()}\n```\n" for page in PAGES
+        f"### {page.name}\n\n```text\n{command_help(page, _WIDTH).rstrip()}\n```\n"
+        for page in PAGES
     )
     return f"{before}{BEGIN}\n\n{pages}\n{END}{after}"

@@ -11,12 +11,14 @@ from image_tools.cli.shared_options import (
     DEBUG,
     DEFAULT_PROJECT,
     DESTINATION,
+    DESTINATION_PROJECT,
     FORMAT,
     QUIET,
     RETRY_DELAY,
     RETRY_TIMES,
     SKIP_INVALID,
     SOURCE,
+    SOURCE_PROJECT,
     SPELLING,
     TLS_VERIFY,
     switch,
@@ -35,6 +37,8 @@ _LIST = Group(
         SOURCE,
         DESTINATION,
         DEFAULT_PROJECT,
+        SOURCE_PROJECT,
+        DESTINATION_PROJECT,
         SKIP_INVALID,
     ),
 )
@@ -78,6 +82,26 @@ _SELECTION = Group(
         switch("overwrite", "leave only this run's platforms at the destination, do not merge"),
         switch("arch-tags", "also write a tag for every platform: TAG-linux-amd64"),
         switch("dry-run", "show what would be done, bytes included, and write nothing"),
+    ),
+)
+_HARBOR = Group(
+    "Harbor",
+    (
+        Option(
+            name="repo-type",
+            metavar="TYPE",
+            help="harbor: the destination is a Harbor, whose missing projects are created",
+            read=values.repository_type,
+            choices=("harbor",),
+        ),
+        Option(
+            name="harbor-https",
+            help="false: speak plain HTTP to Harbor's API, whatever its registry speaks",
+            read=values.boolean,
+            bare="true",
+            default="true",
+        ),
+        switch("harbor-public", "the projects that are created are public, not private"),
     ),
 )
 _RUNNING = Group(
@@ -184,7 +208,7 @@ MIRROR = Page(
     summary="copy the images of a list from registry to registry",
     about="Copy the images of a list from registry to registry, the wanted platforms of each as "
     "one multi-platform image. Running again continues: what is there already is not copied.",
-    groups=(_LIST, _SELECTION, _RUNNING, _TRUST, _OUTPUT),
+    groups=(_LIST, _SELECTION, _HARBOR, _RUNNING, _TRUST, _OUTPUT),
     notes=(
         Note(
             "List format",
@@ -200,6 +224,7 @@ MIRROR = Page(
                 "image-tools mirror -f list.txt -d reg.example:5000 -j 4",
                 "image-tools mirror -f list.txt -d reg.example:5000/team --arch all --dry-run",
                 "image-tools mirror -f mirror-failed.txt -d reg.example:5000",
+                "image-tools mirror -f list.txt -d harbor.example --repo-type harbor",
                 "generate-list | image-tools mirror -f - --format json > result.json",
             ),
         ),

@@ -16,6 +16,7 @@ from image_tools.imagelist.registries import Registries, choose_registries, in_p
 from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
 from image_tools.state import default_state_path
+from image_tools.stores.harbor import HarborSetting
 from image_tools.stores.remote.tls import TlsChoice
 
 
@@ -66,7 +67,14 @@ def mirror_request(
         insecure_policy=options.insecure_policy,
         download=not options.no_download,
         dry_run=options.dry_run,
+        harbor=_harbor(options),
     )
+
+
+def _harbor(options: Namespace) -> HarborSetting | None:
+    if options.repo_type != "harbor":
+        return None
+    return HarborSetting(https=options.harbor_https, public=options.harbor_public)
 
 
 def selection(options: Namespace) -> Selection:

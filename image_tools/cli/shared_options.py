@@ -48,6 +48,16 @@ DEFAULT_PROJECT = Option(
     help="project of destinations written without one",
     default="library",
 )
+SOURCE_PROJECT = Option(
+    name="source-project",
+    metavar="PROJECT",
+    help="take all images from PROJECT: only the last part of their names stays",
+)
+DESTINATION_PROJECT = Option(
+    name="destination-project",
+    metavar="PROJECT",
+    help="copy all images to PROJECT: only the last part of their names stays",
+)
 SKIP_INVALID = switch("skip-invalid", "only warn about lines that cannot be read")
 
 RETRY_TIMES = Option(

@@ -123,6 +123,14 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def repository_type(text: str) -> str:
+    """The kind of registry that needs more than the specification: `harbor`, or empty for none."""
+    word = text.strip().lower()
+    if word not in ("", "harbor"):
+        raise ValueError(f"{text!r} is unknown: write harbor, or leave the option out")
+    return word
+
+
 def pattern(text: str) -> re.Pattern[str]:
     """The regular expression `text`, in Python's syntax."""
     try:

@@ -213,6 +213,7 @@ class ListRun:
             environ=self._environ,
             conf=load(self._environ),
             on_secret=self._on_secret,
+            harbor=self._request.harbor,
         )
 
     def _toolbox(self, options: Options) -> Toolbox:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_tools.plan.selection import Selection
+from image_tools.stores.harbor import HarborSetting
 from image_tools.stores.remote.tls import TlsChoice
 
 
@@ -32,7 +33,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorRequest:
-    """One run of `mirror`; times in seconds, None where there is no limit."""
+    """One run of `mirror`; times in seconds, None where there is no limit.
+
+    `harbor` is there when every destination is a Harbor.
+    """
 
     source: Side = Side()
     destination: Side = Side()
@@ -54,3 +58,4 @@ class MirrorRequest:
     insecure_policy: bool = False
     download: bool = True
     dry_run: bool = False
+    harbor: HarborSetting | None = None

@@ -9,8 +9,9 @@ from pathlib import Path
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.placing import Placer
 from image_tools.exchange.server import Book
-from image_tools.oci.reference import Reference
+from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.retry import RetryPolicy
+from image_tools.stores.harbor import Harbor, HarborSetting
 from image_tools.stores.mirrored import Mirrored
 from image_tools.stores.remote.credentials import Credentials, Keyring
 from image_tools.stores.remote.registries_conf import RegistriesConf
@@ -49,7 +50,10 @@ class Destination:
 
 @dataclass(slots=True, kw_only=True)
 class Ends:
-    """Opens one store per registry and end, and closes them all. Belongs to the event loop."""
+    """Opens one store per registry and end, and closes them all. Belongs to the event loop.
+
+    With `harbor` every destination is one.
+    """
 
     source: Access
     destination: Access
@@ -58,6 +62,7 @@ class Ends:
     environ: Mapping[str, str]
     conf: RegistriesConf
     on_secret: OnSecret
+    harbor: HarborSetting | None = None
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _destinations: dict[str, Destination] = field(default_factory=dict)
@@ -75,7 +80,7 @@ class Ends:
     def destination_end(self, registry: str) -> Destination:
         """The store to write to on `registry`, with its ledger."""
         if registry not in self._destinations:
-            store = self._open(registry, self.destination, self.destination.tls)
+            store = self._destination(registry)
             book = Book(store, Ledger())
             placer = Placer(store, book.ledger, self.retry, self.flights)
             self._destinations[registry] = Destination(book, placer)
@@ -115,9 +120,19 @@ class Ends:
             self._sources[registry, insecure] = self._open(registry, self.source, tls)
         return self._sources[registry, insecure]
 
+    def _destination(self, registry: str) -> Remote:
+        access = self.destination
+        if self.harbor is None or registry == DOCKER_HUB:
+            return self._open(registry, access, access.tls)
+        keyring, options = self._keyring(registry, access), self._options(access.tls)
+        return Harbor(registry, keyring, options, self.environ, self.harbor)
+
     def _open(self, registry: str, access: Access, tls: TlsChoice) -> Remote:
-        options = RemoteOptions(tls=tls, policy=self.retry)
-        return Remote(registry, self._keyring(registry, access), options, self.environ)
+        keyring = self._keyring(registry, access)
+        return Remote(registry, keyring, self._options(tls), self.environ)
+
+    def _options(self, tls: TlsChoice) -> RemoteOptions:
+        return RemoteOptions(tls=tls, policy=self.retry)
 
     def _keyring(self, registry: str, access: Access) -> Keyring:
         return Keyring(self.environ, access.login_for(registry), on_secret=self.on_secret)

@@ -183,6 +183,7 @@ class Engine:
 
     async def _carry_out(self, line: _Line, job: Job, prepared: Prepared) -> Outcome:
         line.started = True
+        logger.info("Copying [{}] => [{}]", job.entry.source, job.entry.destination)
         outcome = await self._timed(line, carry_out(self._gear, job, prepared))
         logger.info("{}: copied ({})", job.entry.destination, ", ".join(outcome.platforms))
         return outcome

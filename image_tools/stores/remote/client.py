@@ -106,6 +106,21 @@ class RegistryClient:
             self._pace.went_well(turn)
             return response
 
+    async def root(self) -> URL:
+        """Where the registry answers, asked once; raises why it does not."""
+        return await self._root.find()
+
+    async def beside(self, question: Question, authorization: str | None) -> Answer:
+        """The answer of another API of the same server, asked once, with a header of its own."""
+        assert question.url is not None
+        async with self._pace.turn() as turn:
+            request = _request(question, question.url, authorization)
+            answer = await self._read(await self._connections.open(request), question)
+            if not _is_wanted(answer, question):
+                raise self._failure(turn, answer, question)
+            self._pace.went_well(turn)
+            return answer
+
     def body(
         self, chunks: AsyncIterator[bytes], reference: str, size: int | None = None
     ) -> StreamBody:

@@ -76,6 +76,13 @@ class Authorizer:
         """Announce repositories of this run: their scopes are asked for together."""
         self._scopes.expect(repositories, push=push, delete=delete)
 
+    def forget(self, project: str) -> None:
+        """Drop the tokens for repositories below `project`: new ones may allow more."""
+        below = f"{project}/"
+        for grant in tuple(self._grants):
+            if any(name.startswith(below) for name, _ in grant.rights):
+                self._grants.drop(grant.header)
+
     async def header(
         self, repository: str, *, push: bool = False, also_pull: str | None = None
     ) -> str | None:
