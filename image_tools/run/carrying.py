@@ -19,6 +19,7 @@ from image_tools.run.job import Job
 from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import outcome_of, platforms_of
 from image_tools.run.preparing import Prepared, own_tag, remember
+from image_tools.run.projects import ensure_project
 from image_tools.run.together import together
 
 COPY = "copy"
@@ -26,6 +27,7 @@ COPY = "copy"
 
 async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
     """The outcome `copied`, once the tag holds what the plan says; raises what prevented it."""
+    await ensure_project(job)
     _note_source_blobs(job, prepared)
     decided = prepared.plan
     if prepared.convert is not None:

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import selectors
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
@@ -33,11 +33,15 @@ class Passed:
 
 
 class Proxy:
-    """Context manager of a proxy on a random loopback port; it asks for ``login`` when given."""
+    """Context manager of a proxy on a random loopback port; it asks for ``login`` when given.
 
-    def __init__(self, login: Login | None = None) -> None:
+    ``routes`` leads some ``host:port`` elsewhere: to the lab, in place of a name of the internet.
+    """
+
+    def __init__(self, login: Login | None = None, routes: Mapping[str, str] | None = None) -> None:
         """Prepare a proxy; it listens at once and answers inside the context."""
         self.login = login
+        self.routes = routes or {}
         self.passed: list[Passed] = []
         self._server = ThreadedServer(type("BoundProxyHandler", (_Handler,), {"lab": self}))
 
@@ -109,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Give a connection to the target; OSError, already answered, when there is none."""
         status, server = 407, None
         if self.lab.lets_in(self.headers.get("Proxy-Authorization", "")):
-            host, _, port = target.rpartition(":")
+            host, _, port = self.lab.routes.get(target, target).rpartition(":")
             try:
                 server = socket.create_connection((host, int(port)), SECONDS)
                 status = 200

@@ -162,9 +162,10 @@ def test_mirror_while_it_runs_no_secret_is_to_be_seen(
     def watch(pid: int) -> None:
         while not done.is_set():
             for child in _children(pid):
-                environ, argv = (_read(child, name) for name in ("environ", "cmdline"))
-                # Between fork and exec a child is still a copy of the program itself.
-                if b"image_tools" not in argv:
+                # Between fork and exec a child is still a copy of the program itself: asked for
+                # in this order, the environment is never older than the command line.
+                argv, environ = (_read(child, name) for name in ("cmdline", "environ"))
+                if argv and b"image_tools" not in argv:
                     seen.update((environ, argv))
             # Folders go away while they are looked through.
             with suppress(OSError):

@@ -100,3 +100,16 @@ def test_duration_written_as_go_does_is_read_back(hours: int, minutes: int, seco
     text = f"{hours}h{minutes}m{seconds}s"
 
     assert values.duration(text) == hours * 3600 + minutes * 60 + seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "part"), [("5%", 0.05), ("5", 0.05), (" 100% ", 1.0), ("0%", 0.0)]
+)
+def test_percentage_is_a_part_of_one(text: str, part: float) -> None:
+    assert values.percentage(text) == pytest.approx(part)
+
+
+@pytest.mark.parametrize("text", ["", "many", "101%", "-1%", "nan"])
+def test_percentage_of_anything_else_is_explained(text: str) -> None:
+    with pytest.raises(ValueError, match=r"percentage|between"):
+        values.percentage(text)

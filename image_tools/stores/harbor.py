@@ -1,0 +1,224 @@
+"""Harbor: a registry whose repositories lie in projects, which have to exist before a push.
+
+Source: Harbor 2's API (`api/v2.0/swagger.yaml`, projects) and how its core answers: whatever is
+asked of a repository in a missing project is refused with 401.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from loguru import logger
+from yarl import URL
+
+from image_tools.errors import (
+    AccessDenied,
+    CopyFailed,
+    ImageToolsError,
+    InvalidReference,
+    NotFound,
+    UnknownFailure,
+)
+from image_tools.oci.digest import Digest
+from image_tools.stores.remote.address import root_url
+from image_tools.stores.remote.credentials import Keyring
+from image_tools.stores.remote.failures import permanent
+from image_tools.stores.remote.questions import Answer, Question
+from image_tools.stores.remote.registry import Remote, RemoteOptions
+from image_tools.stores.remote.token_realm import basic_header
+from image_tools.stores.store import ManifestHead
+
+PROJECTS = "/api/v2.0/projects"
+_CREATED, _MOVED, _EXISTS = 201, frozenset({301, 302, 303, 307, 308}), 409
+_REFUSALS = frozenset({400, 401, 403})
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarborSetting:
+    """How Harbor's own API is spoken to, and whether the projects created there are public.
+
+    `https` is as the registry itself is reached, TLS unless plain HTTP is allowed; without it the
+    API is spoken to in plain HTTP.
+    """
+
+    https: bool = True
+    public: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Project:
+    """What is known of a project; `failed` is why it could not be created, and when."""
+
+    exists: bool = False
+    missing: bool = False
+    created: bool = False
+    failed: tuple[ImageToolsError, float] | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Harbor(Remote):
+    """The Harbor `registry`, a Store: what lies in a missing project is not there, no refusal."""
+
+    def __init__(
+        self,
+        registry: str,
+        keyring: Keyring,
+        options: RemoteOptions,
+        environ: Mapping[str, str],
+        setting: HarborSetting,
+    ) -> None:
+        super().__init__(registry, keyring, options, environ)
+        self._keyring, self._setting = keyring, setting
+        self._projects: defaultdict[str, _Project] = defaultdict(_Project)
+
+    async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
+        """As of any registry; None where the whole project is missing."""
+        head = super().manifest_head
+        return await self._unless_missing(repository, lambda: head(repository, reference))
+
+    async def blob_size(self, repository: str, digest: Digest) -> int | None:
+        """As of any registry; None where the whole project is missing."""
+        size = super().blob_size
+        return await self._unless_missing(repository, lambda: size(repository, digest))
+
+    async def ensure_project(self, repository: str) -> bool:
+        """See that the project of `repository` exists; True when it had to be created.
+
+        The API is asked once in a run, whoever asks for the same project waits for its answer.
+        Raises why there is no project; its advice says what to do by hand.
+        """
+        name, slash, _ = repository.partition("/")
+        if not slash:
+            raise InvalidReference(
+                f"{self.name}/{repository}: a Harbor keeps repositories in projects only:"
+                f" write {self.name}/PROJECT/{repository}, or give --default-project"
+            )
+        project, begun = self._projects[name], time.monotonic()
+        async with project.lock:
+            if project.exists:
+                return False
+            _raise_known(project, begun)
+            try:
+                project.created = await self._create(name, repository)
+            except ImageToolsError as error:
+                error.advice = _advice(error, self.name, name)
+                project.failed = copy.copy(error), time.monotonic()
+                raise
+            if project.created or project.missing:
+                # Tokens of before the project allow nothing in it.
+                self._client.authorizer.forget(name)
+            project.exists, project.missing = True, False
+            return project.created
+
+    async def _unless_missing(
+        self, repository: str, ask: Callable[[], Awaitable[T | None]]
+    ) -> T | None:
+        name = repository.partition("/")[0]
+        project = self._projects[name]
+        if project.missing:
+            return None
+        try:
+            found = await ask()
+        except CopyFailed as error:
+            if error.status not in _REFUSALS:
+                raise
+            if await self._is_missing(name, repository):
+                return None
+            if not project.created:
+                raise
+            # Created since it was asked about.
+            return await ask()
+        project.exists = project.exists or found is not None
+        return found
+
+    async def _is_missing(self, name: str, repository: str) -> bool:
+        """Whether a project seems to be missing: looked up once, after a refusal."""
+        project = self._projects[name]
+        async with project.lock:
+            if not (project.exists or project.missing):
+                status = await self._look_up(name, repository)
+                # Some versions answer 403 even to an administrator. Creating it will tell.
+                project.exists, project.missing = status == 200, status not in (200, 401)
+            return project.missing
+
+    async def _look_up(self, name: str, repository: str) -> int | None:
+        """The status of the question whether there is such a project; None without an answer."""
+        try:
+            return (await self._ask("HEAD", name, repository, {200, 403, 404})).status
+        except CopyFailed as error:
+            logger.debug("{}", error)
+            return error.status
+
+    async def _create(self, name: str, repository: str) -> bool:
+        """Ask for a new project; False when there is one already."""
+        # 403 may only be about creating: a robot account pushes to the projects it is for.
+        expected = {_CREATED, _EXISTS, 403, *_MOVED}
+        answer = await self._ask("POST", name, repository, expected)
+        place = f"{self.name}/{name}: creating the project"
+        if answer.status in _MOVED:
+            said = f"{place}: the API is elsewhere ({answer.words})"
+            raise permanent(UnknownFailure(said, status=answer.status))
+        if answer.status == 403 and await self._look_up(name, repository) != 200:
+            raise AccessDenied(f"{place}: access denied ({answer.words})", status=403)
+        return answer.status == _CREATED
+
+    async def _ask(self, method: str, name: str, repository: str, expected: set[int]) -> Answer:
+        credentials = await self._keyring.find(self.name, repository)
+
+        async def once() -> Answer:
+            question = self._question(method, name, await self._root(), frozenset(expected))
+            # The login is known to be good here, or this is the one place it is tried at.
+            async with self._client.authorizer.proofs.login(credentials):
+                return await self._client.beside(question, basic_header(credentials))
+
+        return await self._client.repeat(once)
+
+    async def _root(self) -> URL:
+        if self._setting.https:
+            return await self._client.root()
+        return root_url(self.name, "http")
+
+    def _question(self, method: str, name: str, root: URL, expected: frozenset[int]) -> Question:
+        creates = method == "POST"
+        metadata = {"public": "true" if self._setting.public else "false"}
+        body = json.dumps({"project_name": name, "metadata": metadata}).encode()
+        query = "" if creates else f"?project_name={name}"
+        return Question(
+            method=method,
+            repository="",
+            reference=f"{self.name}/{name}",
+            url=URL(f"{root}{PROJECTS}{query}", encoded=True),
+            headers={"Content-Type": "application/json"} if creates else {},
+            body=body if creates else None,
+            expected=expected,
+            doing="creating the project" if creates else "looking for the project",
+        )
+
+
+def _raise_known(project: _Project, begun: float) -> None:
+    """Raise the failure that came while one waited, or that will not pass."""
+    if project.failed is not None:
+        error, moment = project.failed
+        if moment >= begun or not error.temporary:
+            raise copy.copy(error)
+
+
+def _advice(error: ImageToolsError, registry: str, name: str) -> str:
+    by_hand = f"create the project {name} at {registry} by hand (Projects, New Project)"
+    if isinstance(error, NotFound):
+        return f"leave --repo-type out if {registry} is no Harbor 2, else {by_hand}"
+    if isinstance(error, AccessDenied):
+        return f"{by_hand}, or log in with an account that may create projects"
+    if error.temporary:
+        return f"run again with the failed list, or {by_hand}"
+    if isinstance(error, CopyFailed) and error.status in _MOVED:
+        return f"leave --harbor-https=false out, or {by_hand}"
+    return f"{by_hand}, or log in to {registry} again"

@@ -1,0 +1,83 @@
+"""Which blobs a sampled validation reads, and what a walk sees of a damaged repository."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import Index, RawManifest, index_bytes
+from image_tools.run.reading import Repository
+from image_tools.run.walking import Depth, Walk, is_sampled
+from tests.helpers.memory_store import MemoryStore
+
+LAYER = b"layer"
+CONFIG = b"{}"
+
+
+def descriptor(content: bytes, media_type: str = "application/octet-stream") -> Descriptor:
+    return Descriptor(media_type=media_type, digest=Digest.of(content), size=len(content))
+
+
+def child(size: int = len(LAYER)) -> RawManifest:
+    layer = {**descriptor(LAYER).to_json(), "size": size}
+    config = descriptor(CONFIG, media.OCI_CONFIG).to_json()
+    content = f'{{"schemaVersion":2,"config":{_json(config)},"layers":[{_json(layer)}]}}'
+    return RawManifest(media.OCI_MANIFEST, content.encode())
+
+
+def _json(value: object) -> str:
+    return str(value).replace("'", '"')
+
+
+def walked(store: MemoryStore, image: RawManifest, depth: Depth) -> tuple[str, ...]:
+    entry = image.descriptor
+    top = RawManifest(media.OCI_INDEX, index_bytes(Index(media.OCI_INDEX, (entry,))))
+    store.add_manifest("team/app", top)
+    walk = Walk(Repository(store, "team/app"), "reg/team/app:1", depth)
+    return asyncio.run(walk.problems(top.digest, (entry,)))
+
+
+def stocked(image: RawManifest, *blobs: bytes) -> MemoryStore:
+    store = MemoryStore("reg")
+    store.add_manifest("team/app", image)
+    for blob in blobs:
+        store.add_blob("team/app", blob)
+    return store
+
+
+@pytest.mark.parametrize("depth", [Depth.TREE, Depth.CONTENT])
+def test_walk_whole_image_has_no_problems(depth: Depth) -> None:
+    image = child()
+    assert walked(stocked(image, LAYER, CONFIG), image, depth) == ()
+
+
+def test_walk_missing_blob_is_named() -> None:
+    image = child()
+    problem = f"[reg/team/app:1@{Digest.of(LAYER)}]: blob does not exists"
+    assert walked(stocked(image, CONFIG), image, Depth.TREE) == (problem,)
+
+
+def test_walk_blob_of_another_size_is_named() -> None:
+    image = child(size=99)
+    problem = f"[reg/team/app:1@{Digest.of(LAYER)}]: it has 5 bytes, not 99"
+    assert walked(stocked(image, LAYER, CONFIG), image, Depth.TREE) == (problem,)
+
+
+def test_walk_missing_child_is_named() -> None:
+    image = child()
+    problem = f"[reg/team/app:1@{image.digest}]: child manifest does not exists"
+    assert walked(MemoryStore("reg"), image, Depth.TREE) == (problem,)
+
+
+@given(st.binary(min_size=1, max_size=20), st.floats(0, 1))
+def test_sample_is_always_the_same_and_grows_with_its_part(content: bytes, part: float) -> None:
+    digest = Digest.of(content)
+    assert is_sampled(digest, 1.0)
+    assert not is_sampled(digest, 0.0)
+    assert not is_sampled(digest, part) or is_sampled(digest, min(1.0, part + 0.1))
