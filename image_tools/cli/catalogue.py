@@ -15,6 +15,7 @@ from image_tools.cli.pages_around import (
     INSPECT_LIST,
     LIST_TAGS,
 )
+from image_tools.cli.pages_merge import MERGE_MANIFEST
 from image_tools.cli.pages_validate import VALIDATE
 from image_tools.errors import UsageError
 
@@ -25,6 +26,7 @@ PAGES = (
     INSPECT_LIST,
     LIST_TAGS,
     DELETE,
+    MERGE_MANIFEST,
     CONVERT_LIST,
     COMPLETION,
     VERSION,

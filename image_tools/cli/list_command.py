@@ -13,6 +13,7 @@ from typing import TypeVar
 from loguru import logger
 
 from image_tools.cli import logs, values
+from image_tools.cli.asking import asking
 from image_tools.cli.ending import endings_raised
 from image_tools.cli.progress import Display, wanted
 from image_tools.cli.redact import add_secret, clean
@@ -86,8 +87,13 @@ def _level(options: Namespace) -> str:
 def opened(setting: Setting, kind: type[RunT]) -> Iterator[RunT]:
     """A run of `kind`; what it opened is closed behind the context, however that ends."""
     run = kind(
-        setting.request, setting.progress, setting.environ, on_secret=add_secret, clean=clean
+        setting.request,
+        setting.progress,
+        setting.environ,
+        on_secret=add_secret,
+        clean=clean,
     )
+    run.ask = asking(setting.environ, setting.display)
     with endings_raised(), run:
         yield run
 

@@ -51,13 +51,15 @@ class Option:
 class Operand:
     """A word a command needs beside its options: `metavar` in the help, `name` as attribute.
 
-    With `choices` no other word is taken.
+    With `choices` no other word is taken. The last one may be `several`: it takes all words that
+    are left, at least one, and the attribute is a tuple.
     """
 
     name: str
     metavar: str
     help: str
     choices: tuple[str, ...] = ()
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +127,20 @@ def _pointed(page: Page, message: str) -> UsageError:
     return UsageError(message, advice=f"see image-tools {page.name} --help")
 
 
-def _operands(page: Page, words: Sequence[str]) -> dict[str, str]:
-    if len(words) > len(page.operands):
+def _operands(page: Page, words: Sequence[str]) -> dict[str, Any]:
+    last = page.operands[-1] if page.operands else None
+    takes_all = last is not None and last.several
+    if len(words) > len(page.operands) and not takes_all:
         raise UsageError(stray(words[len(page.operands)]))
     if len(words) < len(page.operands):
         raise UsageError(f"{page.name} needs {page.operands[len(words)].metavar}")
-    for operand, word in zip(page.operands, words, strict=True):
+    for operand, word in zip(page.operands, words, strict=False):
         if operand.choices and word not in operand.choices:
             raise UsageError(f"{word!r} is unknown: write {', '.join(operand.choices)}")
-    return {operand.name: word for operand, word in zip(page.operands, words, strict=True)}
+    found: dict[str, Any] = dict(zip((o.name for o in page.operands), words, strict=False))
+    if last is not None and takes_all:
+        found[last.name] = tuple(words[len(page.operands) - 1 :])
+    return found
 
 
 def _given(value: Any) -> Any:

@@ -161,6 +161,7 @@ _TRUST = Group(
             bare="true",
         ),
         CA_FILE,
+        switch("skip-login", "do not try logins and pushes at the destinations before copying"),
         Option(
             name="policy",
             metavar="FILE",

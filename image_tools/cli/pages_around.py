@@ -21,7 +21,7 @@ from image_tools.cli.shared_options import (
 
 SHELLS = ("bash", "zsh", "fish")
 
-_IMAGE = Operand(
+IMAGE = Operand(
     name="reference",
     metavar="REF",
     help="the image: REGISTRY/REPOSITORY:TAG, or @sha256:... behind it; docker.io and latest "
@@ -77,7 +77,7 @@ INSPECT = Page(
     summary="show platforms, digests, sizes and signatures of an image",
     about="Show what a registry tells of an image without pulling it: its platforms with digest, "
     "size, layers, date and attestations, and what is attached to it, such as signatures.",
-    operands=(_IMAGE,),
+    operands=(IMAGE,),
     groups=(
         Group(
             "Options",

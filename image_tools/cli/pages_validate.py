@@ -48,6 +48,7 @@ _WITHOUT_EFFECT = Group(
             "no-ahead",
             "direct",
             "no-download",
+            "skip-login",
             "policy",
             "insecure-policy",
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -43,6 +43,7 @@ class Display:
         self._stream = stream
         self._moving = moving
         self._live: Live | None = None
+        self._resumes = False
 
     def __enter__(self) -> Display:
         if self._moving:
@@ -55,9 +56,24 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._resumes = False
         live, self._live = self._live, None
         if live is not None:
             live.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Inside, nothing moves: the terminal is somebody else's."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+        self._resumes = live is not None
+        try:
+            yield
+        finally:
+            # The run may have ended meanwhile.
+            if self._resumes:
+                self._live = self._started()
 
     def write(self, text: str) -> None:
         """Write a finished log line, above the moving part where there is one."""

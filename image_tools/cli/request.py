@@ -67,6 +67,7 @@ def mirror_request(
         insecure_policy=options.insecure_policy,
         download=not options.no_download,
         dry_run=options.dry_run,
+        skip_login=options.skip_login,
         harbor=_harbor(options),
     )
 

@@ -29,7 +29,9 @@ from image_tools.run.gear import Gear
 from image_tools.run.lock import RunLock, lock_path
 from image_tools.run.loop import LoopThread
 from image_tools.run.options import Options
+from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
+from image_tools.run.prompting import Ask
 from image_tools.run.reading import Reader
 from image_tools.run.signals import die_now
 from image_tools.run.toolbox import Toolbox
@@ -45,7 +47,8 @@ class ListRun:
     """One run over image lists, as a context: its private folder, port and locks go with it.
 
     `on_secret` is told every password that is found, with its user name, before it is used;
-    `clean` takes such secrets out of the words of others. A command that `writes` nothing needs no
+    `clean` takes such secrets out of the words of others. `ask`, where somebody sets it, asks the
+    person at the terminal for a login that a destination lets in. A command that `writes` nothing needs no
     lock and makes no state file.
     """
 
@@ -63,6 +66,7 @@ class ListRun:
     ) -> None:
         self._request, self._progress, self._environ = request, progress, environ
         self._on_secret, self._clean = on_secret, clean
+        self.ask: Ask | None = None
         self._stack = ExitStack()
         self._locked: set[str] = set()
         self._outcomes: list[Outcome] = []
@@ -198,6 +202,7 @@ class ListRun:
             dispatch=dispatch,
             progress=self._progress,
             state=self._state,
+            preflight=None if self._request.skip_login else Preflight(ends, self.ask),
         )
         self._progress.bytes_source = lambda: gear.account.bytes_written
         return gear

@@ -58,4 +58,5 @@ class MirrorRequest:
     insecure_policy: bool = False
     download: bool = True
     dry_run: bool = False
+    skip_login: bool = False
     harbor: HarborSetting | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from loguru import logger
@@ -28,16 +29,16 @@ COPY = "copy"
 async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
     """The outcome `copied`, once the tag holds what the plan says; raises what prevented it."""
     await ensure_project(job)
-    _note_source_blobs(job, prepared)
+    note_source_blobs(job, prepared.children)
     decided = prepared.plan
     if prepared.convert is not None:
         decided = await _converted(gear, job, prepared)
     await together(
-        _copy(gear, job, child, number, prepared.artifact)
+        copy_child(gear, job, child, number, artifact=prepared.artifact)
         for number, child in enumerate(prepared.children, start=1)
     )
     published = await _published(gear, job, prepared, decided)
-    await _read_back(job, published.digest)
+    await read_back(job, published.digest)
     await remember(gear, job, prepared.source_digest, published.digest)
     return replace(
         outcome_of(job.entry, Status.COPIED),
@@ -49,16 +50,19 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
     )
 
 
-def _note_source_blobs(job: Job, prepared: Prepared) -> None:
+def note_source_blobs(job: Job, children: Iterable[Child]) -> None:
     """Within one registry the source repository is one more place to mount from."""
     if job.entry.source.registry != job.entry.destination.registry:
         return
-    for child in prepared.children:
+    for child in children:
         for blob in child.manifest.blobs:
             job.end.book.ledger.note(job.source.name, blob.digest, blob.size)
 
 
-async def _copy(gear: Gear, job: Job, child: Child, number: int, artifact: bool) -> None:
+async def copy_child(
+    gear: Gear, job: Job, child: Child, number: int, *, artifact: bool = False
+) -> None:
+    """Copy one child, the `number`th of its image: by digest, or an artifact as the tag itself."""
     where = child.descriptor.platform
     ending = f":{job.tag}" if artifact else _ending(gear, job, child.descriptor)
     with logger.contextualize(img_id=number):
@@ -110,7 +114,8 @@ async def _published(gear: Gear, job: Job, prepared: Prepared, decided: Plan) ->
         gear.progress.end(key)
 
 
-async def _read_back(job: Job, expected: Digest) -> None:
+async def read_back(job: Job, expected: Digest) -> None:
+    """Nothing when the tag shows what was written; IntegrityError otherwise."""
     head = await job.destination.store.manifest_head(job.destination.name, job.tag)
     if head is None or head.digest != expected:
         found = "nothing" if head is None else str(head.digest)

@@ -96,6 +96,14 @@ class Ends:
             assert isinstance(store, Remote)
             store.expect(names, push=True)
 
+    def use_login(self, registry: str, credentials: Credentials) -> None:
+        """Show `credentials` to `registry` from now on, on whichever end it stands."""
+        stores = [remote for (name, _), remote in self._sources.items() if name == registry]
+        destination = self.destination_end(registry).store
+        for store in (*stores, destination):
+            if isinstance(store, Remote):
+                store.admission.use(credentials)
+
     async def source_credentials(self, source: Reference) -> Credentials | None:
         """The login for `source` or for one of its mirrors, for a skopeo that reads by itself."""
         keyring = self._keyring(source.registry, self.source)

@@ -162,7 +162,7 @@ class Engine:
             async with self._doors[_lane(line.entry)].probes:
                 if self._judge is not None:
                     return await self._timed(line, self._judge(self._gear, job))
-                prepared = await self._timed(line, prepare(self._gear, job))
+                prepared = await self._prepared(line, job)
         finally:
             self._planned()
         if isinstance(prepared, Outcome):
@@ -172,6 +172,15 @@ class Engine:
         with self._volume.expected(job, work.blobs):
             async with self._gear.dispatch.turn(work):
                 return await self._carry_out(line, job, prepared)
+
+    async def _prepared(self, line: _Line, job: Job) -> Prepared | Outcome:
+        """What has to be done; a destination that would not let us do it is known by then."""
+        preflight = self._gear.preflight
+        if preflight is None:
+            return await self._timed(line, prepare(self._gear, job))
+        return await preflight.prepared(
+            job, lambda: self._timed(line, prepare(self._gear, job)), Prepared
+        )
 
     async def _tools(self) -> None:
         """Nothing, once both tools are usable; without them the whole run ends."""

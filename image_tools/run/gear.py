@@ -12,6 +12,7 @@ from image_tools.run.dispatch import Dispatch
 from image_tools.run.ends import Ends
 from image_tools.run.job import Job
 from image_tools.run.options import Options
+from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.toolbox import Toolbox
@@ -31,6 +32,7 @@ class Gear:
     dispatch: Dispatch
     progress: Progress
     state: State | None
+    preflight: Preflight | None = None
     account: Account = field(default_factory=Account)
 
     def job(self, entry: Entry) -> Job:

@@ -85,7 +85,7 @@ async def prepared(
         return replace(outcome, platforms=platforms_of(wanted))
     present = frozenset[Digest]()
     if not image.artifact and not gear.options.force:
-        present = await _present(gear, job, first.copies)
+        present = await present_children(gear, job, first.copies)
     decided = plan(image, wanted, existing, replace(wish, present=present))
     children = await together(gear.reader.child(job.source, one) for one in decided.copies)
     return Prepared(
@@ -167,7 +167,9 @@ async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> Destinat
         ) from error
 
 
-async def _present(gear: Gear, job: Job, copies: tuple[Descriptor, ...]) -> frozenset[Digest]:
+async def present_children(
+    gear: Gear, job: Job, copies: tuple[Descriptor, ...]
+) -> frozenset[Digest]:
     """Which children lie in the destination repository already."""
     heads = await together(
         job.destination.store.manifest_head(job.destination.name, _place(gear, job, copy))

@@ -57,6 +57,22 @@ class CopyRequest:
     source_direct: DirectSource | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRequest:
+    """A login at `registry`, typed at the terminal; it is written to `authfile`.
+
+    `registries_conf` is an empty file: the machine's may name another place for logins.
+    """
+
+    skopeo: str
+    registry: str
+    authfile: Path
+    registries_conf: Path
+    certificates: Path
+    tls_verify: bool = True
+    username: str = ""
+
+
 def version_argv(skopeo: str) -> tuple[str, ...]:
     """The command line that prints skopeo's version."""
     return (skopeo, "--version")
@@ -79,6 +95,23 @@ def copy_argv(request: CopyRequest) -> tuple[str, ...]:
         *_destination_options(request.setting),
         f"docker://{request.source}",
         f"docker://{request.destination}",
+    )
+
+
+def login_argv(request: LoginRequest) -> tuple[str, ...]:
+    """The command line that asks for a login, and tries it at the registry."""
+    return (
+        request.skopeo,
+        "--registries-conf",
+        str(request.registries_conf),
+        "login",
+        "--authfile",
+        str(request.authfile),
+        "--cert-dir",
+        str(request.certificates),
+        f"--tls-verify={'true' if request.tls_verify else 'false'}",
+        *_given("--username", request.username),
+        request.registry,
     )
 
 

@@ -116,7 +116,7 @@ def test_mirror_bug_in_one_image_keeps_its_outcome_and_that_of_the_others(
     def wrong(*_: object) -> None:
         raise ValueError("a bug of a test")
 
-    monkeypatch.setattr(carrying, "_read_back", wrong)
+    monkeypatch.setattr(carrying, "read_back", wrong)
     lines = "".join(f"{good.address}/good/app{number}:1.0\n" for number in range(3))
     ran = mirror(tmp_path, lines, "-d", destination.address)
     failed = (tmp_path / "failed.txt").read_text().splitlines()

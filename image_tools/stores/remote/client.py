@@ -72,6 +72,11 @@ class RegistryClient:
         )
         self.authorizer.proofs.prove = self._lets_in
 
+    @property
+    def challenges(self) -> tuple[Challenge, ...]:
+        """How the registry asked for a login when it was greeted; none before."""
+        return self._challenges
+
     def allows_plain(self, url: URL) -> bool:
         """Whether plain HTTP may be spoken to the host of `url`."""
         return self._tls.allows_plain(url.host or "")

@@ -1,4 +1,4 @@
-"""Docker's credential helpers: `docker-credential-NAME get`, the registry on standard input."""
+"""Docker's credential helpers: `docker-credential-NAME get`, store, erase, list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _NOT_FOUND = "credentials not found"
 _TOKEN_USER = "<token>"
 _LONGEST_WORDS = 200
 # Ours, for a registry of ours: no helper has to see them.
-_OWN_PASSWORDS = frozenset({"DOCKER_PASSWORD", "SOURCE_PASSWORD"})
+_OWN_PASSWORDS = frozenset(
+    {"DOCKER_PASSWORD", "DEST_PASSWORD", "SOURCE_PASSWORD", "IMAGE_TOOLS_PASSWORD"}
+)
 _ADVICE = "run the helper by hand, or take it out of credHelpers and credsStore"
 
 
@@ -33,23 +35,68 @@ def ask_helper(
     None when it knows none. EnvironmentProblem names the helper when it is missing, fails, takes
     more than 30 seconds or answers something else. Blocks: call it in a thread.
     """
+    return parse_answer(name, _run(name, "get", server.encode(), environ, cancel))
+
+
+def store_with_helper(
+    name: str, server: str, credentials: Credentials, environ: Mapping[str, str]
+) -> None:
+    """Give a login to the helper `name` to keep; EnvironmentProblem as `ask_helper` raises it."""
+    login = {
+        "ServerURL": server,
+        "Username": credentials.username,
+        "Secret": credentials.password,
+    }
+    _done(name, _run(name, "store", json.dumps(login).encode(), environ))
+
+
+def erase_with_helper(name: str, server: str, environ: Mapping[str, str]) -> bool:
+    """Have the helper `name` forget the login for `server`; False when it knew none."""
+    if ask_helper(name, server, environ) is None:
+        return False
+    _done(name, _run(name, "erase", server.encode(), environ))
+    return True
+
+
+def listed_by_helper(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The servers the helper `name` keeps logins for."""
+    done = _run(name, "list", b"", environ)
+    _done(name, done)
+    try:
+        listed = json.loads(done.stdout or b"{}")
+    except (ValueError, RecursionError):
+        raise _problem(name, "answered no JSON") from None
+    return tuple(listed) if isinstance(listed, dict) else ()
+
+
+def _run(
+    name: str,
+    action: str,
+    stdin: bytes,
+    environ: Mapping[str, str],
+    cancel: Cancel | None = None,
+) -> CompletedRun:
     path = _path(name, environ)
     environment = {key: value for key, value in environ.items() if key not in _OWN_PASSWORDS}
-    done = run(
-        (path, "get"),
+    return run(
+        (path, action),
         environment=environment,
         timeout=HELPER_SECONDS,
-        stdin=server.encode(),
+        stdin=stdin,
         cancel=cancel,
     )
-    return parse_answer(name, done)
+
+
+def _done(name: str, done: CompletedRun) -> None:
+    _refuse_unfinished(name, done)
+    if done.returncode != 0:
+        said = done.stdout.decode(errors="replace")
+        raise _problem(name, f"failed with {done.returncode}{_words(said, done.stderr)}")
 
 
 def parse_answer(name: str, done: CompletedRun) -> Credentials | None:
     """The login in what a helper printed; None when it said that it knows none."""
-    if done.timed_out or done.cancelled:
-        how = f"gave no answer in {HELPER_SECONDS:.0f} s" if done.timed_out else "was stopped"
-        raise _problem(name, how)
+    _refuse_unfinished(name, done)
     said = done.stdout.decode(errors="replace")
     if done.returncode != 0:
         if _NOT_FOUND in f"{said}\n{done.stderr}".lower():
@@ -61,6 +108,12 @@ def parse_answer(name: str, done: CompletedRun) -> Credentials | None:
         # Without the cause: its text would hold what the helper printed.
         raise _problem(name, "answered no JSON") from None
     return _login(name, answer)
+
+
+def _refuse_unfinished(name: str, done: CompletedRun) -> None:
+    if done.timed_out or done.cancelled:
+        how = f"gave no answer in {HELPER_SECONDS:.0f} s" if done.timed_out else "was stopped"
+        raise _problem(name, how)
 
 
 def _login(name: str, answer: object) -> Credentials | None:

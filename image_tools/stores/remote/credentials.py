@@ -50,6 +50,10 @@ class Keyring:
         self._answers: dict[tuple[str, str], _Answer] = {}
         self._one_at_a_time = threading.Lock()
 
+    def use(self, credentials: Credentials) -> None:
+        """Give `credentials` from now on, whatever files and helpers say."""
+        self._explicit = credentials
+
     async def find(self, registry: str, repository: str) -> Credentials | None:
         """The login for `repository` of `registry`; None when there is none.
 

@@ -14,6 +14,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.remote.address import follow, named, next_page
+from image_tools.stores.remote.admission import Admission
 from image_tools.stores.remote.client import RegistryClient, RemoteOptions
 from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.deleting import delete_manifest
@@ -44,6 +45,7 @@ class Remote:
         self, registry: str, keyring: Keyring, options: RemoteOptions, environ: Mapping[str, str]
     ) -> None:
         self._client = RegistryClient(registry, keyring, options, environ)
+        self.admission = Admission(self._client, keyring)
 
     @property
     def name(self) -> str:

@@ -83,6 +83,39 @@ class Authorizer:
             if any(name.startswith(below) for name, _ in grant.rights):
                 self._grants.drop(grant.header)
 
+    def restart(self) -> None:
+        """Drop every login and token in use: there is another login now."""
+        self._basics.clear()
+        self._grants = Grants()
+
+    async def proven(
+        self, repository: str, challenges: tuple[Challenge, ...]
+    ) -> Credentials | None:
+        """The login for `repository`, shown to the registry; None when there is none.
+
+        `challenges` are how the registry asked for one. Unauthorized when it is refused.
+        """
+        credentials = await self._find(repository)
+        if credentials is None:
+            return None
+        realms = (realm_of(challenge, self._registry) for challenge in challenges)
+        realm = self._realm or next(filter(None, realms), None)
+        header = basic_header(credentials)
+        if realm is not None:
+            await self._let_in(realm, credentials)
+        elif header is not None:
+            await self.proofs.check(header)
+        return credentials
+
+    async def grants_push(self, repository: str) -> bool:
+        """Whether the token for `repository` says that it allows pushes; opaque ones do not."""
+        if self._realm is None:
+            return False
+        need = self._scopes.need(repository, True, None)
+        grant = self._grants.fresh(need, self._clock()) or await self._obtain(need)
+        granted = grant.token.granted
+        return granted is not None and need.rights <= granted
+
     async def header(
         self, repository: str, *, push: bool = False, also_pull: str | None = None
     ) -> str | None:
@@ -209,10 +242,21 @@ class Authorizer:
         realm = self._realm
         assert realm is not None
         credentials = await self._find(need.repository)
-        if credentials is not None and not (self._allows_plain or realm.is_safe()):
-            raise unsafe(realm)
+        self._refuse_unsafe(realm, credentials)
         async with self.proofs.login(credentials):
             return await self._ask_widest(realm, need, wide, credentials)
+
+    async def _let_in(self, realm: Realm, credentials: Credentials) -> None:
+        """Nothing when the token server takes the login, asked without a scope as docker does."""
+        self._refuse_unsafe(realm, credentials)
+        async with self.proofs.login(credentials):
+            answer = await self._answer(realm, (), credentials)
+            if isinstance(answer, Refusal):
+                raise refused(realm, answer, credentials)
+
+    def _refuse_unsafe(self, realm: Realm, credentials: Credentials | None) -> None:
+        if credentials is not None and not (self._allows_plain or realm.is_safe()):
+            raise unsafe(realm)
 
     async def _ask_widest(
         self, realm: Realm, need: Need, wide: tuple[Scope, ...], credentials: Credentials | None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from image_tools.cli.options import parse
+from image_tools.cli.options import Operand, Page, parse
 from image_tools.cli.pages import MIRROR, VERSION
 from image_tools.errors import UsageError
 
@@ -17,6 +17,8 @@ DEFAULTS: dict[str, Any] = {
     "source": None,
     "destination": None,
     "default_project": "library",
+    "source_project": None,
+    "destination_project": None,
     "skip_invalid": False,
     "arch": ("amd64", "arm64"),
     "os": ("linux",),
@@ -27,6 +29,9 @@ DEFAULTS: dict[str, Any] = {
     "overwrite": False,
     "arch_tags": False,
     "dry_run": False,
+    "repo_type": None,
+    "harbor_https": True,
+    "harbor_public": False,
     "jobs": 1,
     "timeout": 600.0,
     "retry_times": 3,
@@ -120,3 +125,35 @@ def test_pages_names_and_letters_are_used_once(page: Any) -> None:
     stated = [name for name in names if name]
 
     assert sorted(stated) == sorted(set(stated))
+
+
+def words_for(several: bool) -> Page:
+    operands = (
+        Operand(name="one", metavar="ONE", help=""),
+        Operand(name="more", metavar="MORE", help="", several=several),
+    )
+    return Page(name="try", summary="", about="", groups=(), operands=operands)
+
+
+# words -> what the operands are, or what is said
+OPERANDS: dict[str, tuple[bool, str, dict[str, Any] | str]] = {
+    "two": (False, "a b", {"one": "a", "more": "b"}),
+    "two, the last of several": (True, "a b", {"one": "a", "more": ("b",)}),
+    "many": (True, "a b c d", {"one": "a", "more": ("b", "c", "d")}),
+    "one too many": (False, "a b c", "unexpected argument 'c'"),
+    "one too few": (False, "a", "try needs MORE"),
+    "none of several": (True, "a", "try needs MORE"),
+    "nothing": (True, "", "try needs ONE"),
+}
+
+
+@pytest.mark.parametrize(("several", "text", "expected"), OPERANDS.values(), ids=OPERANDS)
+def test_parse_operands_are_taken_in_order(
+    several: bool, text: str, expected: dict[str, Any] | str
+) -> None:
+    page = words_for(several)
+    if isinstance(expected, str):
+        with pytest.raises(UsageError, match=expected):
+            parse(page, text.split(), {})
+    else:
+        assert vars(parse(page, text.split(), {})) == {**expected, "given": frozenset()}

@@ -15,7 +15,9 @@ from image_tools.cli.pages import MIRROR
 from image_tools.cli.request import chosen_registries, mirror_request, report_file
 from image_tools.commands.request import Login, MirrorRequest, Side
 from image_tools.errors import UsageError
+from image_tools.imagelist.registries import Registries
 from image_tools.plan.selection import Selection
+from image_tools.stores.harbor import HarborSetting
 from image_tools.stores.remote.tls import TlsChoice
 
 STATE = {"XDG_STATE_HOME": "/state"}
@@ -175,3 +177,28 @@ def test_request_password_is_a_secret_from_now_on() -> None:
 @pytest.mark.parametrize(("text", "path"), [("", None), ("--report r.json", Path("r.json"))])
 def test_report_file_is_where_it_was_asked(text: str, path: Path | None) -> None:
     assert report_file(parse(MIRROR, text.split(), {})) == path
+
+
+HARBORS = {
+    "nothing": ("", None),
+    "other options alone": ("--harbor-https=false --harbor-public", None),
+    "no type": ("--repo-type=", None),
+    "harbor": ("--repo-type harbor", HarborSetting(https=True, public=False)),
+    "public": ("-repo-type Harbor --harbor-public", HarborSetting(https=True, public=True)),
+    "plain": ("--repo-type=harbor -harbor-https=false", HarborSetting(https=False, public=False)),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), HARBORS.values(), ids=HARBORS)
+def test_request_harbor_is_there_only_with_its_type(
+    text: str, expected: HarborSetting | None
+) -> None:
+    assert requested(text).harbor == expected
+
+
+def test_request_projects_are_part_of_the_choice() -> None:
+    options = parse(MIRROR, ["--source-project=/a/b/", "--destination-project", "c"], STATE)
+
+    chosen = chosen_registries(options, STATE)
+
+    assert chosen == Registries(source_project="a/b", destination_project="c")

@@ -59,6 +59,7 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (values.words, " , ", "names nothing"),
     (values.words, "linux/amd64", "is a platform: name its parts with --os, --arch"),
     (values.words, "amd64;arm64", "is not a word"),
+    (values.repository_type, "quay", "'quay' is unknown: write harbor, or leave the option out"),
     (values.one_of("table", "json"), "yaml", "'yaml' is unknown: write table or json"),
 ]
 
@@ -113,3 +114,10 @@ def test_percentage_is_a_part_of_one(text: str, part: float) -> None:
 def test_percentage_of_anything_else_is_explained(text: str) -> None:
     with pytest.raises(ValueError, match=r"percentage|between"):
         values.percentage(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("harbor", "harbor"), (" Harbor ", "harbor"), ("", "")]
+)
+def test_repository_type_is_harbor_or_nothing(text: str, expected: str) -> None:
+    assert values.repository_type(text) == expected

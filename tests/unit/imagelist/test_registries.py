@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from image_tools.errors import InvalidReference
-from image_tools.imagelist.registries import Registries, choose_registries
+from image_tools.imagelist.registries import Registries, choose_registries, in_projects
 from image_tools.oci.reference import parse_name
 
 # flag, variable, the list's name -> registry and repository read from, written to
@@ -82,6 +82,44 @@ def test_replacing_projects_keep_only_the_last_component() -> None:
 
     assert chosen.source_name(parse_name("q.io/a/b/n")) == ("q.io", "s/n")
     assert chosen.destination_name(parse_name("q.io/a/b/n")) == ("q.io", "team/d/e/n")
+
+
+# the list's name -> read from, written to, with both projects replaced or none
+REPLACED = {
+    "seed-004-library": ("docker.io/library/nginx", "docker.io/s/nginx", "docker.io/u/nginx"),
+    "seed-004-project": ("docker.io/cnrancher/hangar", "docker.io/s/hangar", "docker.io/u/hangar"),
+    "no-project": ("nginx", "docker.io/s/nginx", "docker.io/u/nginx"),
+    "other-registry": ("l.io/n", "l.io/s/n", "l.io/u/n"),
+    "deep": ("l.io/a/b/c/n", "l.io/s/n", "l.io/u/n"),
+}
+
+
+@pytest.mark.parametrize(("name", "source", "destination"), REPLACED.values(), ids=REPLACED)
+def test_projects_replace_those_of_every_name(name, source, destination) -> None:
+    chosen = in_projects(Registries(), "s", " /u/ ")
+
+    assert "/".join(chosen.source_name(parse_name(name))) == source
+    assert "/".join(chosen.destination_name(parse_name(name))) == destination
+
+
+@pytest.mark.parametrize("nothing", [None, "", " / "])
+def test_projects_that_name_nothing_replace_nothing(nothing) -> None:
+    assert in_projects(Registries(), nothing, nothing) == Registries()
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "reason"),
+    [
+        ("a b", None, "--source-project: 'a b' is not a repository name"),
+        (None, "Team", "--destination-project: repository 'Team' must be lower case"),
+        (None, "r.io:5000/team", "--destination-project: 'r.io:5000/team' is not a repository"),
+    ],
+)
+def test_projects_wrong_text_names_the_flag(source, destination, reason) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        in_projects(Registries(), source, destination)
+
+    assert reason in str(caught.value)
 
 
 WRONG = {

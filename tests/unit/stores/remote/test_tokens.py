@@ -564,3 +564,19 @@ def test_challenged_plain_realm_is_asked_where_that_is_harmless(
     lab.login = login
 
     assert run(lambda: lab.authorizer.challenged(PLAIN, None, "a")) == "Bearer token-1"
+
+
+def test_forget_asks_anew_for_the_repositories_of_a_project_alone() -> None:
+    lab = Lab()
+
+    async def story() -> int:
+        for name in ("team/a", "team-b/a"):
+            await lab.authorizer.challenged(BEARER, None, name)
+        lab.authorizer.forget("team")
+        before = len(lab.asked)
+        await lab.authorizer.header("team-b/a")
+        assert len(lab.asked) == before
+        await lab.authorizer.header("team/a")
+        return len(lab.asked) - before
+
+    assert run(story) == 1

@@ -1,0 +1,46 @@
+"""Asking for a login in the middle of a run: only where somebody sits at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from loguru import logger
+
+from image_tools.cli import render
+from image_tools.cli.progress import Display
+from image_tools.cli.redact import add_secret, clean
+from image_tools.cli.text import is_terminal
+from image_tools.errors import EnvironmentProblem
+from image_tools.run.prompting import Ask, Prompt, ask_login
+from image_tools.stores.remote.auth_file import Credentials
+from image_tools.stores.remote.auth_store import keep_login
+
+
+def asking(environ: Mapping[str, str], display: Display) -> Ask | None:
+    """Asks for a login, which is kept as `login` keeps it; None where nobody can be asked."""
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        return None
+
+    def ask(prompt: Prompt) -> Credentials | None:
+        with display.paused():
+            if prompt.reason:
+                render.err(clean(prompt.reason))
+            render.err(f"Log in to {prompt.registry}:")
+            try:
+                return _asked(prompt, environ)
+            except EnvironmentProblem as problem:
+                logger.warning("{}; {}", problem, problem.advice)
+                return None
+
+    return ask
+
+
+def _asked(prompt: Prompt, environ: Mapping[str, str]) -> Credentials | None:
+    found = ask_login(prompt, environ)
+    if found is None:
+        return None
+    add_secret(found.password, found.username)
+    for place in keep_login(prompt.registry, found, environ):
+        logger.info("the login for {} is kept in {}", prompt.registry, place)
+    return found

@@ -1,0 +1,67 @@
+"""`merge-manifest`: one index out of several images of registries."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+
+from image_tools.commands.list_run import ListRun
+from image_tools.errors import Interrupted
+from image_tools.imagelist.entry import Entry, ImageList
+from image_tools.oci.reference import Reference
+from image_tools.run.gear import Gear
+from image_tools.run.merging import Merged, merge_images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeRequest:
+    """Which images become one, under which tag; `overwrite` lets later ones replace platforms."""
+
+    destination: Reference
+    sources: tuple[Reference, ...]
+    overwrite: bool = False
+    dry_run: bool = False
+
+
+class MergeRun(ListRun):
+    """One run of `merge-manifest`: its sources are a list with one destination."""
+
+    command = "merge-manifest"
+    _merging: Future[Merged] | None = None
+
+    def merge(self, request: MergeRequest) -> Merged:
+        """The index that was published, or would be. Raises what prevented it; Interrupted."""
+        gear = self._geared(_as_list(request))
+        future = self._merging = self._loop.submit(_merged(gear, request))
+        if self._signal is not None:
+            future.cancel()
+        try:
+            return future.result()
+        except CancelledError:
+            raise Interrupted(self._signal or signal.SIGINT) from None
+
+    def _stop(self) -> None:
+        super()._stop()
+        if self._merging is not None:
+            self._merging.cancel()
+
+
+def _as_list(request: MergeRequest) -> ImageList:
+    entries = (
+        Entry(
+            number=number,
+            line=number,
+            raw=str(source),
+            source=source,
+            destination=request.destination,
+        )
+        for number, source in enumerate(request.sources, start=1)
+    )
+    return ImageList(name=MergeRun.command, entries=tuple(entries))
+
+
+async def _merged(gear: Gear, request: MergeRequest) -> Merged:
+    gear.ends.expect(request.sources, [request.destination])
+    jobs = [gear.job(entry) for entry in _as_list(request).entries]
+    return await merge_images(gear, jobs, overwrite=request.overwrite, dry_run=request.dry_run)
