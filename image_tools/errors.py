@@ -121,7 +121,9 @@ class AccessDenied(CopyFailed):
 class Unauthorized(CopyFailed):
     """The registry does not accept our credentials, or wants some (401)."""
 
-    advice = "log in to the registry (skopeo login), or set the user name and password variables"
+    advice = (
+        "log in to the registry (image-tools login), or set the user name and password variables"
+    )
 
 
 class RateLimited(CopyFailed):

@@ -15,6 +15,7 @@ from image_tools.cli.pages_around import (
     INSPECT_LIST,
     LIST_TAGS,
 )
+from image_tools.cli.pages_login import DOCTOR, LOGIN, LOGOUT
 from image_tools.cli.pages_merge import MERGE_MANIFEST
 from image_tools.cli.pages_validate import VALIDATE
 from image_tools.errors import UsageError
@@ -28,6 +29,9 @@ PAGES = (
     DELETE,
     MERGE_MANIFEST,
     CONVERT_LIST,
+    LOGIN,
+    LOGOUT,
+    DOCTOR,
     COMPLETION,
     VERSION,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from image_tools.cli.options import Note, Option, Page
+from image_tools.cli.options import Note, Operand, Option, Page
 
 _COLUMN = 28
 _NAMES = 12
@@ -36,7 +36,7 @@ def overview(pages: Sequence[Page], width: int) -> str:
 def command_help(page: Page, width: int) -> str:
     """The help of one command, at most 100 columns wide, at least 40."""
     width = _readable(width)
-    words = [page.name, *(operand.metavar for operand in page.operands), "[OPTIONS]"]
+    words = [page.name, *map(_operand, page.operands), "[OPTIONS]"]
     lines = [f"Usage: image-tools {' '.join(words)}", "", *textwrap.wrap(page.about, width)]
     if page.operands:
         lines += ["", "Arguments:"]
@@ -47,6 +47,10 @@ def command_help(page: Page, width: int) -> str:
     for note in page.notes:
         lines += ["", f"{note.title}:", *_note(note, width)]
     return "\n".join([*lines, ""])
+
+
+def _operand(operand: Operand) -> str:
+    return f"[{operand.metavar}]" if operand.optional else operand.metavar
 
 
 def _readable(width: int) -> int:

@@ -52,7 +52,7 @@ class Operand:
     """A word a command needs beside its options: `metavar` in the help, `name` as attribute.
 
     With `choices` no other word is taken. The last one may be `several`: it takes all words that
-    are left, at least one, and the attribute is a tuple.
+    are left, at least one, and the attribute is a tuple. It may be `optional`: None without it.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Operand:
     help: str
     choices: tuple[str, ...] = ()
     several: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +133,13 @@ def _operands(page: Page, words: Sequence[str]) -> dict[str, Any]:
     takes_all = last is not None and last.several
     if len(words) > len(page.operands) and not takes_all:
         raise UsageError(stray(words[len(page.operands)]))
-    if len(words) < len(page.operands):
+    if len(words) < sum(not operand.optional for operand in page.operands):
         raise UsageError(f"{page.name} needs {page.operands[len(words)].metavar}")
     for operand, word in zip(page.operands, words, strict=False):
         if operand.choices and word not in operand.choices:
             raise UsageError(f"{word!r} is unknown: write {', '.join(operand.choices)}")
-    found: dict[str, Any] = dict(zip((o.name for o in page.operands), words, strict=False))
+    found: dict[str, Any] = {o.name: None for o in page.operands}
+    found |= dict(zip((o.name for o in page.operands), words, strict=False))
     if last is not None and takes_all:
         found[last.name] = tuple(words[len(page.operands) - 1 :])
     return found

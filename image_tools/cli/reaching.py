@@ -14,10 +14,18 @@ from image_tools.cli.request import login_from, readable_file
 from image_tools.cli.text import coloured
 from image_tools.commands.opening import Approach, Opening, opened
 from image_tools.commands.request import Login, Side
-from image_tools.errors import UsageError
+from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.registries import choose_registries
-from image_tools.oci.reference import DOCKER_HUB, Reference, on_registry, parse_name
+from image_tools.oci.reference import (
+    DOCKER_HUB,
+    Reference,
+    is_registry,
+    on_registry,
+    parse_name,
+    parse_registry,
+)
 from image_tools.retry import RetryPolicy
+from image_tools.stores.remote.auth_file import registry_of_key
 from image_tools.stores.remote.tls import TlsChoice
 
 Chosen = tuple[str | None, Login | None]
@@ -103,3 +111,11 @@ def repository(text: str) -> Reference:
     if stated.tag or stated.digest:
         raise UsageError(f"{text} is more than a repository", advice=f"write {found}")
     return found
+
+
+def registry_named(text: str) -> str:
+    """The registry `text` names, as docker's keys or with a scheme too; InvalidReference else."""
+    name = registry_of_key(text)
+    if "/" in name or not is_registry(name):
+        raise InvalidReference(f"{text!r} is no registry", advice="write HOST or HOST:PORT")
+    return parse_registry(name)

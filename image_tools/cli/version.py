@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from argparse import Namespace
@@ -17,6 +16,7 @@ from image_tools.cli import logs, render
 from image_tools.cli.redact import clean
 from image_tools.cli.text import coloured
 from image_tools.errors import EnvironmentProblem
+from image_tools.tools.environment import version_environment
 from image_tools.tools.locate import find_buildx, find_skopeo
 from image_tools.tools.versions import Tool, probe
 
@@ -74,14 +74,11 @@ def _tool(name: Tool, environ: Mapping[str, str]) -> Part:
     try:
         found = _FINDERS[name](environ)
         path = str(found)
-        return Part(name=name, version=str(probe(name, found, _environment(environ))), path=path)
+        return Part(
+            name=name, version=str(probe(name, found, version_environment(environ))), path=path
+        )
     except EnvironmentProblem as problem:
         return Part(name=name, path=path, problem=problem.message, advice=problem.advice)
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    # No login, no setting: to tell their version the tools need nothing of the user's.
-    return {"PATH": environ.get("PATH", os.defpath), "HOME": os.devnull, "LANG": "C.UTF-8"}
 
 
 def _lines(part: Part) -> list[str]:

@@ -48,8 +48,8 @@ class ListRun:
 
     `on_secret` is told every password that is found, with its user name, before it is used;
     `clean` takes such secrets out of the words of others. `ask`, where somebody sets it, asks the
-    person at the terminal for a login that a destination lets in. A command that `writes` nothing needs no
-    lock and makes no state file.
+    person at the terminal for a login that a destination lets in. A command that `writes` nothing
+    needs no lock and makes no state file.
     """
 
     command: ClassVar[str]

@@ -68,6 +68,11 @@ def direct_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, st
     return {**own, **kept}
 
 
+def version_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a tool that only tells its version: nothing of the user's."""
+    return {"PATH": base.get("PATH", os.defpath), "HOME": os.devnull, "LANG": "C.UTF-8"}
+
+
 def prepare_folders(workspace: Path) -> None:
     """Nothing; makes the folders that `child_environment` names, for the owner alone."""
     for name in ("home", "tmp", "docker", "buildx"):

@@ -25,11 +25,15 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class AuthFile:
-    """`auths` by key as written (None: damaged), helper names by key, the helper for the rest."""
+    """`auths` by key as written (None: damaged), helper names by key, the helper for the rest.
+
+    `marks` are keys without a login: `store` keeps those.
+    """
 
     auths: Mapping[str, Credentials | None] = field(default_factory=dict, repr=False)
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
+    marks: frozenset[str] = frozenset()
 
     def login_key(self, registry: str, repository: str) -> str | None:
         """The key in `auths` nearest to the repository; None when there is none.
@@ -39,6 +43,12 @@ class AuthFile:
         """
         exact = (key for key in _exact_keys(registry, repository) if key in self.auths)
         return next(exact, None) or _alike(self.auths, registry)
+
+    @property
+    def registries(self) -> frozenset[str]:
+        """The registries that have a login, here or with a helper."""
+        keys = {*self.auths, *self.helpers, *self.marks}
+        return frozenset(registry_of_key(key).partition("/")[0] for key in keys)
 
     def helper_key(self, registry: str) -> str | None:
         """The key in `helpers` for the registry; None when it has no helper of its own."""
@@ -59,8 +69,10 @@ def parse_auth_file(content: bytes) -> AuthFile:
     store = document.get("credsStore") or ""
     if not isinstance(store, str):
         raise ValueError("credsStore is no text")
-    auths = {key: _login(entry) for key, entry in _members(document, "auths") if _says(entry)}
-    return AuthFile(auths, dict(_helpers(document)), store)
+    members = dict(_members(document, "auths"))
+    auths = {key: _login(entry) for key, entry in members.items() if _says(entry)}
+    marks = frozenset(members.keys() - auths.keys())
+    return AuthFile(auths, dict(_helpers(document)), store, marks)
 
 
 def is_hub(registry: str) -> bool:

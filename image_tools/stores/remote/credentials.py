@@ -96,7 +96,7 @@ class Keyring:
             if login is None:
                 raise EnvironmentProblem(
                     f"{path}: the entry of {key} holds no user name and password",
-                    advice=f"log in again: skopeo login {registry}",
+                    advice=f"log in again: image-tools login {registry}",
                 )
             return login
         if file.store and own is None:

@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "overwrite": False,
     "arch_tags": False,
     "dry_run": False,
+    "skip_login": False,
     "repo_type": None,
     "harbor_https": True,
     "harbor_public": False,

@@ -53,9 +53,7 @@ def test_parse_auth_file_entry_gives_login(entry: object, login: Credentials | N
     assert parse_auth_file(content).auths == {"r.example": login}
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b" \n", b"{}", b'{"auths": null}', b'{"auths": {"r": {}}}', b"\xef\xbb\xbf{}"]
-)
+@pytest.mark.parametrize("content", [b"", b" \n", b"{}", b'{"auths": null}', b"\xef\xbb\xbf{}"])
 def test_parse_auth_file_nothing_in_it_is_empty(content: bytes) -> None:
     assert parse_auth_file(content) == AuthFile()
 
@@ -147,3 +145,13 @@ def test_parse_auth_file_any_json_is_read_or_refused(document: object) -> None:
         return
 
     assert file.login_key("r.io", "a") in {None, *file.auths}
+
+
+def test_auth_file_registries_are_those_of_logins_helpers_and_marks() -> None:
+    file = parse_auth_file(
+        b'{"auths": {"https://index.docker.io/v1/": {}, "a.example/team": {"auth": "eDp5"}},'
+        b' "credHelpers": {"b.example:5000": "lab"}, "credsStore": "lab"}'
+    )
+
+    assert file.marks == {"https://index.docker.io/v1/"}
+    assert file.registries == {"docker.io", "a.example", "b.example:5000"}

@@ -1,0 +1,178 @@
+"""The checks of `doctor` that ask no registry: tools, policy, files, proxies, room on disks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from image_tools.commands.checkup import Check, good, wrong
+from image_tools.errors import EnvironmentProblem, ToolMissing
+from image_tools.stores.remote.auth_file import parse_auth_file
+from image_tools.stores.remote.credentials import auth_files
+from image_tools.stores.remote.proxies import proxy_for
+from image_tools.stores.remote.tls import TlsChoice, certificate_folders, tls_context
+from image_tools.tools.environment import version_environment
+from image_tools.tools.locate import find_buildx, find_skopeo
+from image_tools.tools.policy import read_policy
+from image_tools.tools.versions import Tool, probe
+
+# Blobs are streamed; what lies on disk is small, but a full disk stops everything.
+LEAST_FREE = 256 * 1024 * 1024
+_OS_RELEASE = Path("/etc/os-release")
+_INSTALLERS = {
+    "debian": "sudo apt-get install",
+    "fedora": "sudo dnf install",
+    "rhel": "sudo dnf install",
+    "suse": "sudo zypper install",
+    "alpine": "sudo apk add",
+    "arch": "sudo pacman -S",
+}
+_FINDERS: Mapping[Tool, Callable[[Mapping[str, str]], Path]] = {
+    "skopeo": find_skopeo,
+    "buildx": find_buildx,
+}
+_PACKAGES = {"skopeo": "skopeo", "buildx": "docker-buildx"}
+
+
+def machine_checks(environ: Mapping[str, str], state: Path) -> Iterator[Check]:
+    """Every check of this machine; `state` is the state file runs would use."""
+    for tool in _FINDERS:
+        yield _tool(tool, environ)
+    yield _policy(environ)
+    yield from _auth_files(environ)
+    yield from _certificates(environ)
+    yield from _proxies(environ)
+    temporary = Path(environ.get("TMPDIR") or tempfile.gettempdir())
+    yield _room("temporary files", temporary, "export TMPDIR=FOLDER_WITH_ROOM")
+    yield _room("state", state.parent, "export XDG_STATE_HOME=FOLDER_WITH_ROOM")
+
+
+def _tool(tool: Tool, environ: Mapping[str, str]) -> Check:
+    try:
+        path = _FINDERS[tool](environ)
+        version = probe(tool, path, version_environment(environ))
+    except ToolMissing as problem:
+        return wrong(tool, problem.message, _install(tool) or problem.advice)
+    except EnvironmentProblem as problem:
+        return wrong(tool, problem.message, problem.advice)
+    return good(tool, f"{version}, {path}")
+
+
+def _install(tool: Tool) -> str:
+    """The command that installs `tool` here; empty where nobody knows."""
+    if platform.system() == "Darwin":
+        return f"brew install {_PACKAGES[tool]}"
+    try:
+        text = _OS_RELEASE.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    lines = (line.partition("=") for line in text.splitlines())
+    said = {name: value.strip("\"'") for name, _, value in lines}
+    words = [said.get("ID", ""), *said.get("ID_LIKE", "").split()]
+    installer = next((_INSTALLERS[word] for word in words if word in _INSTALLERS), "")
+    return f"{installer} {_PACKAGES[tool]}" if installer else ""
+
+
+def _policy(environ: Mapping[str, str]) -> Check:
+    try:
+        policy = read_policy(None, environ)
+    except EnvironmentProblem as problem:
+        return wrong("signature policy", problem.message, _look_at(problem))
+    if policy.path is None:
+        return good("signature policy", "none: every image is accepted")
+    return good("signature policy", str(policy.path))
+
+
+def _auth_files(environ: Mapping[str, str]) -> Iterator[Check]:
+    for path in auth_files(environ):
+        name, quoted = "login file", shlex.quote(str(path))
+        try:
+            parse_auth_file(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            if environ.get("REGISTRY_AUTH_FILE"):
+                yield wrong(
+                    name,
+                    f"{path}: REGISTRY_AUTH_FILE names it, but it is not there",
+                    "unset REGISTRY_AUTH_FILE",
+                )
+        except OSError as error:
+            yield wrong(name, f"{path}: cannot be read: {error.strerror}", f"ls -l {quoted}")
+        except ValueError:
+            yield wrong(
+                name, f"{path}: damaged, no auth file in JSON", f"python3 -m json.tool {quoted}"
+            )
+        else:
+            yield _secrecy(path)
+
+
+def _secrecy(path: Path) -> Check:
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        said = f"{path}: others on this machine may use it (mode {mode:04o})"
+        return wrong("login file", said, f"chmod 600 {shlex.quote(str(path))}")
+    return good("login file", str(path))
+
+
+def _certificates(environ: Mapping[str, str]) -> Iterator[Check]:
+    """The system's authorities, then every certs.d folder there is."""
+    yield _context("certificates", "", environ, "the system's authorities")
+    parents = dict.fromkeys(folder.parent for folder in certificate_folders("x", environ))
+    names = sorted({path.name for parent in parents for path in _folders(parent)})
+    for name in names:
+        yield _context("certificates", name, environ, f"certs.d of {name}")
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        return [path for path in parent.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+def _context(name: str, registry: str, environ: Mapping[str, str], finding: str) -> Check:
+    try:
+        # No folder can have the name of the empty registry but certs.d itself.
+        context = tls_context(TlsChoice(), registry or "//", environ)
+    except EnvironmentProblem as problem:
+        return wrong(name, problem.message, _look_at(problem))
+    count = context.cert_store_stats()["x509_ca"]
+    return good(name, f"{finding}: {count} authorities")
+
+
+def _proxies(environ: Mapping[str, str]) -> Iterator[Check]:
+    for scheme in ("http", "https"):
+        name = f"{scheme.upper()}_PROXY"
+        shown = name if environ.get(name) else name.lower()
+        try:
+            # A host that no NO_PROXY can name.
+            proxy = proxy_for(scheme, "registry.invalid", 0, {**environ, "no_proxy": ""})
+            host = urlsplit(proxy).hostname if proxy else ""
+        except (EnvironmentProblem, ValueError) as problem:
+            yield wrong("proxy", str(problem), f"unset {shown}")
+            continue
+        if proxy and not host:
+            yield wrong("proxy", f"{shown} names no host", f"unset {shown}")
+        elif proxy:
+            yield good("proxy", f"{shown}: {host}")
+
+
+def _room(name: str, folder: Path, remedy: str) -> Check:
+    existing = folder.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return wrong(name, f"{existing} is no folder this user may write to", remedy)
+    free = shutil.disk_usage(existing).free
+    said = f"{free / 1e9:.1f} GB free in {existing}"
+    return good(name, said) if free >= LEAST_FREE else wrong(name, said, remedy)
+
+
+def _look_at(problem: EnvironmentProblem) -> str:
+    """The command that shows the file a problem is about."""
+    return f"ls -l {shlex.quote(problem.message.partition(': ')[0])}"
