@@ -20,7 +20,7 @@ from image_tools.commands.opening import Approach, Opening, opened
 from image_tools.commands.request import Login, Side
 from image_tools.errors import Unauthorized, UsageError
 from image_tools.retry import RetryPolicy
-from image_tools.run.prompting import Prompt, ask_login
+from image_tools.run.prompting import Prompt
 from image_tools.stores.remote.tls import TlsChoice
 
 _ADVICE = "give --username NAME and --password-stdin, and the password on standard input"
@@ -70,6 +70,8 @@ def _read() -> str:
 
 
 def _typed(registry: str, tls: TlsChoice, options: Namespace, environ: Mapping[str, str]) -> Login:
+    from image_tools.run.attending import ask_login
+
     # Asked before a password is typed: a wrong name, or a wrong certificate.
     with _reached(registry, tls, options, environ) as opening:
         is_plain = speaks_plain(registry, opening)

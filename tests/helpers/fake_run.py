@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import termios
-import threading
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NoReturn
@@ -44,7 +44,7 @@ class FakeRun:
         self.is_open = False
         self._reports: list[Report] = []
         self._signal: int | None = None
-        self._stopped = threading.Event()
+        self._stopped = False
 
     def __enter__(self) -> FakeRun:
         self.made.append(self)
@@ -103,7 +103,7 @@ class FakeRun:
         """Let a slow image end."""
         if "IMAGE_TOOLS_TEST_STUBBORN" not in os.environ:
             self._signal = signal_number
-            self._stopped.set()
+            self._stopped = True
 
     def abandon(self, signal_number: int) -> NoReturn:
         """End the process at once."""
@@ -117,7 +117,10 @@ class FakeRun:
             raise ToolMissing("skopeo is not installed", advice="install it")
         if "slow" in path:
             os.write(2, b"COPYING\n")
-            self._stopped.wait(PATIENCE)
+            # No Event: a handler that sets one may interrupt the very wait that holds its lock.
+            deadline = time.monotonic() + PATIENCE
+            while not self._stopped and time.monotonic() < deadline:
+                time.sleep(0.01)
         status, reason = Status.COPIED, ""
         if self._signal is not None:
             status, reason = Status.UNSTARTED, "the run was interrupted"

@@ -105,7 +105,7 @@ def test_login_wrong_password_is_said_and_nothing_is_kept(
     assert not docker_file.exists()
 
 
-@pytest.mark.parametrize(("password", "code"), [(SECRET, 0), ("wrong", 1)])
+@pytest.mark.parametrize(("password", "code"), [(SECRET, 0), ("wrong-Secret+2", 1)])
 def test_login_at_a_token_server_is_tried_there(
     token_registry: Registry,
     token_server: TokenServer,

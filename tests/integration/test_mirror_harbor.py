@@ -180,9 +180,11 @@ def test_project_not_created_is_a_clear_failure(
     asked: int,
 ) -> None:
     harbor.policy.refusals = [status] * 9
-    ran = run(tmp_path, source, harbor, "--retry-times", "2", "-j", "2", names="team/app team/tool")
+    # What may pass is tried again by an image that comes later: then there is but one.
+    names = "team/app" if kind == "unavailable" else "team/app team/tool"
+    ran = run(tmp_path, source, harbor, "--retry-times", "2", "-j", "2", names=names)
 
-    assert (ran.code, ran.statuses) == (1, ["failed"] * 2)
+    assert (ran.code, set(ran.statuses)) == (1, {"failed"})
     for outcome in ran.outcomes:
         assert outcome["kind"] == kind
         assert f"{harbor.address}/team: " in outcome["reason"]
