@@ -45,7 +45,8 @@ class Outcome:
 
     `number` counts the entries of the list, `line` is the line in the file; `source` and
     `destination` are the user's references; `path` says how the destination was assembled;
-    `digest_preserved` is None where nothing was compared; `kind` is the failure's stable word.
+    `digest_preserved` is None where nothing was compared; `kind` is the failure's stable word;
+    `warnings` are sentences about an image that is there, such as a signature that is not.
     """
 
     number: int
@@ -64,6 +65,7 @@ class Outcome:
     reason: str = ""
     kind: str = ""
     advice: str = ""
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """This outcome as a JSON object; the keys are part of the report's schema."""
@@ -84,6 +86,7 @@ class Outcome:
             "reason": self.reason,
             "kind": self.kind,
             "advice": self.advice,
+            "warnings": list(self.warnings),
         }
 
 

@@ -166,9 +166,27 @@ _TRUST = Group(
             name="policy",
             metavar="FILE",
             help="signature policy to apply",
-            shown="the machine's policy.json",
+            shown="the machine's policy.json, else all are accepted",
         ),
         switch("insecure-policy", "accept images whatever the signature policy says"),
+    ),
+)
+_SIGNATURES = Group(
+    "Signatures",
+    (
+        switch("remove-signatures", "leave signatures, attestations and SBOMs behind"),
+        switch("keep-digest", "also store the source's index, under its digest alone"),
+        Option(
+            name="sigstore-private-key",
+            metavar="KEY",
+            help="sign what is copied with the key in the file KEY, as cosign does",
+        ),
+        Option(
+            name="sigstore-passphrase-file",
+            metavar="FILE",
+            help="the passphrase of that key",
+            shown="in $COSIGN_PASSWORD",
+        ),
     ),
 )
 _OUTPUT = Group(
@@ -209,7 +227,7 @@ MIRROR = Page(
     summary="copy the images of a list from registry to registry",
     about="Copy the images of a list from registry to registry, the wanted platforms of each as "
     "one multi-platform image. Running again continues: what is there already is not copied.",
-    groups=(_LIST, _SELECTION, _HARBOR, _RUNNING, _TRUST, _OUTPUT),
+    groups=(_LIST, _SELECTION, _HARBOR, _RUNNING, _TRUST, _SIGNATURES, _OUTPUT),
     notes=(
         Note(
             "List format",

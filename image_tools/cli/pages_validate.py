@@ -51,6 +51,10 @@ _WITHOUT_EFFECT = Group(
             "skip-login",
             "policy",
             "insecure-policy",
+            "remove-signatures",
+            "keep-digest",
+            "sigstore-private-key",
+            "sigstore-passphrase-file",
         )
     ),
 )
@@ -77,7 +81,11 @@ VALIDATE = Page(
     about="Compare what a mirror of the list would bring with what is there, digest and platform "
     "of every entry. Nothing is written to a registry; what is different stands in a list that "
     "mirror takes.",
-    groups=(*map(_validating, MIRROR.groups), _DEPTH, _WITHOUT_EFFECT),
+    groups=(
+        *(group for group in map(_validating, MIRROR.groups) if group.options),
+        _DEPTH,
+        _WITHOUT_EFFECT,
+    ),
     notes=(
         Note(
             "Examples",

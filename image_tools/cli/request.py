@@ -10,7 +10,7 @@ from pathlib import Path
 from image_tools.cli import values
 from image_tools.cli.redact import add_secret
 from image_tools.cli.render import check_result_file
-from image_tools.commands.request import Login, MirrorRequest, Side
+from image_tools.commands.request import Login, MirrorRequest, Side, SigningKey
 from image_tools.errors import UsageError
 from image_tools.imagelist.registries import Registries, choose_registries, in_projects
 from image_tools.oci.platform import Platform
@@ -18,6 +18,8 @@ from image_tools.plan.selection import Selection
 from image_tools.state import default_state_path
 from image_tools.stores.harbor import HarborSetting
 from image_tools.stores.remote.tls import TlsChoice
+
+_PASSPHRASE = "COSIGN_PASSWORD"
 
 
 def chosen_registries(options: Namespace, environ: Mapping[str, str]) -> Registries:
@@ -63,19 +65,55 @@ def mirror_request(
         arch_tags=options.arch_tags,
         ahead=not options.no_ahead,
         direct=options.direct,
-        policy=readable_file("--policy", options.policy),
+        policy=_policy(options),
         insecure_policy=options.insecure_policy,
         download=not options.no_download,
         dry_run=options.dry_run,
         skip_login=options.skip_login,
         harbor=_harbor(options),
+        remove_signatures=options.remove_signatures,
+        keep_digest=options.keep_digest,
+        signing_key=signing_key(options, environ),
     )
+
+
+def _policy(options: Namespace) -> Path | None:
+    if (
+        options.insecure_policy
+        and options.policy
+        and {"policy", "insecure_policy"} <= {*options.given}
+    ):
+        raise UsageError("--policy and --insecure-policy contradict each other")
+    return None if options.insecure_policy else readable_file("--policy", options.policy)
 
 
 def _harbor(options: Namespace) -> HarborSetting | None:
     if options.repo_type != "harbor":
         return None
     return HarborSetting(https=options.harbor_https, public=options.harbor_public)
+
+
+def signing_key(options: Namespace, environ: Mapping[str, str]) -> SigningKey | None:
+    """The key to sign with; UsageError when it, or its passphrase, is not to be had.
+
+    Without a file the passphrase is that of cosign's own variable, which may be empty.
+    """
+    key = readable_file("--sigstore-private-key", options.sigstore_private_key)
+    file = readable_file("--sigstore-passphrase-file", options.sigstore_passphrase_file)
+    if key is None:
+        if file is not None and "sigstore_passphrase_file" in options.given:
+            raise UsageError("--sigstore-passphrase-file is of no use without a key")
+        return None
+    if file is not None:
+        return SigningKey(private_key=key, passphrase_file=file)
+    passphrase = environ.get(_PASSPHRASE)
+    if passphrase is None:
+        raise UsageError(
+            "--sigstore-private-key: its passphrase is missing",
+            advice=f"name a file with --sigstore-passphrase-file, or set {_PASSPHRASE}",
+        )
+    add_secret(passphrase)
+    return SigningKey(private_key=key, passphrase=passphrase)
 
 
 def selection(options: Namespace) -> Selection:

@@ -12,12 +12,14 @@ from typing import ClassVar, NoReturn, TypeVar
 
 from image_tools.commands.opening import access_to
 from image_tools.commands.request import MirrorRequest
+from image_tools.commands.trust import key_id, key_of, policy_of
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.process.cancel import Cancel
 from image_tools.report import UNFINISHED, Outcome, PlanRow, Report, Status
 from image_tools.retry import RetryPolicy
 from image_tools.run.assembly import Assembler
+from image_tools.run.companions import Companions
 from image_tools.run.copying import Copier
 from image_tools.run.direct import DirectWay
 from image_tools.run.dispatch import Dispatch
@@ -34,11 +36,11 @@ from image_tools.run.progress import Progress
 from image_tools.run.prompting import Ask
 from image_tools.run.reading import Reader
 from image_tools.run.signals import die_now
+from image_tools.run.signing import Signer
 from image_tools.run.toolbox import Toolbox
 from image_tools.run.workspace import Workspace
 from image_tools.state import State
 from image_tools.stores.remote.registries_conf import load
-from image_tools.tools.policy import SignaturePolicy, read_policy
 
 RunT = TypeVar("RunT", bound="ListRun")
 
@@ -141,7 +143,8 @@ class ListRun:
             self._foreseen.cancel()
 
     def _ended(self, outcome: Outcome) -> Outcome:
-        cleaned = replace(outcome, reason=self._clean(outcome.reason))
+        warnings = tuple(map(self._clean, outcome.warnings))
+        cleaned = replace(outcome, reason=self._clean(outcome.reason), warnings=warnings)
         if self._failed is not None and cleaned.status in UNFINISHED:
             # After Ctrl-C thousands come at once, and the whole list is written in a moment.
             started = cleaned.status is not Status.UNSTARTED
@@ -191,18 +194,28 @@ class ListRun:
         toolbox = self._toolbox(options)
         dispatch = Dispatch(options.dispatched)
         reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
-        direct = DirectWay(self._policy(), options.direct, ends, toolbox)
+        direct = DirectWay(policy_of(self._request, self._environ), options.direct, ends, toolbox)
+        copier = Copier(toolbox, options, reader, slots, direct)
+        assembler = Assembler(toolbox, reader, slots, options.retry)
+        companions, signer, key = None, None, self._request.signing_key
+        if not self._request.remove_signatures:
+            companions = Companions(reader, copier, assembler, options.overwrite)
+        if key is not None:
+            trusted = key_of(key, self._workspace)
+            signer = Signer(toolbox, reader, slots, options.retry, trusted)
         gear = Gear(
             options=options,
             ends=ends,
             toolbox=toolbox,
             reader=reader,
-            copier=Copier(toolbox, options, reader, slots, direct),
-            assembler=Assembler(toolbox, reader, slots, options.retry),
+            copier=copier,
+            assembler=assembler,
             dispatch=dispatch,
             progress=self._progress,
             state=self._state,
             preflight=None if self._request.skip_login else Preflight(ends, self.ask),
+            companions=companions,
+            signer=signer,
         )
         self._progress.bytes_source = lambda: gear.account.bytes_written
         return gear
@@ -229,11 +242,6 @@ class ListRun:
             download=self._request.download,
             on_download=self._show_download,
         )
-
-    def _policy(self) -> SignaturePolicy:
-        if self._request.insecure_policy:
-            return SignaturePolicy()
-        return read_policy(self._request.policy, self._environ)
 
     def _show_download(self, done: int, total: int | None) -> None:
         of_total = f" of {total / 1e6:.0f}" if total else ""
@@ -265,4 +273,6 @@ def _options(request: MirrorRequest) -> Options:
         ahead=request.ahead,
         direct=request.direct,
         dry_run=request.dry_run,
+        keep_digest=request.keep_digest,
+        key_id=key_id(request.signing_key),
     )

@@ -32,6 +32,15 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A sigstore private key, and its passphrase: in a file, else as it is here."""
+
+    private_key: Path
+    passphrase_file: Path | None = None
+    passphrase: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorRequest:
     """One run of `mirror`; times in seconds, None where there is no limit.
 
@@ -60,3 +69,6 @@ class MirrorRequest:
     dry_run: bool = False
     skip_login: bool = False
     harbor: HarborSetting | None = None
+    remove_signatures: bool = False
+    keep_digest: bool = False
+    signing_key: SigningKey | None = None

@@ -46,28 +46,35 @@ class Assembler:
     retry: RetryPolicy
 
     async def publish(
-        self, job: Job, final: FinalIndex, nested: tuple[RawManifest, ...]
+        self,
+        job: Job,
+        final: FinalIndex,
+        nested: tuple[RawManifest, ...],
+        *,
+        tagged: bool = True,
     ) -> Published:
         """Write `final` under the job's tag, after the indexes it contains.
 
-        A tool that would write anything else is stopped before the tag changes.
+        A tool that would write anything else is stopped before the tag changes. Not `tagged` it
+        is stored by its digest alone.
         """
         for inner in nested:
-            await self._exactly(job, inner, f"@{inner.digest}")
+            await self.exactly(job, inner, f"@{inner.digest}")
         if final.exact is not None:
             logger.debug("the source's own bytes are kept: skopeo copies the index alone")
-            return await self._exactly(job, final.exact, f":{job.tag}")
+            return await self.exactly(job, final.exact, _ending(job, final.exact, tagged))
         reason = can_express(final.index)
         if reason is None:
-            published = await repeat_async(self.retry, lambda: self._composed(job, final))
+            published = await repeat_async(self.retry, lambda: self._composed(job, final, tagged))
             if published is not None:
                 return published
             reason = "it would have written something else"
         logger.debug("buildx cannot write this index ({}): skopeo copies it alone", reason)
         raw = RawManifest(final.media_type, index_bytes(final.index))
-        return await self._exactly(job, raw, f":{job.tag}")
+        return await self.exactly(job, raw, _ending(job, raw, tagged))
 
-    async def _exactly(self, job: Job, raw: RawManifest, ending: str) -> Published:
+    async def exactly(self, job: Job, raw: RawManifest, ending: str) -> Published:
+        """Write the bytes of `raw`, an index, as `ending`: `@digest` or `:tag`."""
         folder = self.toolbox.new_folder("index")
         write_index_folder(folder, raw)
 
@@ -86,14 +93,18 @@ class Assembler:
 
         return await repeat_async(self.retry, attempt)
 
-    async def _composed(self, job: Job, final: FinalIndex) -> Published | None:
+    async def _composed(self, job: Job, final: FinalIndex, tagged: bool) -> Published | None:
         """None when buildx was stopped from writing something else than `final`."""
         tools = await self.toolbox.tools()
         files = _descriptor_files(self.toolbox.new_folder("entries"), final)
         try:
             session = await self._run(
                 job,
-                {"check": final.difference, **self._memory(final)},
+                {
+                    "check": final.difference,
+                    "tags_become_digests": not tagged,
+                    **self._memory(final),
+                },
                 lambda name: create_argv(tools.buildx, name, files),
                 f":{job.tag}",
             )
@@ -140,6 +151,10 @@ def _descriptor_files(folder: Path, final: FinalIndex) -> tuple[Path, ...]:
         files.append(folder / f"{number:04}.json")
         files[-1].write_bytes(descriptor_file(entry))
     return tuple(files)
+
+
+def _ending(job: Job, raw: RawManifest, tagged: bool) -> str:
+    return f":{job.tag}" if tagged else f"@{raw.digest}"
 
 
 def _digest(job: Job, session: Session) -> Digest:

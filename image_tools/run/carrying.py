@@ -15,6 +15,7 @@ from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
 from image_tools.report import Outcome, Status
 from image_tools.run.assembly import Published
+from image_tools.run.beside import Beside
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.naming import arch_tag
@@ -33,12 +34,16 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
     decided = prepared.plan
     if prepared.convert is not None:
         decided = await _converted(gear, job, prepared)
-    await together(
-        copy_child(gear, job, child, number, artifact=prepared.artifact)
-        for number, child in enumerate(prepared.children, start=1)
-    )
-    published = await _published(gear, job, prepared, decided)
+    beside = Beside(gear, job, prepared.source_digest, decided)
+    if prepared.artifact:
+        # Where something is to lie beside it, an artifact gets its tag in the end.
+        await beside.look()
+        await _copied(gear, job, prepared, tagged=not beside.comes_first)
+    else:
+        await together([_copied(gear, job, prepared, tagged=False), beside.look()])
+    published = await _published(gear, job, prepared, beside)
     await read_back(job, published.digest)
+    beside.conclude(published.digest)
     await remember(gear, job, prepared.source_digest, published.digest)
     return replace(
         outcome_of(job.entry, Status.COPIED),
@@ -47,6 +52,14 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         digest_preserved=published.digest == prepared.source_digest,
         platforms=platforms_of(decided.wanted),
         path=published.path,
+        warnings=tuple(beside.warnings),
+    )
+
+
+async def _copied(gear: Gear, job: Job, prepared: Prepared, *, tagged: bool) -> None:
+    await together(
+        copy_child(gear, job, child, number, tagged=tagged)
+        for number, child in enumerate(prepared.children, start=1)
     )
 
 
@@ -60,11 +73,11 @@ def note_source_blobs(job: Job, children: Iterable[Child]) -> None:
 
 
 async def copy_child(
-    gear: Gear, job: Job, child: Child, number: int, *, artifact: bool = False
+    gear: Gear, job: Job, child: Child, number: int, *, tagged: bool = False
 ) -> None:
-    """Copy one child, the `number`th of its image: by digest, or an artifact as the tag itself."""
+    """Copy one child, the `number`th of its image: by digest, or as the image's tag itself."""
     where = child.descriptor.platform
-    ending = f":{job.tag}" if artifact else _ending(gear, job, child.descriptor)
+    ending = f":{job.tag}" if tagged else _ending(gear, job, child.descriptor)
     with logger.contextualize(img_id=number):
         key = f"{job.entry.number}.{number}"
         gear.progress.begin(key, f"{job.entry.destination} {where}")
@@ -100,7 +113,24 @@ async def _converted(gear: Gear, job: Job, prepared: Prepared) -> Plan:
     return plan(image, wanted, prepared.existing, wish)
 
 
-async def _published(gear: Gear, job: Job, prepared: Prepared, decided: Plan) -> Published:
+async def _published(gear: Gear, job: Job, prepared: Prepared, beside: Beside) -> Published:
+    """Write the tag, behind all that is to lie beside it: nobody shall see it unsigned."""
+    if not beside.comes_first:
+        await beside.publish(None)
+        return await _written(gear, job, prepared, beside.decided, tagged=True)
+    untagged = await _written(gear, job, prepared, beside.decided, tagged=False)
+    await beside.publish(untagged.digest)
+    if prepared.artifact:
+        await _copied(gear, job, prepared, tagged=True)
+    elif untagged.path:
+        raw = await gear.reader.manifest(job.destination, untagged.digest)
+        await gear.assembler.exactly(job, raw, f":{job.tag}")
+    return untagged
+
+
+async def _written(
+    gear: Gear, job: Job, prepared: Prepared, decided: Plan, *, tagged: bool
+) -> Published:
     if prepared.artifact:
         return Published(decided.wanted[0].digest, COPY)
     if decided.action is Action.UNCHANGED and prepared.existing is not None:
@@ -109,7 +139,7 @@ async def _published(gear: Gear, job: Job, prepared: Prepared, decided: Plan) ->
     key = f"{job.entry.number}.0"
     gear.progress.begin(key, f"{job.entry.destination} list")
     try:
-        return await gear.assembler.publish(job, decided.final, decided.nested)
+        return await gear.assembler.publish(job, decided.final, decided.nested, tagged=tagged)
     finally:
         gear.progress.end(key)
 

@@ -38,11 +38,15 @@ class Copier:
     slots: Slots
     direct: DirectWay
 
-    async def copy(self, job: Job, child: Child, ending: str) -> None:
-        """Bring `child` into the destination repository, as `ending`: `@digest` or `:tag`."""
+    async def copy(self, job: Job, child: Child, ending: str, *, companion: bool = False) -> None:
+        """Bring `child` into the destination repository, as `ending`: `@digest` or `:tag`.
+
+        A `companion` never goes past the exchange: no signature policy is meant for signatures.
+        """
+        direct = not companion and self.direct.applies_to(job.entry.source)
         await repeat_async(
             self.options.retry,
-            lambda: self._attempt(job, child, ending),
+            lambda: self._attempt(job, child, ending, direct),
             on_retry=_warn,
         )
 
@@ -52,12 +56,11 @@ class Copier:
             self.options.retry, lambda: self._convert(job, tag), on_retry=_warn
         )
 
-    async def _attempt(self, job: Job, child: Child, ending: str) -> None:
-        direct = self.direct.applies_to(job.entry.source)
+    async def _attempt(self, job: Job, child: Child, ending: str, direct: bool) -> None:
         try:
             if self.options.ahead and not direct:
                 await self._place(job, child)
-            pushed = await self._run(job, child, ending)
+            pushed = await self._run(job, child, ending, direct)
         except ImageToolsError:
             for blob in child.manifest.blobs:
                 # What the book says may be the reason: the next attempt looks again.
@@ -84,7 +87,7 @@ class Copier:
             )
         )
 
-    async def _run(self, job: Job, child: Child, ending: str) -> frozenset[Digest]:
+    async def _run(self, job: Job, child: Child, ending: str, direct: bool) -> frozenset[Digest]:
         config = child.manifest.config.digest
         content = self.reader.known(config)
         memory = {
@@ -95,7 +98,7 @@ class Copier:
         platform = child.descriptor.platform
         if not platform.is_known:
             platform = Platform()
-        sessions = _Sessions((f"@{child.digest}", memory), (ending, {}))
+        sessions = _Sessions((f"@{child.digest}", memory), (ending, {}), direct)
         pushed = await self._skopeo(job, sessions, platform)
         return frozenset(raw.digest for raw in pushed)
 
@@ -104,7 +107,8 @@ class Copier:
         source = f"@{target}" if isinstance(target, Digest) else f":{target}"
         # The digest is not known before: skopeo pushes by tag, the exchange stores by digest.
         written = (f":{tag or job.tag}", {"tags_become_digests": tag is None})
-        pushed = await self._skopeo(job, _Sessions((source, {}), written), Platform(), convert=True)
+        sessions = _Sessions((source, {}), written, self.direct.applies_to(job.entry.source))
+        pushed = await self._skopeo(job, sessions, Platform(), convert=True)
         if not pushed:
             raise UnknownFailure(f"{job.entry.source}: skopeo ended well without a manifest")
         return pushed[-1]
@@ -129,10 +133,9 @@ class Copier:
                     platform=platform,
                     convert=convert,
                 )
-                direct = self.direct.applies_to(job.entry.source)
-                if direct:
+                if wanted.direct:
                     request = await self.direct.request(job.entry.source, request, wanted.source[0])
-                completed = await self.toolbox.run(copy_argv(request), direct=direct)
+                completed = await self.toolbox.run(copy_argv(request), direct=wanted.direct)
             finally:
                 await _close(self.toolbox, source, destination)
         if (cause := cause_of(completed, job.entry.source, source, destination)) is not None:
@@ -142,10 +145,14 @@ class Copier:
 
 @dataclass(frozen=True, slots=True)
 class _Sessions:
-    """The ending and the fields of the source's and of the destination's session."""
+    """The ending and the fields of the source's and of the destination's session.
+
+    `direct` leaves the source's out: skopeo reads it by itself.
+    """
 
     source: tuple[str, Mapping[str, Any]]
     destination: tuple[str, Mapping[str, Any]]
+    direct: bool
 
 
 async def _close(toolbox: Toolbox, *sessions: Session) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from image_tools.exchange.accounts import Account
 from image_tools.imagelist.entry import Entry
 from image_tools.run.assembly import Assembler
+from image_tools.run.companions import Companions
 from image_tools.run.copying import Copier
 from image_tools.run.dispatch import Dispatch
 from image_tools.run.ends import Ends
@@ -15,13 +16,17 @@ from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.reading import Reader, Repository
+from image_tools.run.signing import Signer
 from image_tools.run.toolbox import Toolbox
 from image_tools.state import State
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Gear:
-    """The shared parts of one run; `account` adds up the bytes of all jobs."""
+    """The shared parts of one run; `account` adds up the bytes of all jobs.
+
+    Without `companions` signatures stay behind; without a `signer` nothing is signed.
+    """
 
     options: Options
     ends: Ends
@@ -33,6 +38,8 @@ class Gear:
     progress: Progress
     state: State | None
     preflight: Preflight | None = None
+    companions: Companions | None = None
+    signer: Signer | None = None
     account: Account = field(default_factory=Account)
 
     def job(self, entry: Entry) -> Job:

@@ -10,7 +10,10 @@ from image_tools.retry import RetryPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The wishes of a run; `timeout` in seconds for one image, None without limit."""
+    """The wishes of a run; `timeout` in seconds for one image, None without limit.
+
+    `key_id` stands for the key that signs what is copied; empty when nothing is signed.
+    """
 
     selection: Selection = Selection()
     jobs: int = 1
@@ -23,11 +26,18 @@ class Options:
     ahead: bool = True
     direct: bool = False
     dry_run: bool = False
+    keep_digest: bool = False
+    key_id: str = ""
 
     @property
     def state_key(self) -> str:
         """Under which a finished image is remembered: what else must be equal to skip it."""
-        wishes = (("+overwrite", self.overwrite), ("+arch-tags", self.arch_tags))
+        wishes = (
+            ("+overwrite", self.overwrite),
+            ("+arch-tags", self.arch_tags),
+            ("+keep-digest", self.keep_digest),
+            (f"+signed-{self.key_id}", bool(self.key_id)),
+        )
         return self.selection.key + "".join(word for word, wished in wishes if wished)
 
     @property

@@ -76,6 +76,9 @@ async def prepared(
     wanted = select(image.leaves, gear.options.selection)
     wish = Wish(overwrite=gear.options.overwrite, force=_forced(gear))
     first = plan(image, wanted, existing, wish)
+    if first.action is Action.UNCHANGED and await _is_lacking(gear, job, existing, source_digest):
+        wish = replace(wish, force=True)
+        first = plan(image, wanted, existing, wish)
     if first.action is Action.SKIP:
         return skipped(gear, job, image.leaves)
     if first.action is Action.UNCHANGED:
@@ -119,6 +122,20 @@ def _forced(gear: Gear) -> bool:
     return gear.options.force or gear.options.arch_tags
 
 
+async def _is_lacking(
+    gear: Gear, job: Job, existing: DestinationImage | None, source_digest: Digest
+) -> bool:
+    """Whether beside an index that is as wanted something wanted is missing."""
+    assert existing is not None
+    digest = existing.top.digest
+    if gear.signer is not None and await gear.signer.is_due(job, digest):
+        return True
+    if not gear.options.keep_digest or digest == source_digest:
+        return False
+    store, name = job.destination.store, job.destination.name
+    return await store.manifest_head(name, source_digest) is None
+
+
 async def probe(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:
     """The heads of the source and of the destination, None where the registry knows none."""
     source, destination = await together(
@@ -142,7 +159,7 @@ def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: Manife
             return True
     # The same index holds the wanted platforms, perhaps others; a single image is no list.
     same = source.digest == destination.digest and source.media_type in media.INDEXES
-    return same and not options.overwrite and not options.arch_tags
+    return same and not (options.overwrite or options.arch_tags or options.key_id)
 
 
 async def read_top(gear: Gear, job: Job, head: ManifestHead) -> RawManifest:

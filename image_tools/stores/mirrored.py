@@ -109,6 +109,19 @@ class Mirrored:
         except ImageToolsError as error:
             raise self._restated(error, place, repository) from error
 
+    async def holder(self, repository: str, digest: Digest) -> tuple[Store, str]:
+        """The first place that has the manifest `digest`: its store and repository there.
+
+        NotFound when the last has not.
+        """
+
+        async def look(store: Store, place: Place) -> tuple[Store, str]:
+            if await store.manifest_head(place.repository, digest) is None:
+                _absent(self._registry, repository, digest)
+            return store, place.repository
+
+        return await self._first(repository, digest, look)
+
     async def put_manifest(
         self, repository: str, reference: str | Digest, manifest: RawManifest
     ) -> None:

@@ -83,16 +83,17 @@ def copy_argv(request: CopyRequest) -> tuple[str, ...]:
 
     Global options come first: skopeo 1.6 to 1.22 accept them there. `--preserve-digests` (1.6)
     is given always but for a conversion, which skopeo refuses or ignores together with it.
-    Signatures are checked by the policy, never copied: the destination has no place for them.
+    Signatures are checked by the policy, never copied here: they come along as what they are in
+    the registry, manifests beside the image.
     """
     return (
-        *_global_options(request.setting),
+        *global_options(request.setting),
         *_platform_options(request.platform),
         "copy",
         *(("--format", "v2s2") if request.convert else ("--preserve-digests",)),
         "--remove-signatures",
         *_source_options(request),
-        *_destination_options(request.setting),
+        *destination_options(request.setting),
         f"docker://{request.source}",
         f"docker://{request.destination}",
     )
@@ -121,13 +122,13 @@ def index_only_argv(setting: Setting, folder: Path, destination: str) -> tuple[s
     `--multi-arch index-only` is of skopeo 1.6; the children must lie in the destination repository.
     """
     return (
-        *_global_options(setting),
+        *global_options(setting),
         "copy",
         "--multi-arch",
         "index-only",
         "--preserve-digests",
         "--remove-signatures",
-        *_destination_options(setting),
+        *destination_options(setting),
         f"dir:{folder}",
         f"docker://{destination}",
     )
@@ -140,7 +141,8 @@ def write_index_folder(folder: Path, index: RawManifest) -> None:
     (folder / "manifest.json").write_bytes(index.content)
 
 
-def _global_options(setting: Setting) -> tuple[str, ...]:
+def global_options(setting: Setting) -> tuple[str, ...]:
+    """skopeo itself and what stands before its command."""
     return (
         setting.skopeo,
         "--policy",
@@ -175,7 +177,8 @@ def _verification(verify: bool | None) -> tuple[str, ...]:
     return () if verify is None else (f"--src-tls-verify={'true' if verify else 'false'}",)
 
 
-def _destination_options(setting: Setting) -> tuple[str, ...]:
+def destination_options(setting: Setting) -> tuple[str, ...]:
+    """How a copy reaches the exchange as its destination."""
     return ("--dest-tls-verify=false", "--dest-authfile", str(setting.authfile))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from tests.helpers.content import INDEX_TYPES
+from tests.helpers.content import INDEX_TYPES, OCI_INDEX
 from tests.helpers.fault_store import MemoryStore
 from tests.helpers.fault_types import Reply, Stage, error_reply, status_reply
 
@@ -77,10 +77,11 @@ class Routes:
     """Answers of a well-behaved registry over a `MemoryStore`."""
 
     def __init__(self, store: MemoryStore) -> None:
-        """Answer from this store; Range and mounting may be turned off."""
+        """Answer from this store; Range and mounting may be turned off, referrers on."""
         self.store = store
         self.ranges = True
         self.mounts = True
+        self.referrers = False
 
     def answer(self, asked: Asked, body: bytes) -> Reply:
         """Give the reply to a request."""
@@ -125,8 +126,12 @@ class Routes:
         value = {"name": repository, "tags": sorted(self.store.tags.get(repository, {}))}
         return Reply(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-    def _get_referrers(self, *_: object) -> Reply:
-        return error_reply(404, "NOT_FOUND", "no referrers here")
+    def _get_referrers(self, asked: Asked, repository: str, _: bytes) -> Reply:
+        if not self.referrers:
+            return error_reply(404, "NOT_FOUND", "no referrers here")
+        found = self.store.referrers(repository, asked.rest)
+        value = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found}
+        return Reply(200, json.dumps(value).encode(), {"Content-Type": OCI_INDEX})
 
     def _get_blobs(self, asked: Asked, repository: str, _: bytes) -> Reply:
         data = self.store.blob(repository, asked.rest)

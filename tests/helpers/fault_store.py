@@ -21,6 +21,7 @@ class MemoryStore:
         self.manifests: dict[str, dict[str, Manifest]] = defaultdict(dict)
         self.tags: dict[str, dict[str, str]] = defaultdict(dict)
         self.uploads: dict[str, bytes] = {}
+        self.partial_indexes = False
         self.lock = threading.RLock()
 
     def load(self, repository: str, tag: str, image: Image) -> None:
@@ -75,6 +76,19 @@ class MemoryStore:
             self.blobs[repository][digest] = data
         return True
 
+    def referrers(self, repository: str, subject: str) -> list[dict[str, Any]]:
+        """Give the entries of all manifests of the repository that name a subject."""
+        return [
+            {
+                "mediaType": media_type,
+                "digest": digest,
+                "size": len(self.manifests[repository][digest].data),
+                "artifactType": value.get("artifactType", ""),
+            }
+            for digest, (value, media_type) in self._by_digest(repository).items()
+            if value.get("subject", {}).get("digest") == subject
+        ]
+
     def is_child(self, repository: str, digest: str) -> bool:
         """Tell whether an index of the repository lists the digest."""
         return any(
@@ -90,6 +104,11 @@ class MemoryStore:
             value.get("config", {}).get("digest") == digest for value, _ in self._values(repository)
         )
 
+    def _by_digest(self, repository: str) -> dict[str, tuple[dict[str, Any], str]]:
+        with self.lock:
+            found = dict(self.manifests.get(repository, {}))
+        return {digest: (json.loads(m.data), m.media_type) for digest, m in found.items()}
+
     def _values(self, repository: str) -> Iterator[tuple[dict[str, Any], str]]:
         with self.lock:
             found = list(self.manifests.get(repository, {}).values())
@@ -98,6 +117,8 @@ class MemoryStore:
     def _missing(self, repository: str, value: dict[str, Any], media_type: str) -> bool:
         if media_type in INDEX_TYPES:
             known = self.manifests.get(repository, {})
+            if self.partial_indexes:
+                return False
             return any(line["digest"] not in known for line in value["manifests"])
         if media_type in SCHEMA1_TYPES:
             return any(self.blob(repository, li["blobSum"]) is None for li in value["fsLayers"])

@@ -32,6 +32,8 @@ class FaultOptions:
     anybody); a ``login`` without ``tokens`` is basic authentication. ``limit_manifest_gets``
     answers 429 after that many manifest GETs, ``limit_retry_after`` with that header; ``delay``
     is waited before every answer. ``ranges`` and ``mounts`` False leave those features out.
+    ``referrers`` answers the list of referrers, ``partial_indexes`` takes indexes whose children
+    are not there.
     """
 
     certificates: Certificates | None = None
@@ -43,6 +45,8 @@ class FaultOptions:
     delay: float = 0.0
     ranges: bool = True
     mounts: bool = True
+    referrers: bool = False
+    partial_indexes: bool = False
 
 
 class FaultRegistry:
@@ -54,6 +58,8 @@ class FaultRegistry:
         self.store = MemoryStore()
         self.routes = Routes(self.store)
         self.routes.ranges, self.routes.mounts = self.options.ranges, self.options.mounts
+        self.routes.referrers = self.options.referrers
+        self.store.partial_indexes = self.options.partial_indexes
         self.requests: list[Seen] = []
         self.tokens: dict[str, float] = {}
         self._faults: list[Fault] = []

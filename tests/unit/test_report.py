@@ -93,6 +93,7 @@ FULL = Outcome(
     seconds=1.23456,
     digest_preserved=False,
     path="buildx",
+    warnings=("the signature is lost",),
 )
 
 
@@ -136,6 +137,7 @@ def test_report_as_json_has_this_shape() -> None:
                 "reason": "",
                 "kind": "",
                 "advice": "",
+                "warnings": ["the signature is lost"],
             },
             {
                 "number": 4,
@@ -154,6 +156,7 @@ def test_report_as_json_has_this_shape() -> None:
                 "reason": "no",
                 "kind": "",
                 "advice": "",
+                "warnings": [],
             },
         ],
     }

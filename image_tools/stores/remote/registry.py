@@ -46,6 +46,7 @@ class Remote:
     ) -> None:
         self._client = RegistryClient(registry, keyring, options, environ)
         self.admission = Admission(self._client, keyring)
+        self.lists_referrers = True
 
     @property
     def name(self) -> str:

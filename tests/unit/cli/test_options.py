@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from image_tools.cli.help import command_help
 from image_tools.cli.options import Operand, Page, parse
 from image_tools.cli.pages import MIRROR, VERSION
+from image_tools.cli.pages_login import LOGOUT
 from image_tools.errors import UsageError
 
 DEFAULTS: dict[str, Any] = {
@@ -49,6 +51,10 @@ DEFAULTS: dict[str, Any] = {
     "ca_file": None,
     "policy": None,
     "insecure_policy": False,
+    "remove_signatures": False,
+    "keep_digest": False,
+    "sigstore_private_key": None,
+    "sigstore_passphrase_file": None,
     "failed": "mirror-failed.txt",
     "report": None,
     "format": "table",
@@ -158,3 +164,9 @@ def test_parse_operands_are_taken_in_order(
             parse(page, text.split(), {})
     else:
         assert vars(parse(page, text.split(), {})) == {**expected, "given": frozenset()}
+
+
+@pytest.mark.parametrize(("words", "registry"), [([], None), (["r.example"], "r.example")])
+def test_parse_operand_left_out_is_none(words: list[str], registry: str | None) -> None:
+    assert parse(LOGOUT, words, {}).registry == registry
+    assert "logout [REGISTRY] [OPTIONS]" in command_help(LOGOUT, 80)

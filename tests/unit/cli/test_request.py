@@ -13,7 +13,7 @@ from image_tools.cli import redact
 from image_tools.cli.options import parse
 from image_tools.cli.pages import MIRROR
 from image_tools.cli.request import chosen_registries, mirror_request, report_file
-from image_tools.commands.request import Login, MirrorRequest, Side
+from image_tools.commands.request import Login, MirrorRequest, Side, SigningKey
 from image_tools.errors import UsageError
 from image_tools.imagelist.registries import Registries
 from image_tools.plan.selection import Selection
@@ -149,6 +149,26 @@ MISTAKES: dict[str, tuple[str, Mapping[str, str], str]] = {
     "both-states": ("-state x -no-state", {}, "--state and --no-state contradict each other"),
     "ca-missing": ("--ca-file ca.pem", {}, "--ca-file: ca.pem does not exist"),
     "policy-folder": ("--policy /", {}, "--policy: / is no file"),
+    "both-policies": (
+        "--policy p.json --insecure-policy",
+        {},
+        "--policy and --insecure-policy contradict each other",
+    ),
+    "key-missing": (
+        "--sigstore-private-key no.key",
+        {},
+        "--sigstore-private-key: no.key does not exist",
+    ),
+    "key-without-passphrase": (
+        "--sigstore-private-key /etc/passwd",
+        {},
+        "--sigstore-private-key: its passphrase is missing",
+    ),
+    "passphrase-without-key": (
+        "--sigstore-passphrase-file /etc/passwd",
+        {},
+        "--sigstore-passphrase-file is of no use without a key",
+    ),
     "failed-folder": ("-o /", {}, "--failed: / is a folder"),
     "failed-nowhere": ("-o x/y", {}, "--failed: the folder x does not exist"),
     "destination": ("-d team", {}, "-d: 'team' alone is not known as a registry"),
@@ -164,6 +184,45 @@ def test_request_contradiction_is_a_usage_error(
         requested(text, {**STATE, **environ})
 
     assert caught.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "expected"),
+    [
+        ("", {"COSIGN_PASSWORD": "secret"}, None),
+        (
+            "--sigstore-private-key key --sigstore-passphrase-file pass",
+            {"COSIGN_PASSWORD": "other"},
+            SigningKey(private_key=Path("key"), passphrase_file=Path("pass")),
+        ),
+        (
+            "--sigstore-private-key key",
+            {"COSIGN_PASSWORD": "secret"},
+            SigningKey(private_key=Path("key"), passphrase="secret"),
+        ),
+        (
+            "--sigstore-private-key key",
+            {"COSIGN_PASSWORD": ""},
+            SigningKey(private_key=Path("key")),
+        ),
+    ],
+)
+def test_request_key_comes_with_its_passphrase(
+    text: str, environ: Mapping[str, str], expected: SigningKey | None
+) -> None:
+    for name in ("key", "pass"):
+        Path(name).touch()
+
+    assert requested(text, {**STATE, **environ}).signing_key == expected
+    redact.forget_secrets()
+
+
+def test_request_insecure_policy_goes_before_the_policy_of_a_variable() -> None:
+    environ = {**STATE, "IMAGE_TOOLS_POLICY": "/nowhere/policy.json"}
+
+    request = requested("--insecure-policy", environ)
+
+    assert (request.policy, request.insecure_policy) == (None, True)
 
 
 def test_request_password_is_a_secret_from_now_on() -> None:

@@ -10,9 +10,11 @@ from image_tools.oci.platform import Platform
 from image_tools.tools.skopeo import (
     CopyRequest,
     DirectSource,
+    LoginRequest,
     Setting,
     copy_argv,
     index_only_argv,
+    login_argv,
     version_argv,
     write_index_folder,
 )
@@ -123,3 +125,29 @@ def test_write_index_folder_index_is_kept_byte_for_byte(tmp_path):
         "version": b"Directory Transport Version: 1.1\n",
         "manifest.json": b"{ \xff\r\n}",
     }
+
+
+@pytest.mark.parametrize(
+    ("username", "verify", "words"),
+    [
+        ("", True, ("--tls-verify=true", "reg:5000")),
+        ("robot", False, ("--tls-verify=false", "--username", "robot", "reg:5000")),
+    ],
+)
+def test_login_argv_names_private_files_and_no_password(username, verify, words):
+    request = LoginRequest(
+        skopeo="/usr/bin/skopeo",
+        registry="reg:5000",
+        authfile=Path("/run/login.json"),
+        registries_conf=Path("/run/registries.conf"),
+        certificates=Path("/run/certificates"),
+        tls_verify=verify,
+        username=username,
+    )
+    files = ("--authfile", "/run/login.json", "--cert-dir", "/run/certificates")
+
+    assert login_argv(request) == (
+        *("/usr/bin/skopeo", "--registries-conf", "/run/registries.conf", "login"),
+        *files,
+        *words,
+    )

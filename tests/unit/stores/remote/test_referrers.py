@@ -15,6 +15,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.referrers import referrers
+from image_tools.stores.store import ManifestHead
 
 SUBJECT = Digest.of(b"subject")
 
@@ -32,6 +33,7 @@ class Registry:
     def __init__(self, *answers: tuple[int, bytes], tags: dict[str, bytes] | None = None) -> None:
         self._answers, self._tags = list(answers), tags or {}
         self.asked: list[str] = []
+        self.lists_referrers = True
 
     async def ask(self, question: Question) -> Answer:
         self.asked.append(str(question.url or question.path))
@@ -41,11 +43,17 @@ class Registry:
     def following(self, answer: Answer, reference: str) -> URL | None:
         return URL(f"http://reg/page-{len(self.asked)}") if self._answers else None
 
+    async def manifest_head(self, repository: str, reference: Any) -> ManifestHead | None:
+        self.asked.append(str(reference))
+        content = self._tags.get(reference)
+        return content and ManifestHead(Digest.of(content), media.OCI_INDEX, len(content))
+
     async def manifest(self, repository: str, reference: Any) -> RawManifest:
         self.asked.append(str(reference))
-        if reference not in self._tags:
-            raise NotFound("no")
-        return RawManifest(media.OCI_INDEX, self._tags[reference])
+        for content in self._tags.values():
+            if Digest.of(content) == reference:
+                return RawManifest(media.OCI_INDEX, content)
+        raise NotFound("no")
 
 
 def found_by(registry: Registry) -> list[Digest]:
@@ -75,6 +83,24 @@ def test_referrers_nobody_knows_any() -> None:
 
     assert found_by(registry) == []
     assert registry.asked == [f"x/y/referrers/{SUBJECT}", SUBJECT.as_tag]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "asked_again"),
+    [
+        (404, b"404 page not found", False),
+        (405, b"", False),
+        (404, b'{"errors":[{"code":"NAME_UNKNOWN"}]}', True),
+        (400, b"", True),
+    ],
+)
+def test_referrers_registry_that_knows_no_such_question_is_not_asked_again(
+    status: int, body: bytes, asked_again: bool
+) -> None:
+    registry = Registry((status, body), (200, listing("a")))
+    found_by(registry)
+
+    assert found_by(registry) == (digests("a") if asked_again else [])
 
 
 def test_referrers_unreadable_list_is_named() -> None:

@@ -1,0 +1,117 @@
+"""What lies beside an image and speaks about it: signatures, attestations, bills of material.
+
+cosign keeps them in tags behind the subject's digest (its specs/SIGNATURE_SPEC.md); OCI 1.1 keeps
+them as referrers (distribution spec, "Listing Referrers").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import Index, Manifest
+from image_tools.plan.plan import Plan
+
+SIGNATURE, ATTESTATION, SBOM = "signature", "attestation", "sbom"
+COSIGN = ((SIGNATURE, "sig"), (ATTESTATION, "att"), (SBOM, "sbom"))
+_WAYS_OUT = {
+    True: "it holds for the source's digest, which is there too: use that one, or sign again"
+    " (--sigstore-private-key)",
+    False: "sign again (--sigstore-private-key), keep the source's digest as well (--keep-digest),"
+    " or copy all of it (--arch all --os all, --overwrite where there is more)",
+}
+_MARKS = (SIGNATURE, ATTESTATION, "sigstore", "cosign", "in-toto")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """One manifest that speaks about `subject`: under cosign's `tag`, or as a referrer.
+
+    `kind` is a word for people: `signature`, `attestation`, `sbom`, or an artifact type.
+    """
+
+    subject: Digest
+    descriptor: Descriptor
+    kind: str
+    tag: str = ""
+
+    @property
+    def ending(self) -> str:
+        """Where it lies in a repository, as the end of a reference."""
+        return f":{self.tag}" if self.tag else f"@{self.descriptor.digest}"
+
+    @property
+    def vouches(self) -> bool:
+        """Whether it is a signature or an attestation: worth nothing for another digest."""
+        return any(mark in self.kind for mark in _MARKS)
+
+
+def cosign_tags(subject: Digest) -> tuple[tuple[str, str], ...]:
+    """The kinds and tags under which cosign lays what speaks about `subject`."""
+    return tuple((kind, f"{subject.as_tag}.{end}") for kind, end in COSIGN)
+
+
+def kind_of(entry: Descriptor) -> str:
+    """What the entry of a list of referrers is called: its artifact type, else its media type."""
+    artifact = entry.fields.get("artifactType")
+    return artifact if isinstance(artifact, str) and artifact else entry.media_type
+
+
+def subjects(source: Digest, decided: Plan) -> tuple[Digest, ...]:
+    """Whose companions are looked for: the source's own, its inner indexes', its platforms'.
+
+    BuildKit's attestations in an index are left out: nobody signs those one by one.
+    """
+    platforms = (entry.digest for entry in decided.wanted if not entry.is_attestation)
+    return tuple(dict.fromkeys((source, *(raw.digest for raw in decided.nested), *platforms)))
+
+
+def listed(present: Iterable[Descriptor], new: Iterable[Descriptor]) -> Index:
+    """The index under the tag that lists referrers where a registry does not: old ones stay."""
+    entries = {entry.digest: entry for entry in (*present, *new)}
+    return Index(media.OCI_INDEX, tuple(entries.values()))
+
+
+def holds_all(manifest: Manifest, other: Manifest) -> bool:
+    """Whether one manifest of cosign's has every signature of the other."""
+    return _layers(other) <= _layers(manifest)
+
+
+def apart(
+    companions: Iterable[Companion], subject: Digest
+) -> tuple[tuple[Companion, ...], tuple[Companion, ...]]:
+    """Those about `subject`, with what refers to them in turn, and all others.
+
+    What refers to a companion stands behind it.
+    """
+    spoken_of, about, others = {subject}, list[Companion](), list[Companion]()
+    for companion in companions:
+        if companion.subject in spoken_of:
+            spoken_of.add(companion.descriptor.digest)
+            about.append(companion)
+        else:
+            others.append(companion)
+    return tuple(about), tuple(others)
+
+
+def uncovered(companions: Iterable[Companion], published: Digest, *, kept: bool) -> str:
+    """What is said where `companions` speak about another digest than the `published` one.
+
+    Empty when none of them vouches for anything. `kept`: what they speak about is there, too.
+    """
+    vouching = [one for one in companions if one.vouches]
+    if not vouching:
+        return ""
+    kinds = " and ".join(dict.fromkeys(one.kind for one in vouching))
+    return (
+        f"the {kinds} of the source's {vouching[0].subject} does not cover {published}, which the"
+        f" tag leads to; {_WAYS_OUT[kept]}"
+    )
+
+
+def _layers(manifest: Manifest) -> frozenset[tuple[Digest, tuple[tuple[str, str], ...]]]:
+    # All cosign signatures of one digest and name have one payload: annotations tell them apart.
+    return frozenset((layer.digest, layer.annotations) for layer in manifest.layers)

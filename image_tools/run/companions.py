@@ -1,0 +1,211 @@
+"""Copying what lies beside an image: found at its source, laid beside it at the destination."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from loguru import logger
+
+from image_tools.errors import ImageToolsError, NotFound
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
+from image_tools.plan.companions import Companion, cosign_tags, holds_all, kind_of, listed
+from image_tools.plan.images import Child
+from image_tools.run.assembly import Assembler
+from image_tools.run.copying import Copier
+from image_tools.run.job import Job
+from image_tools.run.reading import Reader, Repository
+from image_tools.run.together import together
+from image_tools.stores.mirrored import Mirrored
+
+DEEPEST = 3
+_ADVICE = "run again; --remove-signatures copies the image without what lies beside it"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies beside an image, and what kept one from looking."""
+
+    companions: tuple[Companion, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Companions:
+    """Finds and copies companions; with `overwrite` the source's replace what is there."""
+
+    reader: Reader
+    copier: Copier
+    assembler: Assembler
+    overwrite: bool = False
+    _locks: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
+
+    async def find(self, job: Job, subjects: Iterable[Digest]) -> Found:
+        """What speaks about `subjects` at the source; a failure to look is a warning."""
+        found = await together(self._about(job, subject) for subject in subjects)
+        return Found(
+            tuple(companion for one in found for companion in one.companions),
+            tuple(dict.fromkeys(warning for one in found for warning in one.warnings)),
+        )
+
+    async def bring(self, job: Job, companions: Sequence[Companion]) -> tuple[str, ...]:
+        """Lay `companions` beside their subjects; what has to be said about it.
+
+        Raises what prevented it: an image without its signatures is not what was asked for.
+        """
+        subjects = dict.fromkeys(companion.subject for companion in companions)
+        said = await together(
+            self._beside(job, subject, [one for one in companions if one.subject == subject])
+            for subject in subjects
+        )
+        return tuple(warning for one in said for warning in one)
+
+    async def _about(self, job: Job, subject: Digest) -> Found:
+        try:
+            place = await _place(job.source, subject)
+            tagged = await together(
+                self._tagged(place, subject, kind, tag) for kind, tag in cosign_tags(subject)
+            )
+            referring = await self._referring(place, subject, 1)
+        except ImageToolsError as error:
+            return Found(warnings=(f"signatures could not be looked for: {error}",))
+        return Found((*(one for one in tagged if one is not None), *referring))
+
+    async def _tagged(
+        self, place: Repository, subject: Digest, kind: str, tag: str
+    ) -> Companion | None:
+        head = await place.store.manifest_head(place.name, tag)
+        if head is None:
+            return None
+        raw = await self.reader.manifest(place, head.digest)
+        return Companion(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag)
+
+    async def _referring(
+        self, place: Repository, subject: Digest, depth: int
+    ) -> tuple[Companion, ...]:
+        """What refers to `subject`, and what refers to that: an SBOM may be signed itself."""
+        entries = await place.store.referrers(place.name, subject)
+        found = tuple(
+            Companion(subject=subject, descriptor=entry, kind=kind_of(entry)) for entry in entries
+        )
+        if depth >= DEEPEST:
+            return found
+        inner = await together(self._referring(place, entry.digest, depth + 1) for entry in entries)
+        return (*found, *(one for referring in inner for one in referring))
+
+    async def _beside(
+        self, job: Job, subject: Digest, companions: Sequence[Companion]
+    ) -> tuple[str, ...]:
+        # Two lines of a list may bring one subject to one repository at once.
+        key = (job.entry.destination.name, subject)
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            tagged = [one for one in companions if one.tag]
+            said = await together(self._bring_tagged(job, one) for one in tagged)
+            referring = [one for one in companions if not one.tag]
+            if referring:
+                said += await self._bring_referring(job, subject, referring)
+        return tuple(filter(None, said))
+
+    async def _bring_tagged(self, job: Job, companion: Companion) -> str:
+        head = await job.destination.store.manifest_head(job.destination.name, companion.tag)
+        digest = companion.descriptor.digest
+        if head is not None and head.digest == digest:
+            return ""
+        if head is not None and not self.overwrite:
+            there = parse(await self.reader.manifest(job.destination, head.digest))
+            ours = parse(await self.reader.manifest(job.source, digest))
+            if isinstance(there, Manifest) and isinstance(ours, Manifest):
+                if holds_all(there, ours):
+                    return ""
+                if not holds_all(ours, there):
+                    return _kept(job, companion)
+        await self._carry_named(job, companion)
+        return ""
+
+    async def _bring_referring(
+        self, job: Job, subject: Digest, companions: Sequence[Companion]
+    ) -> list[str]:
+        present = await self._present(job, subject)
+        missing = [one for one in companions if one.descriptor.digest not in present]
+        said = await together(self._bring_referrer(job, one) for one in missing)
+        brought = [one for one, words in zip(missing, said, strict=True) if not words]
+        if brought:
+            await self._list(job, subject, [one.descriptor for one in brought])
+        return said
+
+    async def _bring_referrer(self, job: Job, companion: Companion) -> str:
+        try:
+            await self.reader.manifest(job.source, companion.descriptor.digest)
+        except NotFound as error:
+            return f"a {companion.kind} is listed at the source and is not there: {error}"
+        await self._carry_named(job, companion)
+        return ""
+
+    async def _list(self, job: Job, subject: Digest, brought: Sequence[Descriptor]) -> None:
+        """Write the tag that lists referrers, unless the registry itself lists `brought`.
+
+        Distribution spec, "Referrers Tag Schema": whoever pushes maintains the tag.
+        """
+        present = await self._present(job, subject)
+        if all(one.digest in present for one in brought):
+            return
+        index = listed(present.values(), brought)
+        raw = RawManifest(media.OCI_INDEX, index_bytes(index))
+        # Not through skopeo: 1.9.3 drops the artifact types, and refuses then to change the bytes.
+        await job.destination.store.put_manifest(job.destination.name, subject.as_tag, raw)
+        job.account.wrote(len(raw.content))
+
+    async def _present(self, job: Job, subject: Digest) -> dict[Digest, Descriptor]:
+        entries = await job.destination.store.referrers(job.destination.name, subject)
+        return {entry.digest: entry for entry in entries}
+
+    async def _carry_named(self, job: Job, companion: Companion) -> None:
+        logger.info("{}: copying its {}", job.entry.source, companion.kind)
+        try:
+            await self._carry(job, companion.descriptor, companion.ending)
+        except ImageToolsError as error:
+            raise _named(error, job, companion) from error
+
+    async def _carry(self, job: Job, descriptor: Descriptor, ending: str) -> None:
+        raw = await self.reader.manifest(job.source, descriptor.digest)
+        found = parse(raw)
+        if isinstance(found, Index):
+            await together(self._carry(job, entry, f"@{entry.digest}") for entry in found.entries)
+            await self.assembler.exactly(job, raw, ending)
+        elif isinstance(found, Manifest):
+            bare = Child(raw.descriptor, raw, found)
+            await self.copier.copy(job, bare, ending, companion=True)
+
+
+async def _place(source: Repository, subject: Digest) -> Repository:
+    """Where to look: behind mirrors it is the place that has the image, and no other."""
+    if not isinstance(source.store, Mirrored):
+        return source
+    return Repository(*await source.store.holder(source.name, subject))
+
+
+def _kept(job: Job, companion: Companion) -> str:
+    return (
+        f"{job.entry.destination.with_tag(companion.tag)} holds what the source's {companion.kind}"
+        " does not: it is left as it is (--overwrite replaces it)"
+    )
+
+
+def _named(error: ImageToolsError, job: Job, companion: Companion) -> ImageToolsError:
+    """The failure with what could not be copied in front."""
+    own = copy.copy(error)
+    own.message = (
+        f"{job.entry.source}: its {companion.kind} about {companion.subject}"
+        f" could not be copied: {error}"
+    )
+    own.args = (own.message,)
+    own.advice = error.advice or _ADVICE
+    return own

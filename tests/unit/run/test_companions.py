@@ -1,0 +1,212 @@
+"""What lies beside an image, found at its source and laid beside it, between stores in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any, cast
+
+import pytest
+
+from image_tools.errors import AccessDenied, Unavailable
+from image_tools.exchange.ledger import Ledger
+from image_tools.exchange.server import Book
+from image_tools.imagelist.entry import Entry
+from image_tools.oci import media
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest
+from image_tools.oci.reference import Reference
+from image_tools.plan.companions import Companion, cosign_tags
+from image_tools.plan.images import Child
+from image_tools.run.companions import Companions, Found
+from image_tools.run.ends import Destination
+from image_tools.run.job import Job
+from image_tools.run.reading import Reader, Repository
+from image_tools.run.signing import Signer
+from image_tools.tools.sigstore import SIMPLE_SIGNING
+from tests.helpers.memory_store import MemoryStore
+
+REPOSITORY = "team/app"
+SUBJECT = Digest.of(b"subject")
+TAG = dict(cosign_tags(SUBJECT))["signature"]
+
+
+def manifest(name: str, subject: Digest | None = None, *layers: bytes) -> RawManifest:
+    entry = {"mediaType": "x", "digest": str(Digest.of(name.encode())), "size": 1}
+    found: dict[str, Any] = {
+        "schemaVersion": 2,
+        "config": entry,
+        "layers": [_signed(layer) for layer in layers],
+    }
+    if subject is not None:
+        found["subject"] = {"mediaType": "x", "digest": str(subject), "size": 1}
+    return RawManifest(media.OCI_MANIFEST, json.dumps(found).encode())
+
+
+def _signed(payload: bytes) -> dict[str, Any]:
+    digest = str(Digest.of(payload))
+    return {"mediaType": SIMPLE_SIGNING, "digest": digest, "size": len(payload)}
+
+
+class Lab:
+    """Two stores, a job between them, and a copier that moves manifests alone."""
+
+    def __init__(self, *, overwrite: bool = False) -> None:
+        self.source, self.destination = MemoryStore("src.example"), MemoryStore("dst.example")
+        book = Book(self.destination, Ledger())
+        source, destination = (
+            Reference(store.name, REPOSITORY, "1") for store in (self.source, self.destination)
+        )
+        self.job = Job(
+            entry=Entry(number=1, line=1, raw="raw", source=source, destination=destination),
+            source=Repository(self.source, REPOSITORY),
+            end=Destination(book, cast(Any, None)),
+        )
+        self.copied: list[str] = []
+        self.reader = Reader()
+        self.companions = Companions(
+            self.reader, cast(Any, self), cast(Any, None), overwrite=overwrite
+        )
+
+    async def copy(self, job: Job, child: Child, ending: str, *, companion: bool) -> None:
+        assert companion
+        self.copied.append(ending)
+        reference = ending[1:] if ending[0] == ":" else child.digest
+        await self.destination.put_manifest(REPOSITORY, reference, child.raw)
+
+    def find(self, *subjects: Digest) -> Found:
+        return asyncio.run(self.companions.find(self.job, subjects or (SUBJECT,)))
+
+    def bring(self, companions: Iterable[Companion]) -> tuple[str, ...]:
+        return asyncio.run(self.companions.bring(self.job, tuple(companions)))
+
+    def sign(self, store: MemoryStore, *payloads: bytes) -> RawManifest:
+        made = manifest("signature", None, *payloads)
+        store.add_manifest(REPOSITORY, made, TAG)
+        return made
+
+
+def test_find_sees_tags_referrers_and_what_refers_to_those() -> None:
+    lab = Lab()
+    signature = lab.sign(lab.source, b"one")
+    sbom = manifest("sbom", SUBJECT)
+    about = manifest("about", sbom.digest)
+    for raw in (sbom, about):
+        lab.source.add_manifest(REPOSITORY, raw)
+
+    found = lab.find()
+
+    assert found == Found(
+        (
+            Companion(subject=SUBJECT, descriptor=signature.descriptor, kind="signature", tag=TAG),
+            Companion(subject=SUBJECT, descriptor=sbom.descriptor, kind=media.OCI_MANIFEST),
+            Companion(subject=sbom.digest, descriptor=about.descriptor, kind=media.OCI_MANIFEST),
+        )
+    )
+
+
+def test_find_a_registry_that_does_not_answer_is_a_warning() -> None:
+    lab = Lab()
+    lab.source.fail("referrers", lambda: Unavailable("no answer"), times=2)
+
+    found = lab.find(SUBJECT, Digest.of(b"other"))
+
+    assert found == Found(warnings=("signatures could not be looked for: no answer",))
+
+
+@pytest.mark.parametrize(
+    ("there", "overwrite", "copies", "warned"),
+    [
+        ((), False, True, False),
+        ((b"one",), False, False, False),
+        ((b"one", b"more"), False, False, False),
+        ((b"own",), False, False, True),
+        ((b"own",), True, True, False),
+    ],
+)
+def test_bring_keeps_what_the_destination_alone_has(
+    there: tuple[bytes, ...], overwrite: bool, copies: bool, warned: bool
+) -> None:
+    lab = Lab(overwrite=overwrite)
+    lab.sign(lab.source, b"one")
+    if there:
+        lab.sign(lab.destination, *there)
+
+    said = lab.bring(lab.find().companions)
+
+    assert (lab.copied, bool(said)) == ([f":{TAG}"] if copies else [], warned)
+
+
+def test_bring_adds_the_signatures_the_source_has_got_since() -> None:
+    lab = Lab()
+    wanted = lab.sign(lab.source, b"one", b"two")
+    lab.sign(lab.destination, b"one")
+
+    assert lab.bring(lab.find().companions) == ()
+    assert lab.destination.repositories[REPOSITORY].tags[TAG] == wanted.digest
+
+
+def test_bring_referrers_that_are_there_are_not_copied() -> None:
+    lab = Lab()
+    old, new = manifest("old", SUBJECT), manifest("new", SUBJECT)
+    for raw in (old, new):
+        lab.source.add_manifest(REPOSITORY, raw)
+    lab.destination.add_manifest(REPOSITORY, old)
+
+    assert lab.bring(lab.find().companions) == ()
+    assert lab.copied == [f"@{new.digest}"]
+    assert lab.destination.repositories[REPOSITORY].tags == {}
+
+
+def test_bring_a_referrer_that_is_only_listed_is_a_warning() -> None:
+    lab = Lab()
+    lab.source.add_manifest(REPOSITORY, manifest("gone", SUBJECT))
+    found = lab.find().companions
+    lab.source.repositories[REPOSITORY].manifests.clear()
+
+    (warning,) = lab.bring(found)
+
+    assert "is listed at the source and is not there" in warning
+
+
+def test_bring_a_failure_names_the_signature_and_the_way_out() -> None:
+    lab = Lab()
+    lab.sign(lab.source, b"one")
+    lab.destination.fail("put_manifest", lambda: AccessDenied("denied", advice=""))
+
+    with pytest.raises(AccessDenied) as caught:
+        lab.bring(lab.find().companions)
+
+    assert str(caught.value) == (
+        f"src.example/team/app:1: its signature about {SUBJECT} could not be copied: denied"
+    )
+    assert "--remove-signatures" in caught.value.advice
+
+
+def payload(reference: str) -> bytes:
+    identity = {"docker-reference": reference}
+    return json.dumps({"critical": {"identity": identity}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("payloads", "due"),
+    [
+        (None, True),
+        ((), True),
+        ((payload("src.example/team/app:1"),), True),
+        ((b"no JSON", payload("dst.example/team/app:1")), False),
+    ],
+)
+def test_signing_is_due_where_no_signature_is_for_the_destination(
+    payloads: tuple[bytes, ...] | None, due: bool
+) -> None:
+    lab = Lab()
+    if payloads is not None:
+        lab.sign(lab.destination, *payloads)
+        for one in payloads:
+            lab.destination.add_blob(REPOSITORY, one)
+    nothing = cast(Any, None)
+    signer = Signer(nothing, lab.reader, nothing, nothing, nothing)
+
+    assert asyncio.run(signer.is_due(lab.job, SUBJECT)) is due
