@@ -44,6 +44,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "yarl": ("exchange", "stores"),
     "rich": ("cli",),
     "tomli": ("stores", "tools"),
+    "zstandard": ("stores",),
     "subprocess": (),
     "multiprocessing": (),
 }

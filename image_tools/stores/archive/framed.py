@@ -1,0 +1,276 @@
+"""An archive in one file: .tar, .tar.gz or .tar.zst, each of its blobs reached directly.
+
+A new one grows as `FILE.partial`, with `FILE.partial.journal` beside it, and gets its name when it
+is published. Where blobs are added to a finished one, its body stays untouched. Its tail is saved as
+`FILE.tail` before it is overwritten, and `FILE.journal` says what has arrived. When `FILE.tail` is
+taken away, the new state is the archive.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from image_tools.errors import NotFound, UsageError
+from image_tools.oci.digest import Digest
+from image_tools.stores.archive.beside import journal_path, locked, opened, partial_path, saved_path
+from image_tools.stores.archive.content import Incoming
+from image_tools.stores.archive.framing import Form, header_frame, stored
+from image_tools.stores.archive.growing import NOTE, Growth
+from image_tools.stores.archive.incoming import incoming
+from image_tools.stores.archive.journal import Journal, sync_folder
+from image_tools.stores.archive.reading import FileSource, open_entry
+from image_tools.stores.archive.tail import (
+    Tail,
+    read_tail,
+    save_tail,
+    saved_bytes,
+    saved_tail,
+    tail_bytes,
+)
+from image_tools.stores.archive.toc import LAYOUT, Entry, Table, damaged
+from image_tools.stores.archive.writing import refusals, write_at
+
+_LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
+_FORM = "form"
+
+
+def recognise(path: Path) -> Form | None:
+    """The form of a whole archive of ours in `path`, by its content; None when it is none.
+
+    ArchiveDamaged when it is one, and was changed. OSError when it cannot be opened.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        return None
+    descriptor = opened(path, os.O_RDONLY)
+    try:
+        tail = _tail(path, FileSource(str(path), descriptor))
+    finally:
+        os.close(descriptor)
+    return tail.form if tail else None
+
+
+def _tail(path: Path, source: FileSource) -> Tail | None:
+    """What `path` holds; as it was before a run that adds to it and has not ended."""
+    return saved_tail(path, source) or read_tail(source, os.fstat(source.descriptor).st_size)
+
+
+class FramedContent:
+    """The `Content` of an archive file. Made by `create`, `reading` and `adding`."""
+
+    def __init__(self, path: Path, source: FileSource, form: Form, tail: Tail | None) -> None:
+        self.path, self.form, self.source = path, form, source
+        self._growth: Growth | None = None
+        self._noted = False
+        self._lock = threading.RLock()
+        self._take(tail)
+
+    def _take(self, tail: Tail | None) -> None:
+        self._tail = tail
+        self._body = {e.digest: e for e in tail.body if e.name != LAYOUT} if tail else {}
+
+    @classmethod
+    def create(cls, path: Path, form: Form) -> FramedContent:
+        """A new archive that becomes `path` when published; goes on where a run was killed.
+
+        AlreadyRunning when another process writes it; UsageError when it was begun in another form;
+        DiskFull or CopyFailed when the disk refuses.
+        """
+        with refusals(str(path)):
+            descriptor = locked(partial_path(path), os.O_RDWR | os.O_CREAT)
+        content = cls(path, FileSource(str(path), descriptor), form, None)
+        return content._ready(begun=True)
+
+    @classmethod
+    def reading(cls, path: Path) -> FramedContent:
+        """A finished archive, to read. ArchiveDamaged when it is not whole; OSError as `open`."""
+        return cls._finished(path, opened(path, os.O_RDONLY))
+
+    @classmethod
+    def adding(cls, path: Path) -> FramedContent:
+        """A finished archive, to add to; what an earlier run added before it was killed is there.
+
+        Nothing is written before the first blob. ArchiveDamaged when it is not whole;
+        AlreadyRunning when another process adds to it; OSError as `open`.
+        """
+        content = cls._finished(path, locked(path, os.O_RDWR))
+        return content._ready(begun=saved_tail(path, content.source) is not None)
+
+    @classmethod
+    def _finished(cls, path: Path, descriptor: int) -> FramedContent:
+        source = FileSource(str(path), descriptor)
+        try:
+            tail = _tail(path, source)
+            if tail is None:
+                raise damaged(str(path), "it does not end as an archive of this program")
+            return cls(path, source, tail.form, tail)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def _ready(self, *, begun: bool) -> FramedContent:
+        """Itself, with what an earlier run has begun."""
+        try:
+            if begun:
+                self._growing()
+        except BaseException:
+            os.close(self.source.descriptor)
+            raise
+        return self
+
+    @property
+    def name(self) -> str:
+        """See `Content`."""
+        return str(self.path)
+
+    def index(self) -> bytes:
+        """See `Content`."""
+        return self._tail.index if self._tail else b""
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All blobs in the order of the file."""
+        arrived = self._growth.entries if self._growth else {}
+        return (*self._body.values(), *arrived.copy().values())
+
+    def find(self, digest: Digest) -> Entry | None:
+        """The entry of a blob, None when it is not here."""
+        arrived = self._growth.entries if self._growth else {}
+        return self._body.get(digest) or arrived.get(digest)
+
+    def size(self, digest: Digest) -> int | None:
+        """See `Content`."""
+        entry = self.find(digest)
+        return entry.size if entry else None
+
+    def digests(self) -> Iterator[tuple[Digest, int]]:
+        """See `Content`."""
+        return iter([(entry.digest, entry.size) for entry in self.entries()])
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """See `Content`."""
+        entry = self.find(digest)
+        if entry is None:
+            raise NotFound(f"{self.name} has no blob {digest}")
+        return open_entry(self.form, self.source, entry)
+
+    def begin(self, size: int | None, *, compressible: bool) -> Incoming:
+        """See `Content`."""
+        return incoming(self._growing(), size, compressible=compressible)
+
+    def note(self, line: str) -> None:
+        """See `Content`."""
+        growth = self._growing()
+        with refusals(self.name):
+            growth.journal.append(NOTE, line)
+        self._noted = True
+
+    def notes(self) -> tuple[str, ...]:
+        """See `Content`."""
+        found = self._growth.journal.entries if self._growth else ()
+        return tuple(text for kind, text in found if kind == NOTE)
+
+    def publish(self, index: bytes) -> None:
+        """See `Content`. Nothing may be on its way in. Blobs that are open may have to move."""
+        with self._lock, refusals(self.name):
+            if self._growth is None and self._tail and self._tail.index == index:
+                return
+            growth = self._growing()
+            entries = (*growth.body, *growth.close_holes())
+            tail = Tail(self.form, Table(entries), index, growth.end)
+            self._end_file(tail_bytes(self.form, tail.table, index, tail.start), tail.start)
+            self._commit()
+            growth.journal.remove()
+            self._growth, self._noted = None, False
+            self._take(tail)
+
+    def _end_file(self, tail: bytes, start: int) -> None:
+        end = write_at(self.source.descriptor, [tail], start)
+        os.ftruncate(self.source.descriptor, end)
+        os.fsync(self.source.descriptor)
+
+    def _commit(self) -> None:
+        """Make what was written the archive."""
+        if self._tail is None:
+            # What a killed run left beside the file that is replaced says nothing of this one.
+            saved_path(self.path).unlink(missing_ok=True)
+            journal_path(self.path).unlink(missing_ok=True)
+            partial_path(self.path).rename(self.path)
+        else:
+            saved_path(self.path).unlink()
+        sync_folder(self.path.parent)
+
+    def close(self) -> None:
+        """See `Content`. A file that nothing was added to is as it was before."""
+        with self._lock:
+            growth, self._growth = self._growth, None
+            if growth is None:
+                pass
+            elif growth.entries or self._noted or growth.journal.entries[1:]:
+                growth.journal.close()
+            else:
+                self._undo(growth)
+            if self.source.descriptor >= 0:
+                os.close(self.source.descriptor)
+                self.source = FileSource(self.name, -1)
+
+    def _undo(self, growth: Growth) -> None:
+        with refusals(self.name):
+            if self._tail is None:
+                partial_path(self.path).unlink(missing_ok=True)
+            else:
+                self._end_file(saved_bytes(self.path), self._tail.start)
+                saved_path(self.path).unlink()
+            growth.journal.remove()
+
+    def _growing(self) -> Growth:
+        """The growing part of the file, begun at the first need of it."""
+        with self._lock:
+            if self._growth is None:
+                with refusals(self.name):
+                    self._growth = self._grow(self._tail)
+            return self._growth
+
+    def _grow(self, tail: Tail | None) -> Growth:
+        if tail:
+            journal = _journal_beside(self.path, self.source, tail)
+        else:
+            journal = Journal.open(journal_path(partial_path(self.path)))
+        try:
+            self._check_form(journal)
+            body = tail.body if tail else (self._first_entry(),)
+            growth = Growth(self.form, self.source, journal, body)
+            os.ftruncate(self.source.descriptor, growth.end)
+            os.fsync(self.source.descriptor)
+        except BaseException:
+            journal.close()
+            raise
+        return growth
+
+    def _check_form(self, journal: Journal) -> None:
+        """The first line of the journal says the form."""
+        if not journal.entries:
+            journal.append(_FORM, self.form.value)
+        elif journal.entries[0] != (_FORM, self.form.value):
+            raise UsageError(
+                f"{self.name} was begun in another form than {self.form.value}",
+                advice=f"finish it in that form, or remove {journal.path}",
+            )
+
+    def _first_entry(self) -> Entry:
+        """The entry of `oci-layout`, with which every file begins."""
+        size, digest = len(_LAYOUT_CONTENT), Digest.of(_LAYOUT_CONTENT)
+        frame = header_frame(self.form, LAYOUT, size) + stored(self.form, _LAYOUT_CONTENT)
+        write_at(self.source.descriptor, [frame], 0)
+        return Entry(LAYOUT, 0, len(frame), size, digest, True)
+
+
+def _journal_beside(path: Path, source: FileSource, tail: Tail) -> Journal:
+    """The journal of what is added to a file whose tail is safe."""
+    if saved_tail(path, source) is None:
+        journal_path(path).unlink(missing_ok=True)
+        save_tail(path, source, tail.start, os.fstat(source.descriptor).st_size)
+    return Journal.open(journal_path(path))

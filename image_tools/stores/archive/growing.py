@@ -1,0 +1,155 @@
+"""An archive file while blobs arrive in it: many at once, each in a place of its own.
+
+A blob whose size is known is written straight to its place; what is compressed on the way, or of
+unknown size, waits in a private file beside the archive. Nobody waits for anybody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+
+from image_tools.errors import ArchiveDamaged, InvalidReference
+from image_tools.oci.digest import Digest
+from image_tools.stores.archive.extents import Extents
+from image_tools.stores.archive.framing import (
+    Form,
+    header_frame,
+)
+from image_tools.stores.archive.journal import Journal
+from image_tools.stores.archive.reading import CHUNK, FileSource
+from image_tools.stores.archive.tail import is_there
+from image_tools.stores.archive.toc import Entry, blob_entry, entry_value, parse_entry
+from image_tools.stores.archive.writing import check_room, refusals, write_at
+
+_ARRIVED, _MOVED, NOTE = "blob", "moved", "note"
+
+
+class Growth:
+    """The part of an archive file behind its first entries, `body`, in which blobs arrive.
+
+    `entries` are those that arrived, by digest, from earlier runs too.
+    """
+
+    def __init__(
+        self, form: Form, source: FileSource, journal: Journal, body: tuple[Entry, ...]
+    ) -> None:
+        self.form, self.source, self.journal = form, source, journal
+        self.body, self._there = body, {entry.digest for entry in body}
+        start = body[-1].end
+        self.entries = {
+            entry.digest: entry
+            for entry in _arrived(form, journal)
+            if entry.offset >= start and is_there(form, source, entry)
+        }
+        taken = ((entry.offset, entry.length) for entry in self.entries.values())
+        self._extents = Extents(start, taken)
+        self._changed = threading.Condition()
+        self._arriving = set[Digest]()
+
+    @property
+    def end(self) -> int:
+        """The first byte behind all blobs."""
+        return self._extents.end
+
+    def reserve(self, length: int) -> int:
+        """The offset of a free place; DiskFull when there is no room for so much."""
+        with self._changed:
+            offset = self._extents.reserve(length)
+        try:
+            with refusals(self.source.name, length):
+                if offset + length > os.fstat(self.source.descriptor).st_size:
+                    check_room(self.source.descriptor, length)
+        except BaseException:
+            self.release(offset, length)
+            raise
+        return offset
+
+    def release(self, offset: int, length: int) -> None:
+        """Give a place back."""
+        with self._changed:
+            self._extents.release(offset, length)
+
+    def keep(self, entry: Entry) -> None:
+        """Make a blob that lies in its place one of the archive, durably.
+
+        One that is there already is not kept twice. OSError when the disk refuses.
+        """
+        if not self._claim(entry.digest):
+            self.release(entry.offset, entry.length)
+            return
+        try:
+            header = header_frame(self.form, entry.name, entry.size)
+            write_at(self.source.descriptor, [header], entry.offset)
+            os.fdatasync(self.source.descriptor)
+            self.journal.append(_ARRIVED, _line(entry))
+            self.entries[entry.digest] = entry
+        finally:
+            with self._changed:
+                self._arriving.discard(entry.digest)
+                self._changed.notify_all()
+
+    def _claim(self, digest: Digest) -> bool:
+        """Whether this blob is the caller's to keep; waits for another one of the same digest."""
+        with self._changed:
+            while digest in self._arriving:
+                self._changed.wait()
+            if digest in self.entries or digest in self._there:
+                return False
+            self._arriving.add(digest)
+            return True
+
+    def close_holes(self) -> tuple[Entry, ...]:
+        """What arrived, in the order of the file and without holes; nothing may be on its way.
+
+        What lies behind a hole is moved down; a blob that a crash finds on its way is given up.
+        """
+        long = sum(entry.length for entry in self.entries.values())
+        if self.body[-1].end + long + sum(hole for _, hole in self._extents.holes) != self.end:
+            raise RuntimeError("a blob is still on its way into the archive")
+        if self._extents.holes:
+            at = min(offset for offset, _ in self._extents.holes)
+            for entry in self._sorted():
+                if entry.offset > at:
+                    self._move(entry, at)
+                    at += entry.length
+                else:
+                    at = max(at, entry.end)
+            self._extents = Extents(at)
+        return self._sorted()
+
+    def _sorted(self) -> tuple[Entry, ...]:
+        return tuple(sorted(self.entries.values(), key=lambda entry: entry.offset))
+
+    def _move(self, entry: Entry, to: int) -> None:
+        self.journal.append(_MOVED, str(entry.digest))
+        for done in range(0, entry.length, CHUNK):
+            data = self.source.read_at(entry.offset + done, min(CHUNK, entry.length - done))
+            write_at(self.source.descriptor, [data], to + done)
+        os.fdatasync(self.source.descriptor)
+        moved = blob_entry(entry.digest, to, entry.length, entry.size, entry.stored)
+        self.journal.append(_ARRIVED, _line(moved))
+        self.entries[entry.digest] = moved
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(entry_value(entry), separators=(",", ":"))
+
+
+def _arrived(form: Form, journal: Journal) -> Iterator[Entry]:
+    """The entries the journal tells of, each where it was put last."""
+    found: dict[Digest, Entry] = {}
+    for kind, text in journal.entries:
+        try:
+            if kind == _ARRIVED:
+                entry = parse_entry(form, json.loads(text))
+                found[entry.digest] = entry
+            elif kind == _MOVED:
+                found.pop(Digest.parse(text), None)
+        except (ValueError, InvalidReference, RecursionError) as error:
+            raise ArchiveDamaged(
+                f"{journal.path}: {error}", advice="remove this file and run again"
+            ) from error
+    return iter(found.values())

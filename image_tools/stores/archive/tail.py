@@ -1,0 +1,204 @@
+"""What ends a finished archive file: its index.json and its table of contents.
+
+While blobs are added to it, this tail is overwritten; before, it is saved in a file beside, from
+which the archive is read as it was until all that is new is in its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_tools.oci.digest import Digest
+from image_tools.stores.archive.beside import saved_path
+from image_tools.stores.archive.footer import (
+    Footer,
+    ending_length,
+    parse_ending,
+    table_end,
+    table_header,
+)
+from image_tools.stores.archive.framing import (
+    BLOCK,
+    Compressed,
+    Form,
+    form_of,
+    header_frame,
+    header_length,
+    stored,
+)
+from image_tools.stores.archive.journal import sync_folder
+from image_tools.stores.archive.reading import (
+    BytesSource,
+    FileSource,
+    Source,
+    read_entry,
+    unpacked,
+)
+from image_tools.stores.archive.toc import (
+    BIGGEST_TABLE,
+    INDEX,
+    Entry,
+    Table,
+    damaged,
+    parse_table,
+)
+
+BIGGEST_INDEX = 64 << 20
+_SAVED = struct.Struct("<8sQ32s")
+_MAGIC = b"imgtail1"
+_BIGGEST_SAVED = 2 * BIGGEST_INDEX + 2 * BIGGEST_TABLE
+_NOTHING = Digest.of(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What is read of a finished file when it is opened.
+
+    `body` are the entries before index.json, `start` is where they end and index.json begins.
+    """
+
+    form: Form
+    table: Table
+    index: bytes
+    start: int
+
+    @property
+    def body(self) -> tuple[Entry, ...]:
+        """All entries but index.json."""
+        return tuple(entry for entry in self.table.entries if entry.name != INDEX)
+
+
+def tail_bytes(form: Form, body: Table, index: bytes | None, start: int) -> bytes:
+    """All that comes behind the entries of `body`, which end at `start`; no index when None."""
+    frame, entries = b"", body.entries
+    if index is not None:
+        frame = header_frame(form, INDEX, len(index)) + _packed(form, index)
+        is_stored = form is Form.TAR or not index
+        entry = Entry(INDEX, start, len(frame), len(index), Digest.of(index), is_stored)
+        entries = (*entries, entry)
+    return frame + table_end(form, Table(entries, body.volume), start + len(frame))
+
+
+def _packed(form: Form, content: bytes) -> bytes:
+    if form is Form.TAR or not content:
+        return stored(form, content)
+    frame = Compressed(form)
+    return frame.encode(content) + frame.end()
+
+
+def read_tail(source: Source, size: int) -> Tail | None:
+    """The tail of a file of `size` bytes; None when it has none of ours.
+
+    ArchiveDamaged when it has one, and it is not whole.
+    """
+    form = form_of(source.read_at(0, BLOCK))
+    return None if form is None else read_tail_of(form, source, size)
+
+
+def read_tail_of(form: Form, source: Source, size: int) -> Tail | None:
+    """The same for a file whose form is known."""
+    length = ending_length(form)
+    footer = parse_ending(form, source.read_at(max(size - length, 0), length))
+    if footer is None:
+        return None
+    if footer.offset + footer.length + length != size:
+        raise damaged(source.name, f"it has {size} bytes, and should have others")
+    table = parse_table(source.name, form, _table_text(form, source, footer), footer.offset)
+    last = table.entries[-1] if table.entries else None
+    if last is None or last.name != INDEX:
+        if table.volume is None:
+            raise damaged(source.name, f"{INDEX} is not where it has to be")
+        return Tail(form, table, b"", footer.offset)
+    index = read_entry(form, source, last, BIGGEST_INDEX)
+    if Digest.of(index) != last.digest:
+        raise damaged(source.name, f"{INDEX} is not what it was")
+    return Tail(form, table, index, last.offset)
+
+
+def _table_text(form: Form, source: Source, footer: Footer) -> bytes:
+    """The text of the table, as long as the footer says, and of the digest it says."""
+    if footer.size > BIGGEST_TABLE or footer.length > 2 * BIGGEST_TABLE:
+        raise damaged(source.name, "its table of contents is too big")
+    start, text = footer.offset + header_length(form), bytearray()
+    for chunk in unpacked(form, source, start, footer.offset + footer.length):
+        text += chunk
+        if len(text) > footer.size:
+            break
+    header = source.read_at(footer.offset, header_length(form))
+    if (
+        hashlib.sha256(text).digest() != footer.sha256
+        or len(text) != footer.size
+        or header != table_header(form, footer.size)
+    ):
+        raise damaged(source.name, "its table of contents is not what it was")
+    return bytes(text)
+
+
+def save_tail(path: Path, source: FileSource, start: int, size: int) -> None:
+    """Keep the bytes of `path` from `start` to its end durably beside it."""
+    data = b"".join(unpacked(Form.TAR, source, start, size))
+    if len(data) != size - start:
+        raise damaged(source.name, "it ends early")
+    saved = saved_path(path)
+    new = saved.with_name(f"{saved.name}.new")
+    with new.open("wb") as file:
+        file.write(_SAVED.pack(_MAGIC, start, hashlib.sha256(data).digest()) + data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(saved)
+    sync_folder(path.parent)
+
+
+def saved_tail(path: Path, source: FileSource) -> Tail | None:
+    """The tail that was saved while blobs were added to `path`.
+
+    None when there is none, or it is not one of the file that is there now.
+    """
+    found = _saved(path)
+    form = form_of(source.read_at(0, BLOCK))
+    if found is None or form is None:
+        return None
+    start, data = found
+    tail = read_tail_of(form, BytesSource(source.name, start, data), start + len(data))
+    return tail if tail and _belongs(source, tail) else None
+
+
+def saved_bytes(path: Path) -> bytes:
+    """The bytes of the tail that was saved; ArchiveDamaged when there are none."""
+    found = _saved(path)
+    if found is None:
+        raise damaged(str(path), f"{saved_path(path)} is gone")
+    return found[1]
+
+
+def _saved(path: Path) -> tuple[int, bytes] | None:
+    saved = saved_path(path)
+    try:
+        with saved.open("rb") as file:
+            head, data = file.read(_SAVED.size), file.read(_BIGGEST_SAVED)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise damaged(str(path), f"{saved} cannot be read: {error.strerror}") from error
+    if len(head) != _SAVED.size:
+        return None
+    magic, start, sha256 = _SAVED.unpack(head)
+    if magic != _MAGIC or hashlib.sha256(data).digest() != sha256:
+        return None
+    return start, data
+
+
+def _belongs(source: FileSource, tail: Tail) -> bool:
+    """Whether the last entry before the tail is in the file."""
+    return not tail.body or is_there(tail.form, source, tail.body[-1])
+
+
+def is_there(form: Form, source: FileSource, entry: Entry) -> bool:
+    """Whether a file has the header of this entry at its place, and is long enough for it."""
+    header = source.read_at(entry.offset, header_length(form))
+    last = source.read_at(entry.end - 1, 1) if entry.length else b"."
+    return bool(last) and header == header_frame(form, entry.name, entry.size)
