@@ -131,8 +131,12 @@ class FramedContent:
         """See `Content`."""
         return self._tail.index if self._tail else b""
 
+    def files(self) -> tuple[Entry, ...]:
+        """All entries before index.json, in the order of the file."""
+        return self._tail.body if self._tail else ()
+
     def entries(self) -> tuple[Entry, ...]:
-        """All blobs in the order of the file."""
+        """All blobs, those that are not published yet at the end."""
         arrived = self._growth.entries if self._growth else {}
         return (*self._body.values(), *arrived.copy().values())
 

@@ -10,6 +10,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 from image_tools.errors import ArchiveDamaged, InvalidReference
 from image_tools.oci.digest import Digest
@@ -21,10 +22,10 @@ from image_tools.stores.archive.framing import (
 from image_tools.stores.archive.journal import Journal
 from image_tools.stores.archive.reading import CHUNK, FileSource
 from image_tools.stores.archive.tail import is_there
-from image_tools.stores.archive.toc import Entry, blob_entry, entry_value, parse_entry
+from image_tools.stores.archive.toc import Entry, entry_value, parse_entry
 from image_tools.stores.archive.writing import check_room, refusals, write_at
 
-_ARRIVED, _MOVED, NOTE = "blob", "moved", "note"
+_ARRIVED, NOTE = "blob", "note"
 
 
 class Growth:
@@ -104,7 +105,7 @@ class Growth:
     def close_holes(self) -> tuple[Entry, ...]:
         """What arrived, in the order of the file and without holes; nothing may be on its way.
 
-        What lies behind a hole is moved down; a blob that a crash finds on its way is given up.
+        What lies behind a hole is moved down.
         """
         long = sum(entry.length for entry in self.entries.values())
         if self.body[-1].end + long + sum(hole for _, hole in self._extents.holes) != self.end:
@@ -124,14 +125,20 @@ class Growth:
         return tuple(sorted(self.entries.values(), key=lambda entry: entry.offset))
 
     def _move(self, entry: Entry, to: int) -> None:
-        self.journal.append(_MOVED, str(entry.digest))
+        """Bring an entry down; where it would be written over itself, by way of the end."""
+        if to + entry.length > entry.offset:
+            entry = self._copy(entry, self.end)
+        self._copy(entry, to)
+
+    def _copy(self, entry: Entry, to: int) -> Entry:
         for done in range(0, entry.length, CHUNK):
             data = self.source.read_at(entry.offset + done, min(CHUNK, entry.length - done))
             write_at(self.source.descriptor, [data], to + done)
         os.fdatasync(self.source.descriptor)
-        moved = blob_entry(entry.digest, to, entry.length, entry.size, entry.stored)
-        self.journal.append(_ARRIVED, _line(moved))
-        self.entries[entry.digest] = moved
+        copied = replace(entry, offset=to)
+        self.journal.append(_ARRIVED, _line(copied))
+        self.entries[entry.digest] = copied
+        return copied
 
 
 def _line(entry: Entry) -> str:
@@ -146,8 +153,6 @@ def _arrived(form: Form, journal: Journal) -> Iterator[Entry]:
             if kind == _ARRIVED:
                 entry = parse_entry(form, json.loads(text))
                 found[entry.digest] = entry
-            elif kind == _MOVED:
-                found.pop(Digest.parse(text), None)
         except (ValueError, InvalidReference, RecursionError) as error:
             raise ArchiveDamaged(
                 f"{journal.path}: {error}", advice="remove this file and run again"
