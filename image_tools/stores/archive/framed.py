@@ -1,9 +1,9 @@
 """An archive in one file: .tar, .tar.gz or .tar.zst, each of its blobs reached directly.
 
 A new one grows as `FILE.partial`, with `FILE.partial.journal` beside it, and gets its name when it
-is published. Where blobs are added to a finished one, its body stays untouched. Its tail is saved as
-`FILE.tail` before it is overwritten, and `FILE.journal` says what has arrived. When `FILE.tail` is
-taken away, the new state is the archive.
+is published. Where blobs are added to a finished one, its body stays untouched. Its tail is saved
+as `FILE.tail` before it is overwritten, and `FILE.journal` says what has arrived. When `FILE.tail`
+is taken away, the new state is the archive.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from image_tools.stores.archive.tail import (
     saved_tail,
     tail_bytes,
 )
-from image_tools.stores.archive.toc import LAYOUT, Entry, Table, damaged
+from image_tools.stores.archive.toc import LAYOUT, Entry, Table, Volume, damaged
 from image_tools.stores.archive.writing import refusals, write_at
 
 _LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
@@ -64,18 +64,23 @@ class FramedContent:
 
     def __init__(self, path: Path, source: FileSource, form: Form, tail: Tail | None) -> None:
         self.path, self.form, self.source = path, form, source
+        self.volume: Volume | None = None
         self._growth: Growth | None = None
         self._noted = False
         self._lock = threading.RLock()
         self._take(tail)
 
     def _take(self, tail: Tail | None) -> None:
-        self._tail = tail
-        self._body = {e.digest: e for e in tail.body if e.name != LAYOUT} if tail else {}
+        self._tail, body = tail, tail.body.entries if tail else ()
+        self._body = {entry.digest: entry for entry in body if entry.name != LAYOUT}
+        if tail:
+            self.volume = tail.body.volume
 
     @classmethod
-    def create(cls, path: Path, form: Form) -> FramedContent:
+    def create(cls, path: Path, form: Form, volume: Volume | None = None) -> FramedContent:
         """A new archive that becomes `path` when published; goes on where a run was killed.
+
+        `volume` says which of several files it is.
 
         AlreadyRunning when another process writes it; UsageError when it was begun in another form;
         DiskFull or CopyFailed when the disk refuses.
@@ -83,6 +88,7 @@ class FramedContent:
         with refusals(str(path)):
             descriptor = locked(partial_path(path), os.O_RDWR | os.O_CREAT)
         content = cls(path, FileSource(str(path), descriptor), form, None)
+        content.volume = volume
         return content._ready(begun=True)
 
     @classmethod
@@ -116,7 +122,7 @@ class FramedContent:
         """Itself, with what an earlier run has begun."""
         try:
             if begun:
-                self._growing()
+                self.growing()
         except BaseException:
             os.close(self.source.descriptor)
             raise
@@ -129,11 +135,15 @@ class FramedContent:
 
     def index(self) -> bytes:
         """See `Content`."""
-        return self._tail.index if self._tail else b""
+        return (self._tail.index if self._tail else None) or b""
+
+    def volumes(self) -> bytes | None:
+        """The list of volumes; in the last volume of a set only."""
+        return self._tail.volumes if self._tail else None
 
     def files(self) -> tuple[Entry, ...]:
         """All entries before index.json, in the order of the file."""
-        return self._tail.body if self._tail else ()
+        return self._tail.body.entries if self._tail else ()
 
     def entries(self) -> tuple[Entry, ...]:
         """All blobs, those that are not published yet at the end."""
@@ -163,11 +173,11 @@ class FramedContent:
 
     def begin(self, size: int | None, *, compressible: bool) -> Incoming:
         """See `Content`."""
-        return incoming(self._growing(), size, compressible=compressible)
+        return incoming(self.growing(), size, compressible=compressible)
 
     def note(self, line: str) -> None:
         """See `Content`."""
-        growth = self._growing()
+        growth = self.growing()
         with refusals(self.name):
             growth.journal.append(NOTE, line)
         self._noted = True
@@ -179,13 +189,17 @@ class FramedContent:
 
     def publish(self, index: bytes) -> None:
         """See `Content`. Nothing may be on its way in. Blobs that are open may have to move."""
+        self.seal(index, None)
+
+    def seal(self, index: bytes | None, volumes: bytes | None) -> None:
+        """The same for a volume: with the list of all of them, or with neither of the two."""
         with self._lock, refusals(self.name):
             if self._growth is None and self._tail and self._tail.index == index:
                 return
-            growth = self._growing()
+            growth = self.growing()
             entries = (*growth.body, *growth.close_holes())
-            tail = Tail(self.form, Table(entries), index, growth.end)
-            self._end_file(tail_bytes(self.form, tail.table, index, tail.start), tail.start)
+            tail = Tail(self.form, Table(entries, self.volume), growth.end, index, volumes)
+            self._end_file(tail_bytes(tail), tail.start)
             self._commit()
             growth.journal.remove()
             self._growth, self._noted = None, False
@@ -230,7 +244,7 @@ class FramedContent:
                 saved_path(self.path).unlink()
             growth.journal.remove()
 
-    def _growing(self) -> Growth:
+    def growing(self) -> Growth:
         """The growing part of the file, begun at the first need of it."""
         with self._lock:
             if self._growth is None:
@@ -245,7 +259,7 @@ class FramedContent:
             journal = Journal.open(journal_path(partial_path(self.path)))
         try:
             self._check_form(journal)
-            body = tail.body if tail else (self._first_entry(),)
+            body = tail.body.entries if tail else (self._first_entry(),)
             growth = Growth(self.form, self.source, journal, body)
             os.ftruncate(self.source.descriptor, growth.end)
             os.fsync(self.source.descriptor)
@@ -255,10 +269,13 @@ class FramedContent:
         return growth
 
     def _check_form(self, journal: Journal) -> None:
-        """The first line of the journal says the form."""
+        """The first line of the journal says the form, and which volume it is."""
+        said = self.form.value
+        if self.volume:
+            said += f" {self.volume.set_id} {self.volume.number}"
         if not journal.entries:
-            journal.append(_FORM, self.form.value)
-        elif journal.entries[0] != (_FORM, self.form.value):
+            journal.append(_FORM, said)
+        elif journal.entries[0] != (_FORM, said):
             raise UsageError(
                 f"{self.name} was begun in another form than {self.form.value}",
                 advice=f"finish it in that form, or remove {journal.path}",

@@ -127,6 +127,14 @@ def stored_length(form: Form, size: int) -> int:
     return shape.before + blocks * shape.block_header + total + shape.behind if total else 0
 
 
+def fitting(form: Form, length: int) -> int:
+    """The size of the longest content, in whole tar blocks, whose stored frame has that length."""
+    shape = _GEOMETRY[form]
+    inside = length - shape.before - shape.behind
+    blocks = -(-inside // (shape.block + shape.block_header))
+    return max(inside - blocks * shape.block_header, 0) // BLOCK * BLOCK
+
+
 def place(form: Form, offset: int) -> tuple[int, int]:
     """Where byte `offset` of the content is in its stored frame, and how many follow in one piece.
 

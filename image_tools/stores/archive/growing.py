@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from image_tools.errors import ArchiveDamaged, InvalidReference
 from image_tools.oci.digest import Digest
@@ -28,10 +28,29 @@ from image_tools.stores.archive.writing import check_room, refusals, write_at
 _ARRIVED, NOTE = "blob", "note"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a growing file that one blob has for its frames."""
+
+    growth: Growth
+    offset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.length
+
+    def write(self, pieces: Sequence[bytes | memoryview], at: int) -> int:
+        """Write all pieces at a byte of the file; the byte behind them. OSError when refused."""
+        return write_at(self.growth.source.descriptor, pieces, at)
+
+
 class Growth:
     """The part of an archive file behind its first entries, `body`, in which blobs arrive.
 
-    `entries` are those that arrived, by digest, from earlier runs too.
+    `entries` are those that arrived, by digest, from earlier runs too; `on_their_way` counts the
+    places that were neither kept nor given back.
     """
 
     def __init__(
@@ -49,44 +68,55 @@ class Growth:
         self._extents = Extents(start, taken)
         self._changed = threading.Condition()
         self._arriving = set[Digest]()
+        self.on_their_way = 0
 
     @property
     def end(self) -> int:
         """The first byte behind all blobs."""
         return self._extents.end
 
-    def reserve(self, length: int) -> int:
-        """The offset of a free place; DiskFull when there is no room for so much."""
+    @property
+    def name(self) -> str:
+        """The archive's path."""
+        return self.source.name
+
+    def reserve(self, length: int) -> Place:
+        """A free place; DiskFull when there is no room for so much."""
         with self._changed:
-            offset = self._extents.reserve(length)
+            place = Place(self, self._extents.reserve(length), length)
+            self.on_their_way += 1
         try:
             with refusals(self.source.name, length):
-                if offset + length > os.fstat(self.source.descriptor).st_size:
+                if place.end > os.fstat(self.source.descriptor).st_size:
                     check_room(self.source.descriptor, length)
         except BaseException:
-            self.release(offset, length)
+            self.release(place)
             raise
-        return offset
+        return place
 
-    def release(self, offset: int, length: int) -> None:
+    def release(self, place: Place) -> None:
         """Give a place back."""
         with self._changed:
-            self._extents.release(offset, length)
+            self._extents.release(place.offset, place.length)
+            self.on_their_way -= 1
 
-    def keep(self, entry: Entry) -> None:
-        """Make a blob that lies in its place one of the archive, durably.
+    def keep(self, place: Place, entry: Entry) -> None:
+        """Make the content of a place a blob of the archive, durably.
 
-        One that is there already is not kept twice. OSError when the disk refuses.
+        One that is there already is not kept twice. OSError when the disk refuses; the place is
+        not given back then.
         """
         if not self._claim(entry.digest):
-            self.release(entry.offset, entry.length)
+            self.release(place)
             return
         try:
             header = header_frame(self.form, entry.name, entry.size)
             write_at(self.source.descriptor, [header], entry.offset)
             os.fdatasync(self.source.descriptor)
             self.journal.append(_ARRIVED, _line(entry))
-            self.entries[entry.digest] = entry
+            with self._changed:
+                self.entries[entry.digest] = entry
+                self.on_their_way -= 1
         finally:
             with self._changed:
                 self._arriving.discard(entry.digest)
@@ -107,8 +137,7 @@ class Growth:
 
         What lies behind a hole is moved down.
         """
-        long = sum(entry.length for entry in self.entries.values())
-        if self.body[-1].end + long + sum(hole for _, hole in self._extents.holes) != self.end:
+        if self.on_their_way:
             raise RuntimeError("a blob is still on its way into the archive")
         if self._extents.holes:
             at = min(offset for offset, _ in self._extents.holes)

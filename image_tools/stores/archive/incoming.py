@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 from image_tools.errors import DigestMismatch
 from image_tools.oci.digest import Digest
@@ -16,51 +17,70 @@ from image_tools.stores.archive.framing import (
     header_length,
     stored_length,
 )
-from image_tools.stores.archive.growing import Growth
+from image_tools.stores.archive.growing import Place
 from image_tools.stores.archive.reading import CHUNK
-from image_tools.stores.archive.toc import blob_entry
-from image_tools.stores.archive.writing import refusals, write_at
+from image_tools.stores.archive.toc import Entry, Piece, blob_name, piece_name
+from image_tools.stores.archive.writing import refusals
 
 _IN_MEMORY = 1 << 20
 
 
-def incoming(growth: Growth, size: int | None, *, compressible: bool) -> Incoming:
+class Site(Protocol):
+    """Where blobs get their places: a growing file, or several of them."""
+
+    @property
+    def form(self) -> Form:
+        """How entries are wrapped."""
+
+    @property
+    def name(self) -> str:
+        """The archive's path."""
+
+    def reserve(self, length: int) -> Place:
+        """A free place; DiskFull when there is no room for so much."""
+
+
+def incoming(site: Site, size: int | None, *, compressible: bool) -> Incoming:
     """A new blob of `size` bytes; `compressible` when its content is worth the time."""
-    if compressible and growth.form is not Form.TAR:
-        return _Squeezed(growth)
-    return _Unmeasured(growth) if size is None else _Direct(growth, size)
+    if compressible and site.form is not Form.TAR:
+        return _Squeezed(site)
+    return Unmeasured(site) if size is None else Direct(site, size)
 
 
-class _Direct:
-    """A blob of known size, written to its place as it comes."""
+class Direct:
+    """A blob of known size, or a piece of one, written to its place as it comes."""
 
-    def __init__(self, growth: Growth, size: int) -> None:
-        self._growth, self._size, self._left = growth, size, size
-        self._header = header_length(growth.form)
-        self._length = self._header + stored_length(growth.form, size)
-        self._frame = Stored(growth.form, size)
-        self._offset = growth.reserve(self._length)
-        self._at = self._offset + self._header
+    def __init__(self, site: Site, size: int) -> None:
+        self._size, self._left = size, size
+        header = header_length(site.form)
+        self._frame = Stored(site.form, size)
+        self._place = site.reserve(header + stored_length(site.form, size))
+        self._at = self._place.offset + header
         self._over = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """See `Incoming`."""
         if len(data) > self._left:
             raise DigestMismatch(f"more bytes came than the {self._size} that were announced")
-        source = self._growth.source
-        with refusals(source.name, self._left):
-            self._at = write_at(source.descriptor, self._frame.encode(data), self._at)
+        with refusals(self._place.growth.name, self._left):
+            self._at = self._place.write(self._frame.encode(data), self._at)
         self._left -= len(data)
 
     def finish(self, digest: Digest) -> None:
         """See `Incoming`."""
+        self.finish_piece(digest, None)
+
+    def finish_piece(self, digest: Digest, piece: Piece | None) -> None:
+        """The same for the piece of a blob, itself of this digest; for a whole one None."""
         try:
             if self._left:
                 raise DigestMismatch(f"{self._left} of {self._size} bytes are missing")
-            source, growth = self._growth.source, self._growth
-            with refusals(source.name, 0):
-                write_at(source.descriptor, self._frame.end(), self._at)
-                growth.keep(blob_entry(digest, self._offset, self._length, self._size, True))
+            name = piece_name(piece, self._size) if piece else blob_name(digest)
+            place = self._place
+            entry = Entry(name, place.offset, place.length, self._size, digest, True, piece)
+            with refusals(place.growth.name, 0):
+                place.write(self._frame.end(), self._at)
+                place.growth.keep(place, entry)
         except BaseException:
             self.drop()
             raise
@@ -70,25 +90,20 @@ class _Direct:
         """See `Incoming`."""
         if not self._over:
             self._over = True
-            self._growth.release(self._offset, self._length)
+            self._place.growth.release(self._place)
 
 
 class _Waiting:
     """Bytes in a file without a name beside the archive; few of them in memory."""
 
-    def __init__(self, growth: Growth) -> None:
-        self._growth, self._size = growth, 0
-        folder = str(Path(growth.source.name).parent)
+    def __init__(self, site: Site) -> None:
+        self._site, self._size = site, 0
+        folder = str(Path(site.name).parent)
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)  # noqa: SIM115
 
     def _add(self, data: bytes) -> None:
-        with refusals(self._growth.source.name):
+        with refusals(self._site.name):
             self._file.write(data)
-
-    def _length(self) -> int:
-        with refusals(self._growth.source.name):
-            self._file.seek(0, os.SEEK_END)
-            return self._file.tell()
 
     def drop(self) -> None:
         """See `Incoming`."""
@@ -98,9 +113,9 @@ class _Waiting:
 class _Squeezed(_Waiting):
     """A blob that is compressed: how long that gets is known at its end."""
 
-    def __init__(self, growth: Growth) -> None:
-        super().__init__(growth)
-        self._frame = Compressed(growth.form)
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._frame = Compressed(site.form)
 
     def write(self, data: bytes) -> None:
         """See `Incoming`."""
@@ -111,24 +126,26 @@ class _Squeezed(_Waiting):
         """See `Incoming`."""
         with self._file:
             self._add(self._frame.end())
-            self._place(digest, header_length(self._growth.form))
+            self._file.seek(0, os.SEEK_END)
+            place = self._site.reserve(header_length(self._site.form) + self._file.tell())
+            try:
+                with refusals(self._site.name, place.length):
+                    self._copy(digest, place)
+            except BaseException:
+                place.growth.release(place)
+                raise
 
-    def _place(self, digest: Digest, header: int) -> None:
-        growth, length = self._growth, header + self._length()
-        offset = growth.reserve(length)
-        try:
-            with refusals(growth.source.name, length):
-                self._file.seek(0)
-                at = offset + header
-                while data := self._file.read(CHUNK):
-                    at = write_at(growth.source.descriptor, [data], at)
-                growth.keep(blob_entry(digest, offset, length, self._size, False))
-        except BaseException:
-            growth.release(offset, length)
-            raise
+    def _copy(self, digest: Digest, place: Place) -> None:
+        at = place.offset + header_length(self._site.form)
+        self._file.seek(0)
+        while data := self._file.read(CHUNK):
+            at = place.write([data], at)
+        name = blob_name(digest)
+        entry = Entry(name, place.offset, place.length, self._size, digest, stored=False)
+        place.growth.keep(place, entry)
 
 
-class _Unmeasured(_Waiting):
+class Unmeasured(_Waiting):
     """A blob whose size nobody said before."""
 
     def write(self, data: bytes) -> None:
@@ -139,11 +156,14 @@ class _Unmeasured(_Waiting):
     def finish(self, digest: Digest) -> None:
         """See `Incoming`."""
         with self._file:
-            direct = _Direct(self._growth, self._size)
+            measured = self._measured(self._size)
             try:
                 self._file.seek(0)
                 while data := self._file.read(CHUNK):
-                    direct.write(data)
-                direct.finish(digest)
+                    measured.write(data)
+                measured.finish(digest)
             finally:
-                direct.drop()
+                measured.drop()
+
+    def _measured(self, size: int) -> Incoming:
+        return Direct(self._site, size)

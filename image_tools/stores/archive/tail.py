@@ -41,6 +41,7 @@ from image_tools.stores.archive.reading import (
 from image_tools.stores.archive.toc import (
     BIGGEST_TABLE,
     INDEX,
+    VOLUMES,
     Entry,
     Table,
     damaged,
@@ -58,29 +59,29 @@ _NOTHING = Digest.of(b"")
 class Tail:
     """What is read of a finished file when it is opened.
 
-    `body` are the entries before index.json, `start` is where they end and index.json begins.
+    `body` is all before index.json and the list of volumes, and ends at byte `start`. A volume that
+    is not the last of its set has neither of the two.
     """
 
     form: Form
-    table: Table
-    index: bytes
+    body: Table
     start: int
-
-    @property
-    def body(self) -> tuple[Entry, ...]:
-        """All entries but index.json."""
-        return tuple(entry for entry in self.table.entries if entry.name != INDEX)
+    index: bytes | None
+    volumes: bytes | None = None
 
 
-def tail_bytes(form: Form, body: Table, index: bytes | None, start: int) -> bytes:
-    """All that comes behind the entries of `body`, which end at `start`; no index when None."""
-    frame, entries = b"", body.entries
-    if index is not None:
-        frame = header_frame(form, INDEX, len(index)) + _packed(form, index)
-        is_stored = form is Form.TAR or not index
-        entry = Entry(INDEX, start, len(frame), len(index), Digest.of(index), is_stored)
-        entries = (*entries, entry)
-    return frame + table_end(form, Table(entries, body.volume), start + len(frame))
+def tail_bytes(tail: Tail) -> bytes:
+    """All that comes behind the body of a file."""
+    frames, entries = b"", tail.body.entries
+    for name, content in ((VOLUMES, tail.volumes), (INDEX, tail.index)):
+        if content is not None:
+            frame = header_frame(tail.form, name, len(content)) + _packed(tail.form, content)
+            is_stored = tail.form is Form.TAR or not content
+            place = tail.start + len(frames), len(frame)
+            entries += (Entry(name, *place, len(content), Digest.of(content), is_stored),)
+            frames += frame
+    table = Table(entries, tail.body.volume)
+    return frames + table_end(tail.form, table, tail.start + len(frames))
 
 
 def _packed(form: Form, content: bytes) -> bytes:
@@ -108,15 +109,19 @@ def read_tail_of(form: Form, source: Source, size: int) -> Tail | None:
     if footer.offset + footer.length + length != size:
         raise damaged(source.name, f"it has {size} bytes, and should have others")
     table = parse_table(source.name, form, _table_text(form, source, footer), footer.offset)
-    last = table.entries[-1] if table.entries else None
-    if last is None or last.name != INDEX:
-        if table.volume is None:
-            raise damaged(source.name, f"{INDEX} is not where it has to be")
-        return Tail(form, table, b"", footer.offset)
-    index = read_entry(form, source, last, BIGGEST_INDEX)
-    if Digest.of(index) != last.digest:
-        raise damaged(source.name, f"{INDEX} is not what it was")
-    return Tail(form, table, index, last.offset)
+    ending = [entry for entry in table.entries if entry.name in (VOLUMES, INDEX)]
+    body = table.entries[: len(table.entries) - len(ending)]
+    if (*body, *ending) != table.entries or not (ending or table.volume) or not body:
+        raise damaged(source.name, f"{INDEX} is not where it has to be")
+    found = {entry.name: _content(form, source, entry) for entry in ending}
+    return Tail(form, Table(body, table.volume), body[-1].end, found.get(INDEX), found.get(VOLUMES))
+
+
+def _content(form: Form, source: Source, entry: Entry) -> bytes:
+    content = read_entry(form, source, entry, BIGGEST_INDEX)
+    if Digest.of(content) != entry.digest:
+        raise damaged(source.name, f"{entry.name} is not what it was")
+    return content
 
 
 def _table_text(form: Form, source: Source, footer: Footer) -> bytes:
@@ -194,7 +199,7 @@ def _saved(path: Path) -> tuple[int, bytes] | None:
 
 def _belongs(source: FileSource, tail: Tail) -> bool:
     """Whether the last entry before the tail is in the file."""
-    return not tail.body or is_there(tail.form, source, tail.body[-1])
+    return is_there(tail.form, source, tail.body.entries[-1])
 
 
 def is_there(form: Form, source: FileSource, entry: Entry) -> bool:

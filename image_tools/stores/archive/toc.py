@@ -79,10 +79,6 @@ class Table:
     entries: tuple[Entry, ...]
     volume: Volume | None = None
 
-    def find(self, name: str) -> Entry | None:
-        """The entry of this name."""
-        return next((entry for entry in self.entries if entry.name == name), None)
-
 
 def damaged(archive: str, what: str) -> ArchiveDamaged:
     """The failure of an archive that is not what it has to be."""
@@ -95,14 +91,9 @@ def blob_name(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def piece_name(piece: Piece) -> str:
+def piece_name(piece: Piece, size: int) -> str:
     """The name of a piece; sorted by name and put together, the pieces are the blob."""
-    return f"{blob_name(piece.blob)}.{piece.start:020d}"
-
-
-def blob_entry(digest: Digest, offset: int, length: int, size: int, stored: bool) -> Entry:
-    """The entry of a whole blob."""
-    return Entry(blob_name(digest), offset, length, size, digest, stored)
+    return f"{blob_name(piece.blob)}.{piece.start:020d}-{piece.start + size:020d}"
 
 
 def table_bytes(table: Table) -> bytes:
@@ -199,8 +190,8 @@ def parse_entry(form: Form, value: Any) -> Entry:
     offset, length, size = (whole_number(value[key]) for key in ("offset", "length", "size"))
     stored = value["stored"] is True
     entry = Entry(_text(value["name"]), offset, length, size, digest, stored, piece)
-    names = (piece_name(piece),) if piece else (blob_name(digest), LAYOUT, INDEX, VOLUMES)
-    if entry.name not in names:
+    whole = (blob_name(digest), LAYOUT, INDEX, VOLUMES)
+    if entry.name not in ((piece_name(piece, size),) if piece else whole):
         raise ValueError(f"an entry of the name {entry.name[:200]!r}")
     content = entry.length - header_length(form)
     if content < 0 or (entry.stored and content != stored_length(form, entry.size)):

@@ -162,9 +162,9 @@ def forged(path: Path, digest: Digest, change: Callable[[Entry], Entry]) -> None
         source = FileSource(str(path), file.fileno())
         found = read_tail(source, path.stat().st_size)
         assert found is not None
-        entries = tuple(change(e) if e.digest == digest else e for e in found.body)
+        entries = tuple(change(e) if e.digest == digest else e for e in found.body.entries)
         file.seek(found.start)
-        file.write(tail_bytes(found.form, Table(entries), found.index, found.start))
+        file.write(tail_bytes(replace(found, body=Table(entries))))
         file.truncate()
 
 

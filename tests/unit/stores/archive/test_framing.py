@@ -18,6 +18,7 @@ from image_tools.stores.archive.framing import (
     Form,
     Stored,
     end_frame,
+    fitting,
     footer_frame,
     form_of,
     header_frame,
@@ -108,6 +109,15 @@ def test_stored_frame_is_the_same_in_any_pieces_and_mapped(form, pieces, data) -
         at, in_one_piece = place(form, offset)
         expected = content[offset:][:in_one_piece]
         assert grown[at : at + len(expected)] == expected
+
+
+@given(form=st.sampled_from(Form), length=st.integers(0, 1 << 40) | st.integers(0, 200_000))
+def test_fitting_content_is_the_longest_whose_frame_fits(form, length) -> None:
+    size = fitting(form, length)
+
+    assert size % BLOCK == 0
+    assert stored_length(form, size) <= length
+    assert stored_length(form, size + BLOCK) > length
 
 
 @pytest.mark.parametrize("form", [Form.GZIP, Form.ZSTD])
