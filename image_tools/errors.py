@@ -196,6 +196,8 @@ class Different(IntegrityError):
 class ArchiveDamaged(IntegrityError):
     """An archive is incomplete or was changed."""
 
+    advice = "save it again, or get another copy of it"
+
 
 class InvalidManifest(IntegrityError):
     """A manifest or index is not what the specification allows."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from image_tools.cli.options import Page
 from image_tools.cli.pages import MIRROR, VERSION
+from image_tools.cli.pages_archive import LOAD, SAVE, SYNC
+from image_tools.cli.pages_archive_validate import LOAD_VALIDATE, SAVE_VALIDATE
 from image_tools.cli.pages_around import (
     COMPLETION,
     CONVERT_LIST,
@@ -23,6 +25,11 @@ from image_tools.errors import UsageError
 PAGES = (
     MIRROR,
     VALIDATE,
+    SAVE,
+    SAVE_VALIDATE,
+    SYNC,
+    LOAD,
+    LOAD_VALIDATE,
     INSPECT,
     INSPECT_LIST,
     LIST_TAGS,

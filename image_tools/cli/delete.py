@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from loguru import logger
 
 from image_tools.cli import render
+from image_tools.cli.agreeing import agreed
 from image_tools.cli.reaching import image_to_delete, reaching, start_logs
 from image_tools.cli.redact import clean
 from image_tools.cli.text import is_terminal
 from image_tools.commands.delete import DeleteRequest, Deletion
 from image_tools.commands.delete import delete as deleted
 from image_tools.errors import UsageError
-
-_YES = frozenset({"y", "yes"})
 
 
 def delete(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -42,8 +41,7 @@ def delete(options: Namespace, environ: Mapping[str, str]) -> int:
 def _asked(doomed: Deletion) -> bool:
     tags = ", ".join(doomed.tags) or "none"
     render.err(clean(f"{doomed.reference} is {doomed.digest}\ntags that go with it: {tags}"))
-    render.prompt("Delete it? [y/N] ")
-    return sys.stdin.readline().strip().lower() in _YES
+    return agreed("Delete it?")
 
 
 def _name(found: Deletion) -> str:

@@ -23,6 +23,8 @@ from image_tools.cli.text import coloured
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import MirrorRequest
 from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.line import resolve
+from image_tools.imagelist.reader import Resolve
 from image_tools.imagelist.registries import Registries
 from image_tools.report import Report
 from image_tools.run.failed_list import FailedList
@@ -35,7 +37,10 @@ RunT = TypeVar("RunT", bound=ListRun)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What one run works with, whether its list is a file or is typed."""
+    """What one run works with, whether its list is a file or is typed.
+
+    `resolved` says what a line of the list means; `place` is where everything goes, for people.
+    """
 
     request: MirrorRequest
     registries: Registries
@@ -43,6 +48,8 @@ class Setting:
     display: Display
     results: Results
     environ: Mapping[str, str]
+    resolved: Resolve = resolve
+    place: str = ""
 
 
 def setting_of(options: Namespace, environ: Mapping[str, str]) -> Setting:
@@ -138,12 +145,12 @@ def say_begin(setting: Setting, images: ImageList) -> None:
     """Tell what list goes where."""
     count = len(images.entries)
     registries = setting.registries
-    place = "/".join(filter(None, (registries.destination, registries.destination_prefix)))
+    named = "/".join(filter(None, (registries.destination, registries.destination_prefix)))
     logger.info(
         "{}: {} image{}, {} at a time, to {}",
         images.name,
         count,
         "" if count == 1 else "s",
         setting.request.jobs,
-        place or "the destinations of the list",
+        setting.place or named or "the destinations of the list",
     )

@@ -18,6 +18,7 @@ from image_tools.cli.list_command import (
 )
 from image_tools.cli.listing import read_images
 from image_tools.commands.list_run import ListRun
+from image_tools.commands.mirror import MirrorRun
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import ImageList
 from image_tools.report import Report, joined
@@ -36,10 +37,25 @@ def run_list(setting: Setting, options: Namespace, kind: type[ListRun]) -> int:
     return setting.results.show(report)
 
 
+def plan_list(setting: Setting, options: Namespace, kind: type[MirrorRun]) -> int:
+    """The exit code of a dry run of `kind` over the list the options name."""
+    images = whole_list(setting, options)
+    if not images.entries and not images.problems:
+        return nothing_to_do(setting, images, Path(options.file), kind.command)
+    with opened(setting, kind) as run, watched(run, setting.display):
+        rows = run.plan(images)
+    return setting.results.show_plan(kind.command, rows)
+
+
 def whole_list(setting: Setting, options: Namespace) -> ImageList:
     """The list the options name; what is corrected and what begins is said."""
     say_jobs(options.jobs)
-    images = read_images(options.file, setting.registries, skip_invalid=options.skip_invalid)
+    images = read_images(
+        options.file,
+        setting.registries,
+        skip_invalid=options.skip_invalid,
+        resolved=setting.resolved,
+    )
     if images.entries or images.problems:
         say_begin(setting, images)
     return images

@@ -10,24 +10,32 @@ from loguru import logger
 
 from image_tools.errors import InvalidList
 from image_tools.imagelist.entry import ImageList, Problem
-from image_tools.imagelist.reader import read_list
+from image_tools.imagelist.line import resolve
+from image_tools.imagelist.reader import Resolve, read_list
 from image_tools.imagelist.registries import Registries
 
 STANDARD_INPUT = "standard input"
 
 
-def read_images(name: str, registries: Registries, *, skip_invalid: bool) -> ImageList:
+def read_images(
+    name: str, registries: Registries, *, skip_invalid: bool, resolved: Resolve = resolve
+) -> ImageList:
     """The list in the file `name`, `-` is standard input; lines that cannot be read are logged.
 
-    With `skip_invalid` they are warnings, and left out of what is given back. InvalidList when
-    the file cannot be read.
+    With `skip_invalid` they are warnings, and left out of what is given back. `resolved` says what
+    a line means. InvalidList when the file cannot be read.
     """
     content, shown = list_content(name), shown_name(name)
-    images = read_list(content, shown, registries)
+    images = read_list(content, shown, registries, resolved)
+    return said_problems(images, skip_invalid=skip_invalid)
+
+
+def said_problems(images: ImageList, *, skip_invalid: bool) -> ImageList:
+    """`images` after what is wrong with its lines was logged; see `read_images`."""
     for problem in images.problems:
-        say_problem(problem, shown, skipped=skip_invalid)
+        say_problem(problem, images.name, skipped=skip_invalid)
     if images.repeated:
-        logger.info("{}: lines that repeat an earlier one: {}", shown, images.repeated)
+        logger.info("{}: lines that repeat an earlier one: {}", images.name, images.repeated)
     return replace(images, problems=()) if skip_invalid else images
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from image_tools.cli.list_command import setting_of
 from image_tools.cli.list_runs import run_list
-from image_tools.commands.validate import at_depth
+from image_tools.commands.validate import ValidateRun, at_depth
 from image_tools.run.validating import Validation
 from image_tools.run.walking import Depth
 
@@ -17,4 +17,4 @@ def mirror_validate(options: Namespace, environ: Mapping[str, str]) -> int:
     # Nothing is ever written: the failed list is wanted all the same.
     options.dry_run = False
     wish = Validation(depth=Depth(options.depth), sample=options.sample)
-    return run_list(setting_of(options, environ), options, at_depth(wish))
+    return run_list(setting_of(options, environ), options, at_depth(wish, ValidateRun))

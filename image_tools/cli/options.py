@@ -20,7 +20,8 @@ class Option:
     `bare` is what the option means without a value, None where it needs one; `default` is read
     like a value from the command line; `repeats` adds up what several uses give; `shown` replaces
     the default in the help; `choices` are the words a shell may offer as values; `required` is an
-    option without which the command has nothing to do.
+    option without which the command has nothing to do. `stands_for` names the variable where the
+    option's own name means something else in another command.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Option:
     shown: str = ""
     choices: tuple[str, ...] = ()
     required: bool = False
+    stands_for: str = ""
 
     @property
     def key(self) -> str:
@@ -44,7 +46,7 @@ class Option:
     @property
     def variable(self) -> str:
         """The environment variable that stands for this option."""
-        return VARIABLE_PREFIX + self.key.upper()
+        return VARIABLE_PREFIX + (self.stands_for or self.key).upper()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

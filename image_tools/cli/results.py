@@ -55,9 +55,9 @@ class Results:
         if report.failed and self.failed is not None and self.failed.is_file():
             render.err(f"What is left to do is in {self.failed}: run again with -f {self.failed}")
 
-    def show_plan(self, rows: Sequence[PlanRow]) -> int:
+    def show_plan(self, command: str, rows: Sequence[PlanRow]) -> int:
         """Show what a run would do; 1 where it is known to fail for some line."""
-        document = plan_to_json("mirror", rows)
+        document = plan_to_json(command, rows)
         written = self._write(document)
         if self.as_json:
             render.out_json(document)

@@ -18,6 +18,7 @@ from image_tools.imagelist.entry import ImageList
 from image_tools.process.cancel import Cancel
 from image_tools.report import UNFINISHED, Outcome, PlanRow, Report, Status
 from image_tools.retry import RetryPolicy
+from image_tools.run.archived import Memory
 from image_tools.run.assembly import Assembler
 from image_tools.run.companions import Companions
 from image_tools.run.copying import Copier
@@ -40,6 +41,7 @@ from image_tools.run.signing import Signer
 from image_tools.run.toolbox import Toolbox
 from image_tools.run.workspace import Workspace
 from image_tools.state import State
+from image_tools.stores.archive.archive import Archive
 from image_tools.stores.remote.registries_conf import load
 
 RunT = TypeVar("RunT", bound="ListRun")
@@ -78,6 +80,8 @@ class ListRun:
         self._engine: Engine | None = None
         self._failed: FailedList | None = None
         self._foreseen: Future[tuple[PlanRow, ...]] | None = None
+        self._source_archive: Archive | None = None
+        self._destination_archive: Archive | None = None
 
     def __enter__(self: RunT) -> RunT:
         with ExitStack() as stack:
@@ -88,6 +92,7 @@ class ListRun:
             self._state = self._remembered()
             if self._state is not None:
                 stack.callback(self._state.close)
+            self._open_archive(stack)
             self._stack = stack.pop_all()
         return self
 
@@ -119,6 +124,8 @@ class ListRun:
             self._failed.finish(self._report(self._outcomes, begun).failed)
         if engine.fatal is not None:
             raise engine.fatal
+        if self._signal is None:
+            self._conclude()
         return self._report(outcomes, begun)
 
     def cancel(self, signal_number: int) -> None:
@@ -135,6 +142,16 @@ class ListRun:
     def _engine_over(self, gear: Gear) -> Engine:
         """The engine that does this command's work on every line."""
         raise NotImplementedError
+
+    def _open_archive(self, stack: ExitStack) -> None:
+        """Set the archive that is an end of this command, if one is; `stack` closes it."""
+
+    def _conclude(self) -> None:
+        """What is left to do when a run came to its end, failed images or not."""
+
+    def _memory(self) -> Memory | None:
+        """What earlier runs finished."""
+        return self._state
 
     def _stop(self) -> None:
         if self._engine is not None:
@@ -212,7 +229,7 @@ class ListRun:
             assembler=assembler,
             dispatch=dispatch,
             progress=self._progress,
-            state=self._state,
+            state=self._memory(),
             preflight=None if self._request.skip_login else Preflight(ends, self.ask),
             companions=companions,
             signer=signer,
@@ -232,6 +249,8 @@ class ListRun:
             conf=load(self._environ),
             on_secret=self._on_secret,
             harbor=self._request.harbor,
+            source_archive=self._source_archive,
+            destination_archive=self._destination_archive,
         )
 
     def _toolbox(self, options: Options) -> Toolbox:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_tools.plan.selection import Selection
+from image_tools.stores.archive.forms import Form
 from image_tools.stores.harbor import HarborSetting
 from image_tools.stores.remote.tls import TlsChoice
 
@@ -41,10 +42,22 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveChoice:
+    """The archive of a run. `form` is that of a new one; with `replace` a new one is made anyway.
+
+    A new one takes the place of whatever lies there.
+    """
+
+    path: Path
+    form: Form = Form.GZIP
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorRequest:
     """One run of `mirror`; times in seconds, None where there is no limit.
 
-    `harbor` is there when every destination is a Harbor.
+    `harbor` is there when every destination is a Harbor, `archive` when one end is no registry.
     """
 
     source: Side = Side()
@@ -72,3 +85,4 @@ class MirrorRequest:
     remove_signatures: bool = False
     keep_digest: bool = False
     signing_key: SigningKey | None = None
+    archive: ArchiveChoice | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from image_tools.commands.list_run import ListRun
 from image_tools.report import Outcome
@@ -11,6 +11,8 @@ from image_tools.run.engine import Engine
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.validating import Validation, validate
+
+KindT = TypeVar("KindT", bound="ValidateRun")
 
 
 class ValidateRun(ListRun):
@@ -27,11 +29,11 @@ class ValidateRun(ListRun):
         return validate(gear, job, self.validation)
 
 
-def at_depth(validation: Validation) -> type[ValidateRun]:
-    """The kind of run that validates as `validation` says."""
+def at_depth(validation: Validation, kind: type[KindT]) -> type[KindT]:
+    """The `kind` of run that validates as `validation` says."""
 
-    class AtDepth(ValidateRun):
+    class AtDepth(kind):  # type: ignore[valid-type,misc]
         pass
 
     AtDepth.validation = validation
-    return AtDepth
+    return cast("type[KindT]", AtDepth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from image_tools.errors import InvalidList, InvalidReference
@@ -15,10 +16,16 @@ from image_tools.oci.reference import Reference
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
-def read_list(content: bytes, name: str, registries: Registries) -> ImageList:
+Resolve = Callable[[list[str], Registries], tuple[Reference, Reference]]
+
+
+def read_list(
+    content: bytes, name: str, registries: Registries, resolved: Resolve = resolve
+) -> ImageList:
     """The list in `content`, UTF-8 with any line ends; `name` is for messages.
 
-    A line that cannot be used is a Problem, one that repeats an earlier one is only counted.
+    `resolved` says what the words of a line mean. A line that cannot be used is a Problem, one
+    that repeats an earlier one is only counted.
     InvalidList when two lines write different sources to one destination, or the text is UTF-16.
     """
     refuse_wide(content, name)
@@ -26,7 +33,8 @@ def read_list(content: bytes, name: str, registries: Registries) -> ImageList:
     for line, line_bytes in enumerate(content.splitlines(), start=1):
         raw = line_bytes.decode(errors="replace")
         if line_words := words(raw):
-            seen.add(_read(line_words, raw, (seen.count + 1, line), registries))
+            place = (seen.count + 1, line)
+            seen.add(_read(line_words, raw, place, lambda found: resolved(found, registries)))
     return seen.image_list()
 
 
@@ -40,16 +48,21 @@ def read_line(text: str, number: int, registries: Registries) -> Entry | Problem
     """What one typed line says, as number and line `number`; None when blank or a comment."""
     raw = text.rstrip("\r\n").encode(errors="surrogatepass").decode(errors="replace")
     line_words = words(raw)
-    return _read(line_words, raw, (number, number), registries) if line_words else None
+    if not line_words:
+        return None
+    return _read(line_words, raw, (number, number), lambda found: resolve(found, registries))
 
 
 def _read(
-    line_words: list[str], raw: str, place: tuple[int, int], registries: Registries
+    line_words: list[str],
+    raw: str,
+    place: tuple[int, int],
+    resolved: Callable[[list[str]], tuple[Reference, Reference]],
 ) -> Entry | Problem:
     number, line = place
     stated = raw.lstrip("\ufeff")
     try:
-        source, destination = resolve(line_words, registries)
+        source, destination = resolved(line_words)
     except InvalidReference as error:
         return Problem(number=number, line=line, raw=stated, reason=str(error))
     return Entry(number=number, line=line, raw=stated, source=source, destination=destination)

@@ -6,6 +6,7 @@ them as referrers (distribution spec, "Listing Referrers").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest
+from image_tools.oci.reference import Reference
 from image_tools.plan.plan import Plan
 
 SIGNATURE, ATTESTATION, SBOM = "signature", "attestation", "sbom"
@@ -23,6 +25,7 @@ _WAYS_OUT = {
     False: "sign again (--sigstore-private-key), keep the source's digest as well (--keep-digest),"
     " or copy all of it (--arch all --os all, --overwrite where there is more)",
 }
+_TAG = re.compile(r"sha(256|512)-[0-9a-f]{64}(\.[a-z]+)?")
 _MARKS = (SIGNATURE, ATTESTATION, "sigstore", "cosign", "in-toto")
 
 
@@ -52,6 +55,11 @@ class Companion:
 def cosign_tags(subject: Digest) -> tuple[tuple[str, str], ...]:
     """The kinds and tags under which cosign lays what speaks about `subject`."""
     return tuple((kind, f"{subject.as_tag}.{end}") for kind, end in COSIGN)
+
+
+def is_companion(reference: Reference) -> bool:
+    """Whether a reference is one of the tags behind a digest, and no image of its own."""
+    return _TAG.fullmatch(reference.tag or "") is not None
 
 
 def kind_of(entry: Descriptor) -> str:

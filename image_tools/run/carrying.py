@@ -65,7 +65,7 @@ async def _copied(gear: Gear, job: Job, prepared: Prepared, *, tagged: bool) -> 
 
 def note_source_blobs(job: Job, children: Iterable[Child]) -> None:
     """Within one registry the source repository is one more place to mount from."""
-    if job.entry.source.registry != job.entry.destination.registry:
+    if not job.in_one_place:
         return
     for child in children:
         for blob in child.manifest.blobs:

@@ -11,6 +11,8 @@ from image_tools.exchange.placing import Placer
 from image_tools.exchange.server import Book
 from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.retry import RetryPolicy
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.harbor import Harbor, HarborSetting
 from image_tools.stores.mirrored import Mirrored
 from image_tools.stores.remote.credentials import Credentials, Keyring
@@ -52,7 +54,8 @@ class Destination:
 class Ends:
     """Opens one store per registry and end, and closes them all. Belongs to the event loop.
 
-    With `harbor` every destination is one.
+    With `harbor` every destination is one. With an archive as an end there is no registry there:
+    whatever registry a reference names, it is one of that archive. Who opened it closes it.
     """
 
     source: Access
@@ -63,6 +66,8 @@ class Ends:
     conf: RegistriesConf
     on_secret: OnSecret
     harbor: HarborSetting | None = None
+    source_archive: Archive | None = None
+    destination_archive: Archive | None = None
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _destinations: dict[str, Destination] = field(default_factory=dict)
@@ -70,18 +75,14 @@ class Ends:
     def source_store(self, registry: str) -> Store:
         """The store to read `registry` from, through its mirrors where registries.conf has some."""
         if registry not in self._stores:
-            self._stores[registry] = (
-                Mirrored(registry, self.conf, self._remote)
-                if self.conf.concerns(registry)
-                else self._remote(registry, False)
-            )
+            self._stores[registry] = self._source(registry)
         return self._stores[registry]
 
     def destination_end(self, registry: str) -> Destination:
         """The store to write to on `registry`, with its ledger."""
         if registry not in self._destinations:
             store = self._destination(registry)
-            book = Book(store, Ledger())
+            book = Book(store, self._ledger())
             placer = Placer(store, book.ledger, self.retry, self.flights)
             self._destinations[registry] = Destination(book, placer)
         return self._destinations[registry]
@@ -89,12 +90,19 @@ class Ends:
     def expect(self, sources: Iterable[Reference], destinations: Iterable[Reference]) -> None:
         """Announce what the run will touch, so that one token serves many repositories."""
         for registry, names in _by_registry(sources).items():
-            if not self.conf.concerns(registry):
-                self._remote(registry, False).expect(names, push=False)
+            source = self.source_store(registry)
+            if isinstance(source, Remote):
+                source.expect(names, push=False)
         for registry, names in _by_registry(destinations).items():
-            store = self.destination_end(registry).store
-            assert isinstance(store, Remote)
-            store.expect(names, push=True)
+            destination = self.destination_end(registry).store
+            if isinstance(destination, Remote):
+                destination.expect(names, push=True)
+
+    def is_one_place(self, source: Reference, destination: Reference) -> bool:
+        """Whether both lie in one registry, where a blob of the one can be mounted in the other."""
+        if self.source_archive is not None or self.destination_archive is not None:
+            return False
+        return source.registry == destination.registry
 
     def use_login(self, registry: str, credentials: Credentials) -> None:
         """Show `credentials` to `registry` from now on, on whichever end it stands."""
@@ -128,8 +136,23 @@ class Ends:
             self._sources[registry, insecure] = self._open(registry, self.source, tls)
         return self._sources[registry, insecure]
 
-    def _destination(self, registry: str) -> Remote:
+    def _source(self, registry: str) -> Store:
+        if self.source_archive is not None:
+            return ArchiveStore(self.source_archive, registry)
+        if self.conf.concerns(registry):
+            return Mirrored(registry, self.conf, self._remote)
+        return self._remote(registry, False)
+
+    def _ledger(self) -> Ledger:
+        """A new book; one for all of an archive, in which all repositories share the blobs."""
+        if self.destination_archive is not None and self._destinations:
+            return next(iter(self._destinations.values())).book.ledger
+        return Ledger()
+
+    def _destination(self, registry: str) -> Store:
         access = self.destination
+        if self.destination_archive is not None:
+            return ArchiveStore(self.destination_archive, registry)
         if self.harbor is None or registry == DOCKER_HUB:
             return self._open(registry, access, access.tls)
         keyring, options = self._keyring(registry, access), self._options(access.tls)

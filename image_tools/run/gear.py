@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from image_tools.exchange.accounts import Account
 from image_tools.imagelist.entry import Entry
+from image_tools.run.archived import Memory
 from image_tools.run.assembly import Assembler
 from image_tools.run.companions import Companions
 from image_tools.run.copying import Copier
@@ -18,7 +19,6 @@ from image_tools.run.progress import Progress
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.signing import Signer
 from image_tools.run.toolbox import Toolbox
-from image_tools.state import State
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -36,7 +36,7 @@ class Gear:
     assembler: Assembler
     dispatch: Dispatch
     progress: Progress
-    state: State | None
+    state: Memory | None
     preflight: Preflight | None = None
     companions: Companions | None = None
     signer: Signer | None = None
@@ -50,5 +50,6 @@ class Gear:
                 self.ends.source_store(entry.source.registry), entry.source.repository
             ),
             end=self.ends.destination_end(entry.destination.registry),
+            in_one_place=self.ends.is_one_place(entry.source, entry.destination),
             account=Account(self.account),
         )

@@ -13,11 +13,15 @@ from image_tools.run.reading import Repository
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Job:
-    """One entry with both its repositories and its own account of bytes."""
+    """One entry with both its repositories and its own account of bytes.
+
+    `in_one_place`: both are of one registry, which can mount the blobs of the one in the other.
+    """
 
     entry: Entry
     source: Repository
     end: Destination
+    in_one_place: bool = False
     account: Account = field(default_factory=Account)
 
     @property

@@ -1,0 +1,75 @@
+"""Which archive a command line means, and whether what lies there may go."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.cli.agreeing import agreed
+from image_tools.cli.text import is_terminal
+from image_tools.commands.request import ArchiveChoice
+from image_tools.errors import UsageError
+from image_tools.stores.archive.forms import Form, form_named
+from image_tools.stores.archive.opening import Look, Standing, look
+
+
+def chosen_archive(options: Namespace) -> ArchiveChoice:
+    """The archive that `save` is asked for: its name by the form, or its form by the name."""
+    wanted = Form(options.compress) if options.compress else None
+    if not options.destination:
+        form = wanted or Form.GZIP
+        return ArchiveChoice(path=Path(form.default_name), form=form, replace=options.replace)
+    path = Path(options.destination)
+    named = form_named(path)
+    if wanted and named and wanted is not named:
+        logger.warning("{} is written in the form {}", path, wanted.value)
+    form = wanted or named or Form.GZIP
+    return ArchiveChoice(path=path, form=form, replace=options.replace)
+
+
+def existing_archive(text: str) -> ArchiveChoice:
+    """The archive in `text`, which is there; UsageError when it is not."""
+    path = Path(text)
+    found = look(path)
+    if found.standing is Standing.NOTHING:
+        raise UsageError(f"the archive {path} does not exist", advice="make it with save")
+    if found.form is None:
+        raise UsageError(found.problem)
+    return ArchiveChoice(path=path, form=found.form)
+
+
+def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
+    """Whether nothing is lost by it, or somebody agrees; UsageError when nobody can be asked."""
+    found = look(choice.path)
+    _refuse_impossible(choice, found)
+    adds = found.standing is Standing.ARCHIVE and not choice.replace
+    if adds and options.compress and found.form is not choice.form:
+        raise UsageError(
+            f"{choice.path} has the form {found.form.value if found.form else ''}",
+            advice="leave --compress out, or make it anew with --replace",
+        )
+    if adds or found.standing is Standing.NOTHING or options.yes or options.dry_run:
+        return True
+    if not is_terminal(sys.stdin):
+        raise UsageError(
+            f"{found.problem or f'{choice.path} is there'}: nobody can be asked whether to"
+            " replace it",
+            advice="add -y to replace it, or give another name with -d",
+        )
+    return agreed(f"{found.problem or f'{choice.path} is there'}. Replace it?")
+
+
+def _refuse_impossible(choice: ArchiveChoice, found: Look) -> None:
+    """UsageError where a folder would have to become a file, or a file a folder."""
+    if found.standing is Standing.OTHER_FOLDER:
+        raise UsageError(found.problem, advice="give an empty folder, or a name that is free")
+    if found.standing is Standing.NOTHING:
+        return
+    becomes = choice.form if choice.replace or found.form is None else found.form
+    is_folder = found.form is Form.FOLDER
+    if is_folder is not (becomes is Form.FOLDER):
+        what = "a folder" if is_folder else "a file"
+        raise UsageError(f"{choice.path} is {what}", advice="give another name with -d")

@@ -1,0 +1,133 @@
+"""What the commands over archives share between their options and their exit code."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from image_tools.cli.list_command import (
+    Setting,
+    nothing_to_do,
+    opened,
+    say_begin,
+    say_jobs,
+    setting_of,
+    watched,
+)
+from image_tools.cli.listing import read_images, said_problems
+from image_tools.cli.pages import MIRROR
+from image_tools.commands.archive_ends import OutOfArchive
+from image_tools.commands.load import LoadRun
+from image_tools.commands.request import ArchiveChoice
+from image_tools.errors import InvalidReference, UsageError
+from image_tools.imagelist.archived import into_archive, out_of_archive
+from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.reader import read_list
+from image_tools.oci.reference import parse_registry
+
+_OF_SOURCES = ("SOURCE_REGISTRY", "SOURCE_USERNAME", "SOURCE_PASSWORD")
+_OF_DESTINATIONS = tuple(
+    f"{side}_{what}" for side in ("DOCKER", "DEST") for what in ("REGISTRY", "USERNAME", "PASSWORD")
+)
+RunT = TypeVar("RunT", bound=OutOfArchive)
+
+
+def saving(options: Namespace, environ: Mapping[str, str], choice: ArchiveChoice) -> Setting:
+    """The setting of a run whose images go into an archive; no registry is written to."""
+    setting = setting_of(_completed(options, destination=None), _without(environ, _OF_DESTINATIONS))
+    request = replace(setting.request, archive=choice)
+    return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
+
+
+def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
+    """The setting of a run whose images come out of an archive; no registry is read from."""
+    path = Path(options.source)
+    wanted = _completed(
+        options, source=None, file=options.file or str(path), destination_project=options.project
+    )
+    setting = setting_of(wanted, _without(environ, _OF_SOURCES))
+    if setting.registries.destination is None and options.file is None:
+        raise UsageError("it is not said where to load the images: give -d REGISTRY")
+    registries = replace(setting.registries, source=_source_registry(options, environ))
+    request = replace(setting.request, archive=ArchiveChoice(path=path))
+    return replace(setting, request=request, registries=registries, resolved=out_of_archive)
+
+
+def run_out_of_archive(setting: Setting, options: Namespace, kind: type[RunT]) -> int:
+    """The exit code of a run of `kind` over the archive, or over the images of a list in it."""
+    with _begun(setting, options, kind) as (run, images):
+        if not images.entries and not images.problems:
+            return nothing_to_do(setting, images, Path(images.name), kind.command)
+        report = run.run(images)
+    return setting.results.show(report)
+
+
+def plan_out_of_archive(setting: Setting, options: Namespace, kind: type[LoadRun]) -> int:
+    """The exit code of a dry run of the same."""
+    with _begun(setting, options, kind) as (run, images):
+        rows = run.plan(images)
+    return setting.results.show_plan(kind.command, rows)
+
+
+@contextmanager
+def _begun(
+    setting: Setting, options: Namespace, kind: type[RunT]
+) -> Iterator[tuple[RunT, ImageList]]:
+    say_jobs(options.jobs)
+    listed = _listed(setting, options) if options.file else None
+    with opened(setting, kind) as run:
+        images = listed or _everything(setting, run, skip_invalid=options.skip_invalid)
+        say_begin(setting, images)
+        with watched(run, setting.display):
+            yield run, images
+
+
+def _listed(setting: Setting, options: Namespace) -> ImageList:
+    return read_images(
+        options.file,
+        setting.registries,
+        skip_invalid=options.skip_invalid,
+        resolved=setting.resolved,
+    )
+
+
+def _everything(setting: Setting, run: OutOfArchive, *, skip_invalid: bool) -> ImageList:
+    """A list of all that is in the archive."""
+    lines = "".join(f"{reference}\n" for reference in run.images)
+    assert setting.request.archive is not None
+    name = str(setting.request.archive.path)
+    images = read_list(lines.encode(), name, setting.registries, setting.resolved)
+    return said_problems(images, skip_invalid=skip_invalid)
+
+
+def _source_registry(options: Namespace, environ: Mapping[str, str]) -> str | None:
+    """The registry under which the images of a list were saved, None as the list says."""
+    if options.file is None:
+        return None
+    for name, text in (
+        ("--source-registry", options.source_registry),
+        ("SOURCE_REGISTRY", environ.get("SOURCE_REGISTRY")),
+    ):
+        if text:
+            try:
+                return parse_registry(text)
+            except InvalidReference as error:
+                raise InvalidReference(f"{name}: {error}") from error
+    return None
+
+
+def _completed(options: Namespace, **changes: object) -> Namespace:
+    """`options` with what else a mirror has, at its default; `changes` go before all."""
+    defaults = {
+        option.key: None if option.default is None else option.read(option.default)
+        for option in MIRROR.options
+    }
+    return Namespace(**{**defaults, **vars(options), **changes})
+
+
+def _without(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name not in names}

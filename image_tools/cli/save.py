@@ -1,0 +1,25 @@
+"""`image-tools save`: from its options to its exit code."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+
+from loguru import logger
+
+from image_tools.cli.archive_choice import chosen_archive, may_begin
+from image_tools.cli.archive_runs import saving
+from image_tools.cli.list_runs import plan_list, run_list
+from image_tools.commands.save import SaveRun
+
+
+def save(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Save what the options ask for; the exit code, 1 too where something may not be replaced."""
+    choice = chosen_archive(options)
+    setting = saving(options, environ, choice)
+    if not may_begin(choice, options):
+        logger.warning("nothing was saved")
+        return 1
+    if options.dry_run:
+        return plan_list(setting, options, SaveRun)
+    return run_list(setting, options, SaveRun)

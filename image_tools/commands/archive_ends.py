@@ -1,0 +1,107 @@
+"""Runs with an archive at one end: opened before the first line, published behind the last."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from loguru import logger
+
+from image_tools.commands.list_run import ListRun
+from image_tools.commands.request import ArchiveChoice, MirrorRequest
+from image_tools.errors import AlreadyRunning, Interrupted
+from image_tools.imagelist.entry import ImageList
+from image_tools.oci.reference import Reference
+from image_tools.plan.companions import is_companion
+from image_tools.run.archived import FromArchive, Memory, OriginMemory
+from image_tools.state import State
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.nothing import Nothing
+from image_tools.stores.archive.opening import (
+    Standing,
+    add_to_archive,
+    look,
+    new_archive,
+    read_archive,
+)
+
+_POLL_SECONDS = 0.25
+
+
+class OutOfArchive(ListRun):
+    """A run whose images come out of the archive of its request."""
+
+    def _open_archive(self, stack: ExitStack) -> None:
+        self._source_archive = read_archive(_choice_of(self._request).path)
+        stack.callback(self._source_archive.close)
+
+    def _memory(self) -> Memory | None:
+        return None if self._state is None else FromArchive(self._state)
+
+    @property
+    def images(self) -> tuple[Reference, ...]:
+        """What is in the archive, in the order of the names.
+
+        What lies beside images under tags of its own is left out: it comes with them.
+        """
+        assert self._source_archive is not None
+        return tuple(one for one in self._source_archive.images if not is_companion(one))
+
+
+class BesideArchive(ListRun):
+    """A run that compares, or foresees, what would go into the archive of its request."""
+
+    def _open_archive(self, stack: ExitStack) -> None:
+        self._destination_archive = read_archive(_choice_of(self._request).path)
+        stack.callback(self._destination_archive.close)
+
+    def _memory(self) -> Memory | None:
+        assert self._destination_archive is not None
+        return OriginMemory(self._destination_archive)
+
+    def _remembered(self) -> State | None:
+        return None  # The archive remembers.
+
+
+class IntoArchive(BesideArchive):
+    """A run whose images go into the archive of its request, which is whole again at its end."""
+
+    def _open_archive(self, stack: ExitStack) -> None:
+        self._destination_archive = self._opened()
+        stack.callback(self._destination_archive.close)
+
+    def _lock(self, images: ImageList) -> None:
+        """Nothing: who writes an archive has locked it since it was opened."""
+
+    def _conclude(self) -> None:
+        archive = self._destination_archive
+        if archive is not None and not self._request.dry_run:
+            archive.publish()
+
+    def _opened(self) -> Archive:
+        choice = _choice_of(self._request)
+        found = look(choice.path)
+        adds = found.standing is Standing.ARCHIVE and not choice.replace
+        if self._request.dry_run:
+            if adds:
+                return read_archive(choice.path, finished=False)
+            return Archive(Nothing(str(choice.path)))
+        limit = time.monotonic() + (self._request.wait_lock or 0.0)
+        while True:
+            try:
+                return (
+                    add_to_archive(choice.path) if adds else new_archive(choice.path, choice.form)
+                )
+            except AlreadyRunning as error:
+                if self._signal is not None:
+                    raise Interrupted(self._signal) from error
+                if self._request.wait_lock is None or time.monotonic() >= limit:
+                    error.advice = "wait for it with --wait-lock"
+                    raise
+                logger.debug("{}; waiting", error)
+            self._waiting.wait(min(_POLL_SECONDS, limit - time.monotonic()))
+
+
+def _choice_of(request: MirrorRequest) -> ArchiveChoice:
+    assert request.archive is not None
+    return request.archive

@@ -1,0 +1,69 @@
+"""What a run remembers about images in archives."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from loguru import logger
+
+from image_tools.errors import ImageToolsError
+from image_tools.oci.reference import Reference
+from image_tools.state import Remembered, State
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.catalogue import Origin
+
+
+class Memory(Protocol):
+    """What earlier runs finished: source and destination as text, the state's key of the wish."""
+
+    def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
+        """The digests of both ends when this image was last finished, None when nobody knows."""
+
+    def remember(
+        self, source: str, destination: str, selection: str, remembered: Remembered
+    ) -> None:
+        """Note durably what both ends hold now."""
+
+
+class OriginMemory:
+    """The memory of an archive that is written: it lies in the archive itself."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
+        """What the entry says of where its image came from; for another wish nothing."""
+        reference = Reference.parse(destination)
+        origin, entry = self._archive.origin(reference), self._archive.tagged(reference)
+        if origin is None or entry is None:
+            return None
+        if (origin.source, origin.selection) != (source, selection):
+            return None
+        return Remembered(origin.digest, entry.digest)
+
+    def remember(
+        self, source: str, destination: str, selection: str, remembered: Remembered
+    ) -> None:
+        """Note it in the entry; what cannot be noted only costs requests."""
+        origin = Origin(source, remembered.source_digest, selection)
+        try:
+            self._archive.add_origin(Reference.parse(destination), origin)
+        except ImageToolsError as error:
+            logger.debug("{}", error)
+
+
+class FromArchive:
+    """The memory of images that come out of an archive: kept apart from those of registries."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
+        """See `Memory`."""
+        return self._state.recall(f"archive:{source}", destination, selection)
+
+    def remember(
+        self, source: str, destination: str, selection: str, remembered: Remembered
+    ) -> None:
+        """See `Memory`."""
+        self._state.remember(f"archive:{source}", destination, selection, remembered)

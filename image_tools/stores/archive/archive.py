@@ -1,0 +1,190 @@
+"""One open archive: its content, and what is in it under which name."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE, Manifest, RawManifest, Schema1, parse
+from image_tools.oci.reference import Reference
+from image_tools.stores.archive.catalogue import (
+    Origin,
+    nameless_note,
+    origin_note,
+    parse_catalogue,
+    replayed,
+    tag_note,
+)
+from image_tools.stores.archive.content import Content
+from image_tools.stores.archive.referring import referrer, subject_of
+
+
+class Archive:
+    """The images in `content`. Blocking, and safe for many threads.
+
+    What an earlier run left behind is taken up, and with `anew` nothing else: the tags that were
+    published before are gone with the next `publish`.
+    """
+
+    def __init__(self, content: Content, *, writing: bool = False, anew: bool = False) -> None:
+        self.content, self.writing = content, writing
+        self.name = content.name
+        published = parse_catalogue(content.index(), self.name)
+        notes = content.notes()
+        self.catalogue = replayed(published.without_tags() if anew else published, notes)
+        self._anew, self._changed = anew, anew or bool(notes)
+        # The event loop remembers where images came from while threads add others.
+        self._lock = threading.Lock()
+        self._referrers: defaultdict[Digest, dict[Digest, Descriptor]] | None = None
+
+    @property
+    def images(self) -> tuple[Reference, ...]:
+        """The references of all tags, in their order."""
+        return tuple(sorted(self.catalogue.tags))
+
+    def tagged(self, reference: Reference) -> Descriptor | None:
+        """What a tag leads to, None when it is not here."""
+        found = self.catalogue.tags.get(reference)
+        return None if found is None else found.descriptor
+
+    def manifest(self, digest: Digest) -> RawManifest:
+        """The manifest of `digest`, verified; NotFound when it is not here.
+
+        ArchiveDamaged when its bytes are others, InvalidManifest when it is none.
+        """
+        size = self.content.size(digest)
+        if size is None:
+            raise NotFound(f"{self.name}: manifest {digest} is not in it")
+        if size > MAXIMUM_MANIFEST_SIZE:
+            raise InvalidManifest(
+                f"{self.name}: {digest} has {size} bytes: too many for a manifest"
+            )
+        with self.content.open(digest) as file:
+            content = file.read(MAXIMUM_MANIFEST_SIZE + 1)
+        try:
+            digest.verify(content)
+        except DigestMismatch as error:
+            raise damaged_blob(self.name, digest) from error
+        return RawManifest(self._media_type(RawManifest("", content)), content)
+
+    def named_manifest(self, reference: Reference) -> RawManifest:
+        """The manifest a tag leads to; ArchiveDamaged when it is not what its entry says."""
+        entry = self.tagged(reference)
+        if entry is None:
+            raise NotFound(f"{self.name}: {reference} is not in it")
+        try:
+            found = self.manifest(entry.digest)
+        except NotFound as error:
+            raise ArchiveDamaged(f"{self.name}: {reference}: {entry.digest} is missing") from error
+        # Where the bytes do not say what they are, the entry does.
+        stated = RawManifest(entry.media_type or found.media_type, found.content)
+        real = self._media_type(stated)
+        if (real, len(found.content)) != (stated.media_type, entry.size):
+            raise ArchiveDamaged(
+                f"{self.name}: {reference}: index.json says {entry.media_type} of {entry.size}"
+                f" bytes, it is {real} of {len(found.content)}"
+            )
+        return stated
+
+    def add_manifest(self, raw: RawManifest) -> None:
+        """Take up a manifest whose blobs are here, durably; NotFound when one of them is not."""
+        found = parse(raw)
+        for blob in found.blobs if isinstance(found, Manifest) else ():
+            if self.content.size(blob.digest) is None:
+                raise NotFound(f"{self.name}: blob {blob.digest} of {raw.digest} is not in it")
+        incoming = self.content.begin(len(raw.content), compressible=True)
+        try:
+            incoming.write(raw.content)
+            incoming.finish(raw.digest)
+        except BaseException:
+            incoming.drop()
+            raise
+        self._changed = True
+
+    def add_tag(self, reference: Reference, raw: RawManifest) -> None:
+        """Let a tag lead to a manifest that is here, durably."""
+        descriptor = replace(raw.descriptor, media_type=self._media_type(raw))
+        with self._lock:
+            self.content.note(tag_note(reference, descriptor))
+            self.catalogue = self.catalogue.tagged(reference, descriptor)
+            self._note_referrer(raw)
+            self._changed = True
+
+    def add_referrer(self, raw: RawManifest) -> None:
+        """Note a manifest that is here and may speak about another one, durably."""
+        if subject_of(raw) is None:
+            return
+        with self._lock:
+            self.content.note(nameless_note(raw.descriptor))
+            self.catalogue = self.catalogue.with_nameless(raw.descriptor)
+            self._note_referrer(raw)
+            self._changed = True
+
+    def add_origin(self, reference: Reference, origin: Origin) -> None:
+        """Remember where the image under a tag came from, durably."""
+        with self._lock:
+            known = self.catalogue.tags.get(reference)
+            if known is None or known.origin == origin:
+                return
+            self.content.note(origin_note(reference, origin))
+            self.catalogue = self.catalogue.with_origin(reference, origin)
+            self._changed = True
+
+    def origin(self, reference: Reference) -> Origin | None:
+        """Where the image under a tag came from, None when nobody knows."""
+        known = self.catalogue.tags.get(reference)
+        return None if known is None else known.origin
+
+    def referrers(self, digest: Digest) -> tuple[Descriptor, ...]:
+        """The manifests that name `digest` as their subject."""
+        with self._lock:
+            if self._referrers is None:
+                self._referrers = defaultdict(dict)
+                for raw in self._entries():
+                    self._note_referrer(raw)
+            return tuple(self._referrers.get(digest, {}).values())
+
+    def publish(self) -> None:
+        """Make what was added the archive, durably and at once.
+
+        Nothing is done when nothing was added; no archive is replaced by an empty one.
+        """
+        if self._changed and (self.catalogue.tags or not self._anew):
+            self.content.publish(self.catalogue.index_bytes())
+            self._changed = False
+
+    def close(self) -> None:
+        """Give back all files; what arrived without a `publish` stays for the next run."""
+        self.content.close()
+
+    def _media_type(self, raw: RawManifest) -> str:
+        try:
+            found = parse(raw)
+        except InvalidManifest as error:
+            raise InvalidManifest(f"{self.name}: {raw.digest}: {error}") from error
+        if isinstance(found, Schema1):
+            raise InvalidManifest(f"{self.name}: {raw.digest} is a schema 1 image")
+        return found.media_type
+
+    def _entries(self) -> Iterable[RawManifest]:
+        tagged = (tagged.descriptor for tagged in self.catalogue.tags.values())
+        for entry in (*tagged, *self.catalogue.nameless):
+            try:
+                yield self.manifest(entry.digest)
+            except (NotFound, InvalidManifest):
+                continue
+
+    def _note_referrer(self, raw: RawManifest) -> None:
+        subject = subject_of(raw)
+        if subject is not None and self._referrers is not None:
+            self._referrers[subject][raw.digest] = referrer(raw)
+
+
+def damaged_blob(name: str, digest: Digest) -> ArchiveDamaged:
+    """The failure of a blob whose bytes are not those of its digest."""
+    return ArchiveDamaged(f"{name}: blob {digest} is damaged: its bytes have another digest")

@@ -1,0 +1,210 @@
+"""What an archive holds under which name: index.json as values (image spec, image-layout.md).
+
+A tag is an entry with annotations: `org.opencontainers.image.ref.name` and containerd's
+`io.containerd.image.name`, both the whole reference. Entries without a name are manifests that
+speak about others (referrers); what other programs wrote without a whole reference is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from image_tools.errors import ArchiveDamaged, ImageToolsError, InvalidManifest, InvalidReference
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.reference import Reference
+
+REF_NAME = "org.opencontainers.image.ref.name"
+IMAGE_NAME = "io.containerd.image.name"
+MOST_ENTRIES = 200_000
+_ORIGIN = "image-tools.source"
+_ORIGIN_DIGEST = "image-tools.source.digest"
+_SELECTION = "image-tools.selection"
+_OWN = frozenset({REF_NAME, IMAGE_NAME, _ORIGIN, _ORIGIN_DIGEST, _SELECTION})
+_KNOWN = frozenset({"schemaVersion", "mediaType", "manifests"})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an image came from when it was last saved: its reference, digest, and what was wanted.
+
+    `selection` is the state's key of the wish (`run.options.Options.state_key`).
+    """
+
+    source: str
+    digest: Digest
+    selection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What a tag leads to; the descriptor is without the annotations that name it."""
+
+    descriptor: Descriptor
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All tags of an archive, the nameless entries, and what else stood in index.json."""
+
+    tags: Mapping[Reference, Tagged] = field(default_factory=dict)
+    nameless: tuple[Descriptor, ...] = ()
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def tagged(self, reference: Reference, descriptor: Descriptor) -> Catalogue:
+        """This catalogue, where `reference` leads to `descriptor`."""
+        return replace(self, tags={**self.tags, reference: Tagged(descriptor)})
+
+    def with_origin(self, reference: Reference, origin: Origin) -> Catalogue:
+        """This catalogue, where it is known whence the image under `reference` came."""
+        known = self.tags[reference]
+        return replace(self, tags={**self.tags, reference: replace(known, origin=origin)})
+
+    def with_nameless(self, descriptor: Descriptor) -> Catalogue:
+        """This catalogue with one more nameless entry, unless it has that one."""
+        if any(entry.digest == descriptor.digest for entry in self.nameless):
+            return self
+        return replace(self, nameless=(*self.nameless, descriptor))
+
+    def without_tags(self) -> Catalogue:
+        """This catalogue with nothing in it that could be asked for."""
+        return Catalogue(extras=self.extras)
+
+    def index_bytes(self) -> bytes:
+        """index.json: tags in the order of their names, then the nameless entries."""
+        named = [_entry(reference, self.tags[reference]) for reference in sorted(self.tags)]
+        document = {
+            "schemaVersion": 2,
+            "mediaType": media.OCI_INDEX,
+            "manifests": [*named, *(entry.to_json() for entry in self.nameless)],
+            **self.extras,
+        }
+        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
+
+
+def parse_catalogue(content: bytes, name: str) -> Catalogue:
+    """The catalogue in the bytes of an index.json; nothing for none. `name` is for messages.
+
+    ArchiveDamaged when it is no index, or gives one name to two manifests.
+    """
+    if not content:
+        return Catalogue()
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(name, f"index.json is not JSON: {error}") from error
+    listed = document.get("manifests") if isinstance(document, dict) else None
+    if not isinstance(listed, list):
+        raise _damaged(name, "index.json is no index")
+    if len(listed) > MOST_ENTRIES:
+        raise _damaged(name, f"index.json has {len(listed)} entries")
+    extras = {key: document[key] for key in document.keys() - _KNOWN}
+    return _sorted(name, (_descriptor(name, fields) for fields in listed), extras)
+
+
+def _sorted(name: str, entries: Iterable[Descriptor], extras: Mapping[str, Any]) -> Catalogue:
+    tags: dict[Reference, Tagged] = {}
+    nameless: list[Descriptor] = []
+    for entry in entries:
+        reference = reference_of(entry)
+        if reference is None:
+            nameless.append(entry)
+            continue
+        found = Tagged(_bare(entry), _origin(entry))
+        if tags.setdefault(reference, found).descriptor.digest != entry.digest:
+            raise _damaged(name, f"index.json has two images under {reference}")
+    return Catalogue(tags, tuple(nameless), extras)
+
+
+def reference_of(entry: Descriptor) -> Reference | None:
+    """The whole reference an entry is named by; None where it states only a tag, or nothing."""
+    annotations = dict(entry.annotations)
+    for key in (IMAGE_NAME, REF_NAME):
+        text = annotations.get(key, "")
+        if "/" not in text and ":" not in text:
+            continue
+        try:
+            found = Reference.parse(text)
+        except InvalidReference:
+            continue
+        if found.tag is not None:
+            return Reference(found.registry, found.repository, found.tag)
+    return None
+
+
+def tag_note(reference: Reference, descriptor: Descriptor) -> str:
+    """The journal's line for a tag that was set."""
+    return json.dumps({"tag": str(reference), "descriptor": descriptor.to_json()})
+
+
+def origin_note(reference: Reference, origin: Origin) -> str:
+    """The journal's line for where the image under a tag came from."""
+    said = {"source": origin.source, "digest": str(origin.digest), "selection": origin.selection}
+    return json.dumps({"origin": str(reference), **said})
+
+
+def nameless_note(descriptor: Descriptor) -> str:
+    """The journal's line for a nameless entry."""
+    return json.dumps({"descriptor": descriptor.to_json()})
+
+
+def replayed(catalogue: Catalogue, notes: Iterable[str]) -> Catalogue:
+    """`catalogue` after what the notes of a killed run say; those that cannot be read are left."""
+    for note in notes:
+        try:
+            catalogue = _replayed(catalogue, json.loads(note))
+        except (ImageToolsError, ValueError, LookupError, TypeError, RecursionError):
+            continue
+    return catalogue
+
+
+def _replayed(catalogue: Catalogue, said: Any) -> Catalogue:
+    if "origin" in said:
+        origin = Origin(said["source"], Digest.parse(said["digest"]), said["selection"])
+        return catalogue.with_origin(Reference.parse(said["origin"]), origin)
+    descriptor = Descriptor.from_json(said["descriptor"])
+    if "tag" in said:
+        return catalogue.tagged(Reference.parse(said["tag"]), descriptor)
+    return catalogue.with_nameless(descriptor)
+
+
+def _entry(reference: Reference, tagged: Tagged) -> dict[str, Any]:
+    annotations = dict(tagged.descriptor.annotations) | {
+        IMAGE_NAME: str(reference),
+        REF_NAME: str(reference),
+    }
+    if (origin := tagged.origin) is not None:
+        annotations[_ORIGIN] = origin.source
+        annotations[_ORIGIN_DIGEST] = str(origin.digest)
+        annotations[_SELECTION] = origin.selection
+    return replace(tagged.descriptor, annotations=tuple(sorted(annotations.items()))).to_json()
+
+
+def _bare(entry: Descriptor) -> Descriptor:
+    kept = tuple((key, value) for key, value in entry.annotations if key not in _OWN)
+    return replace(entry, annotations=kept)
+
+
+def _origin(entry: Descriptor) -> Origin | None:
+    annotations = dict(entry.annotations)
+    try:
+        digest = Digest.parse(annotations[_ORIGIN_DIGEST])
+        return Origin(annotations[_ORIGIN], digest, annotations[_SELECTION])
+    except (LookupError, InvalidReference):
+        return None
+
+
+def _descriptor(name: str, fields: object) -> Descriptor:
+    try:
+        return Descriptor.from_json(fields)
+    except InvalidManifest as error:
+        raise _damaged(name, f"an entry of index.json: {error}") from error
+
+
+def _damaged(name: str, what: str) -> ArchiveDamaged:
+    return ArchiveDamaged(f"{name}: {what}")

@@ -1,0 +1,265 @@
+"""An archive as a folder: an OCI image layout (image spec, image-layout.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from image_tools.errors import ArchiveDamaged, InvalidReference, NotFound
+from image_tools.oci.digest import Digest
+from image_tools.stores.archive.beside import locked
+from image_tools.stores.archive.journal import Journal, sync_folder
+from image_tools.stores.archive.writing import refusals
+
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+LONGEST_INDEX = 64 * 1024 * 1024
+_LAYOUT_VERSION = "1.0.0"
+_OWN = ".image-tools"
+_NOTE = "note"
+
+
+class FolderContent:
+    """The blobs and the index of one folder; everything but them is in a folder of its own in it.
+
+    A blob is there when a file of its name is: it is renamed to it when all of it is on the disk.
+    Nothing outside is read or written: links are no blobs.
+    """
+
+    def __init__(self, path: Path, *, name: str, writing: bool) -> None:
+        self.name = name
+        self._path, self._own, self._blobs = path, path / _OWN, path / "blobs"
+        self._lock = threading.Lock()
+        self._journal: Journal | None = None
+        self._guard: int | None = None
+        self._is_new = False
+        with refusals(name):
+            _refuse_links(path, name)
+            if writing:
+                self._is_new = not path.exists()
+                path.mkdir(parents=True, exist_ok=True)
+                self._guard = locked(path, os.O_RDONLY | os.O_DIRECTORY)
+            self._notes = self._left_behind() if writing else ()
+
+    def index(self) -> bytes:
+        """The bytes of index.json; empty where there is none yet. ArchiveDamaged when too long."""
+        try:
+            with self._opened(self._path / "index.json") as file:
+                content = file.read(LONGEST_INDEX + 1)
+        except FileNotFoundError:
+            return b""
+        if len(content) > LONGEST_INDEX:
+            raise ArchiveDamaged(f"{self.name}: index.json has more than 64 MiB")
+        return content
+
+    def size(self, digest: Digest) -> int | None:
+        """The size of a blob in bytes, None when it is not here."""
+        try:
+            found = self._place(digest).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def digests(self) -> Iterator[tuple[Digest, int]]:
+        """All blobs with their sizes; files whose names are no digests are passed over."""
+        for folder in _folders(self._blobs):
+            for path in folder.iterdir():
+                with suppress(InvalidReference):
+                    digest = Digest.parse(f"{folder.name}:{path.name}")
+                    if (size := self.size(digest)) is not None:
+                        yield digest, size
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """The bytes of a blob; NotFound when it is not here."""
+        try:
+            return self._opened(self._place(digest))
+        except FileNotFoundError as error:
+            raise NotFound(f"{self.name}: blob {digest} is not in it") from error
+
+    def begin(self, size: int | None, *, compressible: bool) -> FolderIncoming:  # noqa: ARG002
+        """A new blob, in a file without a name yet."""
+        with refusals(self.name, size):
+            return FolderIncoming(self, self._own, size)
+
+    def keep(self, path: Path, digest: Digest) -> None:
+        """Give the whole file `path` the name of `digest`, durably."""
+        place = self._place(digest)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+        sync_folder(place.parent)
+
+    def note(self, line: str) -> None:
+        """Keep one line durably until the next `publish`."""
+        with refusals(self.name):
+            with self._lock:
+                if self._journal is None:
+                    self._journal = Journal.open(self._own / "journal")
+            self._journal.append(_NOTE, line)
+
+    def notes(self) -> tuple[str, ...]:
+        """The lines that an earlier, killed run left behind."""
+        return self._notes
+
+    def publish(self, index: bytes) -> None:
+        """Write index.json and oci-layout; what was for a next run is removed."""
+        with refusals(self.name):
+            self._replace("oci-layout", LAYOUT)
+            self._replace("index.json", index)
+            sync_folder(self._path)
+            if self._journal is not None:
+                self._journal.remove()
+                self._journal = None
+            _emptied(self._own)
+
+    def forget(self, digest: Digest) -> None:
+        """Remove a blob that nothing leads to."""
+        with refusals(self.name):
+            self._place(digest).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give back the journal."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        if self._guard is not None:
+            self._tidy()
+            os.close(self._guard)
+            self._guard = None
+
+    def _tidy(self) -> None:
+        """Take away what says nothing; where blobs wait for an index, a folder of ours says so."""
+        for path in () if self._has_index() else (*_folders(self._blobs), self._blobs):
+            with suppress(OSError):
+                path.rmdir()
+        if self._has_index() or not self._blobs.exists():
+            with suppress(OSError):
+                self._own.rmdir()
+        if self._is_new:
+            with suppress(OSError):
+                self._path.rmdir()
+
+    def _has_index(self) -> bool:
+        return (self._path / "index.json").exists()
+
+    def _place(self, digest: Digest) -> Path:
+        return self._blobs / digest.algorithm / digest.hex
+
+    def _left_behind(self) -> tuple[str, ...]:
+        """The notes of a run that was killed; its half blobs are removed."""
+        self._own.mkdir(mode=0o700, exist_ok=True)
+        for path in self._own.glob("*.blob"):
+            path.unlink(missing_ok=True)
+        if not (self._own / "journal").exists():
+            return ()
+        self._journal = Journal.open(self._own / "journal")
+        return tuple(text for kind, text in self._journal.entries if kind == _NOTE)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        self._own.mkdir(mode=0o700, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self._own, prefix=f"{name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+            Path(temporary).replace(self._path / name)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def _opened(self, path: Path) -> BinaryIO:
+        """A plain file, opened without following a link or waiting for a pipe."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ArchiveDamaged(f"{self.name}: {path.name}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ArchiveDamaged(f"{self.name}: {path.name} is no file")
+        return os.fdopen(descriptor, "rb")
+
+
+class FolderIncoming:
+    """One blob on its way into a folder."""
+
+    def __init__(self, content: FolderContent, folder: Path, size: int | None) -> None:
+        self._content, self._size, self._written = content, size, 0
+        folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=folder, suffix=".blob")
+        self._file, self._path = os.fdopen(descriptor, "wb", buffering=0), Path(name)
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        rest = memoryview(data)
+        with refusals(self._content.name, self._left()):
+            while rest:
+                count = self._file.write(rest)
+                self._written += count
+                rest = rest[count:]
+
+    def finish(self, digest: Digest) -> None:
+        """Keep what was written under its digest, in place of what may be damaged."""
+        with refusals(self._content.name, self._left()):
+            os.fchmod(self._file.fileno(), 0o644)
+            os.fdatasync(self._file.fileno())
+            self._file.close()
+            self._content.keep(self._path, digest)
+
+    def _left(self) -> int | None:
+        return None if self._size is None else self._size - self._written
+
+    def drop(self) -> None:
+        """Forget what was written."""
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+
+def is_layout(path: Path) -> bool:
+    """Whether `path` is a folder with an image layout in it, finished or not."""
+    return (path / "oci-layout").is_file() or (path / _OWN).is_dir()
+
+
+def check_layout(path: Path) -> None:
+    """Nothing when `path` holds a layout of the version we know; ArchiveDamaged otherwise."""
+    try:
+        with (path / "oci-layout").open("rb") as file:
+            document = json.loads(file.read(4096))
+        version = document["imageLayoutVersion"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ArchiveDamaged(
+            f"{path} is no image layout: its oci-layout cannot be read",
+            advice="a save that did not end leaves this: run it again with the same list",
+        ) from error
+    if version != _LAYOUT_VERSION:
+        raise ArchiveDamaged(f"{path} has the layout version {version!r}, known is 1.0.0")
+
+
+def _refuse_links(path: Path, name: str) -> None:
+    blobs = path / "blobs"
+    for place in (path / _OWN, blobs, *(_folders(blobs) if blobs.is_dir() else ())):
+        if place.is_symlink():
+            raise ArchiveDamaged(
+                f"{name}: {place.relative_to(path)} is a link",
+                advice="an archive lies in one folder: put what it leads to in its place",
+            )
+
+
+def _folders(blobs: Path) -> list[Path]:
+    return [blobs / name for name in ("sha256", "sha512") if os.path.lexists(blobs / name)]
+
+
+def _emptied(folder: Path) -> None:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,168 @@
+"""An archive as a registry: the Store that the exchange, the plan and the run work with."""
+
+# ruff: noqa: ARG002 - repositories share what is in an archive
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import BinaryIO
+
+from loguru import logger
+
+from image_tools.errors import ArchiveDamaged, CopyFailed, InvalidManifest, NotFound
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest
+from image_tools.oci.reference import Reference
+from image_tools.stores.archive.archive import Archive, damaged_blob
+from image_tools.stores.archive.threads import in_thread
+from image_tools.stores.archive.uploads import ArchiveUpload
+from image_tools.stores.store import ManifestHead
+
+PIECE = 1 << 20
+
+
+class ArchiveStore:
+    """What lies under `registry` in an archive.
+
+    Repositories share all blobs and all manifests; only tags belong to one of them. It belongs to
+    one event loop; what reads or writes files runs in threads.
+    """
+
+    def __init__(self, archive: Archive, registry: str) -> None:
+        self.archive, self.registry = archive, registry
+
+    @property
+    def name(self) -> str:
+        """The archive as people call it."""
+        return self.archive.name
+
+    async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
+        """The head of a manifest, or None when it is not in the archive."""
+        try:
+            found = await self.manifest(repository, reference)
+        except NotFound:
+            return None
+        except InvalidManifest:
+            if isinstance(reference, Digest):
+                return None  # A blob, and no manifest: a registry does not know it as one.
+            raise
+        except ArchiveDamaged as error:
+            if not self.archive.writing:
+                raise
+            logger.warning("{}; it is saved again", error)
+            return None
+        digest = reference if isinstance(reference, Digest) else found.digest
+        return ManifestHead(digest, found.media_type, len(found.content))
+
+    async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
+        """The manifest, verified; NotFound when it is not in the archive."""
+        if isinstance(reference, Digest):
+            return await in_thread(lambda: self.archive.manifest(reference))
+        named = self._named(repository, reference)
+        return await in_thread(lambda: self.archive.named_manifest(named))
+
+    async def put_manifest(
+        self, repository: str, reference: str | Digest, manifest: RawManifest
+    ) -> None:
+        """Store `manifest`, durably, under a tag or its digest."""
+        if isinstance(reference, Digest):
+            reference.verify(manifest.content)
+        await in_thread(lambda: self._put(repository, reference, manifest))
+
+    async def blob_size(self, repository: str, digest: Digest) -> int | None:
+        """The size of a blob in bytes, or None when it is not in the archive."""
+        return await in_thread(lambda: self.archive.content.size(digest))
+
+    @asynccontextmanager
+    async def blob(
+        self, repository: str, digest: Digest, *, first: int = 0, last: int | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """An open blob, from byte `first` to `last`.
+
+        A whole one whose digest is another raises ArchiveDamaged in place of its last bytes.
+        """
+        size = await self.blob_size(repository, digest)
+        if size is None:
+            raise NotFound(f"{self.name}: blob {digest} is not in it")
+        if first > 0 and first >= size:
+            raise CopyFailed(f"{self.name}: {digest} has no byte {first}", status=416)
+        file = await in_thread(lambda: self.archive.content.open(digest))
+        try:
+            if first == 0 and last is None:
+                chunks = self._verified(file, digest, size)
+            else:
+                chunks = self._part(file, first, size if last is None else min(last + 1, size))
+            yield chunks
+        finally:
+            await in_thread(file.close)
+
+    async def mount(self, repository: str, digest: Digest, origin: str) -> ArchiveUpload | None:
+        """None when the blob is in the archive, else an upload begun."""
+        if await self.blob_size(repository, digest) is not None:
+            return None
+        return await self.upload(repository)
+
+    async def upload(self, repository: str) -> ArchiveUpload:
+        """A new upload session."""
+        return ArchiveUpload(self.archive)
+
+    async def tags(self, repository: str) -> tuple[str, ...]:
+        """The tags of a repository; NotFound when there are none."""
+        place = (self.registry, repository)
+        tags = self.archive.images
+        found = tuple(str(one.tag) for one in tags if (one.registry, one.repository) == place)
+        if not found:
+            raise NotFound(f"{self.name}: {self.registry}/{repository} is not in it")
+        return found
+
+    async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        """The manifests that name `digest` as their subject."""
+        return await in_thread(lambda: self.archive.referrers(digest))
+
+    async def close(self) -> None:
+        """Nothing: the archive is closed by who opened it."""
+
+    def _named(self, repository: str, tag: str) -> Reference:
+        return Reference(self.registry, repository, tag)
+
+    def _put(self, repository: str, reference: str | Digest, manifest: RawManifest) -> None:
+        self.archive.add_manifest(manifest)
+        if isinstance(reference, str):
+            self.archive.add_tag(self._named(repository, reference), manifest)
+        else:
+            self.archive.add_referrer(manifest)
+
+    async def _verified(
+        self, file: BinaryIO, digest: Digest, size: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The whole blob; its last piece is held back until the digest is known to be right."""
+        hasher, read, held = digest.hasher(), 0, b""
+
+        def step() -> bytes:
+            piece = file.read(PIECE)
+            hasher.update(piece)
+            return piece
+
+        while piece := await in_thread(step):
+            read += len(piece)
+            if held:
+                yield held
+            held = piece
+        if read != size:
+            raise ArchiveDamaged(f"{self.name}: blob {digest} has {read} of {size} bytes")
+        if hasher.hexdigest() != digest.hex:
+            raise damaged_blob(self.name, digest)
+        if held:
+            yield held
+
+    async def _part(self, file: BinaryIO, first: int, end: int) -> AsyncGenerator[bytes, None]:
+        await in_thread(lambda: file.seek(first))
+        for start in range(first, end, PIECE):
+            count = min(PIECE, end - start)
+            piece = await in_thread(partial(file.read, count))
+            if len(piece) < count:
+                raise ArchiveDamaged(f"{self.name}: a blob ends before its byte {end}")
+            yield piece
