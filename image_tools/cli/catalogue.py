@@ -19,6 +19,7 @@ from image_tools.cli.pages_around import (
 )
 from image_tools.cli.pages_login import DOCTOR, LOGIN, LOGOUT
 from image_tools.cli.pages_merge import MERGE_MANIFEST
+from image_tools.cli.pages_serve import SERVE
 from image_tools.cli.pages_validate import VALIDATE
 from image_tools.errors import UsageError
 
@@ -30,6 +31,7 @@ PAGES = (
     SYNC,
     LOAD,
     LOAD_VALIDATE,
+    SERVE,
     INSPECT,
     INSPECT_LIST,
     LIST_TAGS,

@@ -148,3 +148,15 @@ def percentage(text: str) -> float:
     if not 0 <= part <= 1:
         raise ValueError(f"{text!r} is not between 0% and 100%")
     return part
+
+
+def address(text: str) -> tuple[str, int]:
+    """The host and the port of `HOST:PORT` or `:PORT`, which is every host; IPv6 in brackets."""
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"{text!r} is no address: write HOST:PORT")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r} is no address: write [HOST]:PORT")
+    return host or "0.0.0.0", int(port)

@@ -7,22 +7,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-_NAME = r"(?P<session>[sd][0-9]+)/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
-_PATTERNS = tuple(
-    (kind, re.compile(rf"/v2/{_NAME}/{ending}"))
-    for kind, ending in (
-        ("manifest", r"manifests/(?P<subject>[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,254})"),
-        ("begin", r"blobs/uploads/?"),
-        ("upload", r"blobs/uploads/(?P<subject>[A-Za-z0-9-]+)"),
-        ("blob", r"blobs/(?P<subject>[a-z0-9+._-]+:[a-zA-Z0-9=_-]+)"),
-        ("tags", r"tags/list"),
-    )
+_REPOSITORY = r"(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+_DIGEST = r"(?P<subject>[a-z0-9+._-]+:[a-zA-Z0-9=_-]+)"
+_ENDINGS = (
+    ("manifest", r"manifests/(?P<subject>[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,254})"),
+    ("begin", r"blobs/uploads/?"),
+    ("upload", r"blobs/uploads/(?P<subject>[A-Za-z0-9-]+)"),
+    ("blob", rf"blobs/{_DIGEST}"),
+    ("tags", r"tags/list"),
 )
+_Patterns = tuple[tuple[str, re.Pattern[str]], ...]
+
+
+def _patterns(name: str, *endings: tuple[str, str]) -> _Patterns:
+    return tuple((kind, re.compile(rf"/v2/{name}/{ending}")) for kind, ending in endings)
+
+
+_OF_A_SESSION = _patterns(rf"(?P<session>[sd][0-9]+)/{_REPOSITORY}", *_ENDINGS)
+_OF_A_REGISTRY = _patterns(_REPOSITORY, *_ENDINGS, ("referrers", rf"referrers/{_DIGEST}"))
 _BYTE_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
 class Question(Enum):
-    """The endpoints of the distribution spec (end-1 to end-12) that the exchange answers."""
+    """The endpoints of the distribution spec (end-1 to end-13) that are answered here."""
 
     PING = "ping"
     MANIFEST_HEAD = "HEAD manifest"
@@ -36,6 +43,8 @@ class Question(Enum):
     UPLOAD_STATUS = "GET upload"
     UPLOAD_ABORT = "DELETE upload"
     TAGS = "GET tags"
+    REFERRERS = "GET referrers"
+    CATALOG = "GET catalog"
     UNSUPPORTED = "unsupported"
     UNKNOWN = "unknown"
 
@@ -56,14 +65,29 @@ class Route:
 
 
 def route(method: str, path: str) -> Route:
-    """The route of a request; `path` is decoded and without its query."""
+    """The route of a request to the exchange; `path` is decoded and without its query."""
+    return _route(method, path, _OF_A_SESSION)
+
+
+def public_route(method: str, path: str) -> Route:
+    """The route of a request to a whole registry: without sessions, with a list of repositories.
+
+    `_catalog` is Docker's (distribution API, "Listing Repositories"), and not in the OCI spec.
+    """
+    if path == "/v2/_catalog":
+        return Route(Question.CATALOG if method in ("GET", "HEAD") else Question.UNSUPPORTED)
+    return _route(method, path, _OF_A_REGISTRY)
+
+
+def _route(method: str, path: str, patterns: _Patterns) -> Route:
     if path in ("/v2", "/v2/"):
         return Route(Question.PING if method in ("GET", "HEAD") else Question.UNSUPPORTED)
-    for kind, pattern in _PATTERNS:
+    for kind, pattern in patterns:
         if found := pattern.fullmatch(path):
             parts = found.groupdict(default="")
             question = _QUESTIONS.get(f"{method} {kind}", Question.UNSUPPORTED)
-            return Route(question, parts["session"], parts["repository"], parts.get("subject", ""))
+            names = (parts.get(name, "") for name in ("session", "repository", "subject"))
+            return Route(question, *names)
     return Route(Question.UNKNOWN)
 
 
@@ -82,5 +106,5 @@ def byte_range(headers: Mapping[str, str]) -> tuple[int, int | None] | None:
 _QUESTIONS = {
     question.value: question
     for question in Question
-    if question not in (Question.PING, Question.UNSUPPORTED, Question.UNKNOWN)
+    if question not in (Question.PING, Question.CATALOG, Question.UNSUPPORTED, Question.UNKNOWN)
 }

@@ -1,0 +1,161 @@
+"""An archive as a registry that many may read and nobody may write."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+import aiohttp
+from aiohttp import web
+from loguru import logger
+
+from image_tools.errors import EnvironmentProblem, ImageToolsError, NotFound
+from image_tools.exchange import blobs, manifests
+from image_tools.exchange.accounts import Account
+from image_tools.exchange.answers import answer, error_answer, failure, unauthorized
+from image_tools.exchange.gate import Gate
+from image_tools.exchange.routes import Question, Route, public_route
+from image_tools.exchange.sessions import Session
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.manifest import Index, index_bytes
+from image_tools.oci.reference import DOCKER_HUB
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.store import ArchiveStore
+
+_READS = {
+    Question.MANIFEST_GET: manifests.read,
+    Question.MANIFEST_HEAD: manifests.read,
+    Question.BLOB_HEAD: blobs.head,
+    Question.BLOB_GET: blobs.get,
+}
+_JSON = {"Content-Type": "application/json"}
+SHUTDOWN_SECONDS = 2.0
+
+
+class Serving:
+    """Answers for all repositories of `archive`, to whom `gate` lets in. Belongs to the event loop.
+
+    A repository is asked for as `registry/repository` or, as the mirror of a registry, by its name
+    with containerd's `?ns=registry`; the bare name does where only one registry has it, or
+    docker.io has. `account` adds up what was read.
+    """
+
+    def __init__(self, archive: Archive, gate: Gate | None) -> None:
+        self.account = Account()
+        self._archive, self._gate = archive, gate
+        self._runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None), shutdown_timeout=SHUTDOWN_SECONDS
+        )
+
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """Listen; the port, which the system chooses for 0. EnvironmentProblem when it cannot."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, ssl_context=tls, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise EnvironmentProblem(
+                f"cannot listen on {host}:{port}: {error.strerror or error}",
+                advice="name another address with --listen HOST:PORT",
+            ) from error
+        port = self._runner.addresses[0][1]
+        assert isinstance(port, int)
+        return port
+
+    async def stop(self) -> None:
+        """Close the port and what is under way."""
+        await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        authorization = request.headers.get("Authorization", "")
+        if self._gate is not None and not await self._gate.lets_in(authorization):
+            return unauthorized()
+        asked = public_route(request.method, request.rel_url.path)
+        try:
+            answered = await self._answered(asked, request)
+        except ImageToolsError as error:
+            logger.warning("{} {}: {}", request.method, request.rel_url.path, error)
+            return _failed(error, asked.question)
+        except (aiohttp.ClientError, ConnectionError):
+            logger.debug("{} {}: the client hung up", request.method, request.rel_url.path)
+            return answer(400)
+        except OSError as error:
+            logger.error("{}: {}", self._archive.name, error)
+            return error_answer(500, "UNKNOWN", "the archive cannot be read")
+        logger.debug("{} {} {}", request.method, request.rel_url.path, answered.status)
+        return answered
+
+    async def _answered(self, asked: Route, request: web.BaseRequest) -> web.StreamResponse:
+        if asked.question is Question.PING:
+            return answer(200, _JSON, b"{}")
+        if asked.question is Question.CATALOG:
+            return _page("repositories", self._names, request, "/v2/_catalog")
+        if asked.question is Question.UNKNOWN:
+            return error_answer(404, "NAME_UNKNOWN", "no such repository")
+        if asked.question is Question.UNSUPPORTED or asked.question.writes:
+            return error_answer(405, "UNSUPPORTED", "this registry can only be read")
+        session = self._session(asked.repository, request.query.get("ns", ""))
+        if asked.question is Question.TAGS:
+            tags = await session.store.tags(session.repository)
+            path = f"/v2/{asked.repository}/tags/list"
+            return _page("tags", tags, request, path, name=asked.repository)
+        if asked.question is Question.REFERRERS:
+            digest = blobs.blob_digest(asked.subject)
+            found = await session.store.referrers(session.repository, digest)
+            return _referrers(found, request.query.get("artifactType", ""))
+        return await _READS[asked.question](session, asked, request)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(f"{i.registry}/{i.repository}" for i in self._archive.images))
+
+    def _session(self, path: str, namespace: str) -> Session:
+        registry, repository = self._place(path, namespace)
+        store = ArchiveStore(self._archive, registry)
+        return Session(key="", store=store, repository=repository, account=self.account)
+
+    def _place(self, path: str, namespace: str) -> tuple[str, str]:
+        """The registry and the repository that `path` means; NotFound when none has it."""
+        first, _, rest = path.partition("/")
+        images = self._archive.images
+        wanted = [(namespace, path)] if namespace else [(first, rest), (DOCKER_HUB, path)]
+        places = {(image.registry, image.repository) for image in images}
+        if found := next((place for place in wanted if place in places), None):
+            return found
+        same = sorted(place for place in places if place[1] == path and not namespace)
+        if len(same) == 1:
+            return same[0]
+        said = f"; {path} is of {' and '.join(registry for registry, _ in same)}" if same else ""
+        raise NotFound(f"{self._archive.name}: repository {path} is not in it{said}")
+
+
+def _failed(error: ImageToolsError, question: Question) -> web.Response:
+    found = failure(error, question)
+    # A client may well ask again: what keeps an archive from being read can be mended.
+    return error_answer(500, "UNKNOWN", str(error)) if found.status == 403 else found
+
+
+def _page(
+    key: str, names: Iterable[str], request: web.BaseRequest, path: str, **more: str
+) -> web.Response:
+    """One page of names, in order: `n` of them behind `last` (distribution spec, "Listing Tags")."""
+    last, wished = request.query.get("last", ""), request.query.get("n", "")
+    rest = [name for name in sorted(names) if name > last]
+    count = int(wished) if wished.isascii() and wished.isdigit() else len(rest)
+    page, headers = rest[:count], dict(_JSON)
+    if page and count < len(rest):
+        query = urlencode({"n": count, "last": page[-1]})
+        headers["Link"] = f'<{path}?{query}>; rel="next"'
+    return answer(200, headers, json.dumps({**more, key: page}).encode())
+
+
+def _referrers(found: tuple[Descriptor, ...], artifact_type: str) -> web.Response:
+    headers = {"Content-Type": media.OCI_INDEX}
+    if artifact_type:
+        found = tuple(one for one in found if one.artifact_type == artifact_type)
+        headers["OCI-Filters-Applied"] = "artifactType"
+    return answer(200, headers, index_bytes(Index(media.OCI_INDEX, found)))
