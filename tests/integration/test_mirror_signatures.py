@@ -32,6 +32,7 @@ from tests.helpers.tools import newest, run
 NAME = "team/app"
 ALL = ("--arch", "all", "--os", "all")
 KEY, OTHER = 1, 2
+SPDX = "application/spdx+json"
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class Lab:
         found = manifest(self.destination.endpoint, name, reference)
         return None if found is None else json.loads(found[0])
 
-    def listed(self, subject: str) -> list[str]:
-        found = self.there(tag_of(subject, ""))
-        return [] if found is None else sorted(entry["digest"] for entry in found["manifests"])
+    def listed(self, subject: str) -> dict[str, str]:
+        """Give digests and artifact types of what the tag of referrers lists."""
+        found = self.there(tag_of(subject, "")) or {"manifests": []}
+        return {entry["digest"]: entry.get("artifactType", "") for entry in found["manifests"]}
 
 
 @pytest.fixture
@@ -127,13 +129,13 @@ def test_referrers_come_along_and_are_listed(lab: Lab, doubles: Lab, lists: bool
     lab = Lab(doubles.source, doubles.destination if lists else lab.destination, lab.folder)
     image = lab.push("oci_index")
     subject = image.top.digest
-    sbom = refer(lab.source, NAME, subject, "application/spdx+json", "materials")
+    sbom = refer(lab.source, NAME, subject, SPDX, "materials")
     about = refer(lab.source, NAME, sbom, NOTATION, "the materials are signed")
     signature = refer(lab.source, NAME, subject)
     assert lab.mirror(*ALL, "--debug").only()["warnings"] == []
     assert all(lab.there(digest) for digest in (sbom, about, signature))
-    assert lab.listed(subject) == ([] if lists else sorted([sbom, signature]))
-    assert lab.listed(sbom) == ([] if lists else [about])
+    assert lab.listed(subject) == ({} if lists else {sbom: SPDX, signature: NOTATION})
+    assert lab.listed(sbom) == ({} if lists else {about: NOTATION})
 
 
 def test_referrers_of_a_tag_are_added_to_those_that_are_there(lab: Lab) -> None:
@@ -141,7 +143,7 @@ def test_referrers_of_a_tag_are_added_to_those_that_are_there(lab: Lab) -> None:
     subject = image.top.digest
     brought = refer(lab.source, NAME, subject)
     push(lab.destination.endpoint, NAME, "old", image)
-    own = refer(lab.destination, NAME, subject, "application/spdx+json", "our own")
+    own = refer(lab.destination, NAME, subject, SPDX, "our own")
     for side, digest in ((lab.source, brought), (lab.destination, own)):
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX}
         data = compact({**index, "manifests": [entry_of(side, NAME, digest)]})
@@ -149,7 +151,7 @@ def test_referrers_of_a_tag_are_added_to_those_that_are_there(lab: Lab) -> None:
             push_manifest(client, NAME, tag_of(subject, ""), Manifest.of(data, OCI_INDEX))
     ran = lab.mirror(*ALL)
     assert ran.statuses == ["copied"], ran.stdout
-    assert lab.listed(subject) == sorted([own, brought])
+    assert lab.listed(subject) == {own: NOTATION, brought: NOTATION}
 
 
 def test_signatures_of_an_unchanged_image_are_not_looked_for(doubles: Lab) -> None:
