@@ -1,0 +1,241 @@
+"""Kinds of images, ways to damage them, depths of a validation: what each sees, in which words.
+
+And what becomes of the damage when the failed list is fed back to `mirror`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import damage
+from tests.helpers.client import push
+from tests.helpers.damage import TAG, Damage, Spot
+from tests.helpers.endpoint import LAB_LOGIN
+from tests.helpers.images import KINDS
+from tests.helpers.registry import Registry, plain_registry, start_registry
+from tests.helpers.registry_options import RegistryOptions
+from tests.helpers.running import Ran, image_tools
+
+DEPTHS = ("digest", "tree", "content")
+CHART = ("helm_chart",)
+SINGLE = ("docker_schema2",)
+NESTED = ("nested_index",)
+FLAT = ("docker_list", "oci_index", "attestations")
+# A single image is an index at its destination, a chart is none.
+INDEXES = (*FLAT, *NESTED, *SINGLE)
+ALL = (*INDEXES, *CHART)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Images of `kinds` with one damage: how many of `DEPTHS` pass, and what the others say.
+
+    `why` says what the depths that pass cannot know. Damage to content, which all repositories
+    of a registry share, needs `own` images.
+    """
+
+    damage: Damage
+    kinds: tuple[str, ...]
+    passing: int
+    words: str
+    why: str
+    overwrite: bool = False
+    own: bool = False
+    closed: bool = False
+
+    @property
+    def name(self) -> str:
+        more = [word for word in ("overwrite", "closed") if getattr(self, word)]
+        return "-".join([self.damage.__name__.replace("_", "-"), *more, str(self.passing)])
+
+    def expected(self, depth: str, words: str) -> tuple[str, str, str]:
+        if DEPTHS.index(depth) < self.passing:
+            return "passed", "", ""
+        return "failed", "unauthorized" if self.closed else "different", words
+
+
+MATRIX = (
+    Row(damage.unchanged, ALL, 3, "", "there is nothing to find"),
+    Row(
+        *(damage.unchanged, ALL, 0, ": not logged in (401)"),
+        "an end that cannot be read is no difference, and no pass",
+        closed=True,
+    ),
+    Row(
+        *(damage.lose_tag, ALL, 0, "]: destination manifest does not exists"),
+        "a HEAD tells",
+    ),
+    Row(
+        *(damage.replace_by_single, INDEXES, 0),
+        "]: destination manifest MIME type unknown: "
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "a HEAD tells",
+    ),
+    Row(
+        *(damage.replace_by_single, CHART, 0, 'source digest "{digest}" != dest digest "sha256:'),
+        "a HEAD tells",
+    ),
+    Row(
+        *(damage.change_platform, INDEXES, 0, 'source arch "{arch}" != dest arch "riscv64"'),
+        "the index tells",
+    ),
+    Row(
+        *(damage.add_platform, (*FLAT, *SINGLE), 3, ""),
+        "no damage: mirror merges with what else is there",
+    ),
+    Row(
+        *(damage.add_platform, NESTED, 0, 'source manifest "{source}" != dest "'),
+        "no damage either, but mirror would merge into an index without another inside",
+    ),
+    Row(
+        *(damage.add_platform, (*FLAT, *NESTED), 0, 'source manifest "{source}" != dest "'),
+        "the index tells",
+        overwrite=True,
+    ),
+    Row(
+        *(damage.add_platform, SINGLE, 0, "destination manifest list length should be 1"),
+        "the index tells",
+        overwrite=True,
+    ),
+    Row(
+        *(damage.lose_child, INDEXES, 1, "]: child manifest does not exists"),
+        "the index is whole and still lists the child",
+    ),
+    Row(
+        *(damage.lose_inner_index, NESTED, 1, "]: child manifest does not exists"),
+        "the index is whole and still lists the one inside",
+    ),
+    Row(
+        *(damage.corrupt_manifest, INDEXES, 1, "]: the manifest is damaged: "),
+        "the index is whole and still lists the child",
+        own=True,
+    ),
+    Row(
+        *(damage.garble_manifest, ("docker_list",), 1, "]: the manifest cannot be read: "),
+        "the index is whole and still lists the child",
+        own=True,
+    ),
+    Row(
+        *(damage.lose_blob, ALL, 1, "]: blob does not exists"),
+        "no manifest changes when a blob goes",
+    ),
+    Row(
+        *(damage.lose_content, ALL, 2, "]: the blob cannot be read: "),
+        "docker-registry remembers the blob: it answers a HEAD, and breaks off a GET",
+        own=True,
+    ),
+    Row(
+        *(damage.corrupt_content, ALL, 2, "]: the blob is damaged: "),
+        "the size is right: only reading shows the bytes",
+        own=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A source, a destination that was mirrored to, and the same destination behind a login."""
+
+    source: Registry
+    destination: Registry
+    closed: Registry
+    spots: Mapping[tuple[str, str], Spot]
+    folder: Path
+    environ: Mapping[str, str]
+
+    def spot(self, row: Row, kind: str) -> Spot:
+        """Give the place of one damage: a twin of the whole image where content stays as it is."""
+        if row.own:
+            return self.spots[row.name, kind]
+        return self.spots["whole", kind].twin(f"{row.name}/{kind}")
+
+    def line(self, row: Row, kind: str) -> str:
+        there = self.closed if row.closed else self.destination
+        return f"{self.origin(row, kind)} {there.address}/{row.name}/{kind} {TAG}"
+
+    def origin(self, row: Row, kind: str) -> str:
+        return f"{self.source.address}/{row.name if row.own else 'whole'}/{kind}"
+
+    def run(self, command: str, lines: list[str], *words: str | Path) -> Ran:
+        listed = self.folder / "list.txt"
+        listed.write_text("".join(f"{line}\n" for line in lines))
+        return self.feed(command, listed, *words)
+
+    def feed(self, command: str, listed: Path, *words: str | Path) -> Ran:
+        fixed = ["-f", listed, "-o", self.folder / f"{command}-failed.txt", "--format", "json"]
+        fixed += ["--arch", "all", "--retry-delay", "10ms", "--no-state", "-j", "4"]
+        return image_tools(command, *fixed, *words, environ=self.environ)
+
+
+@pytest.fixture(scope="module")
+def lab(
+    docker_registry: Path,
+    module_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("matrix")
+    with (
+        plain_registry() as source,
+        plain_registry() as there,
+        start_registry(RegistryOptions(login=LAB_LOGIN, storage=there.storage)) as closed,
+    ):
+        groups = [("whole", ALL), *((row.name, row.kinds) for row in MATRIX if row.own)]
+        spots = {
+            (name, kind): Spot(there, f"{name}/{kind}", KINDS[kind](seed))
+            for seed, (name, kinds) in enumerate(groups)
+            for kind in kinds
+        }
+        for spot in spots.values():
+            push(source, spot.repository, TAG, spot.image)
+        made = Lab(source, there, closed, spots, folder, module_environment)
+        mirrored = [s for (name, kind), s in spots.items() if name == "whole" or kind in SINGLE]
+        lines = [f"{source.address}/{spot.repository}:{TAG}" for spot in mirrored]
+        ran = made.run("mirror", lines, "-d", there.address)
+        assert set(ran.statuses) == {"copied"}, ran.stderr
+        # Of whole lists and charts mirror keeps all bytes: those of own rows are just pushed.
+        for spot in spots.values():
+            if spot not in mirrored:
+                push(there, spot.repository, TAG, spot.image)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def outcomes(lab: Lab) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """What every depth says of every damaged image: all of one depth in one run."""
+    cells = [(row, kind) for row in MATRIX for kind in row.kinds]
+    for row, kind in cells:
+        row.damage(lab.spot(row, kind))
+    found = {}
+    for depth in DEPTHS:
+        for overwrite in (False, True):
+            chosen = [(row, kind) for row, kind in cells if row.overwrite is overwrite]
+            words = ["--depth", depth, *(["--overwrite"] if overwrite else [])]
+            ran = lab.run("mirror-validate", [lab.line(*cell) for cell in chosen], *words)
+            for (row, kind), outcome in zip(chosen, ran.outcomes, strict=True):
+                found[row.name, kind, depth] = outcome
+    return found
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("row", MATRIX, ids=lambda row: row.name)
+def test_validate_damaged_image_says_at_every_depth_what_it_sees(
+    lab: Lab, outcomes: dict[tuple[str, str, str], dict[str, Any]], row: Row, depth: str
+) -> None:
+    seen, expected = {}, {}
+    for kind in row.kinds:
+        outcome = outcomes[row.name, kind, depth]
+        first = KINDS[kind](0).leaves[0].true_platform or {}
+        words = row.words.format(
+            digest=KINDS[kind](0).top.digest,
+            source=f"{lab.origin(row, kind)}:{TAG}",
+            arch=first.get("architecture"),
+        )
+        expected[kind] = row.expected(depth, words)
+        said = words if words in outcome["reason"] else outcome["reason"]
+        seen[kind] = outcome["status"], outcome["kind"], said if outcome["reason"] else ""
+    assert seen == expected, row.why
