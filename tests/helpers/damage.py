@@ -126,9 +126,14 @@ def replace_by_single(spot: Spot) -> None:
 
 def change_platform(spot: Spot) -> None:
     """Let the index call its first image by another architecture."""
+    restate(spot, "architecture", STRANGE["architecture"])
+
+
+def restate(spot: Spot, name: str, value: str, number: int = 0) -> None:
+    """Let the index state ``value`` in one field of the platform of its ``number``th image."""
 
     def change(index: dict[str, Any]) -> None:
-        index["manifests"][0]["platform"]["architecture"] = STRANGE["architecture"]
+        index["manifests"][number]["platform"][name] = value
 
     _rewrite(spot, change)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.helpers import images
 from tests.helpers.client import Client, push
 from tests.helpers.content import Image
+from tests.helpers.damage import Spot, restate
 from tests.helpers.endpoint import LAB_LOGIN
 from tests.helpers.images import KINDS
 from tests.helpers.registry import Registry, start_registry
@@ -19,6 +21,17 @@ from tests.helpers.registry_options import RegistryOptions
 from tests.helpers.running import Ran, image_tools, mirror
 
 DEPTHS = ("digest", "tree", "content")
+TIMES = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
+SPEC = """[ERRO] [M_ID:1] NAME: [
+        {
+            "digest": "DIGEST",
+            "platform": {
+                "architecture": "amd64",
+                "os": "linux"
+            }
+        }
+    ]
+"""
 
 
 @dataclass
@@ -202,16 +215,41 @@ def test_validate_list_with_others_of_a_single_source_has_a_wrong_length(lab: La
     assert "destination manifest list length should be 1" in lab.validate().only()["reason"]
 
 
-def test_validate_lists_differ_both_specs_are_logged(lab: Lab) -> None:
-    lab.push(images.docker_list(1))
-    lab.replace(images.docker_list(2))
-    ran = lab.validate()
-    assert "srcSpec: [" in ran.stderr
-    assert "dstSpec: [" in ran.stderr
+def test_validate_lists_differ_both_specs_are_logged_word_for_word(lab: Lab) -> None:
+    source, destination = images.no_layers(1), images.no_layers(2)
+    lab.push(source)
+    lab.replace(destination)
+    ran = lab.validate("-j", "2")
+    specs = [
+        SPEC.replace("NAME", name).replace("DIGEST", image.entries[0].digest)
+        for name, image in (("srcSpec", source), ("dstSpec", destination))
+    ]
+    assert "".join(specs) in TIMES.sub("", ran.stderr)
     assert (
         f'source manifest "{lab.line}" != dest "{lab.destination.address}/team/app", tag "1.0"'
         in ran.only()["reason"]
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "name", "old", "new"),
+    [
+        ("docker_list", 0, "arch", "amd64", "riscv64"),
+        ("docker_list", 0, "os", "linux", "freebsd"),
+        ("arm_variants", 1, "variant", "v7", "v5"),
+        ("windows", 2, "os.version", "10.0.20348.2227", "10.0.17763.1"),
+    ],
+)
+def test_validate_platform_differs_says_in_which_field(
+    lab: Lab, kind: str, number: int, name: str, old: str, new: str
+) -> None:
+    image = KINDS[kind](1)
+    lab.push(image)
+    lab.replace(image)
+    place = Spot(lab.destination, "team/app", image)
+    restate(place, {"arch": "architecture"}.get(name, name), new, number)
+    ran = lab.validate("--arch", "all", "--os", "all")
+    assert f'source {name} "{old}" != dest {name} "{new}"' in ran.only()["reason"]
 
 
 def test_validate_extra_platform_passes_and_fails_with_overwrite(lab: Lab) -> None:
@@ -242,6 +280,7 @@ def test_validate_round_trip_by_the_failed_list(lab: Lab) -> None:
     lab.mirror()
     _delete_child(lab, image)
     broken = lab.validate("--depth", "tree")
+    assert f"run mirror with -f {lab.folder / 'failed.txt'}" in broken.stderr
     words = ["-d", lab.destination.address, "--no-state", "--force", "--format", "json"]
     again = image_tools("mirror", "-f", lab.folder / "failed.txt", "-o", lab.folder / "f2", *words)
     assert (broken.code, again.code) == (1, 0)

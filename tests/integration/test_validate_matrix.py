@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from image_tools.plan.verdict import KEPT, LOST
 from tests.helpers import damage
 from tests.helpers.client import push
 from tests.helpers.damage import TAG, Damage, Spot
@@ -229,9 +230,10 @@ def test_validate_damaged_image_says_at_every_depth_what_it_sees(
     seen, expected = {}, {}
     for kind in row.kinds:
         outcome = outcomes[row.name, kind, depth]
-        first = KINDS[kind](0).leaves[0].true_platform or {}
+        image = lab.spots["whole", kind].image
+        first = image.leaves[0].true_platform or {}
         words = row.words.format(
-            digest=KINDS[kind](0).top.digest,
+            digest=image.top.digest,
             source=f"{lab.origin(row, kind)}:{TAG}",
             arch=first.get("architecture"),
         )
@@ -239,3 +241,82 @@ def test_validate_damaged_image_says_at_every_depth_what_it_sees(
         said = words if words in outcome["reason"] else outcome["reason"]
         seen[kind] = outcome["status"], outcome["kind"], said if outcome["reason"] else ""
     assert seen == expected, row.why
+
+
+# What `mirror` makes of the failed list alone: behind an index it has no look.
+ROUND_TRIP: tuple[tuple[Damage, str, str], ...] = (
+    (damage.lose_tag, "docker_schema2", "copied"),
+    (damage.lose_tag, "nested_index", "copied"),
+    (damage.lose_tag, "helm_chart", "copied"),
+    (damage.replace_by_single, "nested_index", "copied"),
+    (damage.replace_by_single, "helm_chart", "copied"),
+    (damage.change_platform, "docker_schema2", "copied"),
+    (damage.change_platform, "nested_index", "copied"),
+    (damage.lose_child, "docker_schema2", "unchanged"),
+    (damage.lose_child, "nested_index", "unchanged"),
+    (damage.lose_child, "attestations", "unchanged"),
+    (damage.lose_inner_index, "nested_index", "unchanged"),
+    (damage.lose_blob, "docker_schema2", "unchanged"),
+    (damage.lose_blob, "nested_index", "unchanged"),
+    (damage.lose_blob, "helm_chart", "unchanged"),
+)
+
+
+def test_failed_list_fed_to_mirror_with_force_heals_all_a_registry_can_take(lab: Lab) -> None:
+    lines = []
+    for breaks, kind, _ in ROUND_TRIP:
+        spot = lab.spots["whole", kind].twin(f"healed/{breaks.__name__}/{kind}")
+        breaks(spot)
+        origin = f"{lab.source.address}/whole/{kind}"
+        lines.append(f"{origin} {lab.destination.address}/{spot.repository} {TAG}")
+    failed = lab.folder / "mirror-validate-failed.txt"
+
+    broken = lab.run("mirror-validate", lines, "--depth", "content")
+    told = failed.read_text().splitlines()
+    alone = lab.feed("mirror", failed)
+    still = lab.feed("mirror-validate", failed, "--depth", "content")
+    forced = lab.feed("mirror", failed, "--force")
+    healed = lab.run("mirror-validate", lines, "--depth", "content")
+
+    without = [after for *_, after in ROUND_TRIP]
+    assert broken.statuses == ["failed"] * len(lines)
+    assert [line for line in told if not line.startswith("#")] == lines
+    assert ["mirror with --force" in line for line in told[1::2]] == [
+        after == "unchanged" for after in without
+    ]
+    assert alone.statuses == without
+    assert still.statuses == ["passed" if after == "copied" else "failed" for after in without]
+    assert (forced.code, forced.statuses) == (0, ["copied"] * without.count("unchanged"))
+    assert (healed.code, healed.statuses) == (0, ["passed"] * len(lines))
+    assert not failed.exists()
+
+
+def test_damaged_content_is_beyond_mirror_until_its_registry_knows_it_is_gone(lab: Lab) -> None:
+    spots = [
+        Spot(lab.destination, f"kept/{breaks.__name__}", KINDS["docker_list"](seed))
+        for seed, breaks in enumerate((damage.lose_content, damage.corrupt_content), start=50)
+    ]
+    for spot in spots:
+        for registry in (lab.source, lab.destination):
+            push(registry, spot.repository, TAG, spot.image)
+    damage.lose_content(spots[0])
+    damage.corrupt_content(spots[1])
+    lines = [f"{lab.source.address}/{spot.repository}:{TAG}" for spot in spots]
+    failed = lab.folder / "mirror-validate-failed.txt"
+    running = ("-d", lab.destination.address)
+
+    found = lab.run("mirror-validate", lines, "--depth", "content", *running)
+    forced = lab.feed("mirror", failed, "--force", *running)
+    still = lab.run("mirror-validate", lines, "--depth", "content", *running)
+    damage.lose_content(spots[1])
+    with start_registry(RegistryOptions(storage=lab.destination.storage)) as restarted:
+        there = ("-d", restarted.address)
+        gone = lab.run("mirror-validate", lines, "--depth", "tree", *there)
+        mended = lab.feed("mirror", failed, "--force", *there)
+        whole = lab.run("mirror-validate", lines, "--depth", "content", *there)
+
+    assert found.statuses == still.statuses == gone.statuses == ["failed", "failed"]
+    assert [outcome["advice"] for outcome in found.outcomes] == [KEPT, KEPT]
+    assert [outcome["advice"] for outcome in gone.outcomes] == [LOST, LOST]
+    assert forced.statuses == mended.statuses == ["copied", "copied"]
+    assert whole.statuses == ["passed", "passed"]
