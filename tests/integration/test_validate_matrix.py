@@ -5,7 +5,8 @@ And what becomes of the damage when the failed list is fed back to `mirror`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,18 +192,21 @@ def lab(
             for seed, (name, kinds) in enumerate(groups)
             for kind in kinds
         }
-        for spot in spots.values():
-            push(source, spot.repository, TAG, spot.image)
+        _push(source, spots.values())
         made = Lab(source, there, closed, spots, folder, module_environment)
         mirrored = [s for (name, kind), s in spots.items() if name == "whole" or kind in SINGLE]
         lines = [f"{source.address}/{spot.repository}:{TAG}" for spot in mirrored]
         ran = made.run("mirror", lines, "-d", there.address)
         assert set(ran.statuses) == {"copied"}, ran.stderr
         # Of whole lists and charts mirror keeps all bytes: those of own rows are just pushed.
-        for spot in spots.values():
-            if spot not in mirrored:
-                push(there, spot.repository, TAG, spot.image)
+        _push(there, [spot for spot in spots.values() if spot not in mirrored])
         yield made
+
+
+def _push(registry: Registry, spots: Iterable[Spot]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(push, registry, s.repository, TAG, s.image) for s in spots]:
+            done.result()
 
 
 @pytest.fixture(scope="module")
@@ -296,9 +300,8 @@ def test_damaged_content_is_beyond_mirror_until_its_registry_knows_it_is_gone(la
         Spot(lab.destination, f"kept/{breaks.__name__}", KINDS["docker_list"](seed))
         for seed, breaks in enumerate((damage.lose_content, damage.corrupt_content), start=50)
     ]
-    for spot in spots:
-        for registry in (lab.source, lab.destination):
-            push(registry, spot.repository, TAG, spot.image)
+    for registry in (lab.source, lab.destination):
+        _push(registry, spots)
     damage.lose_content(spots[0])
     damage.corrupt_content(spots[1])
     lines = [f"{lab.source.address}/{spot.repository}:{TAG}" for spot in spots]
