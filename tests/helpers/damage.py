@@ -72,8 +72,16 @@ def lose_child(spot: Spot) -> None:
 
 def lose_inner_index(spot: Spot) -> None:
     """Take a nested index out of the repository."""
-    inner = [entry.digest for entry in spot.image.entries if entry.media_type in INDEX_TYPES]
-    _unlink_manifest(spot, inner[0])
+    _unlink_manifest(spot, _inner_index(spot))
+
+
+def corrupt_inner_index(spot: Spot) -> None:
+    """Change a byte of a nested index within a name."""
+    _change_name(spot.content(_inner_index(spot)))
+
+
+def _inner_index(spot: Spot) -> str:
+    return next(e.digest for e in spot.image.entries if e.media_type in INDEX_TYPES)
 
 
 def _unlink_manifest(spot: Spot, digest: str) -> None:
@@ -103,13 +111,16 @@ def corrupt_content(spot: Spot) -> None:
 
 def corrupt_manifest(spot: Spot) -> None:
     """Change a byte of the victim's manifest within a name: it is still a manifest."""
-    path = spot.content(spot.child)
-    _corrupt(path, path.read_bytes().index(b"sha256:") + len(b"sha256:"))
+    _change_name(spot.content(spot.child))
 
 
 def garble_manifest(spot: Spot) -> None:
     """Change the last byte of the victim's manifest, a bracket."""
     _corrupt(spot.content(spot.child), -1)
+
+
+def _change_name(path: Path) -> None:
+    _corrupt(path, path.read_bytes().index(b"sha256:") + len(b"sha256:"))
 
 
 def _corrupt(path: Path, at: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import images
 from tests.helpers.client import Client, push
 from tests.helpers.content import Image
-from tests.helpers.damage import Spot, restate
+from tests.helpers.damage import Damage, Spot, corrupt_inner_index, lose_inner_index, restate
 from tests.helpers.endpoint import LAB_LOGIN
 from tests.helpers.images import KINDS
 from tests.helpers.registry import Registry, start_registry
@@ -21,6 +21,7 @@ from tests.helpers.registry_options import RegistryOptions
 from tests.helpers.running import Ran, image_tools, mirror
 
 DEPTHS = ("digest", "tree", "content")
+DOCUMENT = (Path(__file__).parents[2] / "docs/validate.md").read_text()
 TIMES = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
 SPEC = """[ERRO] [M_ID:1] NAME: [
         {
@@ -113,6 +114,23 @@ def test_validate_with_state_costs_one_head_at_each_end(lab: Lab) -> None:
     ]
     assert ran.statuses == ["passed"]
     assert asked == [[("HEAD", "manifests")], [("HEAD", "manifests")]]
+
+
+@pytest.mark.parametrize(("depth", "requests"), [("digest", 2), ("tree", 20), ("content", 32)])
+def test_validate_costs_the_requests_that_the_document_says(
+    lab: Lab, depth: str, requests: int
+) -> None:
+    image = images.docker_list(1)
+    lab.push(image)
+    lab.replace(image)
+    ends = (lab.source, lab.destination)
+    for registry in ends:
+        registry.clear_log()
+    assert lab.validate("--arch", "all", "--depth", depth).statuses == ["passed"]
+    asked = [r for registry in ends for r in registry.requests() if r.what != "ping"]
+    row = next(line for line in DOCUMENT.splitlines() if line.startswith(f"| `{depth}` |"))
+    assert (len(image.entries), len(image.blobs), len(asked)) == (4, 12, requests)
+    assert row.endswith(f"| {requests} requests |")
 
 
 def test_validate_writes_nothing_and_makes_no_state(lab: Lab) -> None:
@@ -286,6 +304,33 @@ def test_validate_round_trip_by_the_failed_list(lab: Lab) -> None:
     assert (broken.code, again.code) == (1, 0)
     assert lab.validate("--depth", "content").statuses == ["passed"]
     assert not (lab.folder / "failed.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("breaks", "words"),
+    [(lose_inner_index, "MANIFEST_UNKNOWN"), (corrupt_inner_index, "expected sha256:")],
+)
+def test_validate_unreadable_index_that_mirror_would_merge_with_is_to_be_overwritten(
+    lab: Lab, breaks: Damage, words: str
+) -> None:
+    lab.push(KINDS["nested_index"](1))
+    other = KINDS["nested_index"](2)
+    lab.replace(other)
+    breaks(Spot(lab.destination, "team/app", other))
+    outcome = lab.validate().only()
+    assert (outcome["kind"], outcome["advice"]) == (
+        "different",
+        "replace it: feed the failed list to mirror with --force --overwrite",
+    )
+    assert f"[{lab.place}]: destination manifest cannot be read: " in outcome["reason"]
+    assert words in outcome["reason"]
+    refused = lab.mirror("--force").only()
+    assert (refused["kind"], refused["advice"]) == (
+        "invalid-manifest",
+        "replace it with --overwrite",
+    )
+    assert lab.mirror("--force", "--overwrite").statuses == ["copied"]
+    assert lab.validate("--depth", "content").statuses == ["passed"]
 
 
 def test_mirror_validate_may_be_written_in_two_words(lab: Lab) -> None:
