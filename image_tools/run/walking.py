@@ -39,8 +39,8 @@ class Walk:
     place: str
     depth: Depth
     sample: float = 1.0
-    found_wrong: bool = False
-    _top: Digest | None = None
+    found_wrong: bool = field(default=False, init=False)
+    _top: Digest | None = field(default=None, init=False)
     _seen: set[Digest] = field(default_factory=set)
     _readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
 
