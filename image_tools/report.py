@@ -67,6 +67,15 @@ class Outcome:
     advice: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def remark(self) -> str:
+        """Why this line is to be fed in again; of a difference also what to do with it.
+
+        What a registry has lost behind an index does not come back by feeding the line in alone.
+        """
+        reason = self.reason or self.status.value
+        return f"{reason}; {self.advice}" if self.kind == "different" else reason
+
     def to_json(self) -> dict[str, Any]:
         """This outcome as a JSON object; the keys are part of the report's schema."""
         return {
@@ -126,7 +135,7 @@ class Report:
     def failed(self) -> tuple[tuple[str, str], ...]:
         """The lines worth feeding in again, as (original line, reason), in list order."""
         return tuple(
-            (outcome.raw, outcome.reason or outcome.status.value)
+            (outcome.raw, outcome.remark)
             for outcome in self.outcomes
             if outcome.status in UNFINISHED
         )

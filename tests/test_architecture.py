@@ -45,6 +45,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("cli",),
     "tomli": ("stores", "tools"),
     "zstandard": ("stores",),
+    "bcrypt": ("exchange",),
     "subprocess": (),
     "multiprocessing": (),
 }

@@ -53,7 +53,9 @@ class Results:
         if report.failed or not self.quiet:
             render.err(summary(report))
         if report.failed and self.failed is not None and self.failed.is_file():
-            render.err(f"What is left to do is in {self.failed}: run again with -f {self.failed}")
+            # Validating again would change nothing.
+            run = "run mirror" if report.command == "mirror-validate" else "run again"
+            render.err(f"What is left to do is in {self.failed}: {run} with -f {self.failed}")
 
     def show_plan(self, command: str, rows: Sequence[PlanRow]) -> int:
         """Show what a run would do; 1 where it is known to fail for some line."""

@@ -142,7 +142,7 @@ def _failed(error: ImageToolsError, question: Question) -> web.Response:
 def _page(
     key: str, names: Iterable[str], request: web.BaseRequest, path: str, **more: str
 ) -> web.Response:
-    """One page of names, in order: `n` of them behind `last` (distribution spec, "Listing Tags")."""
+    """One page of names, in order: `n` of them behind `last` (distribution spec, end-8b)."""
     last, wished = request.query.get("last", ""), request.query.get("n", "")
     rest = [name for name in sorted(names) if name > last]
     count = int(wished) if wished.isascii() and wished.isdigit() else len(rest)

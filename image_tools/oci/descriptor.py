@@ -13,7 +13,9 @@ from image_tools.oci.platform import Platform
 ATTESTATION_TYPE = "vnd.docker.reference.type"
 ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
 _MAXIMUM_SIZE = 2**63 - 1  # "int64" in the specification
-_COMPOSED_FIELDS = frozenset({"mediaType", "digest", "size", "platform", "annotations"})
+_COMPOSED_FIELDS = frozenset(
+    {"mediaType", "digest", "size", "platform", "annotations", "artifactType"}
+)
 _PLATFORM_FIELDS = frozenset({"architecture", "os", "os.version", "os.features", "variant"})
 
 
@@ -26,6 +28,7 @@ class Descriptor:
     size: int
     platform: Platform = Platform()
     annotations: tuple[tuple[str, str], ...] = ()
+    artifact_type: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -38,13 +41,14 @@ class Descriptor:
             raise InvalidManifest("a descriptor's size is no number of bytes")
         if not isinstance(media_type, str):
             raise InvalidManifest(f"a descriptor has the media type {media_type!r}")
-        platform = fields.get("platform")
+        platform, artifact_type = fields.get("platform"), fields.get("artifactType")
         return cls(
             media_type=media_type,
             digest=_digest(fields.get("digest")),
             size=size,
             platform=Platform.from_json(platform) if isinstance(platform, dict) else Platform(),
             annotations=pairs(fields.get("annotations")),
+            artifact_type=artifact_type if isinstance(artifact_type, str) else "",
             fields=fields,
         )
 
@@ -59,12 +63,14 @@ class Descriptor:
             known["annotations"] = dict(self.annotations)
         if self.platform != Platform():
             known["platform"] = {**self._platform_extras(), **self.platform.to_json()}
+        if self.artifact_type:
+            known["artifactType"] = self.artifact_type
         kept = {name: self.fields[name] for name in self.fields if name not in _COMPOSED_FIELDS}
         return {**known, **kept}
 
     @property
     def has_rare_fields(self) -> bool:
-        """Whether it says more than type, digest, size, platform and annotations."""
+        """Whether it says more than what buildx writes: an URL, data, an own field."""
         return not self.fields.keys() <= _COMPOSED_FIELDS or bool(self._platform_extras())
 
     @property

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, Manifest
+from image_tools.oci.manifest import Manifest
+from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
-from image_tools.plan.plan import Plan
+from image_tools.plan.plan import FinalIndex, Plan
 
 SIGNATURE, ATTESTATION, SBOM = "signature", "attestation", "sbom"
 COSIGN = ((SIGNATURE, "sig"), (ATTESTATION, "att"), (SBOM, "sbom"))
+_NOWHERE = Platform(os="unknown", architecture="unknown")
 _WAYS_OUT = {
     True: "it holds for the source's digest, which is there too: use that one, or sign again"
     " (--sigstore-private-key)",
@@ -42,11 +44,6 @@ class Companion:
     tag: str = ""
 
     @property
-    def ending(self) -> str:
-        """Where it lies in a repository, as the end of a reference."""
-        return f":{self.tag}" if self.tag else f"@{self.descriptor.digest}"
-
-    @property
     def vouches(self) -> bool:
         """Whether it is a signature or an attestation: worth nothing for another digest."""
         return any(mark in self.kind for mark in _MARKS)
@@ -64,8 +61,7 @@ def is_companion(reference: Reference) -> bool:
 
 def kind_of(entry: Descriptor) -> str:
     """What the entry of a list of referrers is called: its artifact type, else its media type."""
-    artifact = entry.fields.get("artifactType")
-    return artifact if isinstance(artifact, str) and artifact else entry.media_type
+    return entry.artifact_type or entry.media_type
 
 
 def subjects(source: Digest, decided: Plan) -> tuple[Digest, ...]:
@@ -77,10 +73,13 @@ def subjects(source: Digest, decided: Plan) -> tuple[Digest, ...]:
     return tuple(dict.fromkeys((source, *(raw.digest for raw in decided.nested), *platforms)))
 
 
-def listed(present: Iterable[Descriptor], new: Iterable[Descriptor]) -> Index:
-    """The index under the tag that lists referrers where a registry does not: old ones stay."""
-    entries = {entry.digest: entry for entry in (*present, *new)}
-    return Index(media.OCI_INDEX, tuple(entries.values()))
+def listed(present: Iterable[Descriptor], new: Iterable[Descriptor]) -> FinalIndex:
+    """The index under the tag that lists referrers where a registry does not: old ones stay.
+
+    An entry without a platform gets BuildKit's `unknown/unknown`: else buildx looks for one.
+    """
+    entries = {entry.digest: _placed(entry) for entry in (*present, *new)}
+    return FinalIndex(media.OCI_INDEX, tuple(entries.values()))
 
 
 def holds_all(manifest: Manifest, other: Manifest) -> bool:
@@ -118,6 +117,10 @@ def uncovered(companions: Iterable[Companion], published: Digest, *, kept: bool)
         f"the {kinds} of the source's {vouching[0].subject} does not cover {published}, which the"
         f" tag leads to; {_WAYS_OUT[kept]}"
     )
+
+
+def _placed(entry: Descriptor) -> Descriptor:
+    return entry if entry.platform.is_known else replace(entry, platform=_NOWHERE)
 
 
 def _layers(manifest: Manifest) -> frozenset[tuple[Digest, tuple[tuple[str, str], ...]]]:

@@ -11,6 +11,12 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.images import DestinationImage, SourceImage
 
 RUN_MIRROR = "run mirror again for this image"
+LOST = "feed the failed list to mirror with --force: it brings what the registry has lost"
+# docker-registry 2.8, for one, keeps the first file of a digest whatever is uploaded later.
+KEPT = (
+    "mirror cannot mend what the registry believes it has: remove the damaged content from its "
+    "storage and restart it, then feed the failed list to mirror with --force"
+)
 _PLATFORM_FIELDS = (
     ("arch", "architecture"),
     ("variant", "variant"),
@@ -89,6 +95,14 @@ def unknown_type(media_type: str, names: Names) -> Verdict:
     return Verdict(
         problems=(f"[{names.place}]: destination manifest MIME type unknown: {media_type}",),
         advice=f"{RUN_MIRROR}: the destination has to be a manifest list or an index",
+    )
+
+
+def unreadable(error: Exception, names: Names) -> Verdict:
+    """What lies under the destination's tag is lost or damaged, in part or whole."""
+    return Verdict(
+        problems=(f"[{names.place}]: destination manifest cannot be read: {error}",),
+        advice="replace it: feed the failed list to mirror with --force --overwrite",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from loguru import logger
 
 from image_tools.errors import IntegrityError, UnknownFailure
 from image_tools.exchange.sessions import Session
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Manifest, RawManifest, index_bytes, parse
+from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
 from image_tools.plan.plan import FinalIndex
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.executor import Slots
@@ -21,7 +22,7 @@ from image_tools.run.job import Job
 from image_tools.run.reading import Reader
 from image_tools.run.toolbox import Toolbox
 from image_tools.tools.buildx import can_express, create_argv, descriptor_file
-from image_tools.tools.skopeo import index_only_argv, write_index_folder
+from image_tools.tools.skopeo import cannot_keep, index_only_argv, write_index_folder
 
 _Argv = Callable[[str], tuple[str, ...]]
 BUILDX = "buildx"
@@ -50,50 +51,66 @@ class Assembler:
         job: Job,
         final: FinalIndex,
         nested: tuple[RawManifest, ...],
-        *,
-        tagged: bool = True,
+        tag: str | None,
     ) -> Published:
-        """Write `final` under the job's tag, after the indexes it contains.
+        """Write `final` under `tag`, after the indexes it contains; None: by its digest alone.
 
-        A tool that would write anything else is stopped before the tag changes. Not `tagged` it
-        is stored by its digest alone.
+        A tool that would write anything else is stopped before the tag changes.
         """
         for inner in nested:
-            await self.exactly(job, inner, f"@{inner.digest}")
+            await self.exactly(job, inner, None)
         if final.exact is not None:
             logger.debug("the source's own bytes are kept: skopeo copies the index alone")
-            return await self.exactly(job, final.exact, _ending(job, final.exact, tagged))
+            return await self.exactly(job, final.exact, tag)
         reason = can_express(final.index)
         if reason is None:
-            published = await repeat_async(self.retry, lambda: self._composed(job, final, tagged))
+            published = await repeat_async(self.retry, lambda: self._composed(job, final, tag))
             if published is not None:
                 return published
             reason = "it would have written something else"
         logger.debug("buildx cannot write this index ({}): skopeo copies it alone", reason)
         raw = RawManifest(final.media_type, index_bytes(final.index))
-        return await self.exactly(job, raw, _ending(job, raw, tagged))
+        return await self.exactly(job, raw, tag)
 
-    async def exactly(self, job: Job, raw: RawManifest, ending: str) -> Published:
-        """Write the bytes of `raw`, an index, as `ending`: `@digest` or `:tag`."""
+    async def exactly(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
+        """Write the bytes of `raw`, an index, under `tag`; None: by its digest alone."""
+        try:
+            return await repeat_async(self.retry, lambda: self._alone(job, raw, tag))
+        except UnknownFailure as error:
+            if not cannot_keep(str(error)):
+                raise
+        logger.debug("this skopeo would change the bytes of the index: buildx passes it on")
+        return await repeat_async(self.retry, lambda: self._passed_on(job, raw, tag))
+
+    async def _alone(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
+        tools = await self.toolbox.tools()
         folder = self.toolbox.new_folder("index")
         write_index_folder(folder, raw)
+        session = await self._run(
+            job,
+            {"check": _same_as(raw)},
+            lambda name: index_only_argv(tools.setting, folder, name),
+            f"@{raw.digest}" if tag is None else f":{tag}",
+        )
+        return Published(_digest(job, session), INDEX_ONLY)
 
-        def check(pushed: RawManifest) -> str | None:
-            return None if pushed.digest == raw.digest else "skopeo changed the bytes of the index"
+    async def _passed_on(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
+        """Alone in the hands of buildx 0.13 and 0.29, an index keeps its bytes."""
+        tools = await self.toolbox.tools()
+        path = self.toolbox.new_folder("index") / "descriptor.json"
+        path.write_bytes(descriptor_file(raw.descriptor))
+        found = parse(raw)
+        memory = self._memory(found.entries if isinstance(found, Index) else ())
+        memory["manifests"][raw.digest] = raw
+        session = await self._run(
+            job,
+            {"check": _same_as(raw), "tags_become_digests": tag is None, **memory},
+            lambda name: create_argv(tools.buildx, name, (path,)),
+            f":{tag or job.tag}",
+        )
+        return Published(_digest(job, session), BUILDX)
 
-        async def attempt() -> Published:
-            tools = await self.toolbox.tools()
-            session = await self._run(
-                job,
-                {"check": check},
-                lambda name: index_only_argv(tools.setting, folder, name),
-                ending,
-            )
-            return Published(_digest(job, session), INDEX_ONLY)
-
-        return await repeat_async(self.retry, attempt)
-
-    async def _composed(self, job: Job, final: FinalIndex, tagged: bool) -> Published | None:
+    async def _composed(self, job: Job, final: FinalIndex, tag: str | None) -> Published | None:
         """None when buildx was stopped from writing something else than `final`."""
         tools = await self.toolbox.tools()
         files = _descriptor_files(self.toolbox.new_folder("entries"), final)
@@ -102,23 +119,23 @@ class Assembler:
                 job,
                 {
                     "check": final.difference,
-                    "tags_become_digests": not tagged,
-                    **self._memory(final),
+                    "tags_become_digests": tag is None,
+                    **self._memory(final.entries),
                 },
                 lambda name: create_argv(tools.buildx, name, files),
-                f":{job.tag}",
+                f":{tag or job.tag}",
             )
         except _Refused as refusal:
             logger.debug("buildx: {}", refusal)
             return None
         return Published(_digest(job, session), BUILDX)
 
-    def _memory(self, final: FinalIndex) -> dict[str, Any]:
+    def _memory(self, entries: Iterable[Descriptor]) -> dict[str, Any]:
         """What buildx asks about the children, as far as the run has read them.
 
         buildx 0.29 reads every child and looks for each of its blobs: 34 requests for 4 platforms.
         """
-        known = {entry.digest: self.reader.known(entry.digest) for entry in final.entries}
+        known = {entry.digest: self.reader.known(entry.digest) for entry in entries}
         manifests = {digest: raw for digest, raw in known.items() if raw is not None}
         found = (parse(raw) for raw in manifests.values())
         blobs = (blob for child in found if isinstance(child, Manifest) for blob in child.blobs)
@@ -153,8 +170,11 @@ def _descriptor_files(folder: Path, final: FinalIndex) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def _ending(job: Job, raw: RawManifest, tagged: bool) -> str:
-    return f":{job.tag}" if tagged else f"@{raw.digest}"
+def _same_as(raw: RawManifest) -> Callable[[RawManifest], str | None]:
+    def check(pushed: RawManifest) -> str | None:
+        return None if pushed.digest == raw.digest else "the tool changed the bytes of the index"
+
+    return check
 
 
 def _digest(job: Job, session: Session) -> Digest:

@@ -106,7 +106,7 @@ class Beside:
         for entry in found.entries:
             if entry.media_type in media.INDEXES:
                 await self._keep_index(entry.digest)
-        await self.gear.assembler.exactly(self.job, raw, f"@{digest}")
+        await self.gear.assembler.exactly(self.job, raw, None)
         return True
 
     def _warn(self, *texts: str) -> None:

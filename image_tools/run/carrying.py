@@ -124,7 +124,7 @@ async def _published(gear: Gear, job: Job, prepared: Prepared, beside: Beside) -
         await _copied(gear, job, prepared, tagged=True)
     elif untagged.path:
         raw = await gear.reader.manifest(job.destination, untagged.digest)
-        await gear.assembler.exactly(job, raw, f":{job.tag}")
+        await gear.assembler.exactly(job, raw, job.tag)
     return untagged
 
 
@@ -139,7 +139,8 @@ async def _written(
     key = f"{job.entry.number}.0"
     gear.progress.begin(key, f"{job.entry.destination} list")
     try:
-        return await gear.assembler.publish(job, decided.final, decided.nested, tagged=tagged)
+        tag = job.tag if tagged else None
+        return await gear.assembler.publish(job, decided.final, decided.nested, tag)
     finally:
         gear.progress.end(key)
 

@@ -11,10 +11,9 @@ from weakref import WeakValueDictionary
 from loguru import logger
 
 from image_tools.errors import ImageToolsError, NotFound
-from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
+from image_tools.oci.manifest import Index, Manifest, parse
 from image_tools.plan.companions import Companion, cosign_tags, holds_all, kind_of, listed
 from image_tools.plan.images import Child
 from image_tools.run.assembly import Assembler
@@ -157,11 +156,7 @@ class Companions:
         present = await self._present(job, subject)
         if all(one.digest in present for one in brought):
             return
-        index = listed(present.values(), brought)
-        raw = RawManifest(media.OCI_INDEX, index_bytes(index))
-        # Not through skopeo: 1.9.3 drops the artifact types, and refuses then to change the bytes.
-        await job.destination.store.put_manifest(job.destination.name, subject.as_tag, raw)
-        job.account.wrote(len(raw.content))
+        await self.assembler.publish(job, listed(present.values(), brought), (), subject.as_tag)
 
     async def _present(self, job: Job, subject: Digest) -> dict[Digest, Descriptor]:
         entries = await job.destination.store.referrers(job.destination.name, subject)
@@ -170,18 +165,19 @@ class Companions:
     async def _carry_named(self, job: Job, companion: Companion) -> None:
         logger.info("{}: copying its {}", job.entry.source, companion.kind)
         try:
-            await self._carry(job, companion.descriptor, companion.ending)
+            await self._carry(job, companion.descriptor, companion.tag)
         except ImageToolsError as error:
             raise _named(error, job, companion) from error
 
-    async def _carry(self, job: Job, descriptor: Descriptor, ending: str) -> None:
+    async def _carry(self, job: Job, descriptor: Descriptor, tag: str = "") -> None:
         raw = await self.reader.manifest(job.source, descriptor.digest)
         found = parse(raw)
         if isinstance(found, Index):
-            await together(self._carry(job, entry, f"@{entry.digest}") for entry in found.entries)
-            await self.assembler.exactly(job, raw, ending)
+            await together(self._carry(job, entry) for entry in found.entries)
+            await self.assembler.exactly(job, raw, tag or None)
         elif isinstance(found, Manifest):
             bare = Child(raw.descriptor, raw, found)
+            ending = f":{tag}" if tag else f"@{raw.digest}"
             await self.copier.copy(job, bare, ending, companion=True)
 
 

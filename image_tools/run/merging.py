@@ -101,7 +101,7 @@ async def _carried_out(gear: Gear, jobs: Sequence[Job], union: Union, decided: P
         for number, (job, child) in enumerate(zip(owners, children, strict=True), start=1)
     )
     assert decided.final is not None
-    published = await gear.assembler.publish(jobs[0], decided.final, decided.nested)
+    published = await gear.assembler.publish(jobs[0], decided.final, decided.nested, jobs[0].tag)
     await read_back(jobs[0], published.digest)
     return published.digest
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from loguru import logger
 
-from image_tools.errors import InvalidManifest, NotFound, PlatformMissing
+from image_tools.errors import DigestMismatch, InvalidManifest, NotFound, PlatformMissing
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -56,12 +56,14 @@ async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
         return _unchanged(job, source.digest, destination.digest)
     top = await read_top(gear, job, source)
     found = parse(top)
-    existing = await _existing(gear, job, destination)
     if isinstance(found, Schema1):
         if not gear.options.selection.matches(found.platform):
             return skipped(gear, job, (replace(top.descriptor, platform=found.platform),))
+        existing = await _existing(gear, job, destination)
         return Prepared(source_digest=source.digest, convert=found.platform, existing=existing)
     image = await gear.reader.source_image(job.source, top)
+    # After the source: what the destination has lost of it need not be read there.
+    existing = await _existing(gear, job, destination)
     return await prepared(gear, job, image, existing, source.digest)
 
 
@@ -175,7 +177,7 @@ async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> Destinat
         return None
     try:
         return await gear.reader.destination_image(job.destination, head)
-    except InvalidManifest as error:
+    except (InvalidManifest, NotFound, DigestMismatch) as error:
         if gear.options.overwrite:
             return None
         raise InvalidManifest(

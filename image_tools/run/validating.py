@@ -6,14 +6,23 @@ from dataclasses import dataclass, replace
 
 from loguru import logger
 
-from image_tools.errors import Different, InvalidManifest, NotFound
+from image_tools.errors import Different, DigestMismatch, InvalidManifest, NotFound
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.plan.images import DestinationImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Wish, plan
-from image_tools.plan.verdict import Names, Verdict, explain, explain_converted, unknown_type
+from image_tools.plan.verdict import (
+    KEPT,
+    LOST,
+    Names,
+    Verdict,
+    explain,
+    explain_converted,
+    unknown_type,
+    unreadable,
+)
 from image_tools.report import Outcome, Status
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
@@ -48,8 +57,7 @@ async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
     if shallow and destination is not None and is_unchanged(gear, job, source, destination):
         return _passed(job, source.digest, destination, ())
     top = await read_top(gear, job, source)
-    existing = await _existing(gear, job, destination)
-    compared = await _compare(gear, job, top, existing)
+    compared = await _compare(gear, job, top, destination)
     if isinstance(compared, Outcome):
         return compared
     if compared.verdict.problems or destination is None:
@@ -58,11 +66,9 @@ async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
         walk = Walk(job.destination, names_of(job).place, wish.depth, wish.sample)
         problems = await walk.problems(destination.digest, compared.wanted)
         if problems:
-            raise _different(job, Verdict(problems=problems, advice=_MISSING))
+            advice = KEPT if walk.found_wrong else LOST
+            raise _different(job, Verdict(problems=problems, advice=advice))
     return _passed(job, source.digest, destination, platforms_of(compared.wanted))
-
-
-_MISSING = "run mirror with --force for this image: it brings what the registry has lost"
 
 
 def names_of(job: Job) -> Names:
@@ -72,15 +78,18 @@ def names_of(job: Job) -> Names:
 
 
 async def _compare(
-    gear: Gear, job: Job, top: RawManifest, existing: DestinationImage | None
+    gear: Gear, job: Job, top: RawManifest, head: ManifestHead | None
 ) -> _Compared | Outcome:
     found = parse(top)
     if isinstance(found, Schema1):
         stated = replace(top.descriptor, platform=found.platform)
         if not gear.options.selection.matches(found.platform):
             return skipped(gear, job, (stated,))
+        existing = await _existing(gear, job, head)
         return _Compared(*explain_converted(stated.platform, existing, names_of(job)))
     image = await gear.reader.source_image(job.source, top)
+    # After the source: what the destination has lost of it is for the walk to find.
+    existing = await _existing(gear, job, head)
     wanted = select(image.leaves, gear.options.selection)
     decided = plan(image, wanted, existing, Wish(overwrite=gear.options.overwrite))
     if decided.action is Action.SKIP:
@@ -98,6 +107,8 @@ async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> Destinat
     except InvalidManifest as error:
         verdict = unknown_type(head.media_type, names_of(job))
         raise _different(job, verdict) from error
+    except (NotFound, DigestMismatch) as error:
+        raise _different(job, unreadable(error, names_of(job))) from error
 
 
 def _different(job: Job, verdict: Verdict) -> Different:

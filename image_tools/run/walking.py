@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import Enum
 
-from image_tools.errors import DigestMismatch, InvalidManifest, NotFound
+from image_tools.errors import DigestMismatch, InvalidManifest, NotFound, Unavailable
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -31,19 +31,23 @@ class Walk:
     """Walks from a tag to every child and blob of one repository, asking the registry itself.
 
     `place` is what people call the tag. At depth CONTENT the bytes of a `sample` (0 to 1) of the
-    blobs are read and hashed; which ones depends on their digests alone.
+    blobs are read and hashed; which ones depends on their digests alone. `found_wrong` is set once
+    the registry says that it has something and does not give it out as it should be.
     """
 
     repository: Repository
     place: str
     depth: Depth
     sample: float = 1.0
+    found_wrong: bool = field(default=False, init=False)
+    _top: Digest | None = field(default=None, init=False)
     _seen: set[Digest] = field(default_factory=set)
     _readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
 
     async def problems(self, top: Digest, wanted: tuple[Descriptor, ...]) -> tuple[str, ...]:
         """What is missing or damaged below `top`, as far as it leads to `wanted` entries."""
         digests = frozenset(entry.digest for entry in wanted)
+        self._top = top
         return tuple(await self._tree(top, None, digests, DEEPEST_NESTING + 1))
 
     async def _tree(
@@ -53,7 +57,8 @@ class Walk:
         if isinstance(raw, str):
             return [raw]
         if size is not None and size != len(raw.content):
-            return [f"{self._name(digest)}: it has {len(raw.content)} bytes, the index says {size}"]
+            said = f"it has {len(raw.content)} bytes, the index says {size}"
+            return [self._wrong(digest, said)]
         found = parse(raw)
         if isinstance(found, Manifest):
             return await self._image(found)
@@ -73,7 +78,9 @@ class Walk:
         except NotFound:
             return f"{self._name(digest)}: child manifest does not exists"
         except (DigestMismatch, InvalidManifest) as error:
-            return f"{self._name(digest)}: the manifest is damaged: {error}"
+            return self._wrong(digest, f"the manifest is damaged: {error}")
+        except Unavailable as error:
+            return await self._unreadable(digest, "manifest", error)
         return raw
 
     async def _image(self, image: Manifest) -> list[str]:
@@ -88,20 +95,37 @@ class Walk:
             if size is None:
                 return f"{self._name(blob.digest)}: blob does not exists"
             if size != blob.size:
-                return f"{self._name(blob.digest)}: it has {size} bytes, not {blob.size}"
+                return self._wrong(blob.digest, f"it has {size} bytes, not {blob.size}")
             if self.depth is Depth.CONTENT and is_sampled(blob.digest, self.sample):
                 return await self._content(blob)
         return ""
 
     async def _content(self, blob: Descriptor) -> str:
+        store, name = self.repository.store, self.repository.name
         try:
-            store, name = self.repository.store, self.repository.name
             async with store.blob(name, blob.digest) as chunks:
                 async for _ in chunks:
                     pass
         except (DigestMismatch, NotFound) as error:
-            return f"{self._name(blob.digest)}: the blob is damaged: {error}"
+            return self._wrong(blob.digest, f"the blob is damaged: {error}")
+        except Unavailable as error:
+            return await self._unreadable(blob.digest, "blob", error)
         return ""
+
+    async def _unreadable(self, digest: Digest, what: str, error: Unavailable) -> str:
+        """What is to be said of content that cannot be read, though the registry answers else.
+
+        docker-registry 2.8 breaks off a blob it remembers and has lost, and answers 500 for a
+        manifest that is no JSON any more.
+        """
+        if self._top in (None, digest):
+            raise error
+        await self.repository.store.manifest_head(self.repository.name, self._top)
+        return self._wrong(digest, f"the {what} cannot be read: {error}")
+
+    def _wrong(self, digest: Digest, what: str) -> str:
+        self.found_wrong = True
+        return f"{self._name(digest)}: {what}"
 
     def _name(self, digest: Digest) -> str:
         return f"[{self.place}@{digest}]"

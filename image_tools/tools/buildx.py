@@ -73,7 +73,7 @@ def _unfit_entry(entry: Descriptor) -> str | None:
     if entry.digest.algorithm != "sha256":
         return f"an entry's digest is a {entry.digest.algorithm}"
     if entry.has_rare_fields:
-        return "an entry says more than type, digest, size, platform and annotations"
+        return "an entry says more than buildx writes"
     if not (entry.platform.os and entry.platform.architecture):
         return "an entry does not state its whole platform"
     if any(_escaped(text) for text in _texts(entry)):
@@ -85,7 +85,7 @@ def _texts(entry: Descriptor) -> tuple[str, ...]:
     where = entry.platform
     named = tuple(text for pair in entry.annotations for text in pair)
     stated = (where.os, where.architecture, where.variant, where.os_version, *where.os_features)
-    return (*named, *stated)
+    return (*named, *stated, entry.artifact_type)
 
 
 def _escaped(text: str) -> bool:

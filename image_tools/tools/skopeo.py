@@ -141,6 +141,14 @@ def write_index_folder(folder: Path, index: RawManifest) -> None:
     (folder / "manifest.json").write_bytes(index.content)
 
 
+def cannot_keep(words: str) -> bool:
+    """Whether skopeo says that it would have to change the bytes of an index.
+
+    1.9 does of an index whose entries have fields it does not know, such as artifact types.
+    """
+    return "Manifest list must be converted to type" in words
+
+
 def global_options(setting: Setting) -> tuple[str, ...]:
     """skopeo itself and what stands before its command."""
     return (

@@ -153,7 +153,8 @@ class _Answers(BaseHTTPRequestHandler):
             return self._lab(url.path)
         found = _PATH.fullmatch(url.path)
         if found is None:
-            return self._answer(200, b"{}")
+            self.repository, self.what, self.subject = "", url.path, ""
+            return self._answer(200 if url.path == "/v2/" else 404, b"{}")
         self.repository, self.what, self.subject = found.groups()
         return {"manifests": self._manifest, "blobs": self._blob}.get(self.what, self._upload)()
 

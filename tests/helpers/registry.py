@@ -47,7 +47,7 @@ class Registry:
     @property
     def storage(self) -> Path:
         """Give the folder of its repositories and blobs."""
-        return self.folder / "storage"
+        return self.options.storage or self.folder / "storage"
 
     @property
     def delete_enabled(self) -> bool:

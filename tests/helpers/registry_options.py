@@ -21,7 +21,8 @@ class RegistryOptions:
 
     ``certificates`` turns TLS on, ``client_certificate`` demands one, ``login`` is an htpasswd
     user, ``token_server`` hands authorisation over to it. ``host`` is the loopback address it
-    listens on, an IPv6 one in brackets.
+    listens on, an IPv6 one in brackets. ``storage`` is that of another registry: the same content
+    with nothing remembered, as after a restart.
     """
 
     certificates: Certificates | None = None
@@ -30,6 +31,7 @@ class RegistryOptions:
     token_server: TokenServer | None = None
     delete_enabled: bool = True
     host: str = "127.0.0.1"
+    storage: Path | None = None
 
 
 def configuration(
@@ -40,7 +42,10 @@ def configuration(
         "version": "0.1",
         "log": {"level": "error"},
         "storage": {
-            "filesystem": {"rootdirectory": str(folder / "storage"), "maxthreads": 100},
+            "filesystem": {
+                "rootdirectory": str(options.storage or folder / "storage"),
+                "maxthreads": 100,
+            },
             "cache": {"blobdescriptor": "inmemory"},
             "delete": {"enabled": options.delete_enabled},
             "maintenance": {"uploadpurging": {"enabled": False}},

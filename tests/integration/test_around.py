@@ -144,8 +144,9 @@ def test_inspect_index_tells_all_with_few_questions(registry: Registry) -> None:
     note(registry, f"{hexed}.sig")
     referrer = {**note(registry, "sbom"), "artifactType": "application/spdx+json"}
     fallback = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [referrer]}
+    made = Manifest.of(compact(fallback), OCI_INDEX)
     with Client(registry) as client:
-        push_manifest(client, NAME, hexed, Manifest.of(compact(fallback), OCI_INDEX))
+        push_manifest(client, NAME, hexed, made)
     registry.clear_log()
 
     ran = image_tools("inspect", f"{registry.address}/{NAME}:1.0", "--format", "json")
@@ -176,7 +177,8 @@ def test_inspect_index_tells_all_with_few_questions(registry: Registry) -> None:
             *(("GET", path) for path in _configs(INDEX)),
             *(("HEAD", f"manifests/{hexed}.{end}") for end in ("sig", "att", "sbom")),
             ("GET", f"referrers/{INDEX.top.digest}"),
-            ("GET", f"manifests/{hexed}"),
+            ("HEAD", f"manifests/{hexed}"),
+            ("GET", f"manifests/{made.digest}"),
         ]
     )
 

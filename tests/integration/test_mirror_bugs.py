@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import threading
@@ -23,8 +24,11 @@ from image_tools.run import carrying
 from image_tools.run.progress import Progress
 from image_tools.run.toolbox import Toolbox
 from tests.helpers import images
+from tests.helpers.client import Client, manifest, push, push_manifest
+from tests.helpers.content import OCI_INDEX, Manifest, compact
 from tests.helpers.fault_types import ALWAYS, Fault, Kind, Stage
 from tests.helpers.faults import FaultRegistry
+from tests.helpers.registry import Registry
 from tests.helpers.running import mirror
 
 # More than 64 are asked about at once, and more than 20 blobs are on their way.
@@ -184,3 +188,27 @@ def test_mirror_progress_ends_with_as_many_images_as_it_expected(
     assert len(statuses) == 2
     # A dry run counts what it asks about.
     assert (seen.images_done, seen.images_total) == ((1, 1) if dry_run else (2, 2))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"artifactType": "x/y"}, {"annotations": {"<&>": "ü"}}, {"data": "e30="}],
+    ids=lambda more: next(iter(more)),
+)
+def test_mirror_index_of_entries_that_say_more_keeps_its_bytes(
+    source_registry: Registry, registry: Registry, tmp_path: Path, more: dict[str, object]
+) -> None:
+    image = images.oci_index(3)
+    push(source_registry.endpoint, "team/app", "plain", image)
+    index = json.loads(image.top.data)
+    index["manifests"][0].update(more)
+    with Client(source_registry) as client:
+        push_manifest(client, "team/app", "1.0", Manifest.of(compact(index), OCI_INDEX))
+    lines = f"{source_registry.address}/team/app:1.0\n"
+
+    ran = mirror(tmp_path, lines, "-d", registry.address, "--arch", "all", "--os", "all")
+
+    assert (ran.code, ran.only()["digest_preserved"]) == (0, True), ran.stderr
+    found = manifest(registry, "team/app", "1.0")
+    assert found is not None
+    assert json.loads(found[0]) == index

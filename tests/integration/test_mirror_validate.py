@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.helpers import images
 from tests.helpers.client import Client, push
 from tests.helpers.content import Image
+from tests.helpers.damage import Damage, Spot, corrupt_inner_index, lose_inner_index, restate
 from tests.helpers.endpoint import LAB_LOGIN
 from tests.helpers.images import KINDS
 from tests.helpers.registry import Registry, start_registry
@@ -19,6 +21,18 @@ from tests.helpers.registry_options import RegistryOptions
 from tests.helpers.running import Ran, image_tools, mirror
 
 DEPTHS = ("digest", "tree", "content")
+DOCUMENT = (Path(__file__).parents[2] / "docs/validate.md").read_text()
+TIMES = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
+SPEC = """[ERRO] [M_ID:1] NAME: [
+        {
+            "digest": "DIGEST",
+            "platform": {
+                "architecture": "amd64",
+                "os": "linux"
+            }
+        }
+    ]
+"""
 
 
 @dataclass
@@ -100,6 +114,23 @@ def test_validate_with_state_costs_one_head_at_each_end(lab: Lab) -> None:
     ]
     assert ran.statuses == ["passed"]
     assert asked == [[("HEAD", "manifests")], [("HEAD", "manifests")]]
+
+
+@pytest.mark.parametrize(("depth", "requests"), [("digest", 2), ("tree", 20), ("content", 32)])
+def test_validate_costs_the_requests_that_the_document_says(
+    lab: Lab, depth: str, requests: int
+) -> None:
+    image = images.docker_list(1)
+    lab.push(image)
+    lab.replace(image)
+    ends = (lab.source, lab.destination)
+    for registry in ends:
+        registry.clear_log()
+    assert lab.validate("--arch", "all", "--depth", depth).statuses == ["passed"]
+    asked = [r for registry in ends for r in registry.requests() if r.what != "ping"]
+    row = next(line for line in DOCUMENT.splitlines() if line.startswith(f"| `{depth}` |"))
+    assert (len(image.entries), len(image.blobs), len(asked)) == (4, 12, requests)
+    assert row.endswith(f"| {requests} requests |")
 
 
 def test_validate_writes_nothing_and_makes_no_state(lab: Lab) -> None:
@@ -202,16 +233,41 @@ def test_validate_list_with_others_of_a_single_source_has_a_wrong_length(lab: La
     assert "destination manifest list length should be 1" in lab.validate().only()["reason"]
 
 
-def test_validate_lists_differ_both_specs_are_logged(lab: Lab) -> None:
-    lab.push(images.docker_list(1))
-    lab.replace(images.docker_list(2))
-    ran = lab.validate()
-    assert "srcSpec: [" in ran.stderr
-    assert "dstSpec: [" in ran.stderr
+def test_validate_lists_differ_both_specs_are_logged_word_for_word(lab: Lab) -> None:
+    source, destination = images.no_layers(1), images.no_layers(2)
+    lab.push(source)
+    lab.replace(destination)
+    ran = lab.validate("-j", "2")
+    specs = [
+        SPEC.replace("NAME", name).replace("DIGEST", image.entries[0].digest)
+        for name, image in (("srcSpec", source), ("dstSpec", destination))
+    ]
+    assert "".join(specs) in TIMES.sub("", ran.stderr)
     assert (
         f'source manifest "{lab.line}" != dest "{lab.destination.address}/team/app", tag "1.0"'
         in ran.only()["reason"]
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "name", "old", "new"),
+    [
+        ("docker_list", 0, "arch", "amd64", "riscv64"),
+        ("docker_list", 0, "os", "linux", "freebsd"),
+        ("arm_variants", 1, "variant", "v7", "v5"),
+        ("windows", 2, "os.version", "10.0.20348.2227", "10.0.17763.1"),
+    ],
+)
+def test_validate_platform_differs_says_in_which_field(
+    lab: Lab, kind: str, number: int, name: str, old: str, new: str
+) -> None:
+    image = KINDS[kind](1)
+    lab.push(image)
+    lab.replace(image)
+    place = Spot(lab.destination, "team/app", image)
+    restate(place, {"arch": "architecture"}.get(name, name), new, number)
+    ran = lab.validate("--arch", "all", "--os", "all")
+    assert f'source {name} "{old}" != dest {name} "{new}"' in ran.only()["reason"]
 
 
 def test_validate_extra_platform_passes_and_fails_with_overwrite(lab: Lab) -> None:
@@ -242,11 +298,39 @@ def test_validate_round_trip_by_the_failed_list(lab: Lab) -> None:
     lab.mirror()
     _delete_child(lab, image)
     broken = lab.validate("--depth", "tree")
+    assert f"run mirror with -f {lab.folder / 'failed.txt'}" in broken.stderr
     words = ["-d", lab.destination.address, "--no-state", "--force", "--format", "json"]
     again = image_tools("mirror", "-f", lab.folder / "failed.txt", "-o", lab.folder / "f2", *words)
     assert (broken.code, again.code) == (1, 0)
     assert lab.validate("--depth", "content").statuses == ["passed"]
     assert not (lab.folder / "failed.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("breaks", "words"),
+    [(lose_inner_index, "MANIFEST_UNKNOWN"), (corrupt_inner_index, "expected sha256:")],
+)
+def test_validate_unreadable_index_that_mirror_would_merge_with_is_to_be_overwritten(
+    lab: Lab, breaks: Damage, words: str
+) -> None:
+    lab.push(KINDS["nested_index"](1))
+    other = KINDS["nested_index"](2)
+    lab.replace(other)
+    breaks(Spot(lab.destination, "team/app", other))
+    outcome = lab.validate().only()
+    assert (outcome["kind"], outcome["advice"]) == (
+        "different",
+        "replace it: feed the failed list to mirror with --force --overwrite",
+    )
+    assert f"[{lab.place}]: destination manifest cannot be read: " in outcome["reason"]
+    assert words in outcome["reason"]
+    refused = lab.mirror("--force").only()
+    assert (refused["kind"], refused["advice"]) == (
+        "invalid-manifest",
+        "replace it with --overwrite",
+    )
+    assert lab.mirror("--force", "--overwrite").statuses == ["copied"]
+    assert lab.validate("--depth", "content").statuses == ["passed"]
 
 
 def test_mirror_validate_may_be_written_in_two_words(lab: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,14 @@ EXIT_CODES = {
 def test_exit_code_of_a_report(made, expected) -> None:
     assert made.exit_code == expected
     assert made.to_json()["exit_code"] == expected
+
+
+def test_remark_of_a_difference_says_what_to_do_with_the_line() -> None:
+    plain = replace(outcome(F, reason="gone"), kind="unavailable", advice="try again")
+
+    assert plain.remark == "gone"
+    assert replace(plain, kind="different").remark == "gone; try again"
+    assert outcome(N).remark == "unstarted"
 
 
 def test_failed_lines_are_those_to_feed_in_again_in_list_order() -> None:

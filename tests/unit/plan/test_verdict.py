@@ -10,7 +10,14 @@ from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.platform import Platform
 from image_tools.plan.images import DestinationImage, SourceImage
-from image_tools.plan.verdict import Names, Verdict, explain, explain_converted, spec
+from image_tools.plan.verdict import (
+    Names,
+    Verdict,
+    explain,
+    explain_converted,
+    spec,
+    unreadable,
+)
 from tests.helpers.descriptors import attestation, entry, index
 
 NAMES = Names(source="docker.io/library/nginx:1", destination="reg:5000/library/nginx", tag="1")
@@ -95,6 +102,13 @@ def test_explain_lists_differ_both_specs_are_for_the_log() -> None:
         {"digest": str(ARM.digest), "platform": {"architecture": "arm64", "os": "linux"}},
     ]
     assert verdict.destination_spec == spec((OLD_AMD, ARM))
+
+
+def test_unreadable_destination_is_to_be_overwritten() -> None:
+    verdict = unreadable(ValueError("gone"), NAMES)
+
+    assert verdict.problems == (f"[{PLACE}]: destination manifest cannot be read: gone",)
+    assert "--force --overwrite" in verdict.advice
 
 
 CONVERTED = {

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_tools.errors import Unavailable
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -36,11 +37,15 @@ def _json(value: object) -> str:
 
 
 def walked(store: MemoryStore, image: RawManifest, depth: Depth) -> tuple[str, ...]:
+    return walk_of(store, image, depth)[1]
+
+
+def walk_of(store: MemoryStore, image: RawManifest, depth: Depth) -> tuple[Walk, tuple[str, ...]]:
     entry = image.descriptor
     top = RawManifest(media.OCI_INDEX, index_bytes(Index(media.OCI_INDEX, (entry,))))
     store.add_manifest("team/app", top)
     walk = Walk(Repository(store, "team/app"), "reg/team/app:1", depth)
-    return asyncio.run(walk.problems(top.digest, (entry,)))
+    return walk, asyncio.run(walk.problems(top.digest, (entry,)))
 
 
 def stocked(image: RawManifest, *blobs: bytes) -> MemoryStore:
@@ -73,6 +78,44 @@ def test_walk_missing_child_is_named() -> None:
     image = child()
     problem = f"[reg/team/app:1@{image.digest}]: child manifest does not exists"
     assert walked(MemoryStore("reg"), image, Depth.TREE) == (problem,)
+
+
+def test_walk_what_is_lost_is_not_found_wrong() -> None:
+    walk, problems = walk_of(stocked(child(), CONFIG), child(), Depth.CONTENT)
+    assert (len(problems), walk.found_wrong) == (1, False)
+
+
+def test_walk_what_is_there_in_another_shape_is_found_wrong() -> None:
+    image = child(size=99)
+    assert walk_of(stocked(image, LAYER, CONFIG), image, Depth.TREE)[0].found_wrong
+
+
+def test_walk_blob_that_is_announced_and_not_given_out_is_named() -> None:
+    image = child()
+    store = stocked(image, LAYER, CONFIG)
+    store.fail("blob", lambda: Unavailable("cut"), times=2)
+    walk, problems = walk_of(store, image, Depth.CONTENT)
+    assert problems == tuple(
+        f"[reg/team/app:1@{Digest.of(blob)}]: the blob cannot be read: cut"
+        for blob in (CONFIG, LAYER)
+    )
+    assert walk.found_wrong
+
+
+@pytest.mark.parametrize("operation", ["blob_size", "manifest"])
+def test_walk_registry_that_does_not_answer_is_no_difference(operation: str) -> None:
+    store = stocked(child(), LAYER, CONFIG)
+    store.fail(operation, lambda: Unavailable("down"), times=3)
+    with pytest.raises(Unavailable, match="down"):
+        walked(store, child(), Depth.TREE)
+
+
+def test_walk_registry_that_goes_away_while_it_is_read_is_no_difference() -> None:
+    store = stocked(child(), LAYER, CONFIG)
+    store.fail("blob", lambda: Unavailable("cut"), times=2)
+    store.fail("manifest_head", lambda: Unavailable("down"), times=2)
+    with pytest.raises(Unavailable, match="down"):
+        walked(store, child(), Depth.CONTENT)
 
 
 @given(st.binary(min_size=1, max_size=20), st.floats(0, 1))
