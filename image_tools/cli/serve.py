@@ -13,12 +13,12 @@ from image_tools.cli.reaching import start_logs
 from image_tools.cli.request import readable_file
 from image_tools.commands.serve import Served, ServeRequest
 from image_tools.commands.serve import serve as served_until
-from image_tools.errors import Interrupted, UsageError
+from image_tools.errors import UsageError
 from image_tools.run.signals import die_now, listening
 
 
 def serve(options: Namespace, environ: Mapping[str, str]) -> int:
-    """Serve an archive until somebody stops it; Interrupted then."""
+    """Serve an archive until a signal stops it; 128 and the number of the signal."""
     start_logs(options, environ)
     host, port = options.listen
     request = ServeRequest(
@@ -46,7 +46,7 @@ def serve(options: Namespace, environ: Mapping[str, str]) -> int:
     with listening(stop, die_now(None)):
         sent = served_until(request, ready, stopped)
     logger.info("stopped; {:.1f} MB were sent", sent / 1e6)
-    raise Interrupted(heard[0])
+    return 128 + heard[0]
 
 
 def _tls(options: Namespace) -> tuple[Path, Path] | None:

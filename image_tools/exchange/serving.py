@@ -46,29 +46,28 @@ class Serving:
     def __init__(self, archive: Archive, gate: Gate | None) -> None:
         self.account = Account()
         self._archive, self._gate = archive, gate
-        self._runner = web.ServerRunner(
-            web.Server(self._handle, access_log=None), shutdown_timeout=SHUTDOWN_SECONDS
-        )
+        self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Listen; the port, which the system chooses for 0. EnvironmentProblem when it cannot."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=tls, reuse_address=True)
+        server = web.Server(self._handle, access_log=None)
+        runner = self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
         try:
-            await site.start()
+            await web.TCPSite(runner, host, port, ssl_context=tls, reuse_address=True).start()
         except OSError as error:
-            await self._runner.cleanup()
+            await runner.cleanup()
             raise EnvironmentProblem(
                 f"cannot listen on {host}:{port}: {error.strerror or error}",
                 advice="name another address with --listen HOST:PORT",
             ) from error
-        port = self._runner.addresses[0][1]
-        assert isinstance(port, int)
-        return port
+        chosen: int = runner.addresses[0][1]
+        return chosen
 
     async def stop(self) -> None:
         """Close the port and what is under way."""
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         authorization = request.headers.get("Authorization", "")

@@ -32,7 +32,7 @@ def referrer(raw: RawManifest) -> Descriptor:
     return replace(
         raw.descriptor,
         annotations=pairs(document.get("annotations")),
-        fields={"artifactType": kind} if isinstance(kind, str) else {},
+        artifact_type=kind if isinstance(kind, str) else "",
     )
 
 
