@@ -1,0 +1,51 @@
+"""`image-tools archive verify`: from its options to its exit code."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.cli import render
+from image_tools.cli.progress import Display, wanted
+from image_tools.cli.reaching import start_logs
+from image_tools.cli.text import human_bytes
+from image_tools.commands.archive_verify import Verification
+from image_tools.commands.archive_verify import archive_verify as verified
+from image_tools.run.progress import Progress
+
+
+def archive_verify(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Say what is damaged in an archive; 1 where something is."""
+    start_logs(options, environ)
+    progress = Progress()
+    moving = wanted(sys.stderr, environ, quiet=False)
+
+    def show(done: int, total: int) -> None:
+        progress.begin("0", f"{human_bytes(done)} of {human_bytes(total)}")
+
+    with Display(progress, sys.stderr, moving=moving):
+        found = verified(Path(options.archive), show)
+    if options.format == "json":
+        render.out_json(found.to_json())
+    _say(found)
+    return 1 if found.damaged else 0
+
+
+def _say(found: Verification) -> None:
+    for damage in found.damaged:
+        where = f"; needed by {', '.join(damage.images)}" if damage.images else ""
+        logger.error("{}: {}{}", damage.digest, damage.problem, where)
+    summary = f"{found.images} images, {found.blobs} blobs, {human_bytes(found.size)}"
+    if found.damaged:
+        logger.error(
+            "{}: {}, {} damaged: save its images again, with -d and the same list",
+            found.archive,
+            summary,
+            len(found.damaged),
+        )
+    else:
+        logger.info("{}: {}, all as their digests say", found.archive, summary)

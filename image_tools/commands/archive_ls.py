@@ -1,0 +1,100 @@
+"""`archive ls`: what is in an archive, from its tables alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from image_tools.oci.platform import Platform
+from image_tools.oci.reference import Reference
+from image_tools.plan.companions import is_companion
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.contents import Contents, contents
+from image_tools.stores.archive.opening import read_archive
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedImage:
+    """One tag: `size` in bytes counts what several platforms share once.
+
+    `source` is where the image came from; `problem` what of it is not there, by its structure.
+    """
+
+    reference: Reference
+    digest: str
+    platforms: tuple[Platform, ...]
+    size: int
+    source: str = ""
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that scripts rely on."""
+        return {
+            "reference": str(self.reference),
+            "digest": self.digest,
+            "platforms": [str(platform) for platform in self.platforms],
+            "size": self.size,
+            "source": self.source,
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """All images of an archive; `blobs` and `size` count everything in it once."""
+
+    archive: Path
+    images: tuple[ArchivedImage, ...]
+    blobs: int
+    size: int
+
+    @property
+    def exit_code(self) -> int:
+        """1 when something of an image is not there."""
+        return int(any(image.problem for image in self.images))
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that scripts rely on."""
+        return {
+            "schema": SCHEMA,
+            "command": "archive ls",
+            "archive": str(self.archive),
+            "images": [image.to_json() for image in self.images],
+            "blobs": self.blobs,
+            "size": self.size,
+        }
+
+
+def archive_ls(path: Path) -> Listing:
+    """What is in the archive at `path`; ArchiveDamaged or UsageError when it is none.
+
+    No layer is read. What lies beside images under tags of its own is counted, and not listed.
+    """
+    archive = read_archive(path)
+    try:
+        found = (one for one in contents(archive) if not is_companion(one.reference))
+        sizes = [size for _, size in archive.content.digests()]
+        return Listing(
+            archive=path,
+            images=tuple(_image(archive, one) for one in found),
+            blobs=len(sizes),
+            size=sum(sizes),
+        )
+    finally:
+        archive.close()
+
+
+def _image(archive: Archive, found: Contents) -> ArchivedImage:
+    origin = archive.origin(found.reference)
+    problems = [f"{digest}: {problem}" for digest, problem in found.problems.items()]
+    return ArchivedImage(
+        reference=found.reference,
+        digest=str(found.digest),
+        platforms=tuple(found.platforms),
+        size=sum(found.sizes.values()),
+        source="" if origin is None else origin.source,
+        problem="; ".join(problems),
+    )

@@ -1,0 +1,93 @@
+"""`archive verify`: every byte of an archive hashed, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from image_tools.oci.digest import Digest
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.contents import contents
+from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.verifying import verify
+
+SCHEMA = 1
+OnBytes = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """One blob or manifest that is not what it should be, and the images that need it."""
+
+    digest: Digest
+    problem: str
+    images: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that scripts rely on."""
+        return {"digest": str(self.digest), "problem": self.problem, "images": list(self.images)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was read, and what is damaged in it."""
+
+    archive: Path
+    images: int
+    blobs: int
+    size: int
+    damaged: tuple[Damage, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that scripts rely on."""
+        return {
+            "schema": SCHEMA,
+            "command": "archive verify",
+            "archive": str(self.archive),
+            "images": self.images,
+            "blobs": self.blobs,
+            "size": self.size,
+            "damaged": [damage.to_json() for damage in self.damaged],
+        }
+
+
+def archive_verify(path: Path, on_bytes: OnBytes = lambda _done, _total: None) -> Verification:
+    """What is damaged in the archive at `path`: blobs with other bytes, images with parts missing.
+
+    `on_bytes` hears how many bytes of all were read. ArchiveDamaged when it cannot be opened.
+    """
+    archive = read_archive(path)
+    try:
+        return _verified(archive, path, on_bytes)
+    finally:
+        archive.close()
+
+
+def _verified(archive: Archive, path: Path, on_bytes: OnBytes) -> Verification:
+    sizes = dict(archive.content.digests())
+    total, done, problems = sum(sizes.values()), 0, dict[Digest, str]()
+    for digest, problem in verify(archive.content):
+        if problem is not None:
+            problems[digest] = problem
+        done += sizes.get(digest, 0)
+        on_bytes(done, total)
+    needed: dict[Digest, list[str]] = {digest: [] for digest in problems}
+    images = 0
+    for image in contents(archive):
+        images += 1
+        for digest, problem in image.problems.items():
+            problems.setdefault(digest, problem)
+        for digest in {*image.sizes, *image.problems} & problems.keys():
+            needed.setdefault(digest, []).append(str(image.reference))
+    return Verification(
+        archive=path,
+        images=images,
+        blobs=len(sizes),
+        size=total,
+        damaged=tuple(
+            Damage(digest=digest, problem=problem, images=tuple(needed.get(digest, ())))
+            for digest, problem in problems.items()
+        ),
+    )

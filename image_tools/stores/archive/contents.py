@@ -1,0 +1,87 @@
+"""What belongs to an image in an archive: all it leads to, and what of that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from image_tools.errors import ImageToolsError
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import Index, Manifest, config_platform, parse
+from image_tools.oci.platform import Platform
+from image_tools.oci.reference import Reference
+from image_tools.stores.archive.archive import Archive
+
+DEEPEST = 8
+_LONGEST_CONFIG = 8 << 20
+
+
+@dataclass(slots=True)
+class Contents:
+    """One image: its digest, the sizes in bytes of all it leads to, and its platforms.
+
+    `problems` say what is missing, has another size, or cannot be read, each with its digest.
+    """
+
+    reference: Reference
+    digest: Digest
+    sizes: dict[Digest, int] = field(default_factory=dict)
+    platforms: dict[Platform, None] = field(default_factory=dict)
+    problems: dict[Digest, str] = field(default_factory=dict)
+
+
+def contents(archive: Archive) -> Iterator[Contents]:
+    """What is under each tag of the archive, in the order of the names."""
+    for reference in archive.images:
+        entry = archive.tagged(reference)
+        assert entry is not None
+        found = Contents(reference, entry.digest)
+        _walk(archive, found, entry.digest, Platform(), DEEPEST)
+        yield found
+
+
+def _walk(
+    archive: Archive, found: Contents, digest: Digest, platform: Platform, depth: int
+) -> None:
+    if digest in found.sizes or digest in found.problems:
+        return
+    try:
+        raw = archive.manifest(digest)
+        parsed = parse(raw)
+    except ImageToolsError as error:
+        found.problems[digest] = str(error)
+        return
+    found.sizes[digest] = len(raw.content)
+    if isinstance(parsed, Index) and depth:
+        for entry in parsed.entries:
+            where = Platform() if entry.is_attestation else entry.platform
+            _walk(archive, found, entry.digest, where, depth - 1)
+    elif isinstance(parsed, Manifest):
+        _look(archive, found, parsed)
+        if (known := platform if platform.is_known else _stated(archive, parsed)).is_known:
+            found.platforms[known] = None
+    else:
+        found.problems[digest] = "it is nested too deep, or no image"
+
+
+def _look(archive: Archive, found: Contents, manifest: Manifest) -> None:
+    for blob in manifest.blobs:
+        size = archive.content.size(blob.digest)
+        if size is None:
+            found.problems[blob.digest] = "it is missing"
+        elif size != blob.size:
+            found.problems[blob.digest] = f"it has {size} bytes, and should have {blob.size}"
+        else:
+            found.sizes[blob.digest] = size
+
+
+def _stated(archive: Archive, manifest: Manifest) -> Platform:
+    """The platform a config states, where it is an image's and can be read."""
+    size = archive.content.size(manifest.config.digest)
+    if size is None or size > _LONGEST_CONFIG or not manifest.is_image:
+        return Platform()
+    try:
+        with archive.content.open(manifest.config.digest) as file:
+            return config_platform(file.read())
+    except ImageToolsError:
+        return Platform()
