@@ -47,7 +47,11 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
     """The setting of a run whose images come out of an archive; no registry is read from."""
     path = Path(options.source)
     wanted = _completed(
-        options, source=None, file=options.file or str(path), destination_project=options.project
+        options,
+        source=None,
+        file=options.file or str(path),
+        destination_project=options.project,
+        insecure_policy=True,  # It was applied when this was saved.
     )
     setting = setting_of(wanted, _without(environ, _OF_SOURCES))
     if setting.registries.destination is None and options.file is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from loguru import logger
 
-from image_tools.errors import Different, InvalidManifest, NotFound
+from image_tools.errors import Different, InvalidManifest
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, parse
@@ -18,7 +18,7 @@ from image_tools.report import Outcome, Status
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.outcomes import outcome_of, platforms_of
-from image_tools.run.preparing import is_unchanged, probe, read_top, skipped
+from image_tools.run.preparing import is_unchanged, probe, read_top, skipped, unknown_source
 from image_tools.run.walking import Depth, Walk
 from image_tools.stores.store import ManifestHead
 
@@ -43,7 +43,7 @@ async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
     """`passed` or `skipped`; raises Different, or what kept an end from being read."""
     source, destination = await probe(job)
     if source is None:
-        raise NotFound(f"{job.entry.source}: not found at the source")
+        raise unknown_source(job)
     shallow = wish.depth is Depth.DIGEST
     if shallow and destination is not None and is_unchanged(gear, job, source, destination):
         return _passed(job, source.digest, destination, ())
@@ -62,7 +62,7 @@ async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
     return _passed(job, source.digest, destination, platforms_of(compared.wanted))
 
 
-_MISSING = "run mirror with --force for this image: it brings what the registry has lost"
+_MISSING = "copy this image again with --force: it brings what has been lost"
 
 
 def names_of(job: Job) -> Names:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import Enum
 
-from image_tools.errors import DigestMismatch, InvalidManifest, NotFound
+from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -72,7 +72,7 @@ class Walk:
             parse(raw)
         except NotFound:
             return f"{self._name(digest)}: child manifest does not exists"
-        except (DigestMismatch, InvalidManifest) as error:
+        except (ArchiveDamaged, DigestMismatch, InvalidManifest) as error:
             return f"{self._name(digest)}: the manifest is damaged: {error}"
         return raw
 
@@ -99,7 +99,7 @@ class Walk:
             async with store.blob(name, blob.digest) as chunks:
                 async for _ in chunks:
                     pass
-        except (DigestMismatch, NotFound) as error:
+        except (ArchiveDamaged, DigestMismatch, NotFound) as error:
             return f"{self._name(blob.digest)}: the blob is damaged: {error}"
         return ""
 
