@@ -196,7 +196,7 @@ class Different(IntegrityError):
 class ArchiveDamaged(IntegrityError):
     """An archive is incomplete or was changed."""
 
-    advice = "save it again, or get another copy of it"
+    advice = "save it anew (--replace), or get another copy of it"
 
 
 class InvalidManifest(IntegrityError):

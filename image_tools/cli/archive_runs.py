@@ -28,6 +28,7 @@ from image_tools.imagelist.archived import into_archive, out_of_archive
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.reader import read_list
 from image_tools.oci.reference import parse_registry
+from image_tools.report import Report
 
 _OF_SOURCES = ("SOURCE_REGISTRY", "SOURCE_USERNAME", "SOURCE_PASSWORD")
 _OF_DESTINATIONS = tuple(
@@ -47,7 +48,11 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
     """The setting of a run whose images come out of an archive; no registry is read from."""
     path = Path(options.source)
     wanted = _completed(
-        options, source=None, file=options.file or str(path), destination_project=options.project
+        options,
+        source=None,
+        file=options.file or str(path),
+        destination_project=options.project,
+        insecure_policy=True,  # It was applied when this was saved.
     )
     setting = setting_of(wanted, _without(environ, _OF_SOURCES))
     if setting.registries.destination is None and options.file is None:
@@ -57,6 +62,22 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
     return replace(setting, request=request, registries=registries, resolved=out_of_archive)
 
 
+def exporting(
+    options: Namespace, environ: Mapping[str, str], source: Path, choice: ArchiveChoice
+) -> Setting:
+    """The setting of a run from archive to archive; no registry has a part in it."""
+    wanted = _completed(
+        options,
+        source=None,
+        destination=None,
+        file=options.file or str(source),
+        insecure_policy=True,  # It was applied when this was saved.
+    )
+    setting = setting_of(wanted, _without(environ, (*_OF_SOURCES, *_OF_DESTINATIONS)))
+    request = replace(setting.request, archive=choice, source_archive=source)
+    return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
+
+
 def run_out_of_archive(setting: Setting, options: Namespace, kind: type[RunT]) -> int:
     """The exit code of a run of `kind` over the archive, or over the images of a list in it."""
     with _begun(setting, options, kind) as (run, images):
@@ -64,6 +85,12 @@ def run_out_of_archive(setting: Setting, options: Namespace, kind: type[RunT]) -
             return nothing_to_do(setting, images, Path(images.name), kind.command)
         report = run.run(images)
     return setting.results.show(report)
+
+
+def report_out_of_archive(setting: Setting, options: Namespace, kind: type[RunT]) -> Report:
+    """The report of a run of `kind` over all of the archive, which may be empty."""
+    with _begun(setting, options, kind) as (run, images):
+        return run.run(images)
 
 
 def plan_out_of_archive(setting: Setting, options: Namespace, kind: type[LoadRun]) -> int:
@@ -99,7 +126,7 @@ def _everything(setting: Setting, run: OutOfArchive, *, skip_invalid: bool) -> I
     """A list of all that is in the archive."""
     lines = "".join(f"{reference}\n" for reference in run.images)
     assert setting.request.archive is not None
-    name = str(setting.request.archive.path)
+    name = str(setting.request.source_archive or setting.request.archive.path)
     images = read_list(lines.encode(), name, setting.registries, setting.resolved)
     return said_problems(images, skip_invalid=skip_invalid)
 

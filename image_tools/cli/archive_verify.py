@@ -22,12 +22,12 @@ def archive_verify(options: Namespace, environ: Mapping[str, str]) -> int:
     """Say what is damaged in an archive; 1 where something is."""
     start_logs(options, environ)
     progress = Progress()
-    moving = wanted(sys.stderr, environ, quiet=False)
 
     def show(done: int, total: int) -> None:
-        progress.begin("0", f"{human_bytes(done)} of {human_bytes(total)}")
+        progress.plan(total)
+        progress.bytes_source = lambda: done
 
-    with Display(progress, sys.stderr, moving=moving):
+    with Display(progress, sys.stderr, moving=wanted(sys.stderr, environ, quiet=False)):
         found = verified(Path(options.archive), show)
     if options.format == "json":
         render.out_json(found.to_json())

@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from image_tools.cli.options import Page
 from image_tools.cli.pages import MIRROR, VERSION
 from image_tools.cli.pages_archive import LOAD, SAVE, SYNC
+from image_tools.cli.pages_archive_tools import (
+    ARCHIVE_EXPORT,
+    ARCHIVE_LS,
+    ARCHIVE_MERGE,
+    ARCHIVE_VERIFY,
+)
 from image_tools.cli.pages_archive_validate import LOAD_VALIDATE, SAVE_VALIDATE
 from image_tools.cli.pages_around import (
     COMPLETION,
@@ -31,6 +37,10 @@ PAGES = (
     SYNC,
     LOAD,
     LOAD_VALIDATE,
+    ARCHIVE_LS,
+    ARCHIVE_VERIFY,
+    ARCHIVE_MERGE,
+    ARCHIVE_EXPORT,
     SERVE,
     INSPECT,
     INSPECT_LIST,

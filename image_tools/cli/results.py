@@ -54,7 +54,8 @@ class Results:
             render.err(summary(report))
         if report.failed and self.failed is not None and self.failed.is_file():
             # Validating again would change nothing.
-            run = "run mirror" if report.command == "mirror-validate" else "run again"
+            copies = report.command.removesuffix("-validate")
+            run = "run again" if copies == report.command else f"run {copies}"
             render.err(f"What is left to do is in {self.failed}: {run} with -f {self.failed}")
 
     def show_plan(self, command: str, rows: Sequence[PlanRow]) -> int:

@@ -102,11 +102,9 @@ def failures(report: Report) -> str:
 
 
 def _failure(outcome: Outcome) -> Iterator[str]:
-    what = (
-        f"{outcome.source} -> {outcome.destination}"
-        if outcome.source and outcome.destination
-        else outcome.raw.strip()
-    )
+    # In an archive an image has the name it has at its source.
+    names = dict.fromkeys(filter(None, (outcome.source, outcome.destination)))
+    what = " -> ".join(names) if outcome.source else outcome.raw.strip()
     yield clean(f"line {outcome.line}: {outcome.status.value}: {what}")
     for text in (outcome.reason, outcome.advice):
         yield from (f"    {line}" for line in clean(text).splitlines() if line.strip())

@@ -23,6 +23,7 @@ from image_tools.stores.archive.opening import (
     look,
     new_archive,
     read_archive,
+    sweep,
 )
 
 _POLL_SECONDS = 0.25
@@ -75,23 +76,27 @@ class IntoArchive(BesideArchive):
 
     def _conclude(self) -> None:
         archive = self._destination_archive
-        if archive is not None and not self._request.dry_run:
-            archive.publish()
+        assert archive is not None
+        if self._signal is not None:
+            logger.warning("{} is not finished: run again, it goes on from here", archive.name)
+            return
+        archive.publish()
+        if _choice_of(self._request).replace:
+            sweep(archive)
 
     def _opened(self) -> Archive:
         choice = _choice_of(self._request)
-        found = look(choice.path)
-        adds = found.standing is Standing.ARCHIVE and not choice.replace
         if self._request.dry_run:
-            if adds:
+            if _is_added_to(choice):
                 return read_archive(choice.path, finished=False)
             return Archive(Nothing(str(choice.path)))
         limit = time.monotonic() + (self._request.wait_lock or 0.0)
         while True:
             try:
-                return (
-                    add_to_archive(choice.path) if adds else new_archive(choice.path, choice.form)
-                )
+                # Whom we waited for may have made it.
+                if _is_added_to(choice):
+                    return add_to_archive(choice.path)
+                return new_archive(choice.path, choice.form)
             except AlreadyRunning as error:
                 if self._signal is not None:
                     raise Interrupted(self._signal) from error
@@ -100,6 +105,10 @@ class IntoArchive(BesideArchive):
                     raise
                 logger.debug("{}; waiting", error)
             self._waiting.wait(min(_POLL_SECONDS, limit - time.monotonic()))
+
+
+def _is_added_to(choice: ArchiveChoice) -> bool:
+    return look(choice.path).standing is Standing.ARCHIVE and not choice.replace
 
 
 def _choice_of(request: MirrorRequest) -> ArchiveChoice:

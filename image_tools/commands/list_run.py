@@ -124,8 +124,7 @@ class ListRun:
             self._failed.finish(self._report(self._outcomes, begun).failed)
         if engine.fatal is not None:
             raise engine.fatal
-        if self._signal is None:
-            self._conclude()
+        self._conclude()
         return self._report(outcomes, begun)
 
     def cancel(self, signal_number: int) -> None:
@@ -147,7 +146,7 @@ class ListRun:
         """Set the archive that is an end of this command, if one is; `stack` closes it."""
 
     def _conclude(self) -> None:
-        """What is left to do when a run came to its end, failed images or not."""
+        """What is left to do at the end of a run, when images failed or a signal came, too."""
 
     def _memory(self) -> Memory | None:
         """What earlier runs finished."""

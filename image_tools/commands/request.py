@@ -57,7 +57,8 @@ class ArchiveChoice:
 class MirrorRequest:
     """One run of `mirror`; times in seconds, None where there is no limit.
 
-    `harbor` is there when every destination is a Harbor, `archive` when one end is no registry.
+    `harbor` is there when every destination is a Harbor, `archive` when one end is no registry,
+    `source_archive` when none is.
     """
 
     source: Side = Side()
@@ -86,3 +87,4 @@ class MirrorRequest:
     keep_digest: bool = False
     signing_key: SigningKey | None = None
     archive: ArchiveChoice | None = None
+    source_archive: Path | None = None

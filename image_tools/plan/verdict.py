@@ -10,12 +10,12 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.platform import Platform
 from image_tools.plan.images import DestinationImage, SourceImage
 
-RUN_MIRROR = "run mirror again for this image"
-LOST = "feed the failed list to mirror with --force: it brings what the registry has lost"
+COPY_AGAIN = "copy this image again"
+LOST = "feed the failed list back with --force: that brings what has been lost"
 # docker-registry 2.8, for one, keeps the first file of a digest whatever is uploaded later.
 KEPT = (
-    "mirror cannot mend what the registry believes it has: remove the damaged content from its "
-    "storage and restart it, then feed the failed list to mirror with --force"
+    "copying again cannot mend what the registry believes it has: remove the damaged content from "
+    "its storage and restart it, then feed the failed list back with --force"
 )
 _PLATFORM_FIELDS = (
     ("arch", "architecture"),
@@ -63,7 +63,7 @@ def explain(
         return _absent(names)
     if source.artifact:
         found, expected = destination.top.digest, source.top.digest
-        return Verdict(problems=(_digests(expected, found),), advice=RUN_MIRROR)
+        return Verdict(problems=(_digests(expected, found),), advice=COPY_AGAIN)
     if unfit := _unfit(destination, names):
         return unfit
     if source.single:
@@ -87,14 +87,14 @@ def explain_converted(
     if fitting:
         return fitting[:1], Verdict()
     found = [p for e in images[:1] for p in platform_problems(wanted, e.platform)]
-    return (), Verdict(problems=(*_length(images), *found), advice=RUN_MIRROR)
+    return (), Verdict(problems=(*_length(images), *found), advice=COPY_AGAIN)
 
 
 def unknown_type(media_type: str, names: Names) -> Verdict:
     """The destination is something else than a list."""
     return Verdict(
         problems=(f"[{names.place}]: destination manifest MIME type unknown: {media_type}",),
-        advice=f"{RUN_MIRROR}: the destination has to be a manifest list or an index",
+        advice=f"{COPY_AGAIN}: the destination has to be a manifest list or an index",
     )
 
 
@@ -122,7 +122,7 @@ def platform_problems(wanted: Platform, found: Platform) -> tuple[str, ...]:
 def _absent(names: Names) -> Verdict:
     return Verdict(
         problems=(f"[{names.place}]: destination manifest does not exists",),
-        advice=f"check the destination, or {RUN_MIRROR}",
+        advice=f"check the destination, or {COPY_AGAIN}",
     )
 
 
@@ -131,14 +131,14 @@ def _unfit(destination: DestinationImage, names: Names) -> Verdict | None:
         return unknown_type(destination.top.media_type, names)
     if not destination.entries:
         message = f"[{names.place}]: destination manifest list is empty"
-        return Verdict(problems=(message,), advice=RUN_MIRROR)
+        return Verdict(problems=(message,), advice=COPY_AGAIN)
     return None
 
 
 def _single(wanted: tuple[Descriptor, ...], destination: DestinationImage, names: Names) -> Verdict:
     images = tuple(entry for entry in destination.entries if not entry.is_attestation)
     problems = (*_length(images), *_entry_problems(wanted[0], images))
-    return Verdict(problems=problems or _different(names), advice=RUN_MIRROR)
+    return Verdict(problems=problems or _different(names), advice=COPY_AGAIN)
 
 
 def _length(images: tuple[Descriptor, ...]) -> tuple[str, ...]:
@@ -165,7 +165,7 @@ def _lists(wanted: tuple[Descriptor, ...], destination: DestinationImage, names:
     ]
     return Verdict(
         problems=(*dict.fromkeys(problems), *_different(names)),
-        advice=f"{RUN_MIRROR}: it brings what is missing and puts right what differs",
+        advice=f"{COPY_AGAIN}: it brings what is missing and puts right what differs",
         source_spec=spec(wanted),
         destination_spec=spec(destination.entries),
     )

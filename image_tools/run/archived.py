@@ -67,3 +67,26 @@ class FromArchive:
     ) -> None:
         """See `Memory`."""
         self._state.remember(f"archive:{source}", destination, selection, remembered)
+
+
+class PassedOn:
+    """Where an archive's images came from, told to another archive that gets them."""
+
+    def __init__(self, source: Archive, destination: Archive) -> None:
+        self._source, self._destination = source, destination
+
+    def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
+        """Nothing: both ends are at hand, and are compared."""
+
+    def remember(
+        self, source: str, destination: str, selection: str, remembered: Remembered
+    ) -> None:
+        """Note what the source says of the image, unless it was changed on its way."""
+        origin = self._source.origin(Reference.parse(source))
+        if origin is None or remembered.source_digest != remembered.destination_digest:
+            logger.debug("{}: nobody knows whence, as {}", destination, selection)
+            return
+        try:
+            self._destination.add_origin(Reference.parse(destination), origin)
+        except ImageToolsError as error:
+            logger.debug("{}", error)

@@ -22,9 +22,10 @@ from image_tools.run.executor import Slots
 from image_tools.run.failure import cause_of
 from image_tools.run.job import Job
 from image_tools.run.options import Options
-from image_tools.run.reading import Reader
+from image_tools.run.reading import Reader, Repository
 from image_tools.run.together import together
 from image_tools.run.toolbox import Toolbox
+from image_tools.stores.archive.store import ArchiveStore
 from image_tools.tools.skopeo import CopyRequest, copy_argv
 
 
@@ -75,7 +76,7 @@ class Copier:
     async def _place_one(self, job: Job, child: Child, blob: Descriptor) -> None:
         content = None
         if blob.digest == child.manifest.config.digest:
-            content = await self.reader.config(job.source, blob)
+            content = await self.reader.config(await _holder(job, blob), blob)
         await job.end.placer.place(
             Placement(
                 blob=blob,
@@ -141,6 +142,14 @@ class Copier:
         if (cause := cause_of(completed, job.entry.source, source, destination)) is not None:
             raise cause
         return destination.pushed
+
+
+async def _holder(job: Job, config: Descriptor) -> Repository:
+    """Where a config is read: an archive that has it already costs no request."""
+    there = job.destination
+    if not isinstance(there.store, ArchiveStore):
+        return job.source
+    return there if await there.store.blob_size(there.name, config.digest) else job.source
 
 
 @dataclass(frozen=True, slots=True)

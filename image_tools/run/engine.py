@@ -150,6 +150,9 @@ class Engine:
     def _failed(self, line: _Line, error: ImageToolsError) -> Outcome:
         outcome = outcomes.failed(line.entry, error)
         logger.error("{}", outcome.reason)
+        if isinstance(error, DiskFull) and self._gear.ends.destination_archive is not None:
+            # The next image would find no room either.
+            self._end_run(error)
         return outcome
 
     def _end_run(self, error: Exception) -> None:

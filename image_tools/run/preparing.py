@@ -23,6 +23,7 @@ from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import outcome_of, platforms_of
 from image_tools.run.together import together
 from image_tools.state import Remembered
+from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.store import ManifestHead
 
 
@@ -51,7 +52,7 @@ async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
     """What has to be done for `job`, or its outcome where nothing has."""
     source, destination = await probe(job)
     if source is None:
-        raise NotFound(f"{job.entry.source}: not found at the source")
+        raise unknown_source(job)
     if destination is not None and is_unchanged(gear, job, source, destination):
         return _unchanged(job, source.digest, destination.digest)
     top = await read_top(gear, job, source)
@@ -65,6 +66,17 @@ async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
     # After the source: what the destination has lost of it need not be read there.
     existing = await _existing(gear, job, destination)
     return await prepared(gear, job, image, existing, source.digest)
+
+
+def unknown_source(job: Job) -> NotFound:
+    """The failure of an image that is not where the list says."""
+    store, source = job.source.store, job.entry.source
+    if isinstance(store, ArchiveStore):
+        return NotFound(
+            f"image [{source}] not exists in archive {store.name}",
+            advice="check the spelling, and what the archive holds",
+        )
+    return NotFound(f"{source}: not found at the source")
 
 
 async def prepared(

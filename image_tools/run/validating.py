@@ -27,7 +27,7 @@ from image_tools.report import Outcome, Status
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.outcomes import outcome_of, platforms_of
-from image_tools.run.preparing import is_unchanged, probe, read_top, skipped
+from image_tools.run.preparing import is_unchanged, probe, read_top, skipped, unknown_source
 from image_tools.run.walking import Depth, Walk
 from image_tools.stores.store import ManifestHead
 
@@ -52,7 +52,7 @@ async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
     """`passed` or `skipped`; raises Different, or what kept an end from being read."""
     source, destination = await probe(job)
     if source is None:
-        raise NotFound(f"{job.entry.source}: not found at the source")
+        raise unknown_source(job)
     shallow = wish.depth is Depth.DIGEST
     if shallow and destination is not None and is_unchanged(gear, job, source, destination):
         return _passed(job, source.digest, destination, ())

@@ -6,7 +6,13 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import Enum
 
-from image_tools.errors import DigestMismatch, InvalidManifest, NotFound, Unavailable
+from image_tools.errors import (
+    ArchiveDamaged,
+    DigestMismatch,
+    InvalidManifest,
+    NotFound,
+    Unavailable,
+)
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -77,6 +83,8 @@ class Walk:
             parse(raw)
         except NotFound:
             return f"{self._name(digest)}: child manifest does not exists"
+        except ArchiveDamaged as error:
+            return f"{self._name(digest)}: the manifest is damaged: {error}"
         except (DigestMismatch, InvalidManifest) as error:
             return self._wrong(digest, f"the manifest is damaged: {error}")
         except Unavailable as error:
@@ -106,6 +114,8 @@ class Walk:
             async with store.blob(name, blob.digest) as chunks:
                 async for _ in chunks:
                     pass
+        except ArchiveDamaged as error:
+            return f"{self._name(blob.digest)}: the blob is damaged: {error}"
         except (DigestMismatch, NotFound) as error:
             return self._wrong(blob.digest, f"the blob is damaged: {error}")
         except Unavailable as error:

@@ -10,25 +10,17 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.archives import FORMS, run, write_list
 from tests.helpers.client import push
 from tests.helpers.content import Image
 from tests.helpers.expected import rows, wanted_entries
 from tests.helpers.images import KINDS, REGISTRY_KINDS
 from tests.helpers.registry import Registry, plain_registry
-from tests.helpers.running import Ran, image_tools
+from tests.helpers.running import Ran
 from tests.helpers.walk import Pulled, pull_everything
 
-FORMS = {"dir": "images", "gzip": "images.tar.gz", "zstd": "images.tar.zst", "none": "images.tar"}
 ARTIFACTS = ("helm_chart", "empty_config_artifact")
 SCHEMA1 = ("schema1_signed",)
-
-
-def run(command: str, folder: Path, *words: str | Path, environ: Mapping[str, str] = {}) -> Ran:
-    """Run a command over archives; what it writes beside them lies in `folder`."""
-    fixed: list[str | Path] = ["--format", "json", "-o", folder / f"{command}-failed.txt"]
-    if command == "load":
-        fixed += ["--state", folder / "state.db"]
-    return image_tools(command, *fixed, *words, "--retry-delay", "10ms", environ=environ)
 
 
 @dataclass(frozen=True)
@@ -64,26 +56,25 @@ def lab(
         images = {kind: KINDS[kind](7) for kind in REGISTRY_KINDS}
         for kind, image in images.items():
             push(source.endpoint, f"kinds/{kind}", "1.0", image)
-        listed = folder / "list.txt"
-        listed.write_text("".join(f"{source.address}/kinds/{kind}:1.0\n" for kind in images))
+        listed = write_list(folder, source.address, *(f"kinds/{kind}" for kind in images))
         source.clear_log()
         ran, asked, flags = dict[str, Ran](), dict[str, Counter[str]](), ["-j", "4"]
         environ = {**module_environment}
         for name, more in (("some", []), ("whole", ["--arch", "all", "--os", "all"])):
             archive = folder / f"{name}-{FORMS[form]}"
             into = ["-f", listed, "-d", archive, *flags, *more]
-            ran[f"save {name}"] = run("save", folder, *into, "--compress", form, environ=environ)
+            ran[f"save {name}"] = run("save", folder, *into, "--compress", form, **environ)
             if name == "some":
                 blobs = (r for r in source.requests() if (r.method, r.what) == ("GET", "blobs"))
                 fetched = Counter(str(request.reference) for request in blobs)
             source.clear_log()
-            ran[f"again {name}"] = run("save", folder, *into, environ=environ)
+            ran[f"again {name}"] = run("save", folder, *into, **environ)
             asked[name] = Counter(f"{r.method} {r.repository}" for r in source.requests())
-            ran[f"save-validate {name}"] = run("save-validate", folder, *into, environ=environ)
+            ran[f"save-validate {name}"] = run("save-validate", folder, *into, **environ)
             out = ["-s", archive, "-d", f"{destination.address}/{name}", *flags]
-            ran[f"load {name}"] = run("load", folder, *out, environ=environ)
+            ran[f"load {name}"] = run("load", folder, *out, **environ)
             out += ["--depth", "content"]
-            ran[f"load-validate {name}"] = run("load-validate", folder, *out, environ=environ)
+            ran[f"load-validate {name}"] = run("load-validate", folder, *out, **environ)
         yield Lab(
             images=images,
             source=source,

@@ -10,7 +10,14 @@ from dataclasses import replace
 from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE, Manifest, RawManifest, Schema1, parse
+from image_tools.oci.manifest import (
+    MAXIMUM_MANIFEST_SIZE,
+    Index,
+    Manifest,
+    RawManifest,
+    Schema1,
+    parse,
+)
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.catalogue import (
     Origin,
@@ -91,12 +98,16 @@ class Archive:
             )
         return stated
 
+    def missing(self, raw: RawManifest) -> tuple[Digest, ...]:
+        """The blobs of an image's manifest that are not here."""
+        found = parse(raw)
+        blobs = found.blobs if isinstance(found, Manifest) else ()
+        return tuple(blob.digest for blob in blobs if self.content.size(blob.digest) is None)
+
     def add_manifest(self, raw: RawManifest) -> None:
         """Take up a manifest whose blobs are here, durably; NotFound when one of them is not."""
-        found = parse(raw)
-        for blob in found.blobs if isinstance(found, Manifest) else ():
-            if self.content.size(blob.digest) is None:
-                raise NotFound(f"{self.name}: blob {blob.digest} of {raw.digest} is not in it")
+        for digest in self.missing(raw):
+            raise NotFound(f"{self.name}: blob {digest} of {raw.digest} is not in it")
         incoming = self.content.begin(len(raw.content), compressible=True)
         try:
             incoming.write(raw.content)
@@ -148,6 +159,27 @@ class Archive:
                 for raw in self._entries():
                     self._note_referrer(raw)
             return tuple(self._referrers.get(digest, {}).values())
+
+    def reachable(self) -> frozenset[Digest]:
+        """The digests of all manifests and blobs that a tag or a referrer leads to."""
+        found, waiting = set[Digest](), list[Digest]()
+        waiting += [tagged.descriptor.digest for tagged in self.catalogue.tags.values()]
+        waiting += [entry.digest for entry in self.catalogue.nameless]
+        while waiting:
+            digest = waiting.pop()
+            if digest not in found:
+                found.add(digest)
+                waiting += self._below(digest)
+        return frozenset(found)
+
+    def _below(self, digest: Digest) -> list[Digest]:
+        try:
+            found = parse(self.manifest(digest))
+        except (NotFound, InvalidManifest):
+            return []
+        if isinstance(found, Manifest):
+            return [blob.digest for blob in found.blobs]
+        return [entry.digest for entry in found.entries] if isinstance(found, Index) else []
 
     def publish(self) -> None:
         """Make what was added the archive, durably and at once.

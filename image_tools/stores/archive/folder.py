@@ -23,17 +23,20 @@ LONGEST_INDEX = 64 * 1024 * 1024
 _LAYOUT_VERSION = "1.0.0"
 _OWN = ".image-tools"
 _NOTE = "note"
+_PIECE = 1 << 20
 
 
 class FolderContent:
     """The blobs and the index of one folder; everything but them is in a folder of its own in it.
 
     A blob is there when a file of its name is: it is renamed to it when all of it is on the disk.
-    Nothing outside is read or written: links are no blobs.
+    Nothing outside is read or written: links are no blobs. Not `trusting` one that is there
+    already counts only when its bytes have its digest.
     """
 
-    def __init__(self, path: Path, *, name: str, writing: bool) -> None:
+    def __init__(self, path: Path, *, name: str, writing: bool, trusting: bool = True) -> None:
         self.name = name
+        self._trusting, self._sound = trusting, set[Digest]()
         self._path, self._own, self._blobs = path, path / _OWN, path / "blobs"
         self._lock = threading.Lock()
         self._journal: Journal | None = None
@@ -64,7 +67,20 @@ class FolderContent:
             found = self._place(digest).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        if not stat.S_ISREG(found.st_mode) or not self._is_sound(digest):
+            return None
+        return found.st_size
+
+    def _is_sound(self, digest: Digest) -> bool:
+        if self._trusting or digest in self._sound:
+            return True
+        hasher = digest.hasher()
+        with self.open(digest) as file:
+            while piece := file.read(_PIECE):
+                hasher.update(piece)
+        if hasher.hexdigest() == digest.hex:
+            self._sound.add(digest)
+        return digest in self._sound
 
     def digests(self) -> Iterator[tuple[Digest, int]]:
         """All blobs with their sizes; files whose names are no digests are passed over."""
@@ -93,6 +109,7 @@ class FolderContent:
         place.parent.mkdir(parents=True, exist_ok=True)
         path.replace(place)
         sync_folder(place.parent)
+        self._sound.add(digest)
 
     def note(self, line: str) -> None:
         """Keep one line durably until the next `publish`."""
@@ -116,6 +133,7 @@ class FolderContent:
                 self._journal.remove()
                 self._journal = None
             _emptied(self._own)
+            self._trusting = True
 
     def forget(self, digest: Digest) -> None:
         """Remove a blob that nothing leads to."""

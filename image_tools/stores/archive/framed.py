@@ -26,8 +26,8 @@ from image_tools.stores.archive.journal import Journal, sync_folder
 from image_tools.stores.archive.reading import FileSource, open_entry
 from image_tools.stores.archive.tail import (
     Tail,
+    adding_journal,
     read_tail,
-    save_tail,
     saved_bytes,
     saved_tail,
     tail_bytes,
@@ -56,7 +56,7 @@ def recognise(path: Path) -> Form | None:
 
 def _tail(path: Path, source: FileSource) -> Tail | None:
     """What `path` holds; as it was before a run that adds to it and has not ended."""
-    return saved_tail(path, source) or read_tail(source, os.fstat(source.descriptor).st_size)
+    return saved_tail(path, source) or read_tail(source, source.size())
 
 
 class FramedContent:
@@ -137,9 +137,10 @@ class FramedContent:
         """See `Content`."""
         return (self._tail.index if self._tail else None) or b""
 
-    def volumes(self) -> bytes | None:
-        """The list of volumes; in the last volume of a set only."""
-        return self._tail.volumes if self._tail else None
+    @property
+    def tail(self) -> Tail | None:
+        """What ends the file, as it was last published."""
+        return self._tail
 
     def files(self) -> tuple[Entry, ...]:
         """All entries before index.json, in the order of the file."""
@@ -203,7 +204,7 @@ class FramedContent:
             self._commit()
             growth.journal.remove()
             self._growth, self._noted = None, False
-            self._take(tail)
+            self._take(read_tail(self.source, self.source.size()))
 
     def _end_file(self, tail: bytes, start: int) -> None:
         end = write_at(self.source.descriptor, [tail], start)
@@ -253,10 +254,8 @@ class FramedContent:
             return self._growth
 
     def _grow(self, tail: Tail | None) -> Growth:
-        if tail:
-            journal = _journal_beside(self.path, self.source, tail)
-        else:
-            journal = Journal.open(journal_path(partial_path(self.path)))
+        new = journal_path(partial_path(self.path))
+        journal = adding_journal(self.path, self.source, tail) if tail else self._journal(new)
         try:
             self._check_form(journal)
             body = tail.body.entries if tail else (self._first_entry(),)
@@ -267,6 +266,12 @@ class FramedContent:
             journal.close()
             raise
         return growth
+
+    def _journal(self, path: Path) -> Journal:
+        """The journal of a new file; not one whose file got its name just before a kill."""
+        if not self.source.size():
+            path.unlink(missing_ok=True)
+        return Journal.open(path)
 
     def _check_form(self, journal: Journal) -> None:
         """The first line of the journal says the form, and which volume it is."""
@@ -287,11 +292,3 @@ class FramedContent:
         frame = header_frame(self.form, LAYOUT, size) + stored(self.form, _LAYOUT_CONTENT)
         write_at(self.source.descriptor, [frame], 0)
         return Entry(LAYOUT, 0, len(frame), size, digest, True)
-
-
-def _journal_beside(path: Path, source: FileSource, tail: Tail) -> Journal:
-    """The journal of what is added to a file whose tail is safe."""
-    if saved_tail(path, source) is None:
-        journal_path(path).unlink(missing_ok=True)
-        save_tail(path, source, tail.start, os.fstat(source.descriptor).st_size)
-    return Journal.open(journal_path(path))

@@ -66,6 +66,8 @@ def read_archive(path: Path, *, finished: bool = True) -> Archive:
     found = look(path)
     if found.standing is Standing.NOTHING:
         raise UsageError(f"the archive {path} does not exist", advice=_unfinished(path))
+    if found.standing is Standing.OTHER_FOLDER:
+        raise UsageError(f"{path} holds no archive", advice="give what save has written")
     if found.form is None:
         raise ArchiveDamaged(found.problem)
     if found.form is not Form.FOLDER:
@@ -93,13 +95,23 @@ def add_to_archive(path: Path) -> Archive:
 def new_archive(path: Path, form: Form) -> Archive:
     """A new archive that replaces what lies at `path`, when it is published.
 
-    It goes on where a run was killed. A folder keeps its blobs, but none of its tags.
+    It goes on where a run was killed. A folder keeps its blobs, where they are sound, but none of
+    its tags.
     AlreadyRunning when another process writes it.
     """
     if form is Form.FOLDER:
-        content = FolderContent(path, name=str(path), writing=True)
+        content = FolderContent(path, name=str(path), writing=True, trusting=False)
         return Archive(content, writing=True, anew=True)
     return Archive(FramedContent.create(path, _FRAMED[form]), writing=True, anew=True)
+
+
+def sweep(archive: Archive) -> None:
+    """Remove the blobs of a folder that nothing leads to; a file has none that could be removed."""
+    if isinstance(archive.content, FolderContent):
+        reachable = archive.reachable()
+        for digest, _ in tuple(archive.content.digests()):
+            if digest not in reachable:
+                archive.content.forget(digest)
 
 
 def _unfinished(path: Path) -> str:

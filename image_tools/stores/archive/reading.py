@@ -40,6 +40,10 @@ class FileSource:
     name: str
     descriptor: int
 
+    def size(self) -> int:
+        """The size of the file in bytes."""
+        return os.fstat(self.descriptor).st_size
+
     def read_at(self, offset: int, length: int) -> bytes:
         """See `Source`."""
         try:

@@ -54,6 +54,8 @@ class ArchiveStore:
                 raise
             logger.warning("{}; it is saved again", error)
             return None
+        if isinstance(reference, Digest) and not await self._has_blobs_of(found):
+            return None
         digest = reference if isinstance(reference, Digest) else found.digest
         return ManifestHead(digest, found.media_type, len(found.content))
 
@@ -125,6 +127,12 @@ class ArchiveStore:
     async def close(self) -> None:
         """Nothing: the archive is closed by who opened it."""
 
+    async def _has_blobs_of(self, manifest: RawManifest) -> bool:
+        """Whether an image to add to is whole: one that is not has to be brought again."""
+        if not self.archive.writing:
+            return True
+        return await in_thread(lambda: not self.archive.missing(manifest))
+
     def _named(self, repository: str, tag: str) -> Reference:
         return Reference(self.registry, repository, tag)
 
@@ -142,7 +150,10 @@ class ArchiveStore:
         hasher, read, held = digest.hasher(), 0, b""
 
         def step() -> bytes:
-            piece = file.read(PIECE)
+            try:
+                piece = file.read(PIECE)
+            except OSError as error:
+                raise ArchiveDamaged(f"{self.name}: {digest}: {error.strerror}") from error
             hasher.update(piece)
             return piece
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.beside import saved_path
+from image_tools.stores.archive.beside import journal_path, saved_path
 from image_tools.stores.archive.footer import (
     Footer,
     ending_length,
@@ -30,7 +30,7 @@ from image_tools.stores.archive.framing import (
     header_length,
     stored,
 )
-from image_tools.stores.archive.journal import sync_folder
+from image_tools.stores.archive.journal import Journal, sync_folder
 from image_tools.stores.archive.reading import (
     BytesSource,
     FileSource,
@@ -60,7 +60,7 @@ class Tail:
     """What is read of a finished file when it is opened.
 
     `body` is all before index.json and the list of volumes, and ends at byte `start`. A volume that
-    is not the last of its set has neither of the two.
+    is not the last of its set has neither of the two. `table_digest` is of the table's text.
     """
 
     form: Form
@@ -68,6 +68,7 @@ class Tail:
     start: int
     index: bytes | None
     volumes: bytes | None = None
+    table_digest: Digest = _NOTHING
 
 
 def tail_bytes(tail: Tail) -> bytes:
@@ -108,13 +109,21 @@ def read_tail_of(form: Form, source: Source, size: int) -> Tail | None:
         return None
     if footer.offset + footer.length + length != size:
         raise damaged(source.name, f"it has {size} bytes, and should have others")
-    table = parse_table(source.name, form, _table_text(form, source, footer), footer.offset)
+    text = _table_text(form, source, footer)
+    table = parse_table(source.name, form, text, footer.offset)
     ending = [entry for entry in table.entries if entry.name in (VOLUMES, INDEX)]
     body = table.entries[: len(table.entries) - len(ending)]
     if (*body, *ending) != table.entries or not (ending or table.volume) or not body:
         raise damaged(source.name, f"{INDEX} is not where it has to be")
     found = {entry.name: _content(form, source, entry) for entry in ending}
-    return Tail(form, Table(body, table.volume), body[-1].end, found.get(INDEX), found.get(VOLUMES))
+    return Tail(
+        form=form,
+        body=Table(body, table.volume),
+        start=body[-1].end,
+        index=found.get(INDEX),
+        volumes=found.get(VOLUMES),
+        table_digest=Digest.of(text),
+    )
 
 
 def _content(form: Form, source: Source, entry: Entry) -> bytes:
@@ -143,7 +152,7 @@ def _table_text(form: Form, source: Source, footer: Footer) -> bytes:
     return bytes(text)
 
 
-def save_tail(path: Path, source: FileSource, start: int, size: int) -> None:
+def _save_tail(path: Path, source: FileSource, start: int, size: int) -> None:
     """Keep the bytes of `path` from `start` to its end durably beside it."""
     data = b"".join(unpacked(Form.TAR, source, start, size))
     if len(data) != size - start:
@@ -156,6 +165,14 @@ def save_tail(path: Path, source: FileSource, start: int, size: int) -> None:
         os.fsync(file.fileno())
     new.replace(saved)
     sync_folder(path.parent)
+
+
+def adding_journal(path: Path, source: FileSource, tail: Tail) -> Journal:
+    """The journal of what is added to a finished file; before it is made, the tail is safe."""
+    if saved_tail(path, source) is None:
+        journal_path(path).unlink(missing_ok=True)
+        _save_tail(path, source, tail.start, source.size())
+    return Journal.open(journal_path(path))
 
 
 def saved_tail(path: Path, source: FileSource) -> Tail | None:

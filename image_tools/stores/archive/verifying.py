@@ -12,16 +12,21 @@ from image_tools.stores.archive.framing import header_length, padded
 from image_tools.stores.archive.reading import CHUNK, unpacked
 from image_tools.stores.archive.tail import is_there
 from image_tools.stores.archive.toc import Entry
+from image_tools.stores.archive.volumes import VolumesContent
 
 
 def verify(content: Content) -> Iterator[tuple[Digest, str | None]]:
     """Each blob with what is wrong with it, or None; in one pass through the file.
 
-    Of a file it says, too, whether an ordinary tar would unpack it the same way.
+    A piece of a blob counts as a blob. Of a file it says, too, whether an ordinary tar would unpack
+    it the same way.
     """
     if isinstance(content, FramedContent):
         for entry in content.files():
             yield entry.digest, _framed_problem(content, entry)
+    elif isinstance(content, VolumesContent):
+        for part in content.parts:
+            yield from verify(part)
     else:
         for digest, size in content.digests():
             yield digest, _problem(content, digest, size)

@@ -91,7 +91,7 @@ def test_explain_says_what_differs_in_known_words(image, there, problems) -> Non
     if problems is None:
         problems = (f'source digest "{image.top.digest}" != dest digest "{there.top.digest}"',)
     assert verdict.problems == problems
-    assert "run mirror" in verdict.advice
+    assert "copy this image again" in verdict.advice
 
 
 def test_explain_lists_differ_both_specs_are_for_the_log() -> None:

@@ -1,0 +1,41 @@
+"""`image-tools archive merge`: from its options to its exit code."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.cli.archive_choice import chosen_archive, may_begin
+from image_tools.cli.archive_runs import exporting, report_out_of_archive
+from image_tools.commands.archive_copies import MergeRun
+from image_tools.errors import UsageError
+from image_tools.report import Report, joined
+from image_tools.stores.archive.opening import read_archive
+
+
+def archive_merge(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Put archives together; the exit code."""
+    options = Namespace(**vars(options), destination=options.output, file=None, skip_invalid=False)
+    choice, paths = chosen_archive(options), [Path(name) for name in options.archives]
+    for path in paths:
+        # Nothing is begun that a wrong name would end in the middle.
+        read_archive(path).close()
+        if path.absolute() == choice.path.absolute():
+            raise UsageError(f"{path} cannot be merged into itself")
+    setting = exporting(options, environ, paths[0], choice)
+    if not may_begin(choice, options):
+        logger.warning("nothing was copied")
+        return 1
+    reports: list[Report] = []
+    for path in paths:
+        request = replace(setting.request, source_archive=path, archive=choice)
+        one = replace(setting, request=request)
+        reports.append(report_out_of_archive(one, options, MergeRun))
+        if reports[-1].interrupted_by is not None:
+            break
+        choice = replace(choice, replace=False)
+    return setting.results.show(joined(MergeRun.command, reports))

@@ -1,0 +1,122 @@
+"""The commands that look into archives and make archives of archives, as their users see them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from image_tools.cli.options import Group, Note, Operand, Option, Page
+from image_tools.cli.pages import EXIT_CODES
+from image_tools.cli.pages_archive import LOAD, SAVE, output_of
+from image_tools.cli.shared_options import DEBUG, FORMAT, switch
+
+_ARCHIVE = Operand(name="archive", metavar="FILE", help="the archive, a file or a folder")
+_EXIT = (
+    "0    everything is there",
+    "1    something is damaged or missing",
+    "2    the command line is wrong, or nothing lies there",
+)
+
+
+def _taken(page: Page, *names: str, **changes: Option) -> tuple[Option, ...]:
+    known = {option.name: option for option in page.options}
+    return tuple(changes.get(known[name].key, known[name]) for name in names)
+
+
+ARCHIVE_LS = Page(
+    name="archive ls",
+    summary="list the images in an archive",
+    about="List the images in an archive with their platforms, sizes and digests, from its tables "
+    "alone: no layer is read.",
+    operands=(_ARCHIVE,),
+    groups=(Group("Options", (switch("json", "the same as --format json"), FORMAT, DEBUG)),),
+    notes=(
+        Note("Examples", ("image-tools archive ls images.tar.gz",)),
+        Note("Exit codes", _EXIT),
+    ),
+)
+
+ARCHIVE_VERIFY = Page(
+    name="archive verify",
+    summary="read all of an archive and check every digest",
+    about="Read all of an archive once, hash every blob, and name what is damaged or missing, with "
+    "the images that need it.",
+    operands=(_ARCHIVE,),
+    groups=(Group("Options", (FORMAT, DEBUG)),),
+    notes=(
+        Note("Examples", ("image-tools archive verify images.tar.gz",)),
+        Note("Exit codes", _EXIT),
+    ),
+)
+
+_NEW = _taken(
+    SAVE,
+    "destination",
+    "compress",
+    "replace",
+    "yes",
+    destination=replace(
+        next(option for option in SAVE.options if option.name == "destination"),
+        help="the archive to write, a new one or one to add to",
+        shown="",
+        required=True,
+    ),
+)
+_WANTED = Group(
+    "What to copy", _taken(LOAD, "arch", "os", "variant", "provenance", "no-arch-os-fail")
+)
+_RUNNING = Group("Running", _taken(SAVE, "jobs", "wait-lock", "no-ahead", "no-download"))
+
+ARCHIVE_EXPORT = Page(
+    name="archive export",
+    summary="copy images from one archive into another",
+    about="Copy the images of a list, or all, from one archive into another one: a new one, or one "
+    "that is there. Nothing is fetched from a registry.",
+    groups=(
+        Group(
+            "The archives",
+            (
+                *_taken(LOAD, "source"),
+                *_NEW,
+                *_taken(
+                    LOAD,
+                    "file",
+                    "skip-invalid",
+                    file=replace(
+                        next(option for option in LOAD.options if option.name == "file"),
+                        help="copy only the images that the list in FILE names",
+                    ),
+                ),
+            ),
+        ),
+        _WANTED,
+        _RUNNING,
+        output_of("archive-export"),
+    ),
+    notes=(
+        Note(
+            "Examples",
+            ("image-tools archive export -f list.txt -s images.tar.gz -d some.tar.gz",),
+        ),
+        EXIT_CODES,
+    ),
+)
+
+ARCHIVE_MERGE = Page(
+    name="archive merge",
+    summary="put several archives together",
+    about="Copy all images of several archives into one. Where two have the same tag, its "
+    "platforms are put together, and those of the later archive count.",
+    operands=(
+        Operand(name="archives", metavar="FILE", help="the archives, in order", several=True),
+    ),
+    groups=(
+        Group("The archive", (replace(_NEW[0], name="output", short="o", aliases=()), *_NEW[1:])),
+        _WANTED,
+        _RUNNING,
+        Group("Output", tuple(o for o in output_of("archive-merge").options if o.name != "failed")),
+    ),
+    notes=(
+        Note("Examples", ("image-tools archive merge monday.tar.gz friday.tar.gz -o week.tar.gz",)),
+        EXIT_CODES,
+    ),
+)

@@ -1,0 +1,378 @@
+"""Runs over archives that meet with trouble, with each other, or with what is there already."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from image_tools.stores.archive.forms import Form
+from image_tools.stores.archive.opening import new_archive, read_archive
+from tests.helpers import images
+from tests.helpers.archives import FORMS, run, write_list
+from tests.helpers.client import manifest, push, tags
+from tests.helpers.content import Image
+from tests.helpers.fault_types import ALWAYS, Fault, Kind, Stage
+from tests.helpers.faults import FaultOptions, FaultRegistry
+from tests.helpers.images import KINDS
+from tests.helpers.registry import Registry
+from tests.helpers.running import Ran
+from tests.helpers.signatures import identities, public_key, refer, sign, tag_of
+from tests.helpers.tools import newest
+from tests.helpers.tools import run as run_tool
+from tests.helpers.walk import pull_everything
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("team/one", "team/two", "team/three")
+ALL = ("--arch", "all", "--os", "all")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A source that can fail, a destination, and an archive of one form in a folder."""
+
+    source: FaultRegistry
+    destination: Registry
+    folder: Path
+    archive: Path
+
+    def load_source(self, name: str = "team/one", kind: str = "oci_index", seed: int = 1) -> Image:
+        image = KINDS[kind](seed)
+        self.source.load(name, "1.0", image)
+        return image
+
+    def save(self, *words: str | Path, names: tuple[str, ...] = NAMES[:1], **environ: str) -> Ran:
+        listed = write_list(self.folder, self.source.address, *names)
+        fixed = ("-f", listed, "-d", self.archive, *self.form)
+        return run("save", self.folder, *fixed, *words, **environ)
+
+    def load(self, *words: str | Path) -> Ran:
+        fixed = ("-s", self.archive, "-d", self.destination.address)
+        return run("load", self.folder, *fixed, *words)
+
+    def fetched(self) -> Counter[str]:
+        """Give how often each blob was asked for since the log was cleared."""
+        seen = self.source.requests
+        return Counter(str(s.reference) for s in seen if s.stage in (Stage.BLOB, Stage.CONFIG))
+
+    @property
+    def form(self) -> tuple[str, ...]:
+        return ("--compress=dir",) if self.archive.name == FORMS["dir"] else ()
+
+    def reference(self, name: str = "team/one") -> str:
+        return f"{self.source.address}/{name}:1.0"
+
+
+@pytest.fixture(params=["dir", "gzip"])
+def lab(request: pytest.FixtureRequest, registry: Registry, tmp_path: Path) -> Iterator[Lab]:
+    with FaultRegistry(FaultOptions(referrers=True)) as source:
+        yield Lab(source, registry, tmp_path, tmp_path / FORMS[request.param])
+
+
+@pytest.fixture
+def folder_lab(registry: Registry, tmp_path: Path) -> Iterator[Lab]:
+    with FaultRegistry(FaultOptions(referrers=True)) as source:
+        yield Lab(source, registry, tmp_path, tmp_path / "images")
+
+
+@contextmanager
+def _started(lab: Lab, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "image_tools", *words],
+        cwd=lab.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(lab.folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def _until(condition: object, what: str) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long: {what}"
+        time.sleep(0.01)
+
+
+def _arrived(lab: Lab) -> set[str]:
+    """Give the blobs that a run which was ended has left."""
+    form = Form.FOLDER if lab.form else Form.GZIP
+    archive = new_archive(lab.archive, form)
+    try:
+        return {str(digest) for digest, _ in archive.content.digests()}
+    finally:
+        archive.close()
+
+
+def _has_something(lab: Lab) -> bool:
+    journal = lab.archive.with_name(f"{lab.archive.name}.partial.journal")
+    if journal.exists():
+        return journal.read_text().count(" blob ") > 2
+    return len([*lab.archive.glob("blobs/sha256/*")]) > 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
+def test_save_that_was_ended_goes_on_and_fetches_nothing_twice(
+    lab: Lab, number: signal.Signals
+) -> None:
+    for seed, name in enumerate(NAMES):
+        lab.load_source(name, "docker_list", seed)
+    write_list(lab.folder, lab.source.address, *NAMES)
+    lab.source.add(Fault(Stage.BLOB, Kind.HANG, ALWAYS, after=6))
+    words = ("-f", "list.txt", "-d", str(lab.archive), *lab.form)
+    with _started(lab, "save", *words) as process:
+        _until(lambda: lab.source.count(Stage.BLOB) > 6 and _has_something(lab), "a blob arrives")
+        os.kill(process.pid, number)
+        process.wait(timeout=20)
+    lab.source.release()
+    lab.source.clear_faults()
+    assert lab.load().code in (1, 2)
+    arrived = _arrived(lab)
+    assert arrived
+    lab.source.clear_log()
+    assert set(lab.save(names=NAMES).statuses) <= {"copied", "unchanged"}
+    assert set(lab.fetched().values()) == {1}
+    assert arrived & set(lab.fetched()) == set()
+    assert lab.load().statuses == ["copied"] * 3
+    assert [path.name for path in lab.folder.glob("images*")] == [lab.archive.name]
+
+
+def test_save_with_a_failed_image_takes_its_failed_list(lab: Lab) -> None:
+    for seed, name in enumerate(NAMES):
+        lab.load_source(name, seed=seed)
+    lab.source.add(Fault(Stage.CHILD, 403, ALWAYS, "team/two"))
+    first = lab.save(names=NAMES)
+    failed = lab.folder / "save-failed.txt"
+    lines = [line for line in failed.read_text().splitlines() if line[0] != "#"]
+    assert (first.code, first.statuses) == (1, ["copied", "failed", "copied"])
+    assert lines == [lab.reference("team/two")]
+    lab.source.clear_faults()
+    second = run("save", lab.folder, "-f", failed, "-d", lab.archive)
+    assert (second.code, second.statuses, failed.exists()) == (0, ["copied"], False)
+    assert lab.load().statuses == ["copied"] * 3
+
+
+def test_save_of_nothing_that_is_there_leaves_nothing(lab: Lab) -> None:
+    ran = lab.save()
+    assert (ran.code, ran.only()["kind"]) == (1, "not-found")
+    assert [*lab.folder.glob("images*")] == []
+
+
+def test_sync_adds_what_is_new_and_leaves_the_rest(lab: Lab) -> None:
+    lab.load_source("team/one", seed=1)
+    lab.save()
+    lab.load_source("team/two", seed=2)
+    lab.source.clear_log()
+    listed = write_list(lab.folder, lab.source.address, *NAMES[:2])
+    ran = run("sync", lab.folder, "-f", listed, "-d", lab.archive)
+    assert (ran.code, ran.statuses) == (0, ["unchanged", "copied"])
+    one = [(s.method, s.stage) for s in lab.source.requests if s.repository == "team/one"]
+    assert one == [("HEAD", Stage.HEAD_MANIFEST)]
+    assert lab.load().statuses == ["copied"] * 2
+
+
+def test_sync_without_an_archive_is_refused(lab: Lab) -> None:
+    listed = write_list(lab.folder, lab.source.address, "team/one")
+    ran = run("sync", lab.folder, "-f", listed, "-d", lab.archive)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "does not exist" in ran.stderr
+
+
+def test_save_of_more_platforms_adds_them_to_the_image(lab: Lab) -> None:
+    image = lab.load_source()
+    assert lab.save("--arch", "amd64").only()["platforms"] == ["linux/amd64"]
+    lab.source.clear_log()
+    assert lab.save("--arch", "arm64").statuses == ["copied"]
+    assert len(lab.fetched()) == len(pull_everything(lab.source, "team/one", "1.0").blobs) // 4
+    loaded = lab.load().only()
+    found = pull_everything(lab.destination.endpoint, "team/one", "1.0")
+    assert [entry.digest for entry in found.entries] == [e.digest for e in image.leaves[:2]]
+    assert loaded["platforms"] == ["linux/amd64", "linux/arm64"]
+
+
+def test_save_of_a_moved_tag_brings_the_new_image(lab: Lab) -> None:
+    lab.load_source(seed=1)
+    lab.save(*ALL)
+    image = lab.load_source(seed=2)
+    assert lab.save(*ALL, "--overwrite").only()["digest"] == image.top.digest
+    assert lab.load().only()["digest"] == image.top.digest
+
+
+@pytest.mark.parametrize(
+    "way", [(), ("--no-ahead",), ("--direct",)], ids=["ahead", "not", "direct"]
+)
+def test_save_and_load_every_way(lab: Lab, way: tuple[str, ...]) -> None:
+    image = lab.load_source()
+    assert lab.save(*ALL, *way, "--tls-verify=false").statuses == ["copied"]
+    assert lab.load(*(word for word in way if word != "--direct")).statuses == ["copied"]
+    assert pull_everything(lab.destination.endpoint, "team/one", "1.0").digest == image.top.digest
+
+
+def test_signatures_come_into_the_archive_and_out_of_it(lab: Lab) -> None:
+    image = lab.load_source()
+    digest = image.top.digest
+    signature = sign(lab.source, "team/one", digest, 1)
+    about = refer(lab.source, "team/one", digest)
+    again = refer(lab.source, "team/one", about, text="the signature is signed")
+    saved = lab.save(*ALL).only()
+    assert (saved["status"], saved["warnings"]) == ("copied", [])
+    loaded = lab.load()
+    assert (loaded.statuses, loaded.only()["warnings"]) == (["copied"], [])
+    there = lab.destination.endpoint
+    assert tags(there, "team/one") == sorted(
+        ["1.0", tag_of(digest), tag_of(digest, ""), tag_of(about, "")]
+    )
+    assert identities(there, "team/one", digest, public_key(1)) == ["app"]
+    for subject, referrer in ((digest, about), (about, again)):
+        found = manifest(there, "team/one", tag_of(subject, ""))
+        assert found is not None
+        assert [entry["digest"] for entry in json.loads(found[0])["manifests"]] == [referrer]
+    assert signature in {entry["digest"] for entry in _entries(lab)}
+
+
+def _entries(lab: Lab) -> list[dict[str, str]]:
+    archive = read_archive(lab.archive)
+    found: list[dict[str, str]] = json.loads(archive.content.index())["manifests"]
+    archive.close()
+    return found
+
+
+def test_damaged_blob_is_named_and_never_loaded(folder_lab: Lab) -> None:
+    lab = folder_lab
+    lab.load_source("team/one", seed=1)
+    lab.load_source("team/two", seed=2)
+    lab.save(names=NAMES[:2])
+    child = pull_everything(lab.source, "team/one", "1.0").entries[0]
+    layer = json.loads(manifest(lab.source, "team/one", child.digest)[0])["layers"][0]["digest"]  # type: ignore[index]
+    path = lab.archive / "blobs/sha256" / layer.partition(":")[2]
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    ran = lab.load()
+    assert (ran.code, ran.statuses) == (1, ["failed", "copied"])
+    assert ran.outcomes[0]["kind"] == "archive-damaged"
+    assert layer in ran.outcomes[0]["reason"]
+    assert layer not in lab.destination.stored_blobs()
+    listed = lab.folder / "list.txt"
+    checked = run("save-validate", lab.folder, "-f", listed, "-d", lab.archive, "--depth=content")
+    assert checked.statuses == ["failed", "passed"]
+    assert layer in checked.outcomes[0]["reason"]
+    again = lab.save("--replace", "--yes", names=NAMES[:2])
+    assert again.statuses == ["copied", "copied"], again.stdout
+    assert lab.load("-f", lab.folder / "load-failed.txt").statuses == ["copied"]
+
+
+def test_save_replacing_a_folder_keeps_what_it_needs_and_drops_the_rest(folder_lab: Lab) -> None:
+    lab = folder_lab
+    lab.load_source("team/one", seed=1)
+    lab.load_source("team/two", seed=2)
+    lab.save(names=NAMES[:2])
+    lab.source.clear_log()
+    assert lab.save("--replace", "-y", names=NAMES[1:2]).statuses == ["copied"]
+    assert lab.fetched() == {}
+    assert lab.load().only()["source"] == lab.reference("team/two")
+    wanted = pull_everything(lab.destination.endpoint, "team/two", "1.0")
+    found = {f"sha256:{path.name}" for path in lab.archive.glob("blobs/sha256/*")}
+    assert found == {*wanted.blobs, *wanted.manifests}
+
+
+def test_load_of_a_list_takes_only_what_it_names(lab: Lab) -> None:
+    for seed, name in enumerate(NAMES):
+        lab.load_source(name, seed=seed)
+    lab.save(names=NAMES)
+    listed = lab.folder / "some.txt"
+    listed.write_text(
+        f"{lab.reference('team/two')}\n{lab.source.address}/team/three:1.0 x.example/new/name 2\n"
+        f"{lab.reference('team/four')}\n"
+    )
+    ran = lab.load("-f", listed)
+    assert ran.statuses == ["copied", "copied", "failed"]
+    assert f"image [{lab.reference('team/four')}] not exists in archive" in ran.stdout
+    assert tags(lab.destination.endpoint, "new/name") == ["2"]
+    assert lab.load("-f", lab.folder / "load-failed.txt", "--project", "p").statuses == ["failed"]
+    assert lab.load("--project", "p").statuses == ["copied"] * 3
+    assert tags(lab.destination.endpoint, "p/one") == ["1.0"]
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_second_run_on_one_archive_waits_or_is_refused(lab: Lab, wait: bool) -> None:
+    lab.load_source()
+    lab.save()
+    lab.load_source("team/two", seed=2)
+    descriptor = os.open(lab.archive, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    words = ["--wait-lock=300ms"] if wait else []
+    ran = lab.save(*words, names=NAMES[:2])
+    os.close(descriptor)
+    assert (ran.code, ran.stdout) == (4, "")
+    assert "--wait-lock" in ran.stderr
+    assert lab.save("--wait-lock", names=NAMES[:2]).statuses == ["unchanged", "copied"]
+
+
+def test_save_dry_run_writes_nothing(lab: Lab) -> None:
+    lab.load_source()
+    plan = lab.save("--dry-run").report
+    assert [row["action"] for row in plan["rows"]] == ["copy"]
+    assert plan["bytes_to_move"] > 0
+    assert [*lab.folder.glob("images*")] == []
+    lab.save()
+    again = lab.save("--dry-run").report
+    assert [row["action"] for row in again["rows"]] == ["unchanged"]
+    loading = lab.load("--dry-run").report
+    assert ([row["action"] for row in loading["rows"]], loading["command"]) == (["copy"], "load")
+
+
+def test_load_validate_says_what_differs(lab: Lab) -> None:
+    lab.load_source()
+    lab.save()
+    words = ("-s", lab.archive, "-d", lab.destination.address, "-compress=dir")
+    absent = run("load-validate", lab.folder, *words)
+    assert absent.code == 1
+    assert "destination manifest does not exists" in absent.only()["reason"]
+    assert lab.reference() in (lab.folder / "load-validate-failed.txt").read_text()
+    push(lab.destination.endpoint, "team/one", "1.0", images.oci_index(5))
+    other = run("load-validate", lab.folder, *words)
+    assert (other.code, other.only()["kind"]) == (1, "different")
+    assert "srcSpec" in other.stderr
+    assert lab.load("--overwrite").statuses == ["copied"]
+    assert run("load-validate", lab.folder, *words).statuses == ["passed"]
+
+
+@pytest.mark.parametrize("name", ["oci_index", "oci_manifest"])
+def test_archive_is_read_by_skopeo_under_the_image_name(lab: Lab, name: str) -> None:
+    image = lab.load_source(kind=name)
+    saved = lab.save(*ALL).only()
+    transport = "oci" if lab.archive.is_dir() else "oci-archive"
+    place = f"{transport}:{lab.archive}:{lab.reference()}"
+    raw = run_tool(newest("skopeo"), "inspect", "--raw", place).stdout
+    entry = next(e for e in _entries(lab) if e["digest"] == saved["digest"])
+    assert len(raw) == entry["size"]
+    if name == "oci_index":
+        assert raw.encode() == image.top.data
+
+
+def test_load_of_what_skopeo_has_written(folder_lab: Lab) -> None:
+    lab = folder_lab
+    image = lab.load_source()
+    source = f"docker://{lab.reference()}"
+    there = f"oci:{lab.archive}:docker.io/team/one:1.0"
+    flags = ("copy", "--all", "--src-tls-verify=false", "--insecure-policy")
+    run_tool(newest("skopeo"), *flags, source, there)
+    assert lab.load().only()["digest"] == image.top.digest
