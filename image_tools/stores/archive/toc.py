@@ -176,7 +176,8 @@ def whole_number(value: object) -> int:
     return value
 
 
-def _text(value: object) -> str:
+def some_text(value: object) -> str:
+    """`value` when it is text; ValueError otherwise."""
     if not isinstance(value, str):
         raise ValueError("a name that is no text")
     return value
@@ -186,10 +187,10 @@ def parse_entry(form: Form, value: Any) -> Entry:
     """The entry of a JSON object; ValueError or InvalidReference when it is none of ours."""
     if not isinstance(value, dict) or value.keys() not in (_KEYS, _PIECE_KEYS):
         raise ValueError("an entry of unknown shape")
-    digest, piece = Digest.parse(_text(value["digest"])), _piece(value)
+    digest, piece = Digest.parse(some_text(value["digest"])), _piece(value)
     offset, length, size = (whole_number(value[key]) for key in ("offset", "length", "size"))
     stored = value["stored"] is True
-    entry = Entry(_text(value["name"]), offset, length, size, digest, stored, piece)
+    entry = Entry(some_text(value["name"]), offset, length, size, digest, stored, piece)
     whole = (blob_name(digest), LAYOUT, INDEX, VOLUMES)
     if entry.name not in ((piece_name(piece, size),) if piece else whole):
         raise ValueError(f"an entry of the name {entry.name[:200]!r}")
@@ -205,7 +206,7 @@ def _piece(value: dict[str, Any]) -> Piece | None:
     if "blob" not in value:
         return None
     start, whole = whole_number(value["start"]), whole_number(value["whole"])
-    return Piece(Digest.parse(_text(value["blob"])), start, whole)
+    return Piece(Digest.parse(some_text(value["blob"])), start, whole)
 
 
 def _checked(entries: Iterable[Entry], end: int) -> Iterator[Entry]:

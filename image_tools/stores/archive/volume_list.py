@@ -10,8 +10,9 @@ from typing import Any
 
 from image_tools.errors import InvalidReference
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.toc import Entry, Piece, damaged, whole_number
+from image_tools.stores.archive.toc import Entry, Piece, damaged, some_text, whole_number
 
+BIGGEST_LIST = 16 << 20
 _VERSION = 1
 _NAME = re.compile(r"(.+)\.part([1-9][0-9]{0,5})")
 
@@ -105,26 +106,30 @@ def _held_value(blob: Held) -> list[str | int]:
 
 
 def parse_list(archive: str, content: bytes) -> VolumeList:
-    """The list written in `content`; ArchiveDamaged when it is none."""
+    """The list written in `content`; ArchiveDamaged when it is none, or far too long."""
+    if len(content) > BIGGEST_LIST:
+        raise damaged(archive, "its list of volumes is too big")
     try:
         value = json.loads(content)
         if value["version"] != _VERSION:
             raise ValueError("written by a newer version of this program")
         volumes = tuple(_listed(volume) for volume in value["volumes"])
-        return VolumeList(str(value["set"]), whole_number(value["partSize"]), volumes)
+        return VolumeList(some_text(value["set"]), whole_number(value["partSize"]), volumes)
     except (ValueError, KeyError, TypeError, IndexError, InvalidReference, RecursionError) as error:
         raise damaged(archive, f"its list of volumes: {error}") from error
 
 
 def _listed(value: Any) -> Listed:
     numbers = whole_number(value["number"]), whole_number(value["size"])
-    return Listed(*numbers, Digest.parse(value["table"]), tuple(map(_held, value["blobs"])))
+    return Listed(
+        *numbers, Digest.parse(some_text(value["table"])), tuple(map(_held, value["blobs"]))
+    )
 
 
 def _held(value: Any) -> Held:
-    digest, size = Digest.parse(value[0]), whole_number(value[1])
+    digest, size = Digest.parse(some_text(value[0])), whole_number(value[1])
     if len(value) == 2:
         return Held(digest, size)
     blob, start, whole = value[2:]
-    piece = Piece(Digest.parse(blob), whole_number(start), whole_number(whole))
+    piece = Piece(Digest.parse(some_text(blob)), whole_number(start), whole_number(whole))
     return Held(digest, size, piece)

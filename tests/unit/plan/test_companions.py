@@ -9,11 +9,13 @@ from image_tools.oci.descriptor import ATTESTATION_SUBJECT, ATTESTATION_TYPE, De
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.platform import Platform
+from image_tools.oci.reference import Reference
 from image_tools.plan.companions import (
     Companion,
     apart,
     cosign_tags,
     holds_all,
+    is_companion,
     kind_of,
     listed,
     subjects,
@@ -160,3 +162,18 @@ def test_uncovered_says_what_is_lost_and_what_to_do(
     names = (str(digest("top")), str(digest("new"))) if said else ()
     assert bool(found) is bool(said)
     assert all(words in found for words in (*said, *names))
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        ("1.25", False),
+        (f"sha256-{'a' * 64}", True),
+        (f"sha256-{'a' * 64}.sig", True),
+        (f"sha256-{'a' * 64}.att", True),
+        (f"sha256-{'a' * 63}.sig", False),
+        (f"sha256-{'a' * 64}-linux-amd64", False),
+    ],
+)
+def test_is_companion_knows_tags_behind_a_digest(tag: str, expected: bool) -> None:
+    assert is_companion(Reference("reg.example", "app", tag)) is expected

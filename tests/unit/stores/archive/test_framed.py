@@ -363,3 +363,20 @@ def with_holes(content: FramedContent, new: tuple[bytes, ...], finished: set[Dig
         content.publish(NEW_INDEX)
     finally:
         abandon(content)
+
+
+def test_new_archive_has_no_notes_of_one_that_was_finished(path: Path, form: Form) -> None:
+    first = FramedContent.create(path, form)
+    add(first, b"one")
+    first.note("of the first")
+    journal = path.with_name(f"{path.name}.partial.journal")
+    said = journal.read_bytes()
+    first.publish(INDEX)
+    first.close()
+    # Killed between the last two steps: the file has its name, and the journal is still there.
+    journal.write_bytes(said)
+
+    with closing(FramedContent.create(path, form)) as content:
+        assert content.notes() == ()
+        assert blobs_of(content) == {}
+    assert beside(path) == [path.name]
