@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from image_tools.cli.base import base_of
 from image_tools.cli.list_command import (
     Setting,
     nothing_to_do,
@@ -27,7 +28,7 @@ from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.archived import into_archive, out_of_archive
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.reader import read_list
-from image_tools.oci.reference import parse_registry
+from image_tools.oci.reference import Reference, parse_registry
 from image_tools.report import Report
 
 _OF_SOURCES = ("SOURCE_REGISTRY", "SOURCE_USERNAME", "SOURCE_PASSWORD")
@@ -40,7 +41,8 @@ RunT = TypeVar("RunT", bound=OutOfArchive)
 def saving(options: Namespace, environ: Mapping[str, str], choice: ArchiveChoice) -> Setting:
     """The setting of a run whose images go into an archive; no registry is written to."""
     setting = setting_of(_completed(options, destination=None), _without(environ, _OF_DESTINATIONS))
-    request = replace(setting.request, archive=choice)
+    base = base_of(options, environ) if "base" in options else None
+    request = replace(setting.request, archive=choice, base=base)
     return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
 
 
@@ -58,7 +60,12 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
     if setting.registries.destination is None and options.file is None:
         raise UsageError("it is not said where to load the images: give -d REGISTRY")
     registries = replace(setting.registries, source=_source_registry(options, environ))
-    request = replace(setting.request, archive=ArchiveChoice(path=path))
+
+    def archived_to(reference: Reference) -> Reference:
+        return out_of_archive([str(reference)], registries)[1]
+
+    archive = ArchiveChoice(path=path)
+    request = replace(setting.request, archive=archive, archived_to=archived_to)
     return replace(setting, request=request, registries=registries, resolved=out_of_archive)
 
 

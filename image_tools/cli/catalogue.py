@@ -10,9 +10,11 @@ from image_tools.cli.pages import MIRROR, VERSION
 from image_tools.cli.pages_archive import LOAD, SAVE, SYNC
 from image_tools.cli.pages_archive_tools import (
     ARCHIVE_EXPORT,
+    ARCHIVE_INVENTORY,
     ARCHIVE_LS,
     ARCHIVE_MERGE,
     ARCHIVE_VERIFY,
+    INVENTORY,
 )
 from image_tools.cli.pages_archive_validate import LOAD_VALIDATE, SAVE_VALIDATE
 from image_tools.cli.pages_around import (
@@ -41,6 +43,8 @@ PAGES = (
     ARCHIVE_VERIFY,
     ARCHIVE_MERGE,
     ARCHIVE_EXPORT,
+    ARCHIVE_INVENTORY,
+    INVENTORY,
     SERVE,
     INSPECT,
     INSPECT_LIST,

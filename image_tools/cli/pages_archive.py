@@ -42,6 +42,11 @@ _COMPRESS = Option(
     shown="gzip",
     choices=_FORMS,
 )
+_BASE = Option(
+    name="base",
+    metavar="WHAT",
+    help="leave out what is there already: an inventory, an archive, or REGISTRY[/PATH]",
+)
 _YES = replace(
     switch("yes", "do not ask before something is replaced", short="y"), aliases=("auto-yes",)
 )
@@ -121,7 +126,7 @@ SAVE = Page(
     "request. Images of the archive that the list does not name stay, unless --replace is given.",
     groups=(
         _with(_SAVE_LIST, _FILE, first=True),
-        Group("The archive", (_INTO, _COMPRESS, _REPLACE, _YES)),
+        Group("The archive", (_INTO, _COMPRESS, _BASE, _REPLACE, _YES)),
         _SAVE_SELECTION,
         _with(_picked("Running", *_RUNNING, *_TOOLS), _WAIT),
         _FROM_REGISTRY,
@@ -136,6 +141,7 @@ SAVE = Page(
                 "image-tools save -f list.txt -d images.tar.zst --arch all --os all",
                 "image-tools save -f list.txt --compress dir -d saved-image-cache",
                 "image-tools save -f save-failed.txt -d images.tar.gz",
+                "image-tools save -f list.txt -d friday.tar.gz --base monday.tar.gz",
             ),
         ),
         SPELLING,

@@ -7,7 +7,16 @@ from dataclasses import replace
 from image_tools.cli.options import Group, Note, Operand, Option, Page
 from image_tools.cli.pages import EXIT_CODES
 from image_tools.cli.pages_archive import LOAD, SAVE, output_of
-from image_tools.cli.shared_options import DEBUG, FORMAT, switch
+from image_tools.cli.shared_options import (
+    DEBUG,
+    DEFAULT_PROJECT,
+    DESTINATION,
+    FORMAT,
+    GETTING_IN,
+    SKIP_INVALID,
+    SOURCE,
+    switch,
+)
 
 _ARCHIVE = Operand(name="archive", metavar="FILE", help="the archive, a file or a folder")
 _EXIT = (
@@ -44,6 +53,56 @@ ARCHIVE_VERIFY = Page(
     groups=(Group("Options", (FORMAT, DEBUG)),),
     notes=(
         Note("Examples", ("image-tools archive verify images.tar.gz",)),
+        Note("Exit codes", _EXIT),
+    ),
+)
+
+_OUTPUT = Option(
+    name="output",
+    short="o",
+    metavar="FILE",
+    help="write the inventory to FILE",
+    shown="to standard output",
+)
+
+ARCHIVE_INVENTORY = Page(
+    name="archive inventory",
+    summary="write down what an archive holds, as a small file for save --base",
+    about="Write down the images and the digests of all blobs in an archive: a small file that "
+    "stands for it where only what is new is to be saved.",
+    operands=(_ARCHIVE,),
+    groups=(Group("Options", (_OUTPUT, DEBUG)),),
+    notes=(
+        Note("Examples", ("image-tools archive inventory images.tar.gz -o there.json",)),
+        Note("Exit codes", _EXIT),
+    ),
+)
+
+INVENTORY = Page(
+    name="inventory",
+    summary="write down what a registry holds of a list, as a small file for save --base",
+    about="Write down which images of a list are at their destinations, and the digests of all "
+    "their blobs: a small file that is carried to where save is to leave out what is here.",
+    groups=(
+        Group(
+            "Options",
+            (
+                *_taken(SAVE, "file"),
+                SOURCE,
+                replace(DESTINATION, help="look at REGISTRY, where the images were loaded to"),
+                DEFAULT_PROJECT,
+                SKIP_INVALID,
+                _OUTPUT,
+                DEBUG,
+            ),
+        ),
+        GETTING_IN,
+    ),
+    notes=(
+        Note(
+            "Examples",
+            ("image-tools inventory -f list.txt -d registry.example:5000 -o there.json",),
+        ),
         Note("Exit codes", _EXIT),
     ),
 )

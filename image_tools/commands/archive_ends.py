@@ -13,9 +13,10 @@ from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.oci.reference import Reference
 from image_tools.plan.companions import is_companion
-from image_tools.run.archived import FromArchive, Memory, OriginMemory
+from image_tools.run.archived import Base, FromArchive, Memory, OriginMemory
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.inventory import note_relied, relied_on
 from image_tools.stores.archive.nothing import Nothing
 from image_tools.stores.archive.opening import (
     Standing,
@@ -53,8 +54,16 @@ class BesideArchive(ListRun):
     """A run that compares, or foresees, what would go into the archive of its request."""
 
     def _open_archive(self, stack: ExitStack) -> None:
-        self._destination_archive = read_archive(_choice_of(self._request).path)
-        stack.callback(self._destination_archive.close)
+        archive = self._destination_archive = self._opened()
+        stack.callback(archive.close)
+        if (base := self._request.base) is not None:
+            archive.lent = {**base.sizes, **archive.lent}
+
+    def _opened(self) -> Archive:
+        return read_archive(_choice_of(self._request).path)
+
+    def _base(self) -> Base | None:
+        return None if self._request.base is None else Base(self._request.base)
 
     def _memory(self) -> Memory | None:
         assert self._destination_archive is not None
@@ -67,10 +76,6 @@ class BesideArchive(ListRun):
 class IntoArchive(BesideArchive):
     """A run whose images go into the archive of its request, which is whole again at its end."""
 
-    def _open_archive(self, stack: ExitStack) -> None:
-        self._destination_archive = self._opened()
-        stack.callback(self._destination_archive.close)
-
     def _lock(self, images: ImageList) -> None:
         """Nothing: who writes an archive has locked it since it was opened."""
 
@@ -80,6 +85,9 @@ class IntoArchive(BesideArchive):
         if self._signal is not None:
             logger.warning("{} is not finished: run again, it goes on from here", archive.name)
             return
+        if archive.lent:
+            bases = [relied_on(archive), *([self._request.base] if self._request.base else [])]
+            note_relied(archive, bases)
         archive.publish()
         if _choice_of(self._request).replace:
             sweep(archive)

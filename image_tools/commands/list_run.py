@@ -18,7 +18,7 @@ from image_tools.imagelist.entry import ImageList
 from image_tools.process.cancel import Cancel
 from image_tools.report import UNFINISHED, Outcome, PlanRow, Report, Status
 from image_tools.retry import RetryPolicy
-from image_tools.run.archived import Memory
+from image_tools.run.archived import Base, Memory
 from image_tools.run.assembly import Assembler
 from image_tools.run.companions import Companions
 from image_tools.run.copying import Copier
@@ -152,6 +152,10 @@ class ListRun:
         """What earlier runs finished."""
         return self._state
 
+    def _base(self) -> Base | None:
+        """What need not be at the destination, since the far side has it."""
+        return None
+
     def _stop(self) -> None:
         if self._engine is not None:
             self._engine.stop()
@@ -232,6 +236,7 @@ class ListRun:
             preflight=None if self._request.skip_login else Preflight(ends, self.ask),
             companions=companions,
             signer=signer,
+            base=self._base(),
         )
         self._progress.bytes_source = lambda: gear.account.bytes_written
         return gear

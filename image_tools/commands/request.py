@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from image_tools.oci.reference import Reference
 from image_tools.plan.selection import Selection
 from image_tools.stores.archive.forms import Form
+from image_tools.stores.archive.inventory import Inventory
 from image_tools.stores.harbor import HarborSetting
 from image_tools.stores.remote.tls import TlsChoice
 
@@ -58,7 +61,8 @@ class MirrorRequest:
     """One run of `mirror`; times in seconds, None where there is no limit.
 
     `harbor` is there when every destination is a Harbor, `archive` when one end is no registry,
-    `source_archive` when none is.
+    `source_archive` when none is. An archive leaves out what `base` has; `archived_to` says where
+    an image of that base was loaded to.
     """
 
     source: Side = Side()
@@ -88,3 +92,5 @@ class MirrorRequest:
     signing_key: SigningKey | None = None
     archive: ArchiveChoice | None = None
     source_archive: Path | None = None
+    base: Inventory | None = None
+    archived_to: Callable[[Reference], Reference] | None = None

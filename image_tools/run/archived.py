@@ -7,10 +7,15 @@ from typing import Protocol
 from loguru import logger
 
 from image_tools.errors import ImageToolsError
+from image_tools.imagelist.entry import Entry
+from image_tools.oci import media
+from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 from image_tools.state import Remembered, State
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.catalogue import Origin
+from image_tools.stores.archive.inventory import Inventory
+from image_tools.stores.store import ManifestHead
 
 
 class Memory(Protocol):
@@ -90,3 +95,19 @@ class PassedOn:
             self._destination.add_origin(Reference.parse(destination), origin)
         except ImageToolsError as error:
             logger.debug("{}", error)
+
+
+class Base:
+    """What the far side has already, as an inventory says."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+
+    def unchanged(self, entry: Entry, source: ManifestHead, selection: str) -> Digest | None:
+        """The digest of an image that the far side has as it is wanted; None where it has not."""
+        held = self.inventory.images.get(entry.destination)
+        if held is None:
+            return None
+        wanted = Origin(str(entry.source), source.digest, selection)
+        same = held.digest == source.digest and source.media_type in media.INDEXES
+        return held.digest if same or held.origin == wanted else None

@@ -149,7 +149,7 @@ async def _holder(job: Job, config: Descriptor) -> Repository:
     there = job.destination
     if not isinstance(there.store, ArchiveStore):
         return job.source
-    return there if await there.store.blob_size(there.name, config.digest) else job.source
+    return there if await there.store.holds(config.digest) else job.source
 
 
 @dataclass(frozen=True, slots=True)

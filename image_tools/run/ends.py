@@ -9,6 +9,7 @@ from pathlib import Path
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.placing import Placer
 from image_tools.exchange.server import Book
+from image_tools.oci.digest import Digest
 from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.retry import RetryPolicy
 from image_tools.stores.archive.archive import Archive
@@ -55,7 +56,8 @@ class Ends:
     """Opens one store per registry and end, and closes them all. Belongs to the event loop.
 
     With `harbor` every destination is one. With an archive as an end there is no registry there:
-    whatever registry a reference names, it is one of that archive. Who opened it closes it.
+    whatever registry a reference names, it is one of that archive. Who opened it closes it. What
+    the source archive relies on is read from `lenders`.
     """
 
     source: Access
@@ -68,6 +70,7 @@ class Ends:
     harbor: HarborSetting | None = None
     source_archive: Archive | None = None
     destination_archive: Archive | None = None
+    lenders: dict[Digest, tuple[Store, str]] = field(default_factory=dict)
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _destinations: dict[str, Destination] = field(default_factory=dict)
@@ -138,7 +141,7 @@ class Ends:
 
     def _source(self, registry: str) -> Store:
         if self.source_archive is not None:
-            return ArchiveStore(self.source_archive, registry)
+            return ArchiveStore(self.source_archive, registry, self.lenders)
         if self.conf.concerns(registry):
             return Mirrored(registry, self.conf, self._remote)
         return self._remote(registry, False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from image_tools.exchange.accounts import Account
 from image_tools.imagelist.entry import Entry
-from image_tools.run.archived import Memory
+from image_tools.run.archived import Base, Memory
 from image_tools.run.assembly import Assembler
 from image_tools.run.companions import Companions
 from image_tools.run.copying import Copier
@@ -25,7 +25,8 @@ from image_tools.run.toolbox import Toolbox
 class Gear:
     """The shared parts of one run; `account` adds up the bytes of all jobs.
 
-    Without `companions` signatures stay behind; without a `signer` nothing is signed.
+    Without `companions` signatures stay behind; without a `signer` nothing is signed. What `base`
+    has need not be at the destination.
     """
 
     options: Options
@@ -40,6 +41,7 @@ class Gear:
     preflight: Preflight | None = None
     companions: Companions | None = None
     signer: Signer | None = None
+    base: Base | None = None
     account: Account = field(default_factory=Account)
 
     def job(self, entry: Entry) -> Job:

@@ -55,6 +55,8 @@ async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
         raise unknown_source(job)
     if destination is not None and is_unchanged(gear, job, source, destination):
         return _unchanged(job, source.digest, destination.digest)
+    if destination is None and (held := held_by_base(gear, job, source)) is not None:
+        return _unchanged(job, source.digest, held)
     top = await read_top(gear, job, source)
     found = parse(top)
     if isinstance(found, Schema1):
@@ -66,6 +68,13 @@ async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
     # After the source: what the destination has lost of it need not be read there.
     existing = await _existing(gear, job, destination)
     return await prepared(gear, job, image, existing, source.digest)
+
+
+def held_by_base(gear: Gear, job: Job, source: ManifestHead) -> Digest | None:
+    """The digest of the image as the far side has it, where it is the wanted one; else None."""
+    if gear.base is None or gear.options.force:
+        return None
+    return gear.base.unchanged(job.entry, source, gear.options.state_key)
 
 
 def unknown_source(job: Job) -> NotFound:

@@ -27,7 +27,14 @@ from image_tools.report import Outcome, Status
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.outcomes import outcome_of, platforms_of
-from image_tools.run.preparing import is_unchanged, probe, read_top, skipped, unknown_source
+from image_tools.run.preparing import (
+    held_by_base,
+    is_unchanged,
+    probe,
+    read_top,
+    skipped,
+    unknown_source,
+)
 from image_tools.run.walking import Depth, Walk
 from image_tools.stores.store import ManifestHead
 
@@ -56,6 +63,8 @@ async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
     shallow = wish.depth is Depth.DIGEST
     if shallow and destination is not None and is_unchanged(gear, job, source, destination):
         return _passed(job, source.digest, destination, ())
+    if destination is None and (held := held_by_base(gear, job, source)) is not None:
+        return _passed(job, source.digest, ManifestHead(held, source.media_type, None), ())
     top = await read_top(gear, job, source)
     compared = await _compare(gear, job, top, destination)
     if isinstance(compared, Outcome):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
@@ -35,7 +35,8 @@ class Archive:
     """The images in `content`. Blocking, and safe for many threads.
 
     What an earlier run left behind is taken up, and with `anew` nothing else: the tags that were
-    published before are gone with the next `publish`.
+    published before are gone with the next `publish`. `lent` are the sizes in bytes of blobs that
+    images here rely on and that lie somewhere else.
     """
 
     def __init__(self, content: Content, *, writing: bool = False, anew: bool = False) -> None:
@@ -44,6 +45,7 @@ class Archive:
         published = parse_catalogue(content.index(), self.name)
         notes = content.notes()
         self.catalogue = replayed(published.without_tags() if anew else published, notes)
+        self.lent: Mapping[Digest, int] = {}
         self._anew, self._changed = anew, anew or bool(notes)
         # The event loop remembers where images came from while threads add others.
         self._lock = threading.Lock()
@@ -98,24 +100,31 @@ class Archive:
             )
         return stated
 
+    def blob_size(self, digest: Digest) -> int | None:
+        """The size in bytes of a blob that is here or is lent, else None."""
+        size = self.content.size(digest)
+        return self.lent.get(digest) if size is None else size
+
     def missing(self, raw: RawManifest) -> tuple[Digest, ...]:
-        """The blobs of an image's manifest that are not here."""
+        """The blobs of an image's manifest that are neither here nor lent."""
         found = parse(raw)
         blobs = found.blobs if isinstance(found, Manifest) else ()
-        return tuple(blob.digest for blob in blobs if self.content.size(blob.digest) is None)
+        return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) is None)
 
     def add_manifest(self, raw: RawManifest) -> None:
         """Take up a manifest whose blobs are here, durably; NotFound when one of them is not."""
         for digest in self.missing(raw):
             raise NotFound(f"{self.name}: blob {digest} of {raw.digest} is not in it")
-        incoming = self.content.begin(len(raw.content), compressible=True)
-        try:
-            incoming.write(raw.content)
-            incoming.finish(raw.digest)
-        except BaseException:
-            incoming.drop()
-            raise
-        self._changed = True
+        self._add(raw)
+
+    def rely_on(self, record: RawManifest | None) -> None:
+        """Keep `record`, which says what is lent and where it lies; None: nothing is."""
+        if record is not None:
+            self._add(record)
+        with self._lock:
+            self.catalogue = self.catalogue.relying_on(
+                None if record is None else record.descriptor
+            )
 
     def add_tag(self, reference: Reference, raw: RawManifest) -> None:
         """Let a tag lead to a manifest that is here, durably."""
@@ -193,6 +202,16 @@ class Archive:
     def close(self) -> None:
         """Give back all files; what arrived without a `publish` stays for the next run."""
         self.content.close()
+
+    def _add(self, raw: RawManifest) -> None:
+        incoming = self.content.begin(len(raw.content), compressible=True)
+        try:
+            incoming.write(raw.content)
+            incoming.finish(raw.digest)
+        except BaseException:
+            incoming.drop()
+            raise
+        self._changed = True
 
     def _media_type(self, raw: RawManifest) -> str:
         try:

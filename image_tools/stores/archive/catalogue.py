@@ -24,6 +24,7 @@ MOST_ENTRIES = 200_000
 _ORIGIN = "image-tools.source"
 _ORIGIN_DIGEST = "image-tools.source.digest"
 _SELECTION = "image-tools.selection"
+_RELIED = "image-tools.relies-on"
 _OWN = frozenset({REF_NAME, IMAGE_NAME, _ORIGIN, _ORIGIN_DIGEST, _SELECTION})
 _KNOWN = frozenset({"schemaVersion", "mediaType", "manifests"})
 
@@ -70,6 +71,28 @@ class Catalogue:
         if any(entry.digest == descriptor.digest for entry in self.nameless):
             return self
         return replace(self, nameless=(*self.nameless, descriptor))
+
+    @property
+    def relied(self) -> Digest | None:
+        """The digest of the record of what images here rely on, and which lies elsewhere."""
+        annotations = self.extras.get("annotations")
+        text = annotations.get(_RELIED) if isinstance(annotations, dict) else None
+        try:
+            return Digest.parse(text) if isinstance(text, str) else None
+        except InvalidReference:
+            return None
+
+    def relying_on(self, record: Descriptor | None) -> Catalogue:
+        """This catalogue with another such record; None where nothing lies elsewhere."""
+        known = self.extras.get("annotations")
+        annotations = dict(known) if isinstance(known, dict) else {}
+        annotations.pop(_RELIED, None)
+        if record is not None:
+            annotations[_RELIED] = str(record.digest)
+        extras = {name: self.extras[name] for name in self.extras if name != "annotations"}
+        return replace(
+            self, extras={**extras, **({"annotations": annotations} if annotations else {})}
+        )
 
     def without_tags(self) -> Catalogue:
         """This catalogue with nothing in it that could be asked for."""

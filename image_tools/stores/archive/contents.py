@@ -20,24 +20,33 @@ _LONGEST_CONFIG = 8 << 20
 class Contents:
     """One image: its digest, the sizes in bytes of all it leads to, and its platforms.
 
-    `problems` say what is missing, has another size, or cannot be read, each with its digest.
+    `lent` are the sizes of what lies somewhere else, and is relied on. `problems` say what is
+    missing, has another size, or cannot be read, each with its digest.
     """
 
     reference: Reference
     digest: Digest
     sizes: dict[Digest, int] = field(default_factory=dict)
     platforms: dict[Platform, None] = field(default_factory=dict)
+    lent: dict[Digest, int] = field(default_factory=dict)
     problems: dict[Digest, str] = field(default_factory=dict)
 
 
 def contents(archive: Archive) -> Iterator[Contents]:
     """What is under each tag of the archive, in the order of the names."""
     for reference in archive.images:
-        entry = archive.tagged(reference)
-        assert entry is not None
-        found = Contents(reference, entry.digest)
-        _walk(archive, found, entry.digest, Platform(), DEEPEST)
-        yield found
+        if (found := contents_of(archive, reference)) is not None:
+            yield found
+
+
+def contents_of(archive: Archive, reference: Reference) -> Contents | None:
+    """What is under one tag, None where there is no such tag."""
+    entry = archive.tagged(reference)
+    if entry is None:
+        return None
+    found = Contents(reference, entry.digest)
+    _walk(archive, found, entry.digest, Platform(), DEEPEST)
+    return found
 
 
 def _walk(
@@ -67,7 +76,9 @@ def _walk(
 def _look(archive: Archive, found: Contents, manifest: Manifest) -> None:
     for blob in manifest.blobs:
         size = archive.content.size(blob.digest)
-        if size is None:
+        if size is None and archive.lent.get(blob.digest) == blob.size:
+            found.lent[blob.digest] = blob.size
+        elif size is None:
             found.problems[blob.digest] = "it is missing"
         elif size != blob.size:
             found.problems[blob.digest] = f"it has {size} bytes, and should have {blob.size}"

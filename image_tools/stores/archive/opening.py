@@ -12,6 +12,7 @@ from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.folder import FolderContent, check_layout, is_layout
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.framed import FramedContent, recognise
+from image_tools.stores.archive.inventory import relied_on
 from image_tools.stores.archive.writing import refusals
 
 _FRAMED = {Form.TAR: framing.Form.TAR, Form.GZIP: framing.Form.GZIP, Form.ZSTD: framing.Form.ZSTD}
@@ -63,6 +64,10 @@ def read_archive(path: Path, *, finished: bool = True) -> Archive:
 
     UsageError when nothing lies there, ArchiveDamaged when it is no whole archive.
     """
+    return _knowing_what_is_lent(_read(path, finished=finished))
+
+
+def _read(path: Path, *, finished: bool) -> Archive:
     found = look(path)
     if found.standing is Standing.NOTHING:
         raise UsageError(f"the archive {path} does not exist", advice=_unfinished(path))
@@ -83,6 +88,10 @@ def read_archive(path: Path, *, finished: bool = True) -> Archive:
 
 def add_to_archive(path: Path) -> Archive:
     """The archive at `path`, to add to; AlreadyRunning when another process does so."""
+    return _knowing_what_is_lent(_added_to(path))
+
+
+def _added_to(path: Path) -> Archive:
     found = look(path)
     if found.form is None:
         raise UsageError(found.problem or f"the archive {path} does not exist")
@@ -112,6 +121,15 @@ def sweep(archive: Archive) -> None:
         for digest, _ in tuple(archive.content.digests()):
             if digest not in reachable:
                 archive.content.forget(digest)
+
+
+def _knowing_what_is_lent(archive: Archive) -> Archive:
+    try:
+        archive.lent = relied_on(archive).sizes
+    except BaseException:
+        archive.close()
+        raise
+    return archive
 
 
 def _unfinished(path: Path) -> str:

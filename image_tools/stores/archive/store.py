@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import BinaryIO
 
@@ -19,20 +19,23 @@ from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive, damaged_blob
 from image_tools.stores.archive.threads import in_thread
 from image_tools.stores.archive.uploads import ArchiveUpload
-from image_tools.stores.store import ManifestHead
+from image_tools.stores.store import ManifestHead, Store
 
 PIECE = 1 << 20
+Lenders = Mapping[Digest, tuple[Store, str]]
 
 
 class ArchiveStore:
     """What lies under `registry` in an archive.
 
     Repositories share all blobs and all manifests; only tags belong to one of them. It belongs to
-    one event loop; what reads or writes files runs in threads.
+    one event loop; what reads or writes files runs in threads. `lenders` say in which repository of
+    which registry the blobs lie that are not here.
     """
 
-    def __init__(self, archive: Archive, registry: str) -> None:
+    def __init__(self, archive: Archive, registry: str, lenders: Lenders | None = None) -> None:
         self.archive, self.registry = archive, registry
+        self._lenders = {} if lenders is None else lenders
 
     @property
     def name(self) -> str:
@@ -75,8 +78,12 @@ class ArchiveStore:
         await in_thread(lambda: self._put(repository, reference, manifest))
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
-        """The size of a blob in bytes, or None when it is not in the archive."""
-        return await in_thread(lambda: self.archive.content.size(digest))
+        """The size of a blob in bytes, or None when it is neither in the archive nor lent."""
+        return await in_thread(lambda: self.archive.blob_size(digest))
+
+    async def holds(self, digest: Digest) -> bool:
+        """Whether the bytes of a blob are in the archive itself."""
+        return await in_thread(lambda: self.archive.content.size(digest)) is not None
 
     @asynccontextmanager
     async def blob(
@@ -86,9 +93,11 @@ class ArchiveStore:
 
         A whole one whose digest is another raises ArchiveDamaged in place of its last bytes.
         """
-        size = await self.blob_size(repository, digest)
+        size = await in_thread(lambda: self.archive.content.size(digest))
         if size is None:
-            raise NotFound(f"{self.name}: blob {digest} is not in it")
+            async with self._lent(digest, first, last) as chunks:
+                yield chunks
+            return
         if first > 0 and first >= size:
             raise CopyFailed(f"{self.name}: {digest} has no byte {first}", status=416)
         file = await in_thread(lambda: self.archive.content.open(digest))
@@ -100,6 +109,14 @@ class ArchiveStore:
             yield chunks
         finally:
             await in_thread(file.close)
+
+    def _lent(
+        self, digest: Digest, first: int, last: int | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        if digest not in self._lenders:
+            raise NotFound(f"{self.name}: blob {digest} is not in it")
+        store, repository = self._lenders[digest]
+        return store.blob(repository, digest, first=first, last=last)
 
     async def mount(self, repository: str, digest: Digest, origin: str) -> ArchiveUpload | None:
         """None when the blob is in the archive, else an upload begun."""

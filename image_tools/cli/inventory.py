@@ -1,0 +1,55 @@
+"""`image-tools inventory`: from its options to its exit code."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.cli import render
+from image_tools.cli.listing import read_images
+from image_tools.cli.reaching import reaching, start_logs
+from image_tools.cli.request import chosen_registries
+from image_tools.commands.inventory import inventory as taken
+from image_tools.errors import EnvironmentProblem
+from image_tools.imagelist.line import resolve_names
+from image_tools.imagelist.registries import Registries
+from image_tools.stores.archive.inventory import Inventory
+
+
+def inventory(options: Namespace, environ: Mapping[str, str]) -> int:
+    """Write down what the destinations of a list hold; 1 where a line could not be read."""
+    start_logs(options, environ)
+    registries = chosen_registries(options, environ)
+    found, problems = inventory_at(options, environ, registries)
+    write_inventory(found, options.output)
+    return int(problems)
+
+
+def inventory_at(
+    options: Namespace, environ: Mapping[str, str], registries: Registries
+) -> tuple[Inventory, bool]:
+    """What the destinations of the list hold, and whether some of its lines could not be read."""
+    images = read_images(
+        options.file, registries, skip_invalid=options.skip_invalid, resolved=resolve_names
+    )
+    places = {entry.destination.registry for entry in images.entries}
+    name = "/".join(filter(None, (registries.destination, registries.destination_prefix)))
+    with reaching(options, environ, places, writes=True) as opening:
+        found = taken(images.entries, name or images.name, opening)
+    return found, bool(images.problems)
+
+
+def write_inventory(found: Inventory, output: str | None) -> None:
+    """Write an inventory to the file `output`, else to standard output."""
+    content = found.to_bytes()
+    logger.info("{}: {} images, {} blobs", found.name, len(found.images), len(found.sizes))
+    if not output or output == "-":
+        render.out_bytes(content)
+        return
+    try:
+        Path(output).write_bytes(content)
+    except OSError as error:
+        raise EnvironmentProblem(f"{output}: {error.strerror or error}") from error

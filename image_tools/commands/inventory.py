@@ -1,0 +1,85 @@
+"""`inventory` and `archive inventory`: what a registry or an archive has, as a small file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.commands.opening import Opening
+from image_tools.errors import ImageToolsError
+from image_tools.imagelist.entry import Entry
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import Index, Manifest, parse
+from image_tools.oci.reference import Reference
+from image_tools.run.reading import Reader, Repository
+from image_tools.run.together import together
+from image_tools.stores.archive.inventory import Held, Inventory, inventory_of
+from image_tools.stores.archive.opening import read_archive
+
+MOST_AT_ONCE = 16
+
+
+def archive_inventory(path: Path) -> Inventory:
+    """What the archive at `path` holds; ArchiveDamaged or UsageError when it is none."""
+    archive = read_archive(path)
+    try:
+        return inventory_of(archive)
+    finally:
+        archive.close()
+
+
+def inventory(entries: Iterable[Entry], name: str, opening: Opening) -> Inventory:
+    """What the destinations of `entries` hold, under the names that archives give these images.
+
+    An image that is not there is left out. Raises what keeps a registry from being read.
+    """
+    return opening.run(_inventory(entries, name, opening))
+
+
+async def _inventory(entries: Iterable[Entry], name: str, opening: Opening) -> Inventory:
+    entries, reader, room = tuple(entries), Reader(), asyncio.Semaphore(MOST_AT_ONCE)
+    opening.expect([entry.destination for entry in entries])
+    sizes: dict[Digest, int] = {}
+
+    async def look(entry: Entry) -> Held | None:
+        async with room:
+            return await _held(entry, opening, reader, sizes)
+
+    found = await together(look(entry) for entry in entries)
+    return Inventory(name, {held.reference: held for held in found if held is not None}, sizes)
+
+
+async def _held(
+    entry: Entry, opening: Opening, reader: Reader, sizes: dict[Digest, int]
+) -> Held | None:
+    place = entry.destination
+    store = opening.source(place.registry)
+    head = await store.manifest_head(place.repository, place.tag or "latest")
+    if head is None:
+        logger.info("{}: not there", place)
+        return None
+    blobs: dict[Digest, int] = {}
+    try:
+        await _walk(reader, Repository(store, place.repository), head.digest, blobs)
+    except ImageToolsError as error:
+        logger.warning("{}: left out: {}", place, error)
+        return None
+    sizes.update(blobs)
+    source = entry.source
+    reference = Reference(source.registry, source.repository, source.tag or place.tag)
+    return Held(reference=reference, digest=head.digest, blobs=tuple(blobs))
+
+
+async def _walk(
+    reader: Reader, repository: Repository, digest: Digest, blobs: dict[Digest, int]
+) -> None:
+    raw = await reader.manifest(repository, digest)
+    blobs[digest] = len(raw.content)
+    found = parse(raw)
+    if isinstance(found, Index):
+        await together(_walk(reader, repository, e.digest, blobs) for e in found.entries)
+    elif isinstance(found, Manifest):
+        blobs.update({blob.digest: blob.size for blob in found.blobs})
