@@ -6,8 +6,6 @@ import inspect
 import json
 import re
 import shlex
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -23,49 +21,27 @@ from image_tools.imagelist.reader import read_line, read_list
 from image_tools.imagelist.registries import Registries, choose_registries
 from image_tools.report import Outcome, PlanAction, PlanRow, Report, Status, plan_to_json
 from image_tools.tools import install, locate
+from tests.helpers.documents import (
+    FENCE,
+    HEADING,
+    ROOT,
+    blocks,
+    commands,
+    pieces,
+    prose_of,
+    rows,
+    spans,
+    text_of,
+)
 from tests.helpers.population import POPULATION
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
     *("README.md", "README_zh.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"),
     *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 )
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-SPAN = re.compile(r"`([^`\n]+)`")
 NOT_YET = {"archive-damaged"}
 NO_ERRORS = {"interrupted", "invalid-line"}
-
-
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
-def prose_of(name: str) -> str:
-    """A document without its code blocks."""
-    return FENCE.sub("", text_of(name))
-
-
-def blocks(name: str, language: str = "") -> list[str]:
-    return [code for kind, code in FENCE.findall(text_of(name)) if language in ("", kind)]
-
-
-def rows(text: str, heading: str) -> list[list[str]]:
-    """The cells of the first table below a line that begins with `heading`, without its title."""
-    lines = iter(text.splitlines())
-    next(line for line in lines if line.startswith(heading))
-    found: list[list[str]] = []
-    for line in lines:
-        if line.startswith("|"):
-            found.append([cell.strip() for cell in line.strip("|").split(" | ")])
-        elif found:
-            break
-    return found[2:]
-
-
-def spans(cell: str) -> list[str]:
-    return [code.strip() for code in SPAN.findall(cell)]
 
 
 # --- README in two languages
@@ -97,26 +73,6 @@ def test_readme_both_languages_name_the_same_code_words() -> None:
 
 
 # --- commands
-
-
-def commands(name: str) -> Iterator[str]:
-    """Every command line of image-tools in shell blocks, and in spans of the prose."""
-    for block in blocks(name, "sh"):
-        for line in block.replace("\\\n", " ").splitlines():
-            yield from pieces(line)
-    for span in spans(prose_of(name)):
-        if re.match(r"(\./)?image-tools [a-z]", span) and "--version" not in span:
-            yield span
-
-
-def pieces(line: str) -> Iterator[str]:
-    """The parts of a shell line between pipes and redirections that start image-tools."""
-    for piece in re.split(r"\s*(?:\||>|&&|;)\s*", line):
-        words = piece.split()
-        while words and "=" in words[0]:
-            words.pop(0)
-        if words and words[0] in ("image-tools", "./image-tools"):
-            yield " ".join(words)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
