@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from urllib.parse import unquote
 
 import pytest
@@ -87,6 +88,18 @@ def test_documents_commands_are_understood(name: str) -> None:
 
 def test_readme_has_commands_to_understand() -> None:
     assert len(list(commands("README.md"))) > 10
+
+
+@pytest.mark.parametrize("name", [n for n in DOCUMENTS if n.startswith("docs/")])
+def test_documents_examples_are_those_of_the_readme_which_are_run(name: str) -> None:
+    found = {piece for code in blocks(name, "sh") for piece in lines_of(code)}
+
+    assert found <= {piece for code in blocks("README.md", "sh") for piece in lines_of(code)}
+
+
+def lines_of(code: str) -> Iterator[str]:
+    for line in code.replace("\\\n", " ").splitlines():
+        yield from pieces(line)
 
 
 def test_help_examples_are_understood() -> None:
