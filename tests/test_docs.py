@@ -279,6 +279,33 @@ def test_demo_list_names_the_whole_population() -> None:
     assert named == {(repository, tag) for repository, tag, _ in POPULATION}
 
 
+# --- docs/architecture.md
+
+
+def test_architecture_names_every_module_of_a_run() -> None:
+    table = rows(text_of("docs/architecture.md"), "### The modules of a run")
+    modules = [path.stem for path in (ROOT / "image_tools/run").glob("[!_]*.py")]
+
+    assert sorted(name for row in table for name in spans(row[0])) == sorted(modules)
+
+
+def test_architecture_says_of_every_command_what_it_does_with_the_plan() -> None:
+    table = rows(text_of("docs/architecture.md"), "**Every run is a copy")
+
+    assert {name for row in table for name in spans(row[0])} == {page.name for page in PAGES}
+
+
+def test_architecture_names_modules_that_exist() -> None:
+    said = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text_of("docs/architecture.md")))
+    there = {str(path.relative_to(ROOT)) for path in ROOT.glob("image_tools/**/*")}
+
+    assert [
+        name
+        for name in said
+        if not any(f"/{one}".endswith(f"/{name.rstrip('/')}") for one in there)
+    ] == ["tests/test_architecture.py"]
+
+
 # --- links
 
 
