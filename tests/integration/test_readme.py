@@ -242,7 +242,8 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
         Promise(says=(f"docker.io/library/nginx:1.25,found,{NGINX.top.digest}",)),
         Promise(says=("1.23-again\n1.24\n1.25\n",)),
         Promise(
-            typed=(("1.23-again", "y"),),
+            typed=(("Delete it? [y/N] ", "y"),),
+            says=("tags that go with it: 1.23-again, 1.24",),
             then=lambda lab: lab.holds("web/nginx", "1.25"),
         ),
         Promise(
@@ -267,7 +268,7 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
     # The download itself is tested by test_install.py.
     "Without the Internet": (Promise(before=site, says=(COPIED,)),),
     "Type it in": (
-        Promise(typed=((">>> ", "nginx:1.25"), (COPIED, ""), (">>> ", "\x04")), says=("1 copied",)),
+        Promise(typed=((">>> ", "nginx:1.25"), (">>> ", "\x04")), says=(COPIED, "1 copied")),
     ),
     "Documentation": (
         Promise(says=("merge-manifest", "mirror-validate")),
