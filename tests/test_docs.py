@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -23,49 +22,27 @@ from image_tools.imagelist.reader import read_line, read_list
 from image_tools.imagelist.registries import Registries, choose_registries
 from image_tools.report import Outcome, PlanAction, PlanRow, Report, Status, plan_to_json
 from image_tools.tools import install, locate
+from tests.helpers.documents import (
+    FENCE,
+    HEADING,
+    ROOT,
+    blocks,
+    commands,
+    pieces,
+    prose_of,
+    rows,
+    spans,
+    text_of,
+)
 from tests.helpers.population import POPULATION
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
     *("README.md", "README_zh.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"),
     *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 )
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-SPAN = re.compile(r"`([^`\n]+)`")
 NOT_YET = {"archive-damaged"}
 NO_ERRORS = {"interrupted", "invalid-line"}
-
-
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
-def prose_of(name: str) -> str:
-    """A document without its code blocks."""
-    return FENCE.sub("", text_of(name))
-
-
-def blocks(name: str, language: str = "") -> list[str]:
-    return [code for kind, code in FENCE.findall(text_of(name)) if language in ("", kind)]
-
-
-def rows(text: str, heading: str) -> list[list[str]]:
-    """The cells of the first table below a line that begins with `heading`, without its title."""
-    lines = iter(text.splitlines())
-    next(line for line in lines if line.startswith(heading))
-    found: list[list[str]] = []
-    for line in lines:
-        if line.startswith("|"):
-            found.append([cell.strip() for cell in line.strip("|").split(" | ")])
-        elif found:
-            break
-    return found[2:]
-
-
-def spans(cell: str) -> list[str]:
-    return [code.strip() for code in SPAN.findall(cell)]
 
 
 # --- README in two languages
@@ -99,35 +76,30 @@ def test_readme_both_languages_name_the_same_code_words() -> None:
 # --- commands
 
 
-def commands(name: str) -> Iterator[str]:
-    """Every command line of image-tools in shell blocks, and in spans of the prose."""
-    for block in blocks(name, "sh"):
-        for line in block.replace("\\\n", " ").splitlines():
-            yield from pieces(line)
-    for span in spans(prose_of(name)):
-        if re.match(r"(\./)?image-tools [a-z]", span) and "--version" not in span:
-            yield span
-
-
-def pieces(line: str) -> Iterator[str]:
-    """The parts of a shell line between pipes and redirections that start image-tools."""
-    for piece in re.split(r"\s*(?:\||>|&&|;)\s*", line):
-        words = piece.split()
-        while words and "=" in words[0]:
-            words.pop(0)
-        if words and words[0] in ("image-tools", "./image-tools"):
-            yield " ".join(words)
-
-
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documents_commands_are_understood(name: str) -> None:
     for command in commands(name):
-        page, words = page_of(shlex.split(command)[1:])
-        parse(page, [word for word in words if word != "--help"], {})
+        _, *words = shlex.split(command)
+        if words[0] == "help":
+            words = [*words[1:], "--help"] if words[1:] else ["version"]
+        page, rest = page_of(words)
+        parse(page, [word for word in rest if word != "--help"], {})
 
 
 def test_readme_has_commands_to_understand() -> None:
     assert len(list(commands("README.md"))) > 10
+
+
+@pytest.mark.parametrize("name", [n for n in DOCUMENTS if n.startswith("docs/")])
+def test_documents_examples_are_those_of_the_readme_which_are_run(name: str) -> None:
+    found = {piece for code in blocks(name, "sh") for piece in lines_of(code)}
+
+    assert found <= {piece for code in blocks("README.md", "sh") for piece in lines_of(code)}
+
+
+def lines_of(code: str) -> Iterator[str]:
+    for line in code.replace("\\\n", " ").splitlines():
+        yield from pieces(line)
 
 
 def test_help_examples_are_understood() -> None:
@@ -305,6 +277,33 @@ def test_demo_list_names_the_whole_population() -> None:
 
     assert (images.problems, images.repeated) == ((), 0)
     assert named == {(repository, tag) for repository, tag, _ in POPULATION}
+
+
+# --- docs/architecture.md
+
+
+def test_architecture_names_every_module_of_a_run() -> None:
+    table = rows(text_of("docs/architecture.md"), "### The modules of a run")
+    modules = [path.stem for path in (ROOT / "image_tools/run").glob("[!_]*.py")]
+
+    assert sorted(name for row in table for name in spans(row[0])) == sorted(modules)
+
+
+def test_architecture_says_of_every_command_what_it_does_with_the_plan() -> None:
+    table = rows(text_of("docs/architecture.md"), "**Every run is a copy")
+
+    assert {name for row in table for name in spans(row[0])} == {page.name for page in PAGES}
+
+
+def test_architecture_names_modules_that_exist() -> None:
+    said = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text_of("docs/architecture.md")))
+    there = {str(path.relative_to(ROOT)) for path in ROOT.glob("image_tools/**/*")}
+
+    assert [
+        name
+        for name in said
+        if not any(f"/{one}".endswith(f"/{name.rstrip('/')}") for one in there)
+    ] == ["tests/test_architecture.py"]
 
 
 # --- links

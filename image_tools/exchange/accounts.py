@@ -36,7 +36,10 @@ class Account:
             yield chunk
 
     async def writing(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same chunks, counted as written once they were taken."""
+        """The same chunks, counted as written when they are handed on.
+
+        Not behind that: nobody asks for a next chunk once the server has answered to the last.
+        """
         async for chunk in chunks:
-            yield chunk
             self.wrote(len(chunk))
+            yield chunk

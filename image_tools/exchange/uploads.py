@@ -141,8 +141,8 @@ async def _counted(
         transfer.received += len(chunk)
         for claim in session.claims.values():
             claim.flight.moved += len(chunk)
-        yield chunk
         session.account.wrote(len(chunk))
+        yield chunk
 
 
 async def _mounted(session: Session, digest: Digest, origin: Session | None) -> bool:

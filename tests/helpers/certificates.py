@@ -40,12 +40,15 @@ class Certificates:
         return context
 
 
-def issue_certificates(folder: Path) -> Certificates:
-    """Write a new authority and its two pairs into ``folder`` (made when missing)."""
+def issue_certificates(folder: Path, names: tuple[str, ...] = SERVER_NAMES) -> Certificates:
+    """Write a new authority and its two pairs into ``folder`` (made when missing).
+
+    The server's certificate is good for ``names``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA(organization_name="image-tools lab")
     authority.cert_pem.write_to_path(folder / "ca.crt")
-    server = authority.issue_cert(*SERVER_NAMES)
+    server = authority.issue_cert(*names)
     _write_pair(server, folder / "server.crt", folder / "server.key")
     client = authority.issue_cert("client@image-tools.test", common_name="lab client")
     _write_pair(client, folder / "client.cert", folder / "client.key")

@@ -1,0 +1,417 @@
+"""Every example of README.md, run as a user runs it, in the order of the document.
+
+A shell reads each block; the names in it stay as they are, for a proxy leads them to registries of
+this machine. A new example wants its line in `PROMISES`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from image_tools.cli.catalogue import PAGES, page_of
+from tests.helpers import images
+from tests.helpers.certificates import Certificates, issue_certificates
+from tests.helpers.client import delete_manifest, push
+from tests.helpers.documents import ROOT, blocks, shell_sections
+from tests.helpers.endpoint import Login
+from tests.helpers.example_lab import (
+    COMPANY_NAMES,
+    HARBOR,
+    HERE,
+    ROBOT,
+    WORLD_NAMES,
+    ExampleLab,
+    index,
+)
+from tests.helpers.population import residents
+from tests.helpers.registry import Registry, start_registry
+from tests.helpers.registry_options import RegistryOptions
+from tests.helpers.running import Ran, image_tools
+from tests.helpers.shell import Call, calls_of
+from tests.helpers.signatures import sign, tag_of
+from tests.helpers.studio import Studio
+from tests.helpers.tools import newest, run
+from tests.helpers.typed import Typist
+
+EXAMPLES = shell_sections("README.md")
+WRITER = Login("writer", "writer-Secret+1")
+LIST = "nginx:1.25\n"
+PASSPHRASE = "correct horse"
+NGINX = index(1, images.AMD64, images.ARM_V7, images.S390X)
+ETCD = index(2, images.AMD64, images.S390X)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Give the registries of the internet, with the images of the documents."""
+    certificates = issue_certificates(tmp_path_factory.mktemp("world"), WORLD_NAMES)
+    with start_registry(RegistryOptions(certificates=certificates)) as registry:
+        push(registry, "library/nginx", "1.25", NGINX)
+        push(registry, "coreos/etcd", "v3.5.9", ETCD)
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Give the private authority of the registries that are written to."""
+    return issue_certificates(tmp_path_factory.mktemp("company"), COMPANY_NAMES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What one command line of a document leads to.
+
+    ``says`` are parts of its output; ``before`` sets the scene and ``then`` looks at the result.
+    ``typed`` are prompts with their answers, for what is run at a terminal.
+    """
+
+    code: int = 0
+    says: tuple[str, ...] = ()
+    before: Callable[[ExampleLab], object] = lambda lab: None
+    then: Callable[[ExampleLab], object] = lambda lab: None
+    typed: tuple[tuple[str, str], ...] = ()
+
+
+# --- scenes and results
+
+
+def keys(lab: ExampleLab) -> None:
+    """A pair of keys as cosign.key and cosign.pub."""
+    (lab.folder / "passphrase.txt").write_text(PASSPHRASE)
+    words = ("--output-prefix", lab.folder / "cosign")
+    words += ("--passphrase-file", lab.folder / "passphrase.txt")
+    run(newest("skopeo"), "generate-sigstore-key", *words)
+    (lab.folder / "cosign.private").rename(lab.folder / "cosign.key")
+    lab.renew()
+
+
+def cosign_accepts(lab: ExampleLab) -> None:
+    """The line of docs/signatures.md, word for word."""
+    cosign, *words = shlex.split(blocks("docs/signatures.md", "text")[0])
+    assert cosign == "cosign"
+    assert run(newest(cosign), *words, check=False).returncode == 0
+
+
+def projects(lab: ExampleLab, public: bool) -> None:
+    assert lab.harbor is not None
+    assert lab.harbor.policy.projects == {"library": public}
+
+
+def mirrored(lab: ExampleLab) -> None:
+    push(lab.here, "library/nginx", "1.25", NGINX)
+
+
+def lost(lab: ExampleLab) -> None:
+    delete_manifest(lab.here, "library/nginx", NGINX.top.digest)
+
+
+def listed(lab: ExampleLab, name: str, *lines: str) -> None:
+    found = (lab.folder / name).read_text().splitlines()
+    assert [line for line in found if not line.startswith("#")] == list(lines)
+
+
+def gone(lab: ExampleLab, name: str) -> None:
+    assert not (lab.folder / name).exists()
+
+
+def shelf(lab: ExampleLab) -> None:
+    for tag in ("1.24", "1.23-again"):
+        push(lab.here, "web/nginx", tag, ETCD)
+    push(lab.here, "web/nginx", "1.25", NGINX)
+
+
+def pieces_of_one(lab: ExampleLab) -> None:
+    for repository, prefix, name in (
+        ("team/api", "2.1-", "amd64"),
+        ("team/api", "2.1-", "arm64"),
+        ("web/nginx", "1.25-", "riscv64"),
+    ):
+        studio = Studio(name, 7)
+        where: dict[str, object] = {"os": "linux", "architecture": name}
+        push(lab.here, repository, prefix + name, studio.single(studio.child(where)))
+
+
+def site(lab: ExampleLab) -> None:
+    """A source of the company's own."""
+    mirrored(lab)
+    lab.routes[HARBOR] = lab.here.address
+    (lab.folder / "list.txt").write_text("library/nginx:1.25\n")
+    lab.renew()
+
+
+def cron_result(lab: ExampleLab) -> None:
+    report = json.loads((lab.folder / "var/lib/mirror/report.json").read_text())
+    assert report["counts"]["copied"] == 1
+    gone(lab, "var/lib/mirror/failed.txt")
+
+
+COPIED = "copied  registry.example:5000/library/nginx:1.25"
+MIRROR = Promise(says=(COPIED, "1 image: 1 copied"))
+ALL = ("amd64", "arm/v7", "s390x")
+PROMISES: dict[str, tuple[Promise, ...]] = {
+    # scripts/demo is run by test_demo.py.
+    "Quick start": (Promise(says=(COPIED, "2 images: 2 copied")),),
+    "Requirements": (Promise(says=("image-tools ", "skopeo ", "buildx ")),),
+    "Choose platforms": (
+        Promise(says=(COPIED,), then=lambda lab: lab.platforms("library/nginx", "1.25", "amd64")),
+        Promise(
+            says=(COPIED,),
+            then=lambda lab: lab.platforms("library/nginx", "1.25", "amd64", "arm/v7"),
+        ),
+        Promise(
+            says=(COPIED, "preserved"),
+            then=lambda lab: lab.platforms("library/nginx", "1.25", *ALL),
+        ),
+    ),
+    "Log in": (
+        Promise(
+            before=lambda lab: lab.renew(ROBOT),
+            typed=(("Username: ", ROBOT.username), ("Password: ", ROBOT.password)),
+            says=("logged in to registry.example:5000 as robot",),
+        ),
+        Promise(says=("logged in to registry.example:5000 as robot",)),
+        MIRROR,
+        Promise(says=("logged out of registry.example:5000",)),
+        Promise(before=lambda lab: lab.renew(WRITER), says=(COPIED,)),
+    ),
+    "Private CA, self-signed, plain HTTP": (
+        MIRROR,
+        Promise(before=lambda lab: lab.renew(plain=True), says=(COPIED,)),
+    ),
+    "Other projects, Harbor": (
+        Promise(says=("copied  registry.example:5000/team/nginx:1.25",)),
+        Promise(
+            before=ExampleLab.build_harbor,
+            says=("copied  harbor.example/library/nginx:1.25",),
+            then=lambda lab: projects(lab, public=False),
+        ),
+        Promise(
+            before=ExampleLab.build_harbor,
+            says=("copied  harbor.example/library/nginx:1.25",),
+            then=lambda lab: projects(lab, public=True),
+        ),
+    ),
+    "Signatures": (
+        Promise(
+            says=("1 copied", "preserved"),
+            then=lambda lab: lab.holds("library/nginx", "1.25", tag_of(NGINX.top.digest)),
+        ),
+        Promise(
+            before=ExampleLab.renew,
+            says=("1 copied", "refuse"),
+            then=lambda lab: lab.holds("library/nginx", "1.25"),
+        ),
+        Promise(before=keys, says=(COPIED, "signed sha256:"), then=cosign_accepts),
+        Promise(
+            before=ExampleLab.renew,
+            says=("1 copied",),
+            then=lambda lab: lab.holds("library/nginx", "1.25"),
+        ),
+    ),
+    "Run it from cron": (Promise(then=cron_result),),
+    "Repeat what failed": (
+        Promise(says=("1 copied",), then=lambda lab: gone(lab, "mirror-failed.txt")),
+    ),
+    "Look first": (
+        Promise(
+            says=("copy    registry.example:5000/library/nginx:1.25", "Nothing was written."),
+            then=lambda lab: lab.holds("library/nginx"),
+        ),
+    ),
+    "Check what is there": (
+        Promise(before=mirrored, says=("PASS [docker.io/library/nginx:1.25] == [",)),
+        Promise(
+            before=lost,
+            code=1,
+            says=("FAILED [docker.io/library/nginx:1.25]",),
+            then=lambda lab: listed(lab, "mirror-validate-failed.txt", "nginx:1.25"),
+        ),
+        MIRROR,
+    ),
+    "Look at images and tags": (
+        Promise(before=shelf, says=("linux/arm/v7", NGINX.top.digest)),
+        Promise(says=(f"docker.io/library/nginx:1.25,found,{NGINX.top.digest}",)),
+        Promise(says=("1.23-again\n1.24\n1.25\n",)),
+        Promise(
+            typed=(("Delete it? [y/N] ", "y"),),
+            says=("tags that go with it: 1.23-again, 1.24",),
+            then=lambda lab: lab.holds("web/nginx", "1.25"),
+        ),
+        Promise(
+            then=lambda lab: listed(
+                lab, "mirror-list.txt", f"docker.io/library/nginx {HERE}/library/nginx 1.25"
+            )
+        ),
+        Promise(says=("complete ",)),
+    ),
+    "Put platforms together": (
+        Promise(
+            before=pieces_of_one,
+            says=('"architecture": "arm64"',),
+            then=lambda lab: lab.holds("team/api", "2.1-amd64", "2.1-arm64"),
+        ),
+        Promise(then=lambda lab: lab.platforms("web/nginx", "1.25", *ALL, "riscv64")),
+    ),
+    "Find out what is wrong": (
+        Promise(says=("ok     skopeo",)),
+        Promise(says=('"ok": true', '"name": "registry registry.example:5000"')),
+    ),
+    # The download itself is tested by test_install.py.
+    "Without the Internet": (Promise(before=site, says=(COPIED,)),),
+    "Type it in": (
+        Promise(typed=((">>> ", "nginx:1.25"), (">>> ", "\x04")), says=(COPIED, "1 copied")),
+    ),
+    "Documentation": (
+        Promise(says=("merge-manifest", "mirror-validate")),
+        Promise(says=("--destination-project",)),
+    ),
+}
+
+
+# --- the runs
+
+
+@pytest.fixture
+def lab(
+    world: Registry,
+    company: Certificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[ExampleLab]:
+    """Give a user's folder with list and password, and the way to the registries of the names."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("etc/mirror", "var/lib/mirror", "scripts"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("list.txt", "etc/mirror/list.txt", "mirror-failed.txt"):
+        (tmp_path / name).write_text(LIST)
+    (tmp_path / "password.txt").write_text(f"{ROBOT.password}\n")
+    (tmp_path / "company-ca.pem").write_bytes(company.authority.read_bytes())
+    (tmp_path / "scripts/demo").write_text("#!/bin/sh\n")
+    (tmp_path / "scripts/demo").chmod(0o755)
+    found = ExampleLab(world, company, tmp_path)
+    assert world.options.certificates is not None
+    for name, value in {
+        "HTTP_PROXY": found.proxy.url,
+        "HTTPS_PROXY": found.proxy.url,
+        "SSL_CERT_FILE": found.trust(world.options.certificates, company),
+        "READER_PASSWORD": "reader-Secret",
+        "WRITER_PASSWORD": WRITER.password,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def own_settings(
+    title: str, lab: ExampleLab, world: Registry, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Make what only some sections have: their trust, logins, tools and signatures."""
+    if "Private CA" in title:
+        assert world.options.certificates is not None
+        monkeypatch.setenv("SSL_CERT_FILE", lab.trust(world.options.certificates))
+    if "Harbor" in title:
+        monkeypatch.setenv("DOCKER_USERNAME", ROBOT.username)
+        monkeypatch.setenv("DOCKER_PASSWORD", ROBOT.password)
+    signature = ""
+    if title == "Signatures":
+        monkeypatch.setenv("IMAGE_TOOLS_SKOPEO", str(newest("skopeo")))
+        signature = sign(world, "library/nginx", NGINX.top.digest, 1)
+    yield
+    if signature:
+        delete_manifest(world, "library/nginx", signature)
+
+
+def made(call: Call, promise: Promise, lab: ExampleLab, monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """Give what a call says, in this process or at a terminal."""
+    words = [word.replace("/etc/", "etc/").replace("/var/", "var/") for word in call.words]
+    if promise.typed:
+        with Typist(*words, environ=call.environ) as typist:
+            for prompt, answer in promise.typed:
+                typist.answer(prompt, answer)
+            return Ran(code=typist.end(), stdout=typist.screen, stderr="")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(call.stdin)))
+    return image_tools(*words, environ=call.environ)
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+@pytest.mark.usefixtures("own_settings")
+def test_examples_do_what_the_document_says(
+    title: str, lab: ExampleLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [call for block in EXAMPLES[title] for call in calls_of(block, lab.folder)]
+
+    for call, promise in zip(calls, PROMISES[title], strict=True):
+        promise.before(lab)
+        ran = made(call, promise, lab, monkeypatch)
+        told = f"image-tools {' '.join(call.words)}\n{ran.stdout}{ran.stderr}"
+        assert ran.code == promise.code, told
+        assert [part for part in promise.says if part not in ran.stdout + ran.stderr] == [], told
+        assert "-q" not in call.words or ran.stdout + ran.stderr == "", told
+        promise.then(lab)
+
+
+def test_report_shown_in_the_document_is_what_a_run_writes(
+    lab: ExampleLab, world: Registry
+) -> None:
+    shown = json.loads(blocks("docs/report.md", "json")[0])
+    tools = next(one for one in residents() if one.repository == "library/tools")
+    push(world, tools.repository, tools.tag, tools.image)
+    (lab.folder / "list.txt").write_text("".join(f"{one['raw']}\n" for one in shown["outcomes"]))
+    words = ("-s", "source.example", "-d", HERE, "--report", "report.json")
+    ran = image_tools("mirror", "-f", "list.txt", *words)
+
+    assert ran.code == shown["exit_code"], ran.stderr
+    assert timeless((lab.folder / "report.json").read_text()) == timeless(json.dumps(shown))
+    assert (lab.folder / "mirror-failed.txt").read_text() == blocks("docs/report.md", "text")[0]
+
+
+def timeless(report: str) -> object:
+    """Give a report without its times."""
+    return json.loads(re.sub(r'"seconds": [0-9.]+', '"seconds": 0', report))
+
+
+def test_failed_list_shown_in_the_document_is_what_a_validation_writes(
+    lab: ExampleLab, world: Registry
+) -> None:
+    for side in (world, lab.here):
+        push(side, "team/api", "2.0", NGINX)
+    push(world, "team/app", "1.0", NGINX)
+    layer = json.loads(NGINX.find(NGINX.leaves[0].digest).data)["layers"][0]["digest"]
+    link = f"team/api/_layers/sha256/{layer.removeprefix('sha256:')}/link"
+    (lab.here.storage / "docker/registry/v2/repositories" / link).unlink()
+    lab.renew(storage=lab.here.storage)  # a registry remembers what it had, until it is restarted
+    lines = ("source.example/team/app:1.0", "source.example/team/api:2.0")
+    (lab.folder / "list.txt").write_text("".join(f"{line}\n" for line in lines))
+    ran = image_tools("mirror-validate", "-f", "list.txt", "-d", HERE, "--depth", "tree")
+
+    written = (lab.folder / "mirror-validate-failed.txt").read_text()
+    shown = blocks("docs/validate.md", "text")[0]
+    assert ran.code == 1
+    assert re.sub(r"@sha256:\w{64}", "@sha256:2e4a…", written) == shown
+
+
+def test_every_promise_belongs_to_an_example() -> None:
+    assert PROMISES.keys() == EXAMPLES.keys()
+
+
+def test_readme_has_an_example_of_every_command(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/demo").touch(mode=0o755)
+    (tmp_path / "password.txt").touch()
+    whole = "READER_PASSWORD= WRITER_PASSWORD=\n" + "".join(blocks("README.md", "sh"))
+    calls = calls_of(whole, tmp_path)
+    shown = {page_of(call.words)[0].name for call in calls if call.words[0] != "help"}
+
+    assert shown == {page.name for page in PAGES}
+    assert "help" in {call.words[0] for call in calls}
