@@ -56,7 +56,7 @@ def test_inventory_written_is_read_again(inventory: Inventory) -> None:
     ).map(lambda value: json.dumps(value).encode())
 )
 def test_inventory_anything_else_is_refused(content: bytes) -> None:
-    with pytest.raises(ArchiveDamaged, match="there.json"):
+    with pytest.raises(ArchiveDamaged, match=r"there\.json"):
         parse_inventory(content, "there.json")
 
 
