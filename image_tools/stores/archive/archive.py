@@ -160,11 +160,17 @@ class Archive:
                     self._note_referrer(raw)
             return tuple(self._referrers.get(digest, {}).values())
 
+    def is_whole(self, digest: Digest) -> bool:
+        """Whether all that a manifest leads to is here."""
+        return all(self.content.size(one) is not None for one in self._reachable([digest]))
+
     def reachable(self) -> frozenset[Digest]:
         """The digests of all manifests and blobs that a tag or a referrer leads to."""
-        found, waiting = set[Digest](), list[Digest]()
-        waiting += [tagged.descriptor.digest for tagged in self.catalogue.tags.values()]
-        waiting += [entry.digest for entry in self.catalogue.nameless]
+        tagged = [tagged.descriptor.digest for tagged in self.catalogue.tags.values()]
+        return self._reachable([*tagged, *(entry.digest for entry in self.catalogue.nameless)])
+
+    def _reachable(self, waiting: list[Digest]) -> frozenset[Digest]:
+        found = set[Digest]()
         while waiting:
             digest = waiting.pop()
             if digest not in found:
@@ -175,7 +181,7 @@ class Archive:
     def _below(self, digest: Digest) -> list[Digest]:
         try:
             found = parse(self.manifest(digest))
-        except (NotFound, InvalidManifest):
+        except (ArchiveDamaged, InvalidManifest, NotFound):
             return []
         if isinstance(found, Manifest):
             return [blob.digest for blob in found.blobs]
