@@ -21,8 +21,6 @@ def chosen_archive(options: Namespace) -> ArchiveChoice:
     wanted = Form(options.compress) if options.compress else None
     named = form_named(Path(options.destination)) if options.destination else None
     form = wanted or named or Form.GZIP
-    if wanted and named and wanted is not named:
-        logger.warning("{} is written in the form {}", options.destination, wanted.value)
     is_parted = options.part or "part_size" in options.given
     if is_parted and form is Form.FOLDER:
         raise UsageError("--part makes volumes of a file: a folder has none")
@@ -50,6 +48,8 @@ def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
     """Whether nothing is lost by it, or somebody agrees; UsageError when nobody can be asked."""
     found = look(choice.path)
     _refuse_impossible(choice, found)
+    if found.standing is Standing.NOTHING and form_named(choice.path) not in (None, choice.form):
+        logger.warning("{} is written in the form {}", choice.path, choice.form.value)
     adds = found.standing is Standing.ARCHIVE and not choice.replace
     if adds and options.compress and found.form is not choice.form:
         raise UsageError(
@@ -72,6 +72,8 @@ def _refuse_impossible(choice: ArchiveChoice, found: Look) -> None:
     if found.standing is Standing.OTHER_FOLDER:
         raise UsageError(found.problem, advice="give an empty folder, or a name that is free")
     if found.standing is Standing.NOTHING:
+        if not choice.path.absolute().parent.is_dir():
+            raise UsageError(f"-d: the folder {choice.path.parent} does not exist")
         return
     becomes = choice.form if choice.replace or found.form is None else found.form
     parts = choice.part_size is not None

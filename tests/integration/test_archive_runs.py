@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -443,3 +444,31 @@ def test_lost_blob_of_a_folder_comes_again(folder_lab: Lab) -> None:
     assert lab.save("--repair").statuses == ["copied"]
     assert lab.fetched() == {gone: 1, damaged: 1}
     assert lab.load().statuses == ["copied"]
+
+
+def test_full_disk_ends_the_run_and_what_has_arrived_stays(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(NAMES):
+        lab.load_source(name, seed=seed)
+    synced, left = os.fdatasync, [6]
+
+    def full(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        synced(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", full)
+        ran = lab.save(names=NAMES)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "MiB are free" in ran.stderr
+    assert "make room" in ran.stderr
+    lines = (lab.folder / "save-failed.txt").read_text().splitlines()
+    assert [line for line in lines if line[0] != "#"] == [lab.reference(name) for name in NAMES]
+    arrived = _arrived(lab)
+    assert arrived
+    lab.source.clear_log()
+    assert lab.save(names=NAMES).statuses == ["copied"] * 3
+    assert arrived & set(lab.fetched()) == set()

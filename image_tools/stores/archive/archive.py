@@ -165,9 +165,15 @@ class Archive:
         return all(self.content.size(one) is not None for one in self._reachable([digest]))
 
     def reachable(self) -> frozenset[Digest]:
-        """The digests of all manifests and blobs that a tag or a referrer leads to."""
-        tagged = [tagged.descriptor.digest for tagged in self.catalogue.tags.values()]
-        return self._reachable([*tagged, *(entry.digest for entry in self.catalogue.nameless)])
+        """The digests of all manifests and blobs that a tag or a referrer leads to.
+
+        The index an image was selected from is one of them, where it was kept (`--keep-digest`).
+        """
+        tags = self.catalogue.tags.values()
+        kept = [tagged.origin.digest for tagged in tags if tagged.origin is not None]
+        starts = [tagged.descriptor.digest for tagged in tags]
+        starts += [digest for digest in kept if self.content.size(digest) is not None]
+        return self._reachable([*starts, *(entry.digest for entry in self.catalogue.nameless)])
 
     def _reachable(self, waiting: list[Digest]) -> frozenset[Digest]:
         found = set[Digest]()

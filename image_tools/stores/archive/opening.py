@@ -32,13 +32,14 @@ class Standing(Enum):
 class Look:
     """What lies at a path; `form` where that is an archive, `problem` why it is none to add to.
 
-    `parted`: in volumes.
+    `parted`: in volumes. `advice` is for who wants to read it.
     """
 
     standing: Standing
     form: Form | None = None
     problem: str = ""
     parted: bool = False
+    advice: str = ""
 
 
 def look(path: Path) -> Look:
@@ -52,11 +53,12 @@ def look(path: Path) -> Look:
             return _look_into(path)
         found = recognise(path)
     except ArchiveDamaged as error:
-        return Look(Standing.OTHER, problem=error.message)
+        return Look(Standing.OTHER, problem=error.message, advice=error.advice)
     except OSError as error:
         raise EnvironmentProblem(f"{path}: {error.strerror or error}") from error
     if found is None:
-        return Look(Standing.OTHER, problem=f"{path} is no archive of this program")
+        problem = f"{path} is no archive of this program"
+        return Look(Standing.OTHER, problem=problem, advice="give what save has written")
     return Look(Standing.ARCHIVE, _form(found))
 
 
@@ -88,7 +90,7 @@ def read_archive(path: Path, *, finished: bool = True) -> Archive:
     if found.standing is Standing.OTHER_FOLDER:
         raise UsageError(f"{path} holds no archive", advice="give what save has written")
     if found.form is None:
-        raise ArchiveDamaged(found.problem)
+        raise ArchiveDamaged(found.problem, advice=found.advice)
     if found.form is not Form.FOLDER:
         with refusals(str(path)):
             return Archive((VolumesContent if found.parted else FramedContent).reading(path))
