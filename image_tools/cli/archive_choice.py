@@ -19,15 +19,18 @@ from image_tools.stores.archive.opening import Look, Standing, look
 def chosen_archive(options: Namespace) -> ArchiveChoice:
     """The archive that `save` is asked for: its name by the form, or its form by the name."""
     wanted = Form(options.compress) if options.compress else None
-    if not options.destination:
-        form = wanted or Form.GZIP
-        return ArchiveChoice(path=Path(form.default_name), form=form, replace=options.replace)
-    path = Path(options.destination)
-    named = form_named(path)
-    if wanted and named and wanted is not named:
-        logger.warning("{} is written in the form {}", path, wanted.value)
+    named = form_named(Path(options.destination)) if options.destination else None
     form = wanted or named or Form.GZIP
-    return ArchiveChoice(path=path, form=form, replace=options.replace)
+    is_parted = options.part or "part_size" in options.given
+    if is_parted and form is Form.FOLDER:
+        raise UsageError("--part makes volumes of a file: a folder has none")
+    return ArchiveChoice(
+        path=Path(options.destination or form.default_name),
+        form=form,
+        replace=options.replace,
+        part_size=options.part_size if is_parted else None,
+        repair=options.repair,
+    )
 
 
 def existing_archive(text: str) -> ArchiveChoice:
@@ -38,13 +41,15 @@ def existing_archive(text: str) -> ArchiveChoice:
         raise UsageError(f"the archive {path} does not exist", advice="make it with save")
     if found.form is None:
         raise UsageError(found.problem)
-    return ArchiveChoice(path=path, form=found.form)
+    return ArchiveChoice(path=path, form=found.form)  # It keeps its volumes where it has some.
 
 
 def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
     """Whether nothing is lost by it, or somebody agrees; UsageError when nobody can be asked."""
     found = look(choice.path)
     _refuse_impossible(choice, found)
+    if found.standing is Standing.NOTHING and form_named(choice.path) not in (None, choice.form):
+        logger.warning("{} is written in the form {}", choice.path, choice.form.value)
     adds = found.standing is Standing.ARCHIVE and not choice.replace
     if adds and options.compress and found.form is not choice.form:
         raise UsageError(
@@ -67,8 +72,15 @@ def _refuse_impossible(choice: ArchiveChoice, found: Look) -> None:
     if found.standing is Standing.OTHER_FOLDER:
         raise UsageError(found.problem, advice="give an empty folder, or a name that is free")
     if found.standing is Standing.NOTHING:
+        if not choice.path.absolute().parent.is_dir():
+            raise UsageError(f"-d: the folder {choice.path.parent} does not exist")
         return
     becomes = choice.form if choice.replace or found.form is None else found.form
+    parts = choice.part_size is not None
+    # Volumes that are added to stay volumes, without a word.
+    if found.form and found.parted is not parts and (choice.replace or parts):
+        what = "in volumes" if found.parted else "not in volumes"
+        raise UsageError(f"{choice.path} is {what}", advice="give another name with -d")
     is_folder = found.form is Form.FOLDER
     if is_folder is not (becomes is Form.FOLDER):
         what = "a folder" if is_folder else "a file"

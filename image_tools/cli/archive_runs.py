@@ -54,7 +54,6 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
         source=None,
         file=options.file or str(path),
         destination_project=options.project,
-        insecure_policy=True,  # It was applied when this was saved.
     )
     setting = setting_of(wanted, _without(environ, _OF_SOURCES))
     if setting.registries.destination is None and options.file is None:

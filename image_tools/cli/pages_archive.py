@@ -50,6 +50,15 @@ _BASE = Option(
 _YES = replace(
     switch("yes", "do not ask before something is replaced", short="y"), aliases=("auto-yes",)
 )
+_PART = switch("part", "make the new archive in volumes, FILE.part1 and so on")
+_PART_SIZE = Option(
+    name="part-size",
+    metavar="SIZE",
+    help="no volume is bigger, such as 4G or 700M; the option alone means --part, too",
+    read=values.size,
+    default="2G",
+)
+_REPAIR = switch("repair", "bring again what is lost or damaged: volumes, blobs of a folder")
 _REPLACE = switch("replace", "make the archive anew: what it holds and the list does not, goes")
 
 
@@ -126,7 +135,7 @@ SAVE = Page(
     "request. Images of the archive that the list does not name stay, unless --replace is given.",
     groups=(
         _with(_SAVE_LIST, _FILE, first=True),
-        Group("The archive", (_INTO, _COMPRESS, _BASE, _REPLACE, _YES)),
+        Group("The archive", (_INTO, _COMPRESS, _PART, _PART_SIZE, _BASE, _REPLACE, _REPAIR, _YES)),
         _SAVE_SELECTION,
         _with(_picked("Running", *_RUNNING, *_TOOLS), _WAIT),
         _FROM_REGISTRY,

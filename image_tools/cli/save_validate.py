@@ -17,7 +17,7 @@ from image_tools.run.walking import Depth
 def save_validate(options: Namespace, environ: Mapping[str, str]) -> int:
     """Compare what the options ask for with what the archive holds; the exit code."""
     # Nothing is ever written: the failed list is wanted all the same.
-    options.dry_run = options.replace = False
+    options.dry_run = options.replace = options.repair = False
     setting = saving(options, environ, chosen_archive(options))
     wish = Validation(depth=Depth(options.depth), sample=options.sample)
     return run_list(setting, options, at_depth(wish, SaveValidateRun))

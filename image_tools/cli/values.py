@@ -25,6 +25,8 @@ _SECONDS = {
 }
 _PART = r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|μs|ns|h|m|s)"
 _DURATION = re.compile(f"(?:{_PART})+")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([kmgt])i?)?b?")
+_SMALLEST_SIZE = 1 << 20
 _WORD = re.compile(r"[a-z0-9_.-]+")
 _EVERYTHING = frozenset({"all", "*"})
 
@@ -129,6 +131,17 @@ def repository_type(text: str) -> str:
     if word not in ("", "harbor"):
         raise ValueError(f"{text!r} is unknown: write harbor, or leave the option out")
     return word
+
+
+def size(text: str) -> int:
+    """A number of bytes, `4G`, `700M`, `1.5GiB`, units of 1024; at least a mebibyte."""
+    found = _SIZE.fullmatch(text.strip().lower())
+    if found is None:
+        raise ValueError(f"{text!r} is no size: write 4G or 700M")
+    count = int(float(found[1]) * 1024 ** "bkmgt".index(found[2] or "b"))
+    if count < _SMALLEST_SIZE:
+        raise ValueError(f"{text!r} is less than 1M")
+    return count
 
 
 def pattern(text: str) -> re.Pattern[str]:

@@ -103,8 +103,8 @@ class IntoArchive(BesideArchive):
             try:
                 # Whom we waited for may have made it.
                 if _is_added_to(choice):
-                    return add_to_archive(choice.path)
-                return new_archive(choice.path, choice.form)
+                    return add_to_archive(choice.path, repair=choice.repair)
+                return new_archive(choice.path, choice.form, choice.part_size)
             except AlreadyRunning as error:
                 if self._signal is not None:
                     raise Interrupted(self._signal) from error

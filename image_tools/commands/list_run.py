@@ -43,6 +43,7 @@ from image_tools.run.workspace import Workspace
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.remote.registries_conf import load
+from image_tools.tools.policy import SignaturePolicy
 
 RunT = TypeVar("RunT", bound="ListRun")
 
@@ -214,7 +215,10 @@ class ListRun:
         toolbox = self._toolbox(options)
         dispatch = Dispatch(options.dispatched)
         reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
-        direct = DirectWay(policy_of(self._request, self._environ), options.direct, ends, toolbox)
+        # A policy speaks of registries: it was applied when an archive was saved.
+        is_bound = self._source_archive is None
+        policy = policy_of(self._request, self._environ) if is_bound else SignaturePolicy()
+        direct = DirectWay(policy, options.direct, ends, toolbox)
         copier = Copier(toolbox, options, reader, slots, direct)
         assembler = Assembler(toolbox, reader, slots, options.retry)
         companions, signer, key = None, None, self._request.signing_key

@@ -48,12 +48,15 @@ class SigningKey:
 class ArchiveChoice:
     """The archive of a run. `form` is that of a new one; with `replace` a new one is made anyway.
 
-    A new one takes the place of whatever lies there.
+    A new one takes the place of whatever lies there; with `part_size` it is in volumes of at most
+    so many bytes. With `repair` what is lost or damaged in an archive is brought again.
     """
 
     path: Path
     form: Form = Form.GZIP
     replace: bool = False
+    part_size: int | None = None
+    repair: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

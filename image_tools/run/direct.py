@@ -33,8 +33,6 @@ class DirectWay:
 
     def applies_to(self, source: Reference) -> bool:
         """Whether skopeo reads `source` by itself."""
-        if self.ends.source_archive is not None:
-            return False  # A policy speaks about registries; it was applied when this was saved.
         if source not in self._answers:
             self._answers[source] = self.always or self.policy.demands(source)
         return self._answers[source]

@@ -53,7 +53,8 @@ async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
     source, destination = await probe(job)
     if source is None:
         raise unknown_source(job)
-    if destination is not None and is_unchanged(gear, job, source, destination):
+    is_same = destination is not None and is_unchanged(gear, job, source, destination)
+    if is_same and destination is not None and not await _is_broken(job, destination.digest):
         return _unchanged(job, source.digest, destination.digest)
     if destination is None and (held := held_by_base(gear, job, source)) is not None:
         return _unchanged(job, source.digest, held)
@@ -151,12 +152,22 @@ async def _is_lacking(
     """Whether beside an index that is as wanted something wanted is missing."""
     assert existing is not None
     digest = existing.top.digest
+    if await _is_broken(job, digest):
+        return True
     if gear.signer is not None and await gear.signer.is_due(job, digest):
         return True
     if not gear.options.keep_digest or digest == source_digest:
         return False
     store, name = job.destination.store, job.destination.name
     return await store.manifest_head(name, source_digest) is None
+
+
+async def _is_broken(job: Job, digest: Digest) -> bool:
+    """Whether an archive that is written has lost something of the image it holds."""
+    store = job.destination.store
+    if not isinstance(store, ArchiveStore) or not store.archive.writing:
+        return False
+    return not await store.is_whole(digest)
 
 
 async def probe(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -376,3 +377,98 @@ def test_load_of_what_skopeo_has_written(folder_lab: Lab) -> None:
     flags = ("copy", "--all", "--src-tls-verify=false", "--insecure-policy")
     run_tool(newest("skopeo"), *flags, source, there)
     assert lab.load().only()["digest"] == image.top.digest
+
+
+@pytest.fixture
+def parts_lab(registry: Registry, tmp_path: Path) -> Iterator[Lab]:
+    with FaultRegistry(FaultOptions(referrers=True)) as source:
+        lab = Lab(source, registry, tmp_path, tmp_path / "images.tar.gz")
+        for seed, name in enumerate(NAMES):
+            source.load(name, "1.0", images.shared_base(seed, seed, (700_000, 600_000)))
+        ran = lab.save("--part-size", "1M", names=NAMES)
+        assert ran.statuses == ["copied"] * 3, ran.stderr
+        yield lab
+
+
+def _volumes(lab: Lab) -> list[Path]:
+    return sorted(lab.folder.glob("images.tar.gz.part*"), key=lambda path: len(path.name))
+
+
+def test_archive_in_volumes_is_loaded_by_any_of_its_names(parts_lab: Lab) -> None:
+    lab = parts_lab
+    found = _volumes(lab)
+    assert len(found) > 6
+    assert max(path.stat().st_size for path in found) <= 1 << 20
+    assert lab.save("--part", names=NAMES).statuses == ["unchanged"] * 3
+    assert lab.save(names=NAMES).statuses == ["unchanged"] * 3
+    assert _volumes(lab) == found
+    assert lab.load().statuses == ["copied"] * 3
+    words = ("-s", found[1], "-d", lab.destination.address, "--depth=content")
+    assert run("load-validate", lab.folder, *words).statuses == ["passed"] * 3
+    listed = write_list(lab.folder, lab.source.address, *NAMES)
+    words = ("-f", listed, "-d", lab.archive, "--depth=content")
+    assert run("save-validate", lab.folder, *words).statuses == ["passed"] * 3
+
+
+def test_lost_volume_is_named_and_only_what_was_in_it_comes_again(parts_lab: Lab) -> None:
+    lab = parts_lab
+    lost = _volumes(lab)[2]
+    archive = read_archive(lab.archive)
+    everything = {str(digest): size for digest, size in archive.content.digests()}
+    archive.close()
+    lost.unlink()
+    for ran in (lab.load(), lab.save(names=NAMES)):
+        assert (ran.code, ran.stdout) == (1, "")
+        assert lost.name in ran.stderr
+        assert "save --repair" in ran.stderr
+    lab.source.clear_log()
+    assert "copied" in lab.save("--repair", names=NAMES).statuses
+    fetched = lab.fetched()
+    assert 0 < sum(everything[digest] for digest in fetched) <= 3 << 20
+    assert set(fetched.values()) == {1}
+    assert lab.load().statuses == ["copied"] * 3
+
+
+def test_lost_blob_of_a_folder_comes_again(folder_lab: Lab) -> None:
+    lab = folder_lab
+    lab.load_source()
+    lab.save()
+    child = pull_everything(lab.source, "team/one", "1.0").entries[0]
+    layers = json.loads(manifest(lab.source, "team/one", child.digest)[0])["layers"]  # type: ignore[index]
+    gone, damaged = (layer["digest"] for layer in layers)
+    (lab.archive / "blobs/sha256" / gone.partition(":")[2]).unlink()
+    (lab.archive / "blobs/sha256" / damaged.partition(":")[2]).write_bytes(b"?")
+    lab.source.clear_log()
+    assert lab.save().statuses == ["copied"]
+    assert lab.fetched() == {gone: 1}
+    assert lab.save("--repair").statuses == ["copied"]
+    assert lab.fetched() == {gone: 1, damaged: 1}
+    assert lab.load().statuses == ["copied"]
+
+
+def test_full_disk_ends_the_run_and_what_has_arrived_stays(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(NAMES):
+        lab.load_source(name, seed=seed)
+    synced, left = os.fdatasync, [6]
+
+    def full(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        synced(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", full)
+        ran = lab.save(names=NAMES)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "MiB are free" in ran.stderr
+    assert "make room" in ran.stderr
+    lines = (lab.folder / "save-failed.txt").read_text().splitlines()
+    assert [line for line in lines if line[0] != "#"] == [lab.reference(name) for name in NAMES]
+    arrived = _arrived(lab)
+    assert arrived
+    lab.source.clear_log()
+    assert lab.save(names=NAMES).statuses == ["copied"] * 3
+    assert arrived & set(lab.fetched()) == set()

@@ -169,11 +169,23 @@ class Archive:
                     self._note_referrer(raw)
             return tuple(self._referrers.get(digest, {}).values())
 
+    def is_whole(self, digest: Digest) -> bool:
+        """Whether all that a manifest leads to is here."""
+        return all(self.content.size(one) is not None for one in self._reachable([digest]))
+
     def reachable(self) -> frozenset[Digest]:
-        """The digests of all manifests and blobs that a tag or a referrer leads to."""
-        found, waiting = set[Digest](), list[Digest]()
-        waiting += [tagged.descriptor.digest for tagged in self.catalogue.tags.values()]
-        waiting += [entry.digest for entry in self.catalogue.nameless]
+        """The digests of all manifests and blobs that a tag or a referrer leads to.
+
+        The index an image was selected from is one of them, where it was kept (`--keep-digest`).
+        """
+        tags = self.catalogue.tags.values()
+        kept = [tagged.origin.digest for tagged in tags if tagged.origin is not None]
+        starts = [tagged.descriptor.digest for tagged in tags]
+        starts += [digest for digest in kept if self.content.size(digest) is not None]
+        return self._reachable([*starts, *(entry.digest for entry in self.catalogue.nameless)])
+
+    def _reachable(self, waiting: list[Digest]) -> frozenset[Digest]:
+        found = set[Digest]()
         while waiting:
             digest = waiting.pop()
             if digest not in found:
@@ -184,7 +196,7 @@ class Archive:
     def _below(self, digest: Digest) -> list[Digest]:
         try:
             found = parse(self.manifest(digest))
-        except (NotFound, InvalidManifest):
+        except (ArchiveDamaged, InvalidManifest, NotFound):
             return []
         if isinstance(found, Manifest):
             return [blob.digest for blob in found.blobs]

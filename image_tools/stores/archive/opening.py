@@ -13,6 +13,8 @@ from image_tools.stores.archive.folder import FolderContent, check_layout, is_la
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.framed import FramedContent, recognise
 from image_tools.stores.archive.inventory import relied_on
+from image_tools.stores.archive.volume_set import find_set, has_volumes
+from image_tools.stores.archive.volumes import VolumesContent
 from image_tools.stores.archive.writing import refusals
 
 _FRAMED = {Form.TAR: framing.Form.TAR, Form.GZIP: framing.Form.GZIP, Form.ZSTD: framing.Form.ZSTD}
@@ -29,28 +31,47 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What lies at a path; `form` where that is an archive, `problem` why it is none to add to."""
+    """What lies at a path; `form` where that is an archive, `problem` why it is none to add to.
+
+    `parted`: in volumes. `advice` is for who wants to read it.
+    """
 
     standing: Standing
     form: Form | None = None
     problem: str = ""
+    parted: bool = False
+    advice: str = ""
 
 
 def look(path: Path) -> Look:
     """What lies at `path`; EnvironmentProblem when one cannot look."""
     try:
+        if has_volumes(path):
+            return Look(Standing.ARCHIVE, _form(_form_of_volumes(path)), parted=True)
         if not path.exists():
             return Look(Standing.NOTHING)
         if path.is_dir():
             return _look_into(path)
         found = recognise(path)
     except ArchiveDamaged as error:
-        return Look(Standing.OTHER, problem=error.message)
+        return Look(Standing.OTHER, problem=error.message, advice=error.advice)
     except OSError as error:
         raise EnvironmentProblem(f"{path}: {error.strerror or error}") from error
     if found is None:
-        return Look(Standing.OTHER, problem=f"{path} is no archive of this program")
-    return Look(Standing.ARCHIVE, next(form for form, same in _FRAMED.items() if same is found))
+        problem = f"{path} is no archive of this program"
+        return Look(Standing.OTHER, problem=problem, advice="give what save has written")
+    return Look(Standing.ARCHIVE, _form(found))
+
+
+def _form(framed: framing.Form) -> Form:
+    return next(form for form, same in _FRAMED.items() if same is framed)
+
+
+def _form_of_volumes(path: Path) -> framing.Form:
+    found = find_set(path)
+    for volume in found.volumes:
+        volume.close()
+    return found.form
 
 
 def _look_into(path: Path) -> Look:
@@ -74,10 +95,10 @@ def _read(path: Path, *, finished: bool) -> Archive:
     if found.standing is Standing.OTHER_FOLDER:
         raise UsageError(f"{path} holds no archive", advice="give what save has written")
     if found.form is None:
-        raise ArchiveDamaged(found.problem)
+        raise ArchiveDamaged(found.problem, advice=found.advice)
     if found.form is not Form.FOLDER:
         with refusals(str(path)):
-            return Archive(FramedContent.reading(path))
+            return Archive((VolumesContent if found.parted else FramedContent).reading(path))
     if finished:
         check_layout(path)
     content = FolderContent(path, name=str(path), writing=False)
@@ -86,23 +107,43 @@ def _read(path: Path, *, finished: bool) -> Archive:
     return Archive(content)
 
 
-def add_to_archive(path: Path) -> Archive:
-    """The archive at `path`, to add to; AlreadyRunning when another process does so."""
-    return _knowing_what_is_lent(_added_to(path))
+def add_to_archive(path: Path, *, repair: bool = False) -> Archive:
+    """The archive at `path`, to add to; AlreadyRunning when another process does so.
+
+    With `repair` what is damaged in a folder counts as missing, and volumes may be lost. Otherwise
+    those are ArchiveDamaged. UsageError when one file is to be repaired.
+    """
+    return _knowing_what_is_lent(_added_to(path, repair=repair))
 
 
-def _added_to(path: Path) -> Archive:
+def _added_to(path: Path, *, repair: bool) -> Archive:
     found = look(path)
     if found.form is None:
         raise UsageError(found.problem or f"the archive {path} does not exist")
     if found.form is Form.FOLDER:
-        return Archive(FolderContent(path, name=str(path), writing=True), writing=True)
+        content = FolderContent(path, name=str(path), writing=True, trusting=not repair)
+        return Archive(content, writing=True)
+    if found.parted:
+        return Archive(_volumes(path, repair=repair), writing=True)
+    if repair:
+        raise UsageError(f"{path} is one file: it cannot be repaired", advice="try --replace")
     with refusals(str(path)):
         return Archive(FramedContent.adding(path), writing=True)
 
 
-def new_archive(path: Path, form: Form) -> Archive:
+def _volumes(path: Path, *, repair: bool) -> VolumesContent:
+    with refusals(str(path)):
+        content = VolumesContent.adding(path)
+    if content.lost and not repair:
+        content.close()
+        VolumesContent.reading(path)  # It says what is lost.
+    return content
+
+
+def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive:
     """A new archive that replaces what lies at `path`, when it is published.
+
+    With `part_size` it is in volumes of so many bytes at most.
 
     It goes on where a run was killed. A folder keeps its blobs, where they are sound, but none of
     its tags.
@@ -111,6 +152,9 @@ def new_archive(path: Path, form: Form) -> Archive:
     if form is Form.FOLDER:
         content = FolderContent(path, name=str(path), writing=True, trusting=False)
         return Archive(content, writing=True, anew=True)
+    if part_size is not None:
+        volumes = VolumesContent.create(path, _FRAMED[form], part_size)
+        return Archive(volumes, writing=True, anew=True)
     return Archive(FramedContent.create(path, _FRAMED[form]), writing=True, anew=True)
 
 

@@ -142,3 +142,30 @@ def test_archive_to_sync_has_to_be_there(tmp_path: Path, what: str) -> None:
         existing_archive(str(tmp_path / "x"))
     lay(tmp_path / "y", "zstd")
     assert existing_archive(str(tmp_path / "y")).form is Form.ZSTD
+
+
+@pytest.mark.parametrize(
+    ("words", "size"), [("", None), ("--part", 2 << 30), ("--part-size 700M", 700 << 20)]
+)
+def test_volumes_have_the_size_that_was_asked_for(words: str, size: int | None) -> None:
+    found = chosen_archive(parse(SAVE, ["-f", "x", *words.split()], {}))
+
+    assert found.part_size == size
+
+
+@pytest.mark.parametrize(
+    ("what", "words", "message"),
+    [
+        ("nothing", "--part --compress dir", "a folder has none"),
+        ("gzip", "--part", "is not in volumes"),
+        ("dir", "--part", "is not in volumes"),
+        ("gzip", "--part --replace -y", "is not in volumes"),
+    ],
+)
+def test_volumes_that_cannot_be_are_refused(
+    tmp_path: Path, what: str, words: str, message: str
+) -> None:
+    lay(tmp_path / "x", what)
+
+    with pytest.raises(UsageError, match=message):
+        choice(words, tmp_path / "x")

@@ -121,3 +121,24 @@ def test_percentage_of_anything_else_is_explained(text: str) -> None:
 )
 def test_repository_type_is_harbor_or_nothing(text: str, expected: str) -> None:
     assert values.repository_type(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4G", 4 << 30),
+        ("700m", 700 << 20),
+        ("1.5GiB", 3 << 29),
+        ("1TB", 1 << 40),
+        ("2048K", 2 << 20),
+        ("1048576", 1 << 20),
+    ],
+)
+def test_size_is_a_number_of_bytes(text: str, size: int) -> None:
+    assert values.size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "4X", "-4G", "4 G G", "1023K", "0"])
+def test_size_of_anything_else_is_explained(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no size|less than 1M"):
+        values.size(text)

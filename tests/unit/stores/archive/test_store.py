@@ -369,8 +369,11 @@ def test_sweeping_leaves_what_tags_and_referrers_lead_to(folder: Site) -> None:
         index = {"schemaVersion": 2, "manifests": [described(subject.content, media.OCI_MANIFEST)]}
         top = RawManifest(media.OCI_INDEX, json.dumps(index).encode())
         await folder.store.put_manifest(NAME, "1", top)
+        kept = RawManifest(media.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')
+        await folder.store.put_manifest(NAME, kept.digest, kept)
+        folder.archive.add_origin(NGINX, Origin("source", kept.digest, "all"))
         found = {Digest.of(blob) for blob in (CONFIG, LAYER, b"signature")}
-        return found | {subject.digest, raw.digest, top.digest}
+        return found | {subject.digest, raw.digest, top.digest, kept.digest}
 
     wanted = asyncio.run(work())
 
