@@ -40,8 +40,7 @@ SERVE = Page(
             "Examples",
             (
                 "image-tools serve saved-images.tar.gz",
-                "image-tools serve saved-images.tar.gz --listen 0.0.0.0:5000 --htpasswd users \\",
-                "    --tls-cert registry.pem --tls-key registry.key",
+                "image-tools serve saved-images.tar.gz --listen 0.0.0.0:5000 --htpasswd users",
             ),
         ),
         Note(

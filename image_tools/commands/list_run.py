@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import ClassVar, NoReturn, TypeVar
 
 from image_tools.commands.opening import access_to
+from image_tools.commands.run_options import options_of
 from image_tools.commands.request import MirrorRequest
-from image_tools.commands.trust import key_id, key_of, policy_of
+from image_tools.commands.trust import key_of, policy_of
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.process.cancel import Cancel
 from image_tools.report import UNFINISHED, Outcome, PlanRow, Report, Status
-from image_tools.retry import RetryPolicy
 from image_tools.run.archived import Base, Memory
 from image_tools.run.assembly import Assembler
 from image_tools.run.companions import Companions
@@ -210,7 +210,7 @@ class ListRun:
         return self._gear
 
     async def _assembled(self, images: ImageList) -> Gear:
-        options = _options(self._request)
+        options = options_of(self._request)
         ends = self._ends(images, options)
         toolbox = self._toolbox(options)
         dispatch = Dispatch(options.dispatched)
@@ -285,21 +285,3 @@ class ListRun:
 async def _closed(gear: Gear) -> None:
     await gear.toolbox.close()
     await gear.ends.close()
-
-
-def _options(request: MirrorRequest) -> Options:
-    return Options(
-        selection=request.selection,
-        jobs=request.jobs,
-        timeout=request.timeout,
-        retry=RetryPolicy(times=request.retries, delay=request.retry_delay),
-        force=request.force,
-        overwrite=request.overwrite,
-        missing_platform_fails=request.missing_platform_fails,
-        arch_tags=request.arch_tags,
-        ahead=request.ahead,
-        direct=request.direct,
-        dry_run=request.dry_run,
-        keep_digest=request.keep_digest,
-        key_id=key_id(request.signing_key),
-    )
