@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import ClassVar, NoReturn, TypeVar
 
 from image_tools.commands.opening import access_to
-from image_tools.commands.run_options import options_of
 from image_tools.commands.request import MirrorRequest
+from image_tools.commands.run_options import options_of
 from image_tools.commands.trust import key_of, policy_of
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
