@@ -70,6 +70,35 @@ def test_doctor_finds_a_login_that_is_refused(
     assert found[f"login {here}"]["remedy"] == f"image-tools login {here}"
 
 
+def test_doctor_finds_that_a_login_is_missing(htpasswd_registry: Registry) -> None:
+    here = htpasswd_registry.address
+    code, found = doctor("-d", here)
+
+    assert (code, found[f"login {here}"]["verdict"]) == (1, "wrong")
+    assert found[f"login {here}"]["remedy"] == f"image-tools login {here}"
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("{bad", "repair it, or move it away"),
+        ('{"credHelpers": {"%s": "absent"}}', "install it, or take it out of"),
+        ('{"auths": {"%s": {"auth": "!!!"}}}', "image-tools login "),
+    ],
+)
+def test_doctor_says_what_mends_a_login_that_cannot_be_read(
+    htpasswd_registry: Registry, clean_environment: Path, content: str, remedy: str
+) -> None:
+    here = htpasswd_registry.address
+    path = clean_environment / ".docker/config.json"
+    path.write_text(content.replace("%s", here))
+    path.chmod(0o600)
+    code, found = doctor("-d", here)
+
+    assert (code, found[f"login {here}"]["verdict"]) == (1, "wrong")
+    assert found[f"login {here}"]["remedy"].startswith(remedy)
+
+
 def test_doctor_looks_at_the_registries_of_a_list(
     registry: Registry, tls_registry: Registry, certificates: Certificates, tmp_path: Path
 ) -> None:
