@@ -152,14 +152,11 @@ def _proxies(environ: Mapping[str, str]) -> Iterator[Check]:
         try:
             # A host that no NO_PROXY can name.
             proxy = proxy_for(scheme, "registry.invalid", 0, {**environ, "no_proxy": ""})
-            host = urlsplit(proxy).hostname if proxy else ""
-        except (EnvironmentProblem, ValueError) as problem:
-            yield wrong("proxy", str(problem), f"unset {shown}")
+        except EnvironmentProblem as problem:
+            yield wrong("proxy", problem.message, f"unset {shown}")
             continue
-        if proxy and not host:
-            yield wrong("proxy", f"{shown} names no host", f"unset {shown}")
-        elif proxy:
-            yield good("proxy", f"{shown}: {host}")
+        if proxy:
+            yield good("proxy", f"{shown}: {urlsplit(proxy).hostname}")
 
 
 def _room(name: str, folder: Path, remedy: str) -> Check:
