@@ -52,6 +52,7 @@ def reaching(
     approach = Approach(
         side=side_of(options, environ, registries, writes=writes),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
+        mirrors=not writes,
     )
     with endings_raised(), opened(approach, registries, environ, on_secret=add_secret) as opening:
         yield opening

@@ -131,6 +131,16 @@ def test_doctor_table_shows_the_command_that_mends(clean_environment: Path) -> N
     assert image_tools("doctor").code == 0
 
 
+def test_doctor_finds_a_registries_conf_that_is_no_toml(clean_environment: Path) -> None:
+    folder = clean_environment / ".config/containers"
+    folder.mkdir(parents=True)
+    (folder / "registries.conf").write_text("no toml [")
+    code, found = doctor()
+
+    assert (code, found["registries.conf"]["verdict"]) == (1, "wrong")
+    assert "not a usable registries.conf" in found["registries.conf"]["finding"]
+
+
 def test_doctor_json_is_one_document(clean_environment: Path) -> None:
     document = json.loads(image_tools("doctor", "--format", "json").stdout)
 
