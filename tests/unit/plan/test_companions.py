@@ -160,3 +160,11 @@ def test_uncovered_says_what_is_lost_and_what_to_do(
     names = (str(digest("top")), str(digest("new"))) if said else ()
     assert bool(found) is bool(said)
     assert all(words in found for words in (*said, *names))
+
+
+def test_uncovered_does_not_advise_what_was_refused() -> None:
+    found = uncovered(
+        [companion("signature", "top", "signature")], digest("new"), kept=False, asked=True
+    )
+    assert "--keep-digest" not in found
+    assert "; sign again (--sigstore-private-key), or copy all of it" in found
