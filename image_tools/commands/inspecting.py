@@ -41,7 +41,7 @@ class Inspector:
         """The image with its platforms of `selection`; PlatformMissing when it has none of them.
 
         `deep` reads every platform's manifest and config, for sizes and dates; `attached` asks
-        for signatures and the like.
+        for signatures and the like, of the image and of each platform.
         """
         digest, top = await self._top()
         leaves = await self._leaves(digest, top)
@@ -51,13 +51,15 @@ class Inspector:
             for leaf in self._wanted(leaves, selection)
         )
         listed = {str(leaf.digest) for leaf in leaves}
+        subjects = dict.fromkeys((digest, *(image.digest for image in images)))
+        found = await together(self._attached(one) for one in subjects) if attached else ()
         return Inspection(
             reference=str(self._reference),
             digest=digest,
             media_type=top.media_type,
             images=tuple(_attested(image, attestations) for image in images),
             orphans=tuple(str(a.digest) for a in attestations if a.subject not in listed),
-            attached=await self._attached(digest) if attached else (),
+            attached=tuple(one for about in found for one in about),
         )
 
     async def raw(self, selection: Selection | None) -> bytes:
@@ -129,16 +131,19 @@ class Inspector:
         return created_in(await self._reader.config(self._repository, config))
 
     async def _attached(self, digest: Digest) -> tuple[Attached, ...]:
-        cosign = await together(self._cosign(kind, tag) for kind, tag in cosign_tags(digest))
+        tags = cosign_tags(digest)
+        cosign = await together(self._cosign(digest, kind, tag) for kind, tag in tags)
         referrers = await self._store.referrers(self._reference.repository, digest)
         return (
             *(found for found in cosign if found is not None),
-            *(Attached(kind=kind_of(entry), digest=entry.digest) for entry in referrers),
+            *(Attached(kind=kind_of(e), digest=e.digest, subject=digest) for e in referrers),
         )
 
-    async def _cosign(self, kind: str, tag: str) -> Attached | None:
+    async def _cosign(self, subject: Digest, kind: str, tag: str) -> Attached | None:
         head = await self._store.manifest_head(self._reference.repository, tag)
-        return None if head is None else Attached(kind=kind, digest=head.digest, tag=tag)
+        if head is None:
+            return None
+        return Attached(kind=kind, digest=head.digest, subject=subject, tag=tag)
 
 
 async def _bare(leaf: Descriptor) -> PlatformImage:
