@@ -47,6 +47,18 @@ _YES = replace(
 )
 _REPLACE = switch("replace", "make the archive anew: what it holds and the list does not, goes")
 
+_PART = (
+    switch("part", "write a new archive in volumes, FILE.part1 and so on, that FAT32 can hold"),
+    Option(
+        name="part-size",
+        metavar="SIZE",
+        help="volumes of at most SIZE: 4G, 500M (in 1024s), 4GB (in 1000s), or bytes",
+        read=values.size,
+        shown="4G",
+    ),
+)
+_REPAIR = switch("repair", "fetch again what the archive has lost, lost volumes too, nothing else")
+
 
 def _picked(title: str, *names: str, **changes: Option) -> Group:
     """Options of `mirror` under one title; `changes` replace those of the same key."""
@@ -121,7 +133,7 @@ SAVE = Page(
     "request. Images of the archive that the list does not name stay, unless --replace is given.",
     groups=(
         _with(_SAVE_LIST, _FILE, first=True),
-        Group("The archive", (_INTO, _COMPRESS, _REPLACE, _YES)),
+        Group("The archive", (_INTO, _COMPRESS, *_PART, _REPLACE, _REPAIR, _YES)),
         _SAVE_SELECTION,
         _with(_picked("Running", *_RUNNING, *_TOOLS), _WAIT),
         _FROM_REGISTRY,
@@ -135,6 +147,8 @@ SAVE = Page(
                 "image-tools save -f list.txt -d images.tar.gz -j 4",
                 "image-tools save -f list.txt -d images.tar.zst --arch all --os all",
                 "image-tools save -f list.txt --compress dir -d saved-image-cache",
+                "image-tools save -f list.txt -d images.tar.gz --part-size 4G",
+                "image-tools save -f list.txt -d images.tar.gz --repair",
                 "image-tools save -f save-failed.txt -d images.tar.gz",
             ),
         ),

@@ -52,6 +52,8 @@ _NEW = _taken(
     SAVE,
     "destination",
     "compress",
+    "part",
+    "part-size",
     "replace",
     "yes",
     destination=replace(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 MOST_JOBS = 20
 
@@ -25,6 +26,7 @@ _SECONDS = {
 }
 _PART = r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|μs|ns|h|m|s)"
 _DURATION = re.compile(f"(?:{_PART})+")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt])?(i?b)?", re.ASCII)
 _WORD = re.compile(r"[a-z0-9_.-]+")
 _EVERYTHING = frozenset({"all", "*"})
 
@@ -79,6 +81,16 @@ def count(text: str) -> int:
     if number < 0:
         raise ValueError(f"{text!r} is less than 0")
     return number
+
+
+def size(text: str) -> int:
+    """The bytes of a size: `4G` and `4GiB` count in 1024s, `4GB` in 1000s, `4096` is bytes."""
+    match = _SIZE.fullmatch(text.strip().lower())
+    if not match:
+        raise ValueError(f"{text!r} is not a size: write 4G, 500M or a number of bytes")
+    count, unit, ending = match[1], match[2] or "", match[3] or ""
+    base = 1000 if ending == "b" and unit else 1024
+    return int(Decimal(count) * base ** " kmgt".index(unit or " "))
 
 
 def jobs_in_range(wished: int) -> int:

@@ -45,12 +45,15 @@ class SigningKey:
 class ArchiveChoice:
     """The archive of a run. `form` is that of a new one; with `replace` a new one is made anyway.
 
-    A new one takes the place of whatever lies there.
+    A new one takes the place of whatever lies there; with `part_size` in bytes it is in volumes.
+    With `repair` only what it has lost is brought again.
     """
 
     path: Path
     form: Form = Form.GZIP
     replace: bool = False
+    part_size: int | None = None
+    repair: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

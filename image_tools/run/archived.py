@@ -52,6 +52,20 @@ class OriginMemory:
             logger.debug("{}", error)
 
 
+class RepairMemory(OriginMemory):
+    """The same while an archive is repaired: whence its images are it knows, and keeps."""
+
+    def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
+        """Nothing: what is remembered is what was lost."""
+
+    def remember(
+        self, source: str, destination: str, selection: str, remembered: Remembered
+    ) -> None:
+        """Note it where nothing is known."""
+        if self._archive.origin(Reference.parse(destination)) is None:
+            super().remember(source, destination, selection, remembered)
+
+
 class FromArchive:
     """The memory of images that come out of an archive: kept apart from those of registries."""
 

@@ -145,6 +145,8 @@ def _with_all_volumes(archive: Archive, path: Path) -> Archive:
 def lost_volumes(archive: Archive) -> tuple[str, ...]:
     """A line for each volume that is lost: what is wrong, what was in it, which images need it."""
     content = archive.content
+    if isinstance(content, RepairingContent):
+        content = content.content
     if not isinstance(content, VolumesContent) or not content.lost:
         return ()
     lacking = [(str(found.reference), found.problems.keys()) for found in contents(archive)]

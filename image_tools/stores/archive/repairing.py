@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from image_tools.errors import ArchiveDamaged, CopyFailed, NotFound
 from image_tools.oci.digest import Digest
@@ -34,7 +34,7 @@ class Spot:
     file: FramedContent
     entry: Entry
 
-    def mend(self, blob: BinaryIO) -> None:
+    def mend(self, blob: IO[bytes]) -> None:
         """Write the entry again, from the right bytes of the whole blob.
 
         It stays as long as it was: nothing else in the file changes. CopyFailed when the disk
@@ -53,7 +53,7 @@ class Spot:
         if framed_problem(self.file, self.entry) is not None:
             raise CopyFailed(f"{self.file.name}: what was just written is damaged: trust no disk")
 
-    def _encode(self, blob: BinaryIO, frame: BinaryIO) -> None:
+    def _encode(self, blob: IO[bytes], frame: BinaryIO) -> None:
         entry, form = self.entry, self.file.form
         blob.seek(entry.piece.start if entry.piece else 0)
         left = entry.size
