@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def image(seed: int) -> Image:
 
 
 BLOBS = {blob.digest for seed in range(3) for blob in image(seed).blobs}
+
+VOLUMES = ("--part-size", str(PART))
+ARCHIVES: dict[str, tuple[str, ...]] = {
+    "gzip in volumes": VOLUMES,
+    "none in volumes": VOLUMES,
+    "zstd": (),
+    "dir": ("--compress=dir",),
+}
 
 
 @dataclass(frozen=True)
@@ -79,27 +88,44 @@ class Lab:
         return pulled[0] == pulled[1]
 
 
-@pytest.fixture
-def source() -> Iterator[FaultRegistry]:
-    with FaultRegistry(FaultOptions(referrers=True)) as registry:
+@dataclass(frozen=True)
+class Saved:
+    """What all tests of this module begin with: a source, and a folder with its archives."""
+
+    source: FaultRegistry
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def saved(
+    tmp_path_factory: pytest.TempPathFactory, module_environment: Mapping[str, str]
+) -> Iterator[Saved]:
+    folder = tmp_path_factory.mktemp("saved")
+    with FaultRegistry(FaultOptions(referrers=True)) as source:
         for seed, name in enumerate(NAMES):
-            registry.load(name, "1.0", image(seed))
-        yield registry
+            source.load(name, "1.0", image(seed))
+        sign(source, "team/one", image(0).top.digest, 1)
+        listed = write_list(folder, source.address, *NAMES)
+        for form, words in ARCHIVES.items():
+            into = folder / form / FORMS[form.partition(" ")[0]]
+            into.parent.mkdir()
+            fixed = ("-f", listed, "-d", into, *ALL, *words)
+            ran = run("save", folder, *fixed, **module_environment)
+            assert ran.statuses == ["copied"] * 3, ran.stderr
+        yield Saved(source, folder)
 
 
-def lab_of(source: FaultRegistry, registry: Registry, folder: Path, form: str) -> Lab:
-    return Lab(source, registry, folder / FORMS[form])
-
-
-def in_volumes(lab: Lab) -> Lab:
-    assert lab.save("--part-size", str(PART)).statuses == ["copied"] * 3
-    lab.source.clear_log()
-    return lab
+def lab_of(saved: Saved, registry: Registry, folder: Path, form: str) -> Lab:
+    """Give a copy of the archive of one form, and a source whose log is empty."""
+    shutil.copytree(saved.folder / form, folder, dirs_exist_ok=True)
+    write_list(folder, saved.source.address, *NAMES)
+    saved.source.clear_log()
+    return Lab(saved.source, registry, folder / FORMS[form.partition(" ")[0]])
 
 
 @pytest.fixture
-def gzip_lab(source: FaultRegistry, registry: Registry, tmp_path: Path) -> Lab:
-    return in_volumes(lab_of(source, registry, tmp_path, "gzip"))
+def gzip_lab(saved: Saved, registry: Registry, tmp_path: Path) -> Lab:
+    return lab_of(saved, registry, tmp_path, "gzip in volumes")
 
 
 def flip(path: Path, at: int) -> None:
@@ -116,9 +142,9 @@ def gone_from(archive: Path) -> set[str]:
 
 @pytest.mark.parametrize("form", ["gzip", "none"])
 def test_volumes_are_small_and_load_from_elsewhere(
-    source: FaultRegistry, registry: Registry, tmp_path: Path, form: str
+    saved: Saved, registry: Registry, tmp_path: Path, form: str
 ) -> None:
-    lab = in_volumes(lab_of(source, registry, tmp_path, form))
+    lab = lab_of(saved, registry, tmp_path, f"{form} in volumes")
     sizes = [path.stat().st_size for path in lab.parts()]
     assert len(sizes) > 5
     assert max(sizes) <= PART
@@ -147,14 +173,14 @@ LOSSES: dict[str, tuple[Callable[[Path], object], str]] = {
     ("form", "loss"), [("gzip", "deleted"), ("none", "truncated"), ("gzip", "end flipped")]
 )
 def test_volume_lost_is_named_and_only_its_blobs_are_fetched_again(
-    source: FaultRegistry, registry: Registry, tmp_path: Path, form: str, loss: str
+    saved: Saved, registry: Registry, tmp_path: Path, form: str, loss: str
 ) -> None:
-    lab = in_volumes(lab_of(source, registry, tmp_path, form))
+    lab = lab_of(saved, registry, tmp_path, f"{form} in volumes")
     lose, why = LOSSES[loss]
     lose(lab.parts()[1])
 
-    refused = [lab.load(), lab.save(), lab.save("--part")]
-    assert [(ran.code, ran.stdout) for ran in refused] == [(1, "")] * 3
+    refused = [lab.load(), lab.save("--part")]
+    assert [(ran.code, ran.stdout) for ran in refused] == [(1, "")] * 2
     for ran in refused:
         assert re.search(rf"part2.*({why}).* blobs, .*needed by {lab.source.address}", ran.stderr)
         assert f"save --repair -f LIST -d {lab.archive}" in ran.stderr
@@ -194,17 +220,14 @@ def test_byte_flipped_in_a_volume_is_mended_in_its_place(gzip_lab: Lab) -> None:
     ran = lab.save("--repair")
     assert (ran.code, sum(lab.fetched().values())) == (0, 1)
     assert [path.read_bytes() for path in lab.parts()] == before
-    assert lab.load().code == 0
-    assert lab.is_loaded()
+    assert lab.verify().code == 0
 
 
 @pytest.mark.parametrize("form", ["dir", "zstd"])
 def test_blob_damaged_in_one_piece_is_mended(
-    source: FaultRegistry, registry: Registry, tmp_path: Path, form: str
+    saved: Saved, registry: Registry, tmp_path: Path, form: str
 ) -> None:
-    lab = lab_of(source, registry, tmp_path, form)
-    words = ("--compress=dir",) if form == "dir" else ()
-    lab.save(*words)
+    lab = lab_of(saved, registry, tmp_path, form)
     before = {path: path.read_bytes() for path in files(lab.archive)}
     for path in files(lab.archive):
         if path.stat().st_size > 20_000:
@@ -212,10 +235,10 @@ def test_blob_damaged_in_one_piece_is_mended(
     gone = gone_from(lab.archive)
     lab.source.clear_log()
 
-    assert lab.save("--repair", *words).code == 0
+    assert lab.save("--repair").code == 0
     assert (set(lab.fetched()), set(lab.fetched().values())) == (gone, {1})
     assert {path: path.read_bytes() for path in files(lab.archive)} == before
-    assert (lab.verify().code, lab.load().statuses) == (0, ["copied"] * 3)
+    assert lab.verify().code == 0
 
 
 def files(path: Path) -> list[Path]:
@@ -228,7 +251,7 @@ def test_last_volume_lost_is_made_again_from_the_list(gzip_lab: Lab) -> None:
     assert "last volume" in lab.load().stderr
 
     assert lab.save("--repair").statuses == ["copied"] * 3
-    assert set(lab.fetched()) < BLOBS
+    assert set(lab.fetched()) & BLOBS < BLOBS
     assert lab.load().statuses == ["copied"] * 3
     assert lab.is_loaded()
 
@@ -246,34 +269,32 @@ def test_repair_with_too_short_a_list_says_what_it_still_lacks(gzip_lab: Lab) ->
     lab.source.clear_log()
     assert lab.save("--repair").code == 0
     assert arrived & set(lab.fetched()) == set()
-    assert lab.load().statuses == ["copied"] * 3
+    assert lab.verify().code == 0
 
 
 def test_repair_brings_what_was_saved_though_the_tag_has_moved(gzip_lab: Lab) -> None:
     lab = gzip_lab
-    old = pull_everything(lab.source, "team/two", "1.0").digest
     lab.source.load("team/two", "1.0", image(9))
     for path in lab.parts()[:-1]:
         path.unlink()
 
     assert lab.save("--repair").code == 0
-    assert [one["digest"] for one in lab.load().outcomes if "two" in one["source"]] == [old]
-    assert lab.save("--overwrite").statuses == ["unchanged", "copied", "unchanged"]
+    listed = image_tools("archive", "ls", lab.archive, "--json").report["images"]
+    assert image(1).top.digest in {one["digest"] for one in listed}
+    assert lab.save().statuses == ["unchanged", "copied", "unchanged"]
+    lab.source.load("team/two", "1.0", image(1))
 
 
 def test_signature_lost_is_fetched_with_its_image(
-    source: FaultRegistry, registry: Registry, tmp_path: Path
+    saved: Saved, registry: Registry, tmp_path: Path
 ) -> None:
-    lab = lab_of(source, registry, tmp_path, "dir")
-    digest = pull_everything(source, "team/two", "1.0").digest
-    sign(source, "team/two", digest, 1)
-    lab.save("--compress=dir")
+    lab = lab_of(saved, registry, tmp_path, "dir")
     found = json.loads((lab.archive / "index.json").read_text())["manifests"]
-    tag = tag_of(digest)
+    tag = tag_of(image(0).top.digest)
     entry = next(e for e in found if tag in json.dumps(e))
     (lab.archive / "blobs" / entry["digest"].replace(":", "/")).unlink()
 
-    assert len(lab.save("--repair", "--compress=dir").outcomes) == 1
+    assert lab.save("--repair").only()["source"].startswith(lab.reference("team/one"))
     assert lab.verify().code == 0
 
 
@@ -288,7 +309,7 @@ def test_sync_adds_volumes_and_leaves_the_others(gzip_lab: Lab) -> None:
     assert {path: path.read_bytes() for path in before} == before
     assert len(lab.parts()) > len(before)
     assert max(path.stat().st_size for path in lab.parts()) <= PART
-    assert lab.load().statuses == ["copied"] * 4
+    assert lab.verify().report["images"] > 3
 
 
 def test_volumes_are_merged_exported_and_compared(gzip_lab: Lab, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def _with_all_volumes(archive: Archive, path: Path) -> Archive:
     if not lost:
         return archive
     archive.close()
-    raise ArchiveDamaged(f"{path} is not whole: {'; '.join(lost)}", advice=_repair(path))
+    raise ArchiveDamaged(f"{set_name(path)} is not whole: {'; '.join(lost)}", advice=_repair(path))
 
 
 def lost_volumes(archive: Archive) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from image_tools.stores.archive.reading import CHUNK
 from image_tools.stores.archive.toc import LAYOUT, Entry
 from image_tools.stores.archive.verifying import framed_problem, problem
 from image_tools.stores.archive.volume_set import find_remains
+from image_tools.stores.archive.volume_writing import SMALLEST_PART
 from image_tools.stores.archive.volumes import VolumesContent
 from image_tools.stores.archive.writing import flush, refusals, write_at
 
@@ -115,7 +116,7 @@ def repairing_volumes(path: Path, part_size: int | None) -> VolumesContent:
         content = VolumesContent.found(path)
     except ArchiveDamaged:
         known = find_remains(path, part_size)
-        content = VolumesContent(path, known.form, known.part_size, known)
+        content = VolumesContent(path, known.form, max(known.part_size, SMALLEST_PART), known)
     content.writing()
     return content
 

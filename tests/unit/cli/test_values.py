@@ -121,3 +121,27 @@ def test_percentage_of_anything_else_is_explained(text: str) -> None:
 )
 def test_repository_type_is_harbor_or_nothing(text: str, expected: str) -> None:
     assert values.repository_type(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4G", 4 << 30),
+        ("4GiB", 4 << 30),
+        ("4gb", 4_000_000_000),
+        ("500M", 500 << 20),
+        ("1.5k", 1536),
+        (" 4096 ", 4096),
+        ("4096b", 4096),
+        ("2T", 2 << 40),
+        ("0", 0),
+    ],
+)
+def test_size_is_in_bytes(text: str, expected: int) -> None:
+    assert values.size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "G", "4 G", "-1G", "4X", "4GBB", "1e3", "٤G", "1,5G"])
+def test_size_unreadable_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size: write 4G"):
+        values.size(text)
