@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from loguru import logger
@@ -13,35 +14,63 @@ from image_tools.cli.text import is_terminal
 from image_tools.commands.request import ArchiveChoice
 from image_tools.errors import UsageError
 from image_tools.stores.archive.forms import Form, form_named
-from image_tools.stores.archive.opening import Look, Standing, look
+from image_tools.stores.archive.opening import Look, Standing, look, set_name
+from image_tools.stores.archive.volume_list import base_and_number
+from image_tools.stores.archive.volume_set import has_volumes
+from image_tools.stores.archive.volume_writing import SMALLEST_PART
+
+FAT32_LIMIT = (4 << 30) - 1
 
 
 def chosen_archive(options: Namespace) -> ArchiveChoice:
     """The archive that `save` is asked for: its name by the form, or its form by the name."""
     wanted = Form(options.compress) if options.compress else None
-    named = form_named(Path(options.destination)) if options.destination else None
+    part_size = _part_size(options, wanted)
+    if not options.destination:
+        form = wanted or Form.GZIP
+        path = Path(form.default_name)
+        return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
+    path = Path(options.destination)
+    path = base_and_number(path)[0] if part_size else set_name(path)
+    named = form_named(path)
+    if wanted and named and wanted is not named:
+        logger.warning("{} is written in the form {}", path, wanted.value)
     form = wanted or named or Form.GZIP
-    is_parted = options.part or "part_size" in options.given
-    if is_parted and form is Form.FOLDER:
-        raise UsageError("--part makes volumes of a file: a folder has none")
-    return ArchiveChoice(
-        path=Path(options.destination or form.default_name),
-        form=form,
-        replace=options.replace,
-        part_size=options.part_size if is_parted else None,
-        repair=options.repair,
-    )
+    return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
+
+
+def _part_size(options: Namespace, form: Form | None) -> int | None:
+    """The biggest size a volume may have, None for an archive in one piece."""
+    if not options.part and options.part_size is None:
+        return None
+    if form is Form.FOLDER:
+        raise UsageError("a folder has no volumes", advice="leave --compress dir or --part out")
+    wished: int = FAT32_LIMIT if options.part_size is None else options.part_size
+    if wished < SMALLEST_PART:
+        raise UsageError(f"--part-size: volumes have {SMALLEST_PART} bytes at least")
+    # Who writes 4G thinks of FAT32, whose files end a byte before.
+    return wished - 1 if wished == FAT32_LIMIT + 1 else wished
+
+
+def repaired_archive(choice: ArchiveChoice, options: Namespace) -> ArchiveChoice:
+    """`choice` to be repaired; UsageError when nothing lies there, or the options contradict."""
+    for name in ("replace", "dry_run"):
+        if getattr(options, name):
+            raise UsageError(f"--repair and --{name.replace('_', '-')} exclude each other")
+    if look(choice.path).standing is Standing.NOTHING and not has_volumes(choice.path):
+        raise UsageError(f"the archive {choice.path} does not exist", advice="make it with save")
+    return replace(choice, repair=True)
 
 
 def existing_archive(text: str) -> ArchiveChoice:
     """The archive in `text`, which is there; UsageError when it is not."""
-    path = Path(text)
+    path = set_name(Path(text))
     found = look(path)
     if found.standing is Standing.NOTHING:
         raise UsageError(f"the archive {path} does not exist", advice="make it with save")
     if found.form is None:
         raise UsageError(found.problem)
-    return ArchiveChoice(path=path, form=found.form)  # It keeps its volumes where it has some.
+    return ArchiveChoice(path=path, form=found.form, part_size=found.part_size)
 
 
 def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
@@ -56,6 +85,8 @@ def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
             f"{choice.path} has the form {found.form.value if found.form else ''}",
             advice="leave --compress out, or make it anew with --replace",
         )
+    if adds and choice.part_size not in (None, found.part_size):
+        _say_its_size(choice, found)
     if adds or found.standing is Standing.NOTHING or options.yes or options.dry_run:
         return True
     if not is_terminal(sys.stdin):
@@ -67,6 +98,15 @@ def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
     return agreed(f"{found.problem or f'{choice.path} is there'}. Replace it?")
 
 
+def _say_its_size(choice: ArchiveChoice, found: Look) -> None:
+    if found.part_size is None:
+        raise UsageError(
+            f"{choice.path} is no archive in volumes",
+            advice="leave --part out, or give another name with -d",
+        )
+    logger.info("{} keeps its volumes of {} bytes", choice.path, found.part_size)
+
+
 def _refuse_impossible(choice: ArchiveChoice, found: Look) -> None:
     """UsageError where a folder would have to become a file, or a file a folder."""
     if found.standing is Standing.OTHER_FOLDER:
@@ -76,11 +116,6 @@ def _refuse_impossible(choice: ArchiveChoice, found: Look) -> None:
             raise UsageError(f"-d: the folder {choice.path.parent} does not exist")
         return
     becomes = choice.form if choice.replace or found.form is None else found.form
-    parts = choice.part_size is not None
-    # Volumes that are added to stay volumes, without a word.
-    if found.form and found.parted is not parts and (choice.replace or parts):
-        what = "in volumes" if found.parted else "not in volumes"
-        raise UsageError(f"{choice.path} is {what}", advice="give another name with -d")
     is_folder = found.form is Form.FOLDER
     if is_folder is not (becomes is Form.FOLDER):
         what = "a folder" if is_folder else "a file"

@@ -32,20 +32,23 @@ def archive_verify(options: Namespace, environ: Mapping[str, str]) -> int:
     if options.format == "json":
         render.out_json(found.to_json())
     _say(found)
-    return 1 if found.damaged else 0
+    return 1 if found.damaged or found.lost else 0
 
 
 def _say(found: Verification) -> None:
+    for line in found.lost:
+        logger.error("{}", line)
     for damage in found.damaged:
         where = f"; needed by {', '.join(damage.images)}" if damage.images else ""
         logger.error("{}: {}{}", damage.digest, damage.problem, where)
     summary = f"{found.images} images, {found.blobs} blobs, {human_bytes(found.size)}"
-    if found.damaged:
+    if found.damaged or found.lost:
         logger.error(
-            "{}: {}, {} damaged: save its images again, with -d and the same list",
+            "{}: {}, {} damaged or missing: image-tools save --repair -f LIST -d {} fetches them",
             found.archive,
             summary,
             len(found.damaged),
+            found.archive,
         )
     else:
         logger.info("{}: {}, all as their digests say", found.archive, summary)

@@ -50,16 +50,19 @@ _BASE = Option(
 _YES = replace(
     switch("yes", "do not ask before something is replaced", short="y"), aliases=("auto-yes",)
 )
-_PART = switch("part", "make the new archive in volumes, FILE.part1 and so on")
-_PART_SIZE = Option(
-    name="part-size",
-    metavar="SIZE",
-    help="no volume is bigger, such as 4G or 700M; the option alone means --part, too",
-    read=values.size,
-    default="2G",
-)
-_REPAIR = switch("repair", "bring again what is lost or damaged: volumes, blobs of a folder")
 _REPLACE = switch("replace", "make the archive anew: what it holds and the list does not, goes")
+
+_PART = (
+    switch("part", "write a new archive in volumes, FILE.part1 and so on, that FAT32 can hold"),
+    Option(
+        name="part-size",
+        metavar="SIZE",
+        help="volumes of at most SIZE: 4G, 500M (in 1024s), 4GB (in 1000s), or bytes",
+        read=values.size,
+        shown="4G",
+    ),
+)
+_REPAIR = switch("repair", "fetch again what the archive has lost, lost volumes too, nothing else")
 
 
 def _picked(title: str, *names: str, **changes: Option) -> Group:
@@ -135,7 +138,7 @@ SAVE = Page(
     "request. Images of the archive that the list does not name stay, unless --replace is given.",
     groups=(
         _with(_SAVE_LIST, _FILE, first=True),
-        Group("The archive", (_INTO, _COMPRESS, _PART, _PART_SIZE, _BASE, _REPLACE, _REPAIR, _YES)),
+        Group("The archive", (_INTO, _COMPRESS, *_PART, _BASE, _REPLACE, _REPAIR, _YES)),
         _SAVE_SELECTION,
         _with(_picked("Running", *_RUNNING, *_TOOLS), _WAIT),
         _FROM_REGISTRY,
@@ -149,6 +152,8 @@ SAVE = Page(
                 "image-tools save -f list.txt -d images.tar.gz -j 4",
                 "image-tools save -f list.txt -d images.tar.zst --arch all --os all",
                 "image-tools save -f list.txt --compress dir -d saved-image-cache",
+                "image-tools save -f list.txt -d images.tar.gz --part-size 4G",
+                "image-tools save -f list.txt -d images.tar.gz --repair",
                 "image-tools save -f save-failed.txt -d images.tar.gz",
                 "image-tools save -f list.txt -d friday.tar.gz --base monday.tar.gz",
             ),

@@ -16,7 +16,7 @@ _NEVER_IN_VALIDATE = frozenset(
     for group in VALIDATE.groups
     if group.title.startswith("Of mirror")
     for option in group.options
-) | {"replace", "repair", "yes", "part", "part-size"}
+) | {"part", "part-size", "replace", "repair", "yes"}
 
 
 def _without_effect(command: str, options: Iterable[Option]) -> Group:

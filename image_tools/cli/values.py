@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 MOST_JOBS = 20
 
@@ -25,8 +26,7 @@ _SECONDS = {
 }
 _PART = r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|μs|ns|h|m|s)"
 _DURATION = re.compile(f"(?:{_PART})+")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([kmgt])i?)?b?")
-_SMALLEST_SIZE = 1 << 20
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt])?(i?b)?", re.ASCII)
 _WORD = re.compile(r"[a-z0-9_.-]+")
 _EVERYTHING = frozenset({"all", "*"})
 
@@ -83,6 +83,16 @@ def count(text: str) -> int:
     return number
 
 
+def size(text: str) -> int:
+    """The bytes of a size: `4G` and `4GiB` count in 1024s, `4GB` in 1000s, `4096` is bytes."""
+    match = _SIZE.fullmatch(text.strip().lower())
+    if not match:
+        raise ValueError(f"{text!r} is not a size: write 4G, 500M or a number of bytes")
+    count, unit, ending = match[1], match[2] or "", match[3] or ""
+    base = 1000 if ending == "b" and unit else 1024
+    return int(Decimal(count) * base ** " kmgt".index(unit or " "))
+
+
 def jobs_in_range(wished: int) -> int:
     """The nearest number of jobs the program works with, 1 to 20."""
     return min(max(wished, 1), MOST_JOBS)
@@ -131,17 +141,6 @@ def repository_type(text: str) -> str:
     if word not in ("", "harbor"):
         raise ValueError(f"{text!r} is unknown: write harbor, or leave the option out")
     return word
-
-
-def size(text: str) -> int:
-    """A number of bytes, `4G`, `700M`, `1.5GiB`, units of 1024; at least a mebibyte."""
-    found = _SIZE.fullmatch(text.strip().lower())
-    if found is None:
-        raise ValueError(f"{text!r} is no size: write 4G or 700M")
-    count = int(float(found[1]) * 1024 ** "bkmgt".index(found[2] or "b"))
-    if count < _SMALLEST_SIZE:
-        raise ValueError(f"{text!r} is less than 1M")
-    return count
 
 
 def pattern(text: str) -> re.Pattern[str]:

@@ -101,10 +101,7 @@ class IntoArchive(BesideArchive):
         limit = time.monotonic() + (self._request.wait_lock or 0.0)
         while True:
             try:
-                # Whom we waited for may have made it.
-                if _is_added_to(choice):
-                    return add_to_archive(choice.path, repair=choice.repair)
-                return new_archive(choice.path, choice.form, choice.part_size)
+                return self._begun(choice)
             except AlreadyRunning as error:
                 if self._signal is not None:
                     raise Interrupted(self._signal) from error
@@ -113,6 +110,12 @@ class IntoArchive(BesideArchive):
                     raise
                 logger.debug("{}; waiting", error)
             self._waiting.wait(min(_POLL_SECONDS, limit - time.monotonic()))
+
+    def _begun(self, choice: ArchiveChoice) -> Archive:
+        # Whom we waited for may have made it.
+        if _is_added_to(choice):
+            return add_to_archive(choice.path)
+        return new_archive(choice.path, choice.form, choice.part_size)
 
 
 def _is_added_to(choice: ArchiveChoice) -> bool:

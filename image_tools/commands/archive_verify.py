@@ -10,7 +10,7 @@ from typing import Any
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import contents
-from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.opening import lost_volumes, read_archive
 from image_tools.stores.archive.verifying import verify
 
 SCHEMA = 1
@@ -32,13 +32,14 @@ class Damage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was read, and what is damaged in it."""
+    """What was read, and what is damaged in it; a line for every volume that is lost."""
 
     archive: Path
     images: int
     blobs: int
     size: int
     damaged: tuple[Damage, ...]
+    lost: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that scripts rely on."""
@@ -50,6 +51,7 @@ class Verification:
             "blobs": self.blobs,
             "size": self.size,
             "damaged": [damage.to_json() for damage in self.damaged],
+            "lost": list(self.lost),
         }
 
 
@@ -58,7 +60,7 @@ def archive_verify(path: Path, on_bytes: OnBytes = lambda _done, _total: None) -
 
     `on_bytes` hears how many bytes of all were read. ArchiveDamaged when it cannot be opened.
     """
-    archive = read_archive(path)
+    archive = read_archive(path, whole=False)
     try:
         return _verified(archive, path, on_bytes)
     finally:
@@ -86,6 +88,7 @@ def _verified(archive: Archive, path: Path, on_bytes: OnBytes) -> Verification:
         images=images,
         blobs=len(sizes),
         size=total,
+        lost=lost_volumes(archive),
         damaged=tuple(
             Damage(digest=digest, problem=problem, images=tuple(needed.get(digest, ())))
             for digest, problem in problems.items()

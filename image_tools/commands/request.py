@@ -48,8 +48,8 @@ class SigningKey:
 class ArchiveChoice:
     """The archive of a run. `form` is that of a new one; with `replace` a new one is made anyway.
 
-    A new one takes the place of whatever lies there; with `part_size` it is in volumes of at most
-    so many bytes. With `repair` what is lost or damaged in an archive is brought again.
+    A new one takes the place of whatever lies there; with `part_size` in bytes it is in volumes.
+    With `repair` only what it has lost is brought again.
     """
 
     path: Path

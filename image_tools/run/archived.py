@@ -57,6 +57,29 @@ class OriginMemory:
             logger.debug("{}", error)
 
 
+class RepairMemory(OriginMemory):
+    """The same while an archive is repaired: whence its images came it knew before."""
+
+    def __init__(self, archive: Archive) -> None:
+        super().__init__(archive)
+        self._before = {one: (archive.tagged(one), archive.origin(one)) for one in archive.images}
+
+    def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
+        """Nothing: what is remembered is what was lost."""
+
+    def remember(
+        self, source: str, destination: str, selection: str, remembered: Remembered
+    ) -> None:
+        """Note what was known; of an image that has become another one, what it is now."""
+        reference = Reference.parse(destination)
+        entry, origin = self._before.get(reference, (None, None))
+        if origin is not None and entry == self._archive.tagged(reference):
+            self._archive.add_origin(reference, origin)
+        else:
+            known = source if origin is None else origin.source
+            super().remember(known, destination, selection, remembered)
+
+
 class FromArchive:
     """The memory of images that come out of an archive: kept apart from those of registries."""
 

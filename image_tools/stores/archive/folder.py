@@ -16,7 +16,7 @@ from image_tools.errors import ArchiveDamaged, InvalidReference, NotFound
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.beside import locked
 from image_tools.stores.archive.journal import Journal, sync_folder
-from image_tools.stores.archive.writing import refusals
+from image_tools.stores.archive.writing import flush, refusals
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 LONGEST_INDEX = 64 * 1024 * 1024
@@ -228,7 +228,7 @@ class FolderIncoming:
         """Keep what was written under its digest, in place of what may be damaged."""
         with refusals(self._content.name, self._left()):
             os.fchmod(self._file.fileno(), 0o644)
-            os.fdatasync(self._file.fileno())
+            flush(self._file.fileno())
             self._file.close()
             self._content.keep(self._path, digest)
 

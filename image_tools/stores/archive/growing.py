@@ -23,7 +23,7 @@ from image_tools.stores.archive.journal import Journal
 from image_tools.stores.archive.reading import CHUNK, FileSource
 from image_tools.stores.archive.tail import is_there
 from image_tools.stores.archive.toc import Entry, entry_value, parse_entry
-from image_tools.stores.archive.writing import check_room, refusals, write_at
+from image_tools.stores.archive.writing import check_room, flush, refusals, write_at
 
 _ARRIVED, NOTE = "blob", "note"
 
@@ -112,7 +112,7 @@ class Growth:
         try:
             header = header_frame(self.form, entry.name, entry.size)
             write_at(self.source.descriptor, [header], entry.offset)
-            os.fdatasync(self.source.descriptor)
+            flush(self.source.descriptor)
             self.journal.append(_ARRIVED, _line(entry))
             with self._changed:
                 self.entries[entry.digest] = entry
@@ -163,7 +163,7 @@ class Growth:
         for done in range(0, entry.length, CHUNK):
             data = self.source.read_at(entry.offset + done, min(CHUNK, entry.length - done))
             write_at(self.source.descriptor, [data], to + done)
-        os.fdatasync(self.source.descriptor)
+        flush(self.source.descriptor)
         copied = replace(entry, offset=to)
         self.journal.append(_ARRIVED, _line(copied))
         self.entries[entry.digest] = copied

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from image_tools.errors import ArchiveDamaged
+from image_tools.stores.archive.writing import flush
 
 _HEADER = b"image-tools journal 1\n"
 _CHECK_DIGITS = 8
@@ -44,7 +45,7 @@ class Journal:
                 os.ftruncate(descriptor, length)
             if not length:
                 _write(descriptor, _HEADER)
-            os.fdatasync(descriptor)
+            flush(descriptor)
             sync_folder(path.parent)
         except BaseException:
             os.close(descriptor)
@@ -66,7 +67,7 @@ class Journal:
         with self._sync_lock:
             if self._synced < mine:
                 reached = self._written
-                os.fdatasync(self._descriptor)
+                flush(self._descriptor)
                 self._synced = reached
 
     def _add(self, line: bytes) -> None:

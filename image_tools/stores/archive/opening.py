@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -9,16 +10,21 @@ from pathlib import Path
 from image_tools.errors import ArchiveDamaged, EnvironmentProblem, UsageError
 from image_tools.stores.archive import framing
 from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.beside import journal_path, partial_path
 from image_tools.stores.archive.content import Content
+from image_tools.stores.archive.contents import contents
 from image_tools.stores.archive.folder import FolderContent, check_layout, is_layout
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.framed import FramedContent, recognise
-from image_tools.stores.archive.inventory import relied_on
-from image_tools.stores.archive.volume_set import find_set, has_volumes
+from image_tools.stores.archive.lent import archive_of
+from image_tools.stores.archive.repairing import RepairingContent, damage, repairing_volumes
+from image_tools.stores.archive.volume_list import base_and_number, volume_numbers
+from image_tools.stores.archive.volume_set import has_volumes
 from image_tools.stores.archive.volumes import VolumesContent
 from image_tools.stores.archive.writing import refusals
 
 _FRAMED = {Form.TAR: framing.Form.TAR, Form.GZIP: framing.Form.GZIP, Form.ZSTD: framing.Form.ZSTD}
+_MOST_NAMED = 5
 
 
 class Standing(Enum):
@@ -34,13 +40,13 @@ class Standing(Enum):
 class Look:
     """What lies at a path; `form` where that is an archive, `problem` why it is none to add to.
 
-    `parted`: in volumes. `advice` is for who wants to read it.
+    `part_size` in bytes is that of an archive in volumes. `advice` is for who wants to read it.
     """
 
     standing: Standing
     form: Form | None = None
     problem: str = ""
-    parted: bool = False
+    part_size: int | None = None
     advice: str = ""
 
 
@@ -48,7 +54,7 @@ def look(path: Path) -> Look:
     """What lies at `path`; EnvironmentProblem when one cannot look."""
     try:
         if has_volumes(path):
-            return Look(Standing.ARCHIVE, _form(_form_of_volumes(path)), parted=True)
+            return _look_at_volumes(path)
         if not path.exists():
             return Look(Standing.NOTHING)
         if path.is_dir():
@@ -68,11 +74,19 @@ def _form(framed: framing.Form) -> Form:
     return next(form for form, same in _FRAMED.items() if same is framed)
 
 
-def _form_of_volumes(path: Path) -> framing.Form:
-    found = find_set(path)
-    for volume in found.volumes:
-        volume.close()
-    return found.form
+def _look_at_volumes(path: Path) -> Look:
+    try:
+        with closing(VolumesContent.found(path)) as found:
+            return Look(Standing.ARCHIVE, _form(found.form), part_size=found.part_size)
+    except ArchiveDamaged as error:
+        if journal_path(set_name(path)).exists():
+            return Look(Standing.NOTHING)  # A run that did not end goes on.
+        return Look(Standing.OTHER, problem=error.message)
+
+
+def set_name(path: Path) -> Path:
+    """The name that the volumes of an archive have in common; of any other archive its own."""
+    return base_and_number(path)[0] if has_volumes(path) else path
 
 
 def _look_into(path: Path) -> Look:
@@ -81,93 +95,155 @@ def _look_into(path: Path) -> Look:
     return Look(Standing.OTHER_FOLDER, problem=f"{path} is a folder with other things in it")
 
 
-def read_archive(path: Path, *, finished: bool = True) -> Archive:
+def read_archive(path: Path, *, finished: bool = True, whole: bool = True) -> Archive:
     """The archive at `path`, to read; with `finished` a folder must have been saved to its end.
 
-    UsageError when nothing lies there, ArchiveDamaged when it is no whole archive.
+    Not `whole`, volumes may be lost. UsageError when nothing lies there, ArchiveDamaged when it is
+    no whole archive.
     """
-    return _knowing_what_is_lent(_read(path, finished=finished))
-
-
-def _read(path: Path, *, finished: bool) -> Archive:
     found = look(path)
     if found.standing is Standing.NOTHING:
         raise UsageError(f"the archive {path} does not exist", advice=_unfinished(path))
     if found.standing is Standing.OTHER_FOLDER:
         raise UsageError(f"{path} holds no archive", advice="give what save has written")
     if found.form is None:
-        raise ArchiveDamaged(found.problem, advice=found.advice)
+        advice = _repair(path) if has_volumes(path) else found.advice
+        raise ArchiveDamaged(found.problem, advice=advice)
     if found.form is not Form.FOLDER:
         with refusals(str(path)):
-            return _archive((VolumesContent if found.parted else FramedContent).reading(path))
+            return _file(path, found, whole=whole)
     if finished:
         check_layout(path)
     content = FolderContent(path, name=str(path), writing=False)
     if finished and not content.index():
         content.close()
         raise ArchiveDamaged(f"{path} has no index.json: it was not saved to its end")
-    return _archive(content)
+    return archive_of(content)
 
 
-def add_to_archive(path: Path, *, repair: bool = False) -> Archive:
+def _file(path: Path, found: Look, *, whole: bool) -> Archive:
+    if found.part_size is None:
+        return archive_of(_alone(FramedContent.reading(path)))
+    archive = archive_of(VolumesContent.found(path))
+    return _with_all_volumes(archive, path) if whole else archive
+
+
+def _alone(content: FramedContent) -> FramedContent:
+    if content.volume is not None:
+        content.close()
+        raise ArchiveDamaged(
+            f"{content.name} is one volume of an archive",
+            advice="give it its name back, ending in .partN, beside the others",
+        )
+    return content
+
+
+def _with_all_volumes(archive: Archive, path: Path) -> Archive:
+    lost = lost_volumes(archive)
+    if not lost:
+        return archive
+    archive.close()
+    raise ArchiveDamaged(f"{set_name(path)} is not whole: {'; '.join(lost)}", advice=_repair(path))
+
+
+def lost_volumes(archive: Archive) -> tuple[str, ...]:
+    """A line for each volume that is lost: what is wrong, what was in it, which images need it."""
+    content = archive.content
+    if isinstance(content, RepairingContent):
+        content = content.content
+    if not isinstance(content, VolumesContent) or not content.lost:
+        return ()
+    lacking = [(str(found.reference), found.problems.keys()) for found in contents(archive)]
+    return tuple(
+        f"{lost}{_needed([name for name, problems in lacking if lost.blobs & problems])}"
+        for lost in content.lost
+    )
+
+
+def _needed(images: list[str]) -> str:
+    more = len(images) - _MOST_NAMED
+    named = ", ".join(images[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f", needed by {named}" if images else ", which no image needs"
+
+
+def _repair(path: Path) -> str:
+    return (
+        "copy these volumes again, or fetch what was in them:"
+        f" image-tools save --repair -f LIST -d {set_name(path)}"
+    )
+
+
+def add_to_archive(path: Path) -> Archive:
     """The archive at `path`, to add to; AlreadyRunning when another process does so.
 
-    With `repair` what is damaged in a folder counts as missing, and volumes may be lost. Otherwise
-    those are ArchiveDamaged. UsageError when one file is to be repaired.
+    ArchiveDamaged when volumes of it are lost.
     """
-    return _knowing_what_is_lent(_added_to(path, repair=repair))
-
-
-def _added_to(path: Path, *, repair: bool) -> Archive:
     found = look(path)
     if found.form is None:
         raise UsageError(found.problem or f"the archive {path} does not exist")
     if found.form is Form.FOLDER:
-        content = FolderContent(path, name=str(path), writing=True, trusting=not repair)
-        return _archive(content, writing=True)
-    if found.parted:
-        return _archive(_volumes(path, repair=repair), writing=True)
-    if repair:
-        raise UsageError(f"{path} is one file: it cannot be repaired", advice="try --replace")
+        return archive_of(FolderContent(path, name=str(path), writing=True), writing=True)
     with refusals(str(path)):
-        return _archive(FramedContent.adding(path), writing=True)
+        if found.part_size is None:
+            return archive_of(_alone(FramedContent.adding(path)), writing=True)
+        _with_all_volumes(archive_of(VolumesContent.found(path)), path).close()
+        return archive_of(VolumesContent.adding(path), writing=True)
 
 
-def _volumes(path: Path, *, repair: bool) -> VolumesContent:
+def repair_archive(path: Path, part_size: int | None) -> Archive:
+    """The archive at `path`, to which its lost and damaged blobs are brought again.
+
+    All of it is read. Its content is a `RepairingContent`. `part_size` counts only where the last
+    of its volumes is lost. ArchiveDamaged when nothing can be read of it; AlreadyRunning when
+    another process writes it.
+    """
+    found = look(path)
+    if has_volumes(path):
+        with refusals(str(path)):
+            return _repairing(repairing_volumes(path, part_size))
+    if found.form is None:
+        raise ArchiveDamaged(
+            found.problem or f"the archive {path} does not exist",
+            advice="nothing of it can be read: save it anew",
+        )
+    if found.form is Form.FOLDER:
+        return _repairing(FolderContent(path, name=str(path), writing=True))
     with refusals(str(path)):
-        content = VolumesContent.adding(path)
-    if content.lost and not repair:
+        return _repairing(_alone(FramedContent.adding(path)))
+
+
+def _repairing(content: Content) -> Archive:
+    try:
+        return archive_of(RepairingContent(content, damage(content)), writing=True)
+    except BaseException:
         content.close()
-        VolumesContent.reading(path)  # It says what is lost.
-    return content
+        raise
 
 
 def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive:
     """A new archive that replaces what lies at `path`, when it is published.
 
-    With `part_size` it is in volumes of so many bytes at most.
-
-    It goes on where a run was killed. A folder keeps its blobs, where they are sound, but none of
-    its tags.
+    With `part_size` in bytes it is in volumes, and those that are there are replaced at once; they
+    keep their size without. It goes on where a run was killed. A folder keeps its blobs, where they
+    are sound, but none of its tags.
     AlreadyRunning when another process writes it.
     """
+    part_size = part_size or look(path).part_size
+    base, _ = base_and_number(path)
+    if part_size is not None:
+        if base.exists():
+            raise UsageError(f"{base} is in the way of its volumes", advice="give another name")
+        volumes = VolumesContent.create(base, _FRAMED[form], part_size)
+        return archive_of(volumes, writing=True, anew=True)
+    if volume_numbers(path) or volume_numbers(path, ".partial"):
+        raise UsageError(
+            f"volumes of {path} are there",
+            advice="add --part to write them on, or anew; or give another name",
+        )
     if form is Form.FOLDER:
         content = FolderContent(path, name=str(path), writing=True, trusting=False)
-        return _archive(content, writing=True, anew=True)
-    if part_size is not None:
-        volumes = VolumesContent.create(path, _FRAMED[form], part_size)
-        return _archive(volumes, writing=True, anew=True)
-    framed = FramedContent.create(path, _FRAMED[form])
-    return _archive(framed, writing=True, anew=True)
-
-
-def _archive(content: Content, *, writing: bool = False, anew: bool = False) -> Archive:
-    """The archive of an open content, which is closed when it is none."""
-    try:
-        return Archive(content, writing=writing, anew=anew)
-    except BaseException:
-        content.close()
-        raise
+        return archive_of(content, writing=True, anew=True)
+    return archive_of(FramedContent.create(path, _FRAMED[form]), writing=True, anew=True)
 
 
 def sweep(archive: Archive) -> None:
@@ -179,17 +255,9 @@ def sweep(archive: Archive) -> None:
                 archive.content.forget(digest)
 
 
-def _knowing_what_is_lent(archive: Archive) -> Archive:
-    try:
-        archive.lent = relied_on(archive).sizes
-    except BaseException:
-        archive.close()
-        raise
-    return archive
-
-
 def _unfinished(path: Path) -> str:
-    partial = path.with_name(f"{path.name}.partial")
-    if partial.exists():
-        return f"{partial} is there: run the save again, it goes on from there"
+    base, _ = base_and_number(path)
+    for partial in (partial_path(path), journal_path(base)):
+        if partial.exists():
+            return f"{partial} is there: run the save again, it goes on from there"
     return "give the archive with --source"

@@ -23,16 +23,17 @@ def verify(content: Content) -> Iterator[tuple[Digest, str | None]]:
     """
     if isinstance(content, FramedContent):
         for entry in content.files():
-            yield entry.digest, _framed_problem(content, entry)
+            yield entry.digest, framed_problem(content, entry)
     elif isinstance(content, VolumesContent):
         for part in content.parts:
             yield from verify(part)
     else:
         for digest, size in content.digests():
-            yield digest, _problem(content, digest, size)
+            yield digest, problem(content, digest, size)
 
 
-def _problem(content: Content, digest: Digest, size: int) -> str | None:
+def problem(content: Content, digest: Digest, size: int) -> str | None:
+    """What is wrong with a blob that should have `size` bytes, None when nothing is."""
     try:
         with content.open(digest) as file:
             return _difference(iter(lambda: file.read(CHUNK), b""), digest, size, size)
@@ -40,7 +41,8 @@ def _problem(content: Content, digest: Digest, size: int) -> str | None:
         return str(error)
 
 
-def _framed_problem(content: FramedContent, entry: Entry) -> str | None:
+def framed_problem(content: FramedContent, entry: Entry) -> str | None:
+    """What is wrong with an entry of a file, None when nothing is."""
     form, source = content.form, content.source
     try:
         if not is_there(form, source, entry):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import ArchiveDamaged, UsageError
+from image_tools.oci.digest import Digest
 from image_tools.stores.archive.beside import journal_path, partial_path
 from image_tools.stores.archive.framed import FramedContent, recognise
 from image_tools.stores.archive.framing import Form
@@ -31,8 +33,15 @@ class Lost:
     why: str
     holds: tuple[Held, ...]
 
+    @property
+    def blobs(self) -> frozenset[Digest]:
+        """The blobs that are in it, or of which a piece is."""
+        return frozenset(held.blob[0] for held in self.holds)
+
     def __str__(self) -> str:
         """One line for people."""
+        if not self.holds:
+            return f"{self.path.name} {self.why}"
         size = sum(held.size for held in self.holds) / _MIB
         return f"{self.path.name} {self.why}: {len(self.holds)} blobs, {size:,.1f} MiB"
 
@@ -50,10 +59,12 @@ class VolumeSet:
 
 
 def has_volumes(path: Path) -> bool:
-    """Whether `path`, with or without `.partN`, is the name of an archive in volumes."""
-    base, number = base_and_number(path)
-    numbers = volume_numbers(base)
-    return bool(numbers) and (number is None or number in numbers) and not base.exists()
+    """Whether `path`, with or without `.partN`, is the name of an archive in volumes.
+
+    The volume of that name may be one that is missing.
+    """
+    base, _ = base_and_number(path)
+    return bool(volume_numbers(base)) and not base.exists()
 
 
 def find_set(path: Path) -> VolumeSet:
@@ -72,6 +83,27 @@ def find_set(path: Path) -> VolumeSet:
         for content in whole.values():
             content.close()
         raise
+
+
+def find_remains(path: Path, part_size: int | None) -> VolumeSet:
+    """What is left of an archive whose last volume, with the list of all, is gone: no index.
+
+    Where `part_size` is None, it is the size of the biggest volume. ArchiveDamaged when no volume
+    is whole.
+    """
+    base, _ = base_and_number(path)
+    whole, broken = _opened(base)
+    sets = Counter(content.volume.set_id for content in whole.values() if content.volume)
+    if not sets:
+        raise _no_list(base, whole, broken)
+    (set_id, _), *_ = sets.most_common(1)
+    for number, content in [*whole.items()]:
+        if content.volume is None or content.volume.set_id != set_id:
+            whole.pop(number).close()
+    found = tuple(content for _, content in sorted(whole.items()))
+    lost = tuple(Lost(volume_path(base, n), why, ()) for n, why in sorted(broken.items()))
+    biggest = max(content.source.size() for content in found)
+    return VolumeSet(found[0].form, set_id, part_size or biggest, b"", found, lost)
 
 
 def _opened(base: Path) -> tuple[dict[int, FramedContent], dict[int, str]]:

@@ -76,7 +76,7 @@ class VolumesContent:
 
         ArchiveDamaged names every volume that is missing or damaged, and how much is in it.
         """
-        content = cls._found(path)
+        content = cls.found(path)
         if content.lost:
             content.close()
             said = "; ".join(map(str, content.lost))
@@ -90,13 +90,14 @@ class VolumesContent:
 
         Nothing is written before the first blob.
         """
-        content = cls._found(path)
+        content = cls.found(path)
         if journal_path(content._base).exists():
             content.writing()
         return content
 
     @classmethod
-    def _found(cls, path: Path) -> VolumesContent:
+    def found(cls, path: Path) -> VolumesContent:
+        """An archive to look into: volumes may be lost. ArchiveDamaged without the last one."""
         known = find_set(path)
         return cls(path, known.form, known.part_size, known)
 

@@ -61,6 +61,12 @@ def write_at(descriptor: int, pieces: Sequence[bytes | memoryview], offset: int)
     return offset
 
 
+def flush(descriptor: int) -> None:
+    """Bring the content of an open file to the disk. OSError when refused."""
+    # macOS has no fdatasync.
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
 def _write_rest(descriptor: int, data: bytes, offset: int) -> int:
     done = 0
     while done < len(data):

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.cli.archive_choice import chosen_archive, existing_archive, may_begin
+from image_tools.cli.archive_choice import (
+    chosen_archive,
+    existing_archive,
+    may_begin,
+    repaired_archive,
+)
 from image_tools.cli.options import parse
 from image_tools.cli.pages_archive import SAVE
 from image_tools.commands.request import ArchiveChoice
@@ -145,21 +150,30 @@ def test_archive_to_sync_has_to_be_there(tmp_path: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "size"), [("", None), ("--part", 2 << 30), ("--part-size 700M", 700 << 20)]
+    ("words", "size"),
+    [
+        ("", None),
+        ("--part", (4 << 30) - 1),
+        ("--part-size 4G", (4 << 30) - 1),
+        ("--part-size 64k", 64 << 10),
+        ("--part --part-size=1GB", 10**9),
+        ("--part=false", None),
+    ],
 )
-def test_volumes_have_the_size_that_was_asked_for(words: str, size: int | None) -> None:
-    found = chosen_archive(parse(SAVE, ["-f", "x", *words.split()], {}))
+def test_volumes_are_made_where_they_are_asked_for(words: str, size: int | None) -> None:
+    options = parse(SAVE, ["-f", "x", "-d", "x.tar.part2", *words.split()], {})
+    name = "x.tar" if size else "x.tar.part2"
 
-    assert found.part_size == size
+    assert chosen_archive(options).part_size == size
+    assert chosen_archive(options).path == Path(name)
 
 
 @pytest.mark.parametrize(
     ("what", "words", "message"),
     [
-        ("nothing", "--part --compress dir", "a folder has none"),
-        ("gzip", "--part", "is not in volumes"),
-        ("dir", "--part", "is not in volumes"),
-        ("gzip", "--part --replace -y", "is not in volumes"),
+        ("nothing", "--part --compress dir", "a folder has no volumes"),
+        ("nothing", "--part-size 1000", "65536 bytes at least"),
+        ("gzip", "--part", "is no archive in volumes"),
     ],
 )
 def test_volumes_that_cannot_be_are_refused(
@@ -169,3 +183,34 @@ def test_volumes_that_cannot_be_are_refused(
 
     with pytest.raises(UsageError, match=message):
         choice(words, tmp_path / "x")
+
+
+def test_archive_in_volumes_keeps_its_size(tmp_path: Path) -> None:
+    archive = new_archive(tmp_path / "x", Form.ZSTD, 70_000)
+    archive.add_manifest(EMPTY_INDEX)
+    archive.add_tag(Reference.parse("nginx:1"), EMPTY_INDEX)
+    archive.publish()
+    archive.close()
+
+    assert choice("--part-size 1M", tmp_path / "x")[1] is True
+    found = existing_archive(str(tmp_path / "x.part1"))
+    assert found == ArchiveChoice(path=tmp_path / "x", form=Form.ZSTD, part_size=70_000)
+
+
+@pytest.mark.parametrize(
+    ("what", "words", "message"),
+    [
+        ("gzip", "--replace", "--repair and --replace exclude"),
+        ("gzip", "--dry-run", "--repair and --dry-run exclude"),
+        ("nothing", "", "does not exist"),
+    ],
+)
+def test_repair_of_what_is_not_there_is_refused(
+    tmp_path: Path, what: str, words: str, message: str
+) -> None:
+    lay(tmp_path / "x", what)
+    line = ["-f", "x", "-d", str(tmp_path / "x"), "--repair", *words.split()]
+    options = parse(SAVE, line, {})
+
+    with pytest.raises(UsageError, match=message):
+        repaired_archive(chosen_archive(options), options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.forms import Form, form_named
+from image_tools.stores.archive.lacking import lacking
 from image_tools.stores.archive.nothing import Nothing
 from image_tools.stores.archive.opening import (
     Look,
@@ -22,7 +25,11 @@ from image_tools.stores.archive.opening import (
     look,
     new_archive,
     read_archive,
+    repair_archive,
+    set_name,
 )
+from image_tools.stores.archive.volumes import VolumesContent
+from tests.helpers.archive_files import add
 
 NGINX = Reference.parse("nginx:1")
 EMPTY_INDEX = RawManifest(media.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')
@@ -150,3 +157,112 @@ def test_nothing_holds_nothing() -> None:
     assert [*archive.content.digests()] == []
     archive.publish()
     archive.close()
+
+
+PART = 70_000
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def save_volumes(path: Path, *, publish: bool = True) -> Path:
+    """Save one image in four volumes: small things, two layers, and the list."""
+    archive = new_archive(path, Form.GZIP, PART)
+    blobs = [random.Random(seed).randbytes(55_000) for seed in (1, 2)]
+    value = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_MANIFEST,
+        "config": _added(archive, media.OCI_CONFIG, b"{}"),
+        "layers": [_added(archive, LAYER, blob) for blob in blobs],
+    }
+    manifest = RawManifest(media.OCI_MANIFEST, json.dumps(value).encode())
+    archive.add_manifest(manifest)
+    archive.add_tag(NGINX, manifest)
+    if publish:
+        archive.publish()
+    archive.close()
+    return path
+
+
+def _added(archive: Archive, media_type: str, blob: bytes) -> dict[str, object]:
+    digest = add(archive.content, blob)
+    return {"mediaType": media_type, "digest": str(digest), "size": len(blob)}
+
+
+def part(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.part{number}")
+
+
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.tar.gz.part1", "x.tar.gz.part2"])
+def test_archive_in_volumes_is_opened_by_each_of_its_names(tmp_path: Path, name: str) -> None:
+    save_volumes(tmp_path / "x.tar.gz")
+
+    assert look(tmp_path / name) == Look(Standing.ARCHIVE, Form.GZIP, part_size=PART)
+    assert set_name(tmp_path / name) == tmp_path / "x.tar.gz"
+    for opened in (read_archive, add_to_archive):
+        archive = opened(tmp_path / name)
+        assert (archive.images, lacking(archive)) == ((NGINX,), frozenset())
+        archive.close()
+
+
+@pytest.mark.parametrize("name", ["x", "x.part1", "x.part2"])
+def test_volume_lost_is_told_with_its_images_and_what_to_do(tmp_path: Path, name: str) -> None:
+    part(save_volumes(tmp_path / "x"), 1).unlink()
+
+    for opened in (read_archive, add_to_archive):
+        with pytest.raises(
+            ArchiveDamaged, match=r"x is not whole: x\.part1 is missing: 2 blobs.*needed by .*nginx"
+        ):
+            opened(tmp_path / name)
+    archive = read_archive(tmp_path / name, whole=False)
+    assert lacking(archive) == {NGINX}
+    archive.close()
+
+
+def test_last_volume_lost_can_be_repaired_and_nothing_else(tmp_path: Path) -> None:
+    path = save_volumes(tmp_path / "x")
+    last = max(tmp_path.iterdir())
+    last.unlink()
+
+    assert look(path).standing is Standing.OTHER
+    with pytest.raises(ArchiveDamaged, match="last volume") as caught:
+        read_archive(path)
+    assert f"save --repair -f LIST -d {path}" in caught.value.advice
+    archive = repair_archive(path, None)
+    assert (archive.images, len([*archive.content.digests()])) == ((), 4)
+    archive.close()
+
+
+def test_volumes_not_finished_go_on(tmp_path: Path) -> None:
+    path = save_volumes(tmp_path / "x", publish=False)
+
+    assert look(path).standing is Standing.NOTHING
+    with pytest.raises(UsageError) as caught:
+        read_archive(path)
+    assert "again" in caught.value.advice
+    with pytest.raises(UsageError, match="volumes of"):
+        new_archive(path, Form.GZIP)
+    read_archive(save_volumes(path)).close()
+
+
+def test_volumes_replaced_keep_their_size(tmp_path: Path) -> None:
+    path = save_volumes(tmp_path / "x")
+
+    archive = new_archive(path, Form.GZIP)
+    assert isinstance(archive.content, VolumesContent)
+    assert archive.content.part_size == PART
+    archive.close()
+
+
+def test_volumes_beside_a_file_of_their_name_are_refused(tmp_path: Path) -> None:
+    save_volumes(tmp_path / "x")
+    save(tmp_path / "y", Form.GZIP)
+    part(tmp_path / "x", 1).rename(tmp_path / "alone")
+
+    with pytest.raises(UsageError, match="in the way"):
+        new_archive(tmp_path / "y", Form.GZIP, PART)
+    for opened in (read_archive, add_to_archive, repair_alone):
+        with pytest.raises(ArchiveDamaged, match="one volume of an archive"):
+            opened(tmp_path / "alone")
+
+
+def repair_alone(path: Path) -> Archive:
+    return repair_archive(path, None)
