@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from image_tools.cli.foreign import foreign_of
 from image_tools.cli.list_command import (
     Setting,
     nothing_to_do,
@@ -58,7 +59,9 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
     if setting.registries.destination is None and options.file is None:
         raise UsageError("it is not said where to load the images: give -d REGISTRY")
     registries = replace(setting.registries, source=_source_registry(options, environ))
-    request = replace(setting.request, archive=ArchiveChoice(path=path))
+    request = replace(
+        setting.request, archive=ArchiveChoice(path=path), foreign=foreign_of(options)
+    )
     return replace(setting, request=request, registries=registries, resolved=out_of_archive)
 
 
@@ -74,7 +77,9 @@ def exporting(
         insecure_policy=True,  # It was applied when this was saved.
     )
     setting = setting_of(wanted, _without(environ, (*_OF_SOURCES, *_OF_DESTINATIONS)))
-    request = replace(setting.request, archive=choice, source_archive=source)
+    request = replace(
+        setting.request, archive=choice, source_archive=source, foreign=foreign_of(options)
+    )
     return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
 
 

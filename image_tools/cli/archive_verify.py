@@ -10,6 +10,7 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.cli import render
+from image_tools.cli.foreign import foreign_of
 from image_tools.cli.progress import Display, wanted
 from image_tools.cli.reaching import start_logs
 from image_tools.cli.text import human_bytes
@@ -28,7 +29,7 @@ def archive_verify(options: Namespace, environ: Mapping[str, str]) -> int:
         progress.bytes_source = lambda: done
 
     with Display(progress, sys.stderr, moving=wanted(sys.stderr, environ, quiet=False)):
-        found = verified(Path(options.archive), show)
+        found = verified(Path(options.archive), foreign_of(options), show)
     if options.format == "json":
         render.out_json(found.to_json())
     _say(found)

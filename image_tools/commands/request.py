@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_tools.plan.selection import Selection
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.harbor import HarborSetting
 from image_tools.stores.remote.tls import TlsChoice
@@ -58,7 +59,7 @@ class MirrorRequest:
     """One run of `mirror`; times in seconds, None where there is no limit.
 
     `harbor` is there when every destination is a Harbor, `archive` when one end is no registry,
-    `source_archive` when none is.
+    `source_archive` when none is; `foreign` is how an archive of others is opened.
     """
 
     source: Side = Side()
@@ -88,3 +89,4 @@ class MirrorRequest:
     signing_key: SigningKey | None = None
     archive: ArchiveChoice | None = None
     source_archive: Path | None = None
+    foreign: Foreign = Foreign()

@@ -10,6 +10,8 @@ from image_tools.errors import ArchiveDamaged, EnvironmentProblem, UsageError
 from image_tools.stores.archive import framing
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.folder import FolderContent, check_layout, is_layout
+from image_tools.stores.archive.foreign import foreign_archive, with_names
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.framed import FramedContent, recognise
 from image_tools.stores.archive.writing import refusals
@@ -28,11 +30,15 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What lies at a path; `form` where that is an archive, `problem` why it is none to add to."""
+    """What lies at a path; `form` where that is an archive, `problem` why it is none to add to.
+
+    It `is_damaged` when it was an archive of ours.
+    """
 
     standing: Standing
     form: Form | None = None
     problem: str = ""
+    is_damaged: bool = False
 
 
 def look(path: Path) -> Look:
@@ -44,7 +50,7 @@ def look(path: Path) -> Look:
             return _look_into(path)
         found = recognise(path)
     except ArchiveDamaged as error:
-        return Look(Standing.OTHER, problem=error.message)
+        return Look(Standing.OTHER, problem=error.message, is_damaged=True)
     except OSError as error:
         raise EnvironmentProblem(f"{path}: {error.strerror or error}") from error
     if found is None:
@@ -58,27 +64,39 @@ def _look_into(path: Path) -> Look:
     return Look(Standing.OTHER_FOLDER, problem=f"{path} is a folder with other things in it")
 
 
-def read_archive(path: Path, *, finished: bool = True) -> Archive:
+def read_archive(path: Path, *, finished: bool = True, foreign: Foreign = Foreign()) -> Archive:
     """The archive at `path`, to read; with `finished` a folder must have been saved to its end.
 
-    UsageError when nothing lies there, ArchiveDamaged when it is no whole archive.
+    What others wrote is opened as `foreign` says. UsageError when nothing lies there,
+    ArchiveDamaged when it is no whole archive.
     """
     found = look(path)
     if found.standing is Standing.NOTHING:
         raise UsageError(f"the archive {path} does not exist", advice=_unfinished(path))
-    if found.standing is Standing.OTHER_FOLDER:
-        raise UsageError(f"{path} holds no archive", advice="give what save has written")
-    if found.form is None:
+    if found.is_damaged:
         raise ArchiveDamaged(found.problem)
+    if found.form is None:
+        return foreign_archive(path, foreign)
     if found.form is not Form.FOLDER:
         with refusals(str(path)):
-            return Archive(FramedContent.reading(path))
+            return with_names(Archive(FramedContent.reading(path)), path, foreign)
     if finished:
         check_layout(path)
     content = FolderContent(path, name=str(path), writing=False)
     if finished and not content.index():
         raise ArchiveDamaged(f"{path} has no index.json: it was not saved to its end")
-    return Archive(content)
+    archive = Archive(content)
+    return with_names(archive, path, foreign) if finished else archive
+
+
+def check_archive(path: Path) -> None:
+    """Nothing when there is an archive at `path`; what others wrote is not looked into.
+
+    UsageError or ArchiveDamaged as `read_archive`.
+    """
+    found = look(path)
+    if found.form is not None or found.standing is Standing.NOTHING or found.is_damaged:
+        read_archive(path).close()
 
 
 def add_to_archive(path: Path) -> Archive:
