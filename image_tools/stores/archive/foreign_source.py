@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from image_tools.errors import ArchiveDamaged, UsageError
+from image_tools.stores.archive.folder import LAYOUT
 from image_tools.stores.archive.foreign_tar import (
     Kind,
     Member,
@@ -19,8 +20,9 @@ from image_tools.stores.archive.foreign_tar import (
     led,
     walk,
 )
-from image_tools.stores.archive.framing import BLOCK, Form, form_of
+from image_tools.stores.archive.framing import BLOCK, Form, form_of, header_frame
 from image_tools.stores.archive.reading import CHUNK, FileSource, unpacked
+from image_tools.stores.archive.toc import LAYOUT as LAYOUT_NAME
 from image_tools.stores.archive.toc import damaged
 
 _OTHERS = {
@@ -61,6 +63,12 @@ class TarSource:
     def __init__(self, path: Path, descriptor: int, form: Form) -> None:
         self.name, self.packed, self._form = str(path), form is not Form.TAR, form
         self._source = FileSource(self.name, descriptor)
+
+    @property
+    def begins_as_ours(self) -> bool:
+        """Whether its first entry is that of our archives, byte for byte."""
+        first = header_frame(self._form, LAYOUT_NAME, len(LAYOUT))
+        return self._source.read_at(0, len(first)) == first
 
     def members(self) -> Iterator[tuple[Member, Content]]:
         """See `Source`."""
@@ -137,7 +145,11 @@ def _opened_file(path: Path) -> TarSource:
     if form is None:
         os.close(descriptor)
         raise _unknown(path, start)
-    return TarSource(path, descriptor, form)
+    source = TarSource(path, descriptor, form)
+    if source.begins_as_ours:
+        source.close()
+        raise damaged(str(path), "it is of this program, and cut off")
+    return source
 
 
 def _unknown(path: Path, start: bytes) -> ArchiveDamaged:
