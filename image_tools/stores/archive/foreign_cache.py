@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -14,7 +15,8 @@ from image_tools.errors import DiskFull, EnvironmentProblem
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.folder import FolderContent
 
-_OWNER = ".owner"
+_OWNER = ".image-tools-cache"
+_NAME = re.compile(r".+\.cache-[a-z0-9_]{8}")
 _MIB = 1 << 20
 
 
@@ -40,7 +42,7 @@ class Cache:
 
     @classmethod
     def make(cls, archive: Path, choice: Foreign) -> Cache:
-        """A new one, after those of killed runs over this archive were removed.
+        """A new one, after those of killed runs were removed there.
 
         EnvironmentProblem when it cannot be made.
         """
@@ -48,7 +50,7 @@ class Cache:
         prefix = f"{archive.absolute().name[:100]}.cache-"
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sweep(base, prefix)
+            _sweep(base)
             path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
             return cls(path, _owned(path), keep=choice.keep_cache)
         except OSError as error:
@@ -109,10 +111,10 @@ def _owned(path: Path) -> int:
     return owner
 
 
-def _sweep(base: Path, prefix: str) -> None:
+def _sweep(base: Path) -> None:
     """Remove what killed runs of this user left; what somebody kept has no owner's mark."""
     for path in base.iterdir():
-        if path.name.startswith(prefix) and _is_dead(path):
+        if _NAME.fullmatch(path.name) and _is_dead(path):
             shutil.rmtree(path, ignore_errors=True)
 
 

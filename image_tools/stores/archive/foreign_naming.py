@@ -37,15 +37,17 @@ def named(archive: Archive, names: tuple[Reference, ...], path: Path) -> Catalog
     given = {name.digest: name for name in names if name.digest is not None}
     _refuse(archive, [given[digest] for digest in given.keys() - {e.digest for e in entries}])
     common = _common(archive, [name for name in names if name.digest is None], entries, given)
-    catalogue = archive.catalogue
+    catalogue, chosen = archive.catalogue, dict[Reference, Descriptor]()
     for entry in entries:
         reference = _name(entry, given.get(entry.digest) or common or _of_file(archive, path))
         known = catalogue.tags.get(reference)
         if known is not None and known.descriptor.digest != entry.digest:
             raise _unclear(archive, entries, f"two images would be called {reference}")
         if entry.digest not in given and common is None:
-            logger.info("{}: {} is called {} (--name)", archive.name, entry.digest, reference)
+            chosen[reference] = entry
         catalogue = catalogue.named(entry, reference)
+    for reference, entry in chosen.items():
+        logger.info("{}: {} is called {} (--name)", archive.name, entry.digest, reference)
     return catalogue
 
 

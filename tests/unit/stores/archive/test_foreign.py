@@ -321,9 +321,9 @@ def test_cache_is_private_and_kept_when_wanted(tmp_path: Path) -> None:
 
 def test_cache_of_a_killed_run_is_removed_and_that_of_a_living_one_not(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tar", SAVED)
-    dead = tmp_path / "x.tar.cache-dead"
+    dead = tmp_path / "y.tar.gz.cache-dead1234"
     dead.mkdir()
-    (dead / ".owner").touch()
+    (dead / ".image-tools-cache").touch()
 
     with closing(read_archive(path)), closing(read_archive(path)):
         living = {one.name for one in tmp_path.iterdir()} - {"x.tar"}
