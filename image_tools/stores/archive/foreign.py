@@ -6,6 +6,8 @@ layout), image layouts in a tar, and `saved-images-list.json` with what lies bes
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
@@ -40,9 +42,7 @@ def foreign_archive(path: Path, choice: Foreign) -> Archive:
     ArchiveDamaged when it is none that is known or was changed; DiskFull when there is no room for
     it; UsageError when an image needs a name.
     """
-    if path.is_dir() and not any((path / layout.value).is_file() for layout in Layout):
-        raise UsageError(f"{path} holds no archive", advice="give what save has written")
-    with opened_source(path) as source:
+    with _opened(path) as source:
         cache = Cache.make(path, choice)
         try:
             _fill(cache, source, path, choice)
@@ -51,6 +51,20 @@ def foreign_archive(path: Path, choice: Foreign) -> Archive:
             cache.remove()
             cache.close()
             raise
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Source]:
+    if path.is_dir() and not any((path / layout.value).is_file() for layout in Layout):
+        raise UsageError(f"{path} holds no archive", advice="give what save has written")
+    with opened_source(path) as source:
+        yield source
+
+
+def check_foreign(path: Path) -> None:
+    """Nothing when `path` may be an archive of others; UsageError or ArchiveDamaged otherwise."""
+    with _opened(path):
+        pass
 
 
 def with_names(archive: Archive, path: Path, choice: Foreign) -> Archive:

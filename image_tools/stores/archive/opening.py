@@ -10,7 +10,7 @@ from image_tools.errors import ArchiveDamaged, EnvironmentProblem, UsageError
 from image_tools.stores.archive import framing
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.folder import FolderContent, check_layout, is_layout
-from image_tools.stores.archive.foreign import foreign_archive, with_names
+from image_tools.stores.archive.foreign import check_foreign, foreign_archive, with_names
 from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.framed import FramedContent, recognise
@@ -97,6 +97,8 @@ def check_archive(path: Path) -> None:
     found = look(path)
     if found.form is not None or found.standing is Standing.NOTHING or found.is_damaged:
         read_archive(path).close()
+    else:
+        check_foreign(path)
 
 
 def add_to_archive(path: Path) -> Archive:

@@ -18,7 +18,7 @@ from image_tools.stores.archive import foreign_blobs, foreign_cache
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import contents
 from image_tools.stores.archive.foreign_cache import Foreign
-from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.opening import check_archive, read_archive
 from tests.helpers import images
 from tests.helpers.content import Image
 from tests.helpers.foreign import (
@@ -291,6 +291,18 @@ def test_file_that_is_no_whole_tar_is_refused(tmp_path: Path, content: bytes, sa
         read_archive(path)
 
     assert said in f"{caught.value} {caught.value.advice}"
+
+
+@pytest.mark.parametrize("ending", ["", ".tar"])
+def test_check_of_an_archive_of_others_unpacks_nothing(tmp_path: Path, ending: str) -> None:
+    path = write(tmp_path / f"x{ending}", SAVED)
+    (tmp_path / "zip").write_bytes(b"PK\x03\x04")
+
+    check_archive(path)
+    with pytest.raises(ArchiveDamaged, match="it is a zip file"):
+        check_archive(tmp_path / "zip")
+    with pytest.raises(UsageError, match="holds no archive"):
+        check_archive(tmp_path)
 
 
 def test_folder_with_a_link_out_is_refused(tmp_path: Path) -> None:
