@@ -9,6 +9,8 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.cli import render
+from image_tools.cli.ending import endings_raised
+from image_tools.cli.foreign import foreign_of
 from image_tools.cli.reaching import start_logs
 from image_tools.cli.results import standard_width
 from image_tools.cli.tables import Column, table
@@ -27,7 +29,8 @@ _COLUMNS = (
 def archive_ls(options: Namespace, environ: Mapping[str, str]) -> int:
     """Show what is in an archive; 1 where something of an image is not there."""
     start_logs(options, environ)
-    found = listed(Path(options.archive))
+    with endings_raised():
+        found = listed(Path(options.archive), foreign_of(options))
     if options.json or options.format == "json":
         render.out_json(found.to_json())
     elif found.images:

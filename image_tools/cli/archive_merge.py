@@ -14,16 +14,18 @@ from image_tools.cli.archive_runs import exporting, report_out_of_archive
 from image_tools.commands.archive_copies import MergeRun
 from image_tools.errors import UsageError
 from image_tools.report import Report, joined
-from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.opening import check_archive
 
 
 def archive_merge(options: Namespace, environ: Mapping[str, str]) -> int:
     """Put archives together; the exit code."""
-    options = Namespace(**vars(options), destination=options.output, file=None, skip_invalid=False)
+    options = Namespace(
+        **vars(options), destination=options.output, file=None, skip_invalid=False, name=None
+    )
     choice, paths = chosen_archive(options), [Path(name) for name in options.archives]
     for path in paths:
         # Nothing is begun that a wrong name would end in the middle.
-        read_archive(path).close()
+        check_archive(path)
         if path.absolute() == choice.path.absolute():
             raise UsageError(f"{path} cannot be merged into itself")
     setting = exporting(options, environ, paths[0], choice)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from image_tools.cli.base import base_of
+from image_tools.cli.foreign import foreign_of
 from image_tools.cli.list_command import (
     Setting,
     nothing_to_do,
@@ -64,7 +65,9 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
         return out_of_archive([str(reference)], registries)[1]
 
     archive = ArchiveChoice(path=path)
-    request = replace(setting.request, archive=archive, archived_to=archived_to)
+    request = replace(
+        setting.request, archive=archive, archived_to=archived_to, foreign=foreign_of(options)
+    )
     return replace(setting, request=request, registries=registries, resolved=out_of_archive)
 
 
@@ -80,7 +83,9 @@ def exporting(
         insecure_policy=True,  # It was applied when this was saved.
     )
     setting = setting_of(wanted, _without(environ, (*_OF_SOURCES, *_OF_DESTINATIONS)))
-    request = replace(setting.request, archive=choice, source_archive=source)
+    request = replace(
+        setting.request, archive=choice, source_archive=source, foreign=foreign_of(options)
+    )
     return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
 
 

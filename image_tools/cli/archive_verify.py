@@ -10,6 +10,8 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.cli import render
+from image_tools.cli.ending import endings_raised
+from image_tools.cli.foreign import foreign_of
 from image_tools.cli.progress import Display, wanted
 from image_tools.cli.reaching import start_logs
 from image_tools.cli.text import human_bytes
@@ -27,8 +29,9 @@ def archive_verify(options: Namespace, environ: Mapping[str, str]) -> int:
         progress.plan(total)
         progress.bytes_source = lambda: done
 
-    with Display(progress, sys.stderr, moving=wanted(sys.stderr, environ, quiet=False)):
-        found = verified(Path(options.archive), show)
+    display = Display(progress, sys.stderr, moving=wanted(sys.stderr, environ, quiet=False))
+    with endings_raised(), display:
+        found = verified(Path(options.archive), foreign_of(options), show)
     if options.format == "json":
         render.out_json(found.to_json())
     _say(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from image_tools.cli import values
+from image_tools.cli.foreign import OF_OTHERS
 from image_tools.cli.options import Group, Note, Option, Page
 from image_tools.cli.pages import EXIT_CODES, MIRROR
 from image_tools.cli.shared_options import DEFAULT_PROJECT, SPELLING, switch
@@ -188,7 +189,8 @@ LOAD = Page(
     summary="load the images of an archive into a registry",
     about="Load the images of an archive, all of them or those of a list, into a registry. Nothing "
     "is unpacked, and every digest is checked before it is there. Running again goes on: what is "
-    "there already is not sent again.",
+    "there already is not sent again. Archives of docker save, skopeo, crane, oras and of this "
+    "program's predecessor are loaded, too, through a private folder.",
     groups=(
         Group(
             "The archive",
@@ -224,6 +226,7 @@ LOAD = Page(
             ),
         ),
         _LOAD_SELECTION,
+        OF_OTHERS,
         _picked("Harbor", "repo-type", "harbor-https", "harbor-public"),
         _picked("Running", *_RUNNING, "state", "no-state", "wait-lock", "no-ahead", "no-download"),
         _TO_REGISTRY,

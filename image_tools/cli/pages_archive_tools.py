@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from image_tools.cli.foreign import OF_OTHERS
 from image_tools.cli.options import Group, Note, Operand, Option, Page
 from image_tools.cli.pages import EXIT_CODES
 from image_tools.cli.pages_archive import LOAD, SAVE, output_of
@@ -37,7 +38,10 @@ ARCHIVE_LS = Page(
     about="List the images in an archive with their platforms, sizes and digests, from its tables "
     "alone: no layer is read.",
     operands=(_ARCHIVE,),
-    groups=(Group("Options", (switch("json", "the same as --format json"), FORMAT, DEBUG)),),
+    groups=(
+        Group("Options", (switch("json", "the same as --format json"), FORMAT, DEBUG)),
+        OF_OTHERS,
+    ),
     notes=(
         Note("Examples", ("image-tools archive ls images.tar.gz",)),
         Note("Exit codes", _EXIT),
@@ -50,7 +54,7 @@ ARCHIVE_VERIFY = Page(
     about="Read all of an archive once, hash every blob, and name what is damaged or missing, with "
     "the images that need it.",
     operands=(_ARCHIVE,),
-    groups=(Group("Options", (FORMAT, DEBUG)),),
+    groups=(Group("Options", (FORMAT, DEBUG)), OF_OTHERS),
     notes=(
         Note("Examples", ("image-tools archive verify images.tar.gz",)),
         Note("Exit codes", _EXIT),
@@ -150,6 +154,7 @@ ARCHIVE_EXPORT = Page(
             ),
         ),
         _WANTED,
+        OF_OTHERS,
         _RUNNING,
         output_of("archive-export"),
     ),
@@ -173,6 +178,7 @@ ARCHIVE_MERGE = Page(
     groups=(
         Group("The archive", (replace(_NEW[0], name="output", short="o", aliases=()), *_NEW[1:])),
         _WANTED,
+        replace(OF_OTHERS, options=OF_OTHERS.options[1:]),
         _RUNNING,
         Group("Output", tuple(o for o in output_of("archive-merge").options if o.name != "failed")),
     ),

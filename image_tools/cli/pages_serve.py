@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from image_tools.cli import values
+from image_tools.cli.foreign import OF_OTHERS
 from image_tools.cli.options import Group, Note, Operand, Option, Page
 from image_tools.cli.shared_options import DEBUG
 
@@ -34,6 +35,7 @@ SERVE = Page(
                 DEBUG,
             ),
         ),
+        OF_OTHERS,
     ),
     notes=(
         Note(

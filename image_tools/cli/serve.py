@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from image_tools.cli.foreign import foreign_of
 from image_tools.cli.reaching import start_logs
 from image_tools.cli.request import readable_file
 from image_tools.commands.serve import Served, ServeRequest
@@ -27,6 +28,7 @@ def serve(options: Namespace, environ: Mapping[str, str]) -> int:
         port=port,
         htpasswd=readable_file("--htpasswd", options.htpasswd),
         tls=_tls(options),
+        foreign=foreign_of(options),
     )
     stopped = threading.Event()
     heard: list[int] = []

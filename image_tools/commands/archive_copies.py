@@ -17,7 +17,8 @@ class ExportRun(IntoArchive, OutOfArchive, MirrorRun):
 
     def _open_archive(self, stack: ExitStack) -> None:
         assert self._request.source_archive is not None
-        self._source_archive = read_archive(self._request.source_archive)
+        path, foreign = self._request.source_archive, self._request.foreign
+        self._source_archive = read_archive(path, foreign=foreign)
         stack.callback(self._source_archive.close)
         super()._open_archive(stack)
 

@@ -34,7 +34,8 @@ class OutOfArchive(ListRun):
     """A run whose images come out of the archive of its request."""
 
     def _open_archive(self, stack: ExitStack) -> None:
-        self._source_archive = read_archive(_choice_of(self._request).path)
+        path, foreign = _choice_of(self._request).path, self._request.foreign
+        self._source_archive = read_archive(path, foreign=foreign)
         stack.callback(self._source_archive.close)
 
     def _memory(self) -> Memory | None:

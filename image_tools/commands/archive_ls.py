@@ -11,6 +11,7 @@ from image_tools.oci.reference import Reference
 from image_tools.plan.companions import is_companion
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import Contents, contents
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.opening import read_archive
 
 SCHEMA = 1
@@ -68,12 +69,13 @@ class Listing:
         }
 
 
-def archive_ls(path: Path) -> Listing:
+def archive_ls(path: Path, foreign: Foreign) -> Listing:
     """What is in the archive at `path`; ArchiveDamaged or UsageError when it is none.
 
-    No layer is read. What lies beside images under tags of its own is counted, and not listed.
+    No layer is read, but of an archive of others, which is opened as `foreign` says. What lies
+    beside images under tags of its own is counted, and not listed.
     """
-    archive = read_archive(path)
+    archive = read_archive(path, foreign=foreign)
     try:
         found = (one for one in contents(archive) if not is_companion(one.reference))
         sizes = [size for _, size in archive.content.digests()]

@@ -10,8 +10,10 @@ from typing import Any
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import contents
-from image_tools.stores.archive.opening import lost_volumes, read_archive
+from image_tools.stores.archive.foreign_cache import Foreign
+from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.verifying import verify
+from image_tools.stores.archive.whole import lost_volumes
 
 SCHEMA = 1
 OnBytes = Callable[[int, int], None]
@@ -55,12 +57,15 @@ class Verification:
         }
 
 
-def archive_verify(path: Path, on_bytes: OnBytes = lambda _done, _total: None) -> Verification:
+def archive_verify(
+    path: Path, foreign: Foreign, on_bytes: OnBytes = lambda _done, _total: None
+) -> Verification:
     """What is damaged in the archive at `path`: blobs with other bytes, images with parts missing.
 
-    `on_bytes` hears how many bytes of all were read. ArchiveDamaged when it cannot be opened.
+    `on_bytes` hears how many bytes of all were read; `foreign` is how an archive of others is
+    opened. ArchiveDamaged when it cannot be opened.
     """
-    archive = read_archive(path, whole=False)
+    archive = read_archive(path, whole=False, foreign=foreign)
     try:
         return _verified(archive, path, on_bytes)
     finally:

@@ -14,8 +14,9 @@ from image_tools.report import Report
 from image_tools.run.archived import Memory, RepairMemory
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.lacking import lacking
-from image_tools.stores.archive.opening import lost_volumes, repair_archive
+from image_tools.stores.archive.opening import repair_archive
 from image_tools.stores.archive.repairing import RepairingContent
+from image_tools.stores.archive.whole import lost_volumes
 
 _MIB = 1 << 20
 _MOST_NAMED = 5

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from image_tools.oci.reference import Reference
 from image_tools.plan.selection import Selection
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.inventory import Inventory
 from image_tools.stores.harbor import HarborSetting
@@ -64,8 +65,8 @@ class MirrorRequest:
     """One run of `mirror`; times in seconds, None where there is no limit.
 
     `harbor` is there when every destination is a Harbor, `archive` when one end is no registry,
-    `source_archive` when none is. An archive leaves out what `base` has; `archived_to` says where
-    an image of that base was loaded to.
+    `source_archive` when none is; `foreign` is how an archive of others is opened. An archive
+    leaves out what `base` has; `archived_to` says where an image of that base was loaded to.
     """
 
     source: Side = Side()
@@ -97,3 +98,4 @@ class MirrorRequest:
     source_archive: Path | None = None
     base: Inventory | None = None
     archived_to: Callable[[Reference], Reference] | None = None
+    foreign: Foreign = Foreign()

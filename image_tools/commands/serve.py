@@ -13,6 +13,7 @@ from image_tools.errors import EnvironmentProblem, UsageError
 from image_tools.exchange.gate import read_htpasswd
 from image_tools.exchange.serving import Serving
 from image_tools.run.loop import LoopThread
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.opening import read_archive
 
 
@@ -21,6 +22,7 @@ class ServeRequest:
     """What is served, where and to whom: everybody without `htpasswd`, plain HTTP without `tls`.
 
     `tls` are a certificate and its key, PEM. Port 0 is one the system chooses.
+    `foreign` is how an archive of others is opened.
     """
 
     archive: Path
@@ -28,6 +30,7 @@ class ServeRequest:
     port: int = 5000
     htpasswd: Path | None = None
     tls: tuple[Path, Path] | None = None
+    foreign: Foreign = Foreign()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ def serve(
     """
     tls = None if request.tls is None else _context(*request.tls)
     gate = None if request.htpasswd is None else read_htpasswd(request.htpasswd)
-    archive = read_archive(request.archive)
+    archive = read_archive(request.archive, foreign=request.foreign)
     loop = LoopThread()
     try:
         serving = Serving(archive, gate)

@@ -451,7 +451,7 @@ def test_full_disk_ends_the_run_and_what_has_arrived_stays(
 ) -> None:
     for seed, name in enumerate(NAMES):
         lab.load_source(name, seed=seed)
-    synced, left = os.fdatasync, [6]
+    synced, left = os.fdatasync, [14]
 
     def full(descriptor: int) -> None:
         left[0] -= 1

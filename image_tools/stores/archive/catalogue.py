@@ -94,6 +94,11 @@ class Catalogue:
             self, extras={**extras, **({"annotations": annotations} if annotations else {})}
         )
 
+    def named(self, entry: Descriptor, reference: Reference) -> Catalogue:
+        """This catalogue, where one of the nameless entries is called `reference`."""
+        rest = tuple(one for one in self.nameless if one is not entry)
+        return replace(self.tagged(reference, _bare(entry)), nameless=rest)
+
     def without_tags(self) -> Catalogue:
         """This catalogue with nothing in it that could be asked for."""
         return Catalogue(extras=self.extras)

@@ -12,8 +12,9 @@ from image_tools.stores.archive import framing
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.beside import journal_path, partial_path
 from image_tools.stores.archive.content import Content
-from image_tools.stores.archive.contents import contents
 from image_tools.stores.archive.folder import FolderContent, check_layout, is_layout
+from image_tools.stores.archive.foreign import check_foreign, foreign_archive, with_names
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.framed import FramedContent, recognise
 from image_tools.stores.archive.lent import archive_of
@@ -21,10 +22,10 @@ from image_tools.stores.archive.repairing import RepairingContent, damage, repai
 from image_tools.stores.archive.volume_list import base_and_number, volume_numbers
 from image_tools.stores.archive.volume_set import has_volumes
 from image_tools.stores.archive.volumes import VolumesContent
+from image_tools.stores.archive.whole import alone, repair_advice, set_name, with_all_volumes
 from image_tools.stores.archive.writing import refusals
 
 _FRAMED = {Form.TAR: framing.Form.TAR, Form.GZIP: framing.Form.GZIP, Form.ZSTD: framing.Form.ZSTD}
-_MOST_NAMED = 5
 
 
 class Standing(Enum):
@@ -40,7 +41,8 @@ class Standing(Enum):
 class Look:
     """What lies at a path; `form` where that is an archive, `problem` why it is none to add to.
 
-    `part_size` in bytes is that of an archive in volumes. `advice` is for who wants to read it.
+    `part_size` in bytes is that of an archive in volumes. It `is_damaged` when it was an archive of
+    ours. `advice` is for who wants to read it.
     """
 
     standing: Standing
@@ -48,6 +50,7 @@ class Look:
     problem: str = ""
     part_size: int | None = None
     advice: str = ""
+    is_damaged: bool = False
 
 
 def look(path: Path) -> Look:
@@ -61,7 +64,7 @@ def look(path: Path) -> Look:
             return _look_into(path)
         found = recognise(path)
     except ArchiveDamaged as error:
-        return Look(Standing.OTHER, problem=error.message, advice=error.advice)
+        return Look(Standing.OTHER, problem=error.message, advice=error.advice, is_damaged=True)
     except OSError as error:
         raise EnvironmentProblem(f"{path}: {error.strerror or error}") from error
     if found is None:
@@ -81,12 +84,7 @@ def _look_at_volumes(path: Path) -> Look:
     except ArchiveDamaged as error:
         if journal_path(set_name(path)).exists():
             return Look(Standing.NOTHING)  # A run that did not end goes on.
-        return Look(Standing.OTHER, problem=error.message)
-
-
-def set_name(path: Path) -> Path:
-    """The name that the volumes of an archive have in common; of any other archive its own."""
-    return base_and_number(path)[0] if has_volumes(path) else path
+        return Look(Standing.OTHER, problem=error.message, is_damaged=True)
 
 
 def _look_into(path: Path) -> Look:
@@ -95,82 +93,52 @@ def _look_into(path: Path) -> Look:
     return Look(Standing.OTHER_FOLDER, problem=f"{path} is a folder with other things in it")
 
 
-def read_archive(path: Path, *, finished: bool = True, whole: bool = True) -> Archive:
+def read_archive(
+    path: Path, *, finished: bool = True, whole: bool = True, foreign: Foreign = Foreign()
+) -> Archive:
     """The archive at `path`, to read; with `finished` a folder must have been saved to its end.
 
-    Not `whole`, volumes may be lost. UsageError when nothing lies there, ArchiveDamaged when it is
-    no whole archive.
+    Not `whole`, volumes may be lost. What others wrote is opened as `foreign` says. UsageError when
+    nothing lies there, ArchiveDamaged when it is no whole archive.
     """
     found = look(path)
     if found.standing is Standing.NOTHING:
         raise UsageError(f"the archive {path} does not exist", advice=_unfinished(path))
-    if found.standing is Standing.OTHER_FOLDER:
-        raise UsageError(f"{path} holds no archive", advice="give what save has written")
-    if found.form is None:
-        advice = _repair(path) if has_volumes(path) else found.advice
+    if found.is_damaged:
+        advice = repair_advice(path) if has_volumes(path) else found.advice
         raise ArchiveDamaged(found.problem, advice=advice)
+    if found.form is None:
+        return foreign_archive(path, foreign)
     if found.form is not Form.FOLDER:
         with refusals(str(path)):
-            return _file(path, found, whole=whole)
+            return with_names(_file(path, found, whole=whole), path, foreign)
     if finished:
         check_layout(path)
     content = FolderContent(path, name=str(path), writing=False)
     if finished and not content.index():
         content.close()
         raise ArchiveDamaged(f"{path} has no index.json: it was not saved to its end")
-    return archive_of(content)
+    archive = archive_of(content)
+    return with_names(archive, path, foreign) if finished else archive
 
 
 def _file(path: Path, found: Look, *, whole: bool) -> Archive:
     if found.part_size is None:
-        return archive_of(_alone(FramedContent.reading(path)))
+        return archive_of(alone(FramedContent.reading(path)))
     archive = archive_of(VolumesContent.found(path))
-    return _with_all_volumes(archive, path) if whole else archive
+    return with_all_volumes(archive, path) if whole else archive
 
 
-def _alone(content: FramedContent) -> FramedContent:
-    if content.volume is not None:
-        content.close()
-        raise ArchiveDamaged(
-            f"{content.name} is one volume of an archive",
-            advice="give it its name back, ending in .partN, beside the others",
-        )
-    return content
+def check_archive(path: Path) -> None:
+    """Nothing when there is an archive at `path`; what others wrote is not looked into.
 
-
-def _with_all_volumes(archive: Archive, path: Path) -> Archive:
-    lost = lost_volumes(archive)
-    if not lost:
-        return archive
-    archive.close()
-    raise ArchiveDamaged(f"{set_name(path)} is not whole: {'; '.join(lost)}", advice=_repair(path))
-
-
-def lost_volumes(archive: Archive) -> tuple[str, ...]:
-    """A line for each volume that is lost: what is wrong, what was in it, which images need it."""
-    content = archive.content
-    if isinstance(content, RepairingContent):
-        content = content.content
-    if not isinstance(content, VolumesContent) or not content.lost:
-        return ()
-    lacking = [(str(found.reference), found.problems.keys()) for found in contents(archive)]
-    return tuple(
-        f"{lost}{_needed([name for name, problems in lacking if lost.blobs & problems])}"
-        for lost in content.lost
-    )
-
-
-def _needed(images: list[str]) -> str:
-    more = len(images) - _MOST_NAMED
-    named = ", ".join(images[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f", needed by {named}" if images else ", which no image needs"
-
-
-def _repair(path: Path) -> str:
-    return (
-        "copy these volumes again, or fetch what was in them:"
-        f" image-tools save --repair -f LIST -d {set_name(path)}"
-    )
+    UsageError or ArchiveDamaged as `read_archive`.
+    """
+    found = look(path)
+    if found.form is not None or found.standing is Standing.NOTHING or found.is_damaged:
+        read_archive(path).close()
+    else:
+        check_foreign(path)
 
 
 def add_to_archive(path: Path) -> Archive:
@@ -185,8 +153,8 @@ def add_to_archive(path: Path) -> Archive:
         return archive_of(FolderContent(path, name=str(path), writing=True), writing=True)
     with refusals(str(path)):
         if found.part_size is None:
-            return archive_of(_alone(FramedContent.adding(path)), writing=True)
-        _with_all_volumes(archive_of(VolumesContent.found(path)), path).close()
+            return archive_of(alone(FramedContent.adding(path)), writing=True)
+        with_all_volumes(archive_of(VolumesContent.found(path)), path).close()
         return archive_of(VolumesContent.adding(path), writing=True)
 
 
@@ -209,7 +177,7 @@ def repair_archive(path: Path, part_size: int | None) -> Archive:
     if found.form is Form.FOLDER:
         return _repairing(FolderContent(path, name=str(path), writing=True))
     with refusals(str(path)):
-        return _repairing(_alone(FramedContent.adding(path)))
+        return _repairing(alone(FramedContent.adding(path)))
 
 
 def _repairing(content: Content) -> Archive:
