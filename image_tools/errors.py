@@ -109,7 +109,7 @@ class CopyFailed(ImageToolsError):
 class NotFound(CopyFailed):
     """The registry says it does not know this manifest, blob, tag or repository."""
 
-    advice = "check the spelling, and that the image exists at the source"
+    advice = "check the spelling, and that the registry has it"
 
 
 class AccessDenied(CopyFailed):
@@ -137,7 +137,7 @@ class Unavailable(CopyFailed):
     """The registry or the network failed in a way that may pass (5xx, reset, refused)."""
 
     temporary = True
-    advice = "try again later with the failed list"
+    advice = "try again later"
 
 
 class TimedOut(CopyFailed):

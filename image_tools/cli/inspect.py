@@ -92,15 +92,17 @@ def _head(found: Inspection) -> Iterator[str]:
         ("digest", str(found.digest)),
         ("type", found.media_type),
         ("size", "unknown" if found.size is None else human_bytes(found.size)),
-        *(("attached", _attached(one)) for one in found.attached),
+        *(("attached", _attached(one, found)) for one in found.attached),
         *(("orphan", f"attestation {digest} of no listed image") for digest in found.orphans),
     ]
     for name, text in facts:
         yield f"{name:10}{clean(text)}"
 
 
-def _attached(found: Attached) -> str:
-    return f"{found.kind} {found.digest}" + (f" ({found.tag})" if found.tag else "")
+def _attached(one: Attached, found: Inspection) -> str:
+    about = (str(image.platform) for image in found.images if image.digest == one.subject)
+    whose = "" if one.subject == found.digest else f" of {next(about, one.subject)}"
+    return f"{one.kind}{whose} {one.digest}" + (f" ({one.tag})" if one.tag else "")
 
 
 def _row(one: PlatformImage) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ def reaching(
     approach = Approach(
         side=side_of(options, environ, registries, writes=writes),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
+        mirrors=not writes,
     )
     with endings_raised(), opened(approach, registries, environ, on_secret=add_secret) as opening:
         yield opening
@@ -108,6 +109,9 @@ def repository(text: str) -> Reference:
     stated = parse_name(text)
     registry = stated.registry or DOCKER_HUB
     found = Reference(registry, on_registry(registry, stated.path))
+    # HOST:PORT alone reads like a name with its tag.
+    if (stated.tag or "").isdigit() and ("." in stated.path or stated.path == "localhost"):
+        raise UsageError(f"{text} names no repository", advice=f"write {text}/REPOSITORY")
     if stated.tag or stated.digest:
         raise UsageError(f"{text} is more than a repository", advice=f"write {found}")
     return found

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 
 from image_tools.cli.archive_choice import chosen_archive
 from image_tools.cli.archive_runs import saving
+from image_tools.cli.depth import wished_depth
 from image_tools.cli.list_runs import run_list
 from image_tools.commands.save import SaveValidateRun
 from image_tools.commands.validate import at_depth
-from image_tools.run.validating import Validation
-from image_tools.run.walking import Depth
 
 
 def save_validate(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -19,5 +18,5 @@ def save_validate(options: Namespace, environ: Mapping[str, str]) -> int:
     # Nothing is ever written: the failed list is wanted all the same.
     options.dry_run = options.replace = options.repair = False
     setting = saving(options, environ, chosen_archive(options))
-    wish = Validation(depth=Depth(options.depth), sample=options.sample)
+    wish = wished_depth(options)
     return run_list(setting, options, at_depth(wish, SaveValidateRun))

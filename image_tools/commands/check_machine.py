@@ -16,6 +16,7 @@ from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.stores.remote.auth_file import parse_auth_file
 from image_tools.stores.remote.credentials import auth_files
 from image_tools.stores.remote.proxies import proxy_for
+from image_tools.stores.remote.registries_conf import load
 from image_tools.stores.remote.tls import TlsChoice, certificate_folders, tls_context
 from image_tools.tools.environment import version_environment
 from image_tools.tools.locate import find_buildx, find_skopeo
@@ -45,6 +46,7 @@ def machine_checks(environ: Mapping[str, str], state: Path) -> Iterator[Check]:
     for tool in _FINDERS:
         yield _tool(tool, environ)
     yield _policy(environ)
+    yield from _registries_conf(environ)
     yield from _auth_files(environ)
     yield from _certificates(environ)
     yield from _proxies(environ)
@@ -87,6 +89,13 @@ def _policy(environ: Mapping[str, str]) -> Check:
     if policy.path is None:
         return good("signature policy", "none: every image is accepted")
     return good("signature policy", str(policy.path))
+
+
+def _registries_conf(environ: Mapping[str, str]) -> Iterator[Check]:
+    try:
+        load(environ)
+    except EnvironmentProblem as problem:
+        yield wrong("registries.conf", problem.message, _look_at(problem))
 
 
 def _auth_files(environ: Mapping[str, str]) -> Iterator[Check]:
@@ -152,14 +161,11 @@ def _proxies(environ: Mapping[str, str]) -> Iterator[Check]:
         try:
             # A host that no NO_PROXY can name.
             proxy = proxy_for(scheme, "registry.invalid", 0, {**environ, "no_proxy": ""})
-            host = urlsplit(proxy).hostname if proxy else ""
-        except (EnvironmentProblem, ValueError) as problem:
-            yield wrong("proxy", str(problem), f"unset {shown}")
+        except EnvironmentProblem as problem:
+            yield wrong("proxy", problem.message, f"unset {shown}")
             continue
-        if proxy and not host:
-            yield wrong("proxy", f"{shown} names no host", f"unset {shown}")
-        elif proxy:
-            yield good("proxy", f"{shown}: {host}")
+        if proxy:
+            yield good("proxy", f"{shown}: {urlsplit(proxy).hostname}")
 
 
 def _room(name: str, folder: Path, remedy: str) -> Check:

@@ -89,10 +89,16 @@ async def _login(store: Remote) -> Check:
     name, remedy = f"login {store.name}", f"image-tools login {shlex.quote(store.name)}"
     try:
         found = await store.admission.login()
-    except (Unauthorized, EnvironmentProblem) as problem:
+    except Unauthorized as problem:
         return wrong(name, problem.message, remedy)
+    except EnvironmentProblem as problem:
+        # A damaged file or a missing helper stops a new login as well.
+        mends = remedy in problem.advice or not problem.advice
+        return wrong(name, problem.message, remedy if mends else problem.advice)
     except ImageToolsError as problem:
         return wrong(name, problem.message, _curl(store.name))
+    if found is None and store.admission.demands_login:
+        return wrong(name, "none, and the registry lets nobody in without one", remedy)
     if found is None:
         return Check(name=name, verdict=Verdict.NOTE, finding="none: read as anybody may")
     return good(name, f"let in as {found.username or 'the owner of an identity token'}")

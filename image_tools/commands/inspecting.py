@@ -19,14 +19,13 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
+from image_tools.plan.companions import cosign_tags, kind_of
 from image_tools.plan.selection import Selection
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.together import together
 from image_tools.stores.store import Store
 
 EVERYTHING = Selection(architectures=None, systems=None)
-# What cosign lays beside an image (its specs/SIGNATURE_SPEC.md), in a tag behind `sha256-<hex>`.
-_COSIGN = (("signature", "sig"), ("attestation", "att"), ("sbom", "sbom"))
 
 
 class Inspector:
@@ -42,7 +41,7 @@ class Inspector:
         """The image with its platforms of `selection`; PlatformMissing when it has none of them.
 
         `deep` reads every platform's manifest and config, for sizes and dates; `attached` asks
-        for signatures and the like.
+        for signatures and the like, of the image and of each platform.
         """
         digest, top = await self._top()
         leaves = await self._leaves(digest, top)
@@ -52,13 +51,15 @@ class Inspector:
             for leaf in self._wanted(leaves, selection)
         )
         listed = {str(leaf.digest) for leaf in leaves}
+        subjects = dict.fromkeys((digest, *(image.digest for image in images)))
+        found = await together(self._attached(one) for one in subjects) if attached else ()
         return Inspection(
             reference=str(self._reference),
             digest=digest,
             media_type=top.media_type,
             images=tuple(_attested(image, attestations) for image in images),
             orphans=tuple(str(a.digest) for a in attestations if a.subject not in listed),
-            attached=await self._attached(digest) if attached else (),
+            attached=tuple(one for about in found for one in about),
         )
 
     async def raw(self, selection: Selection | None) -> bytes:
@@ -130,17 +131,19 @@ class Inspector:
         return created_in(await self._reader.config(self._repository, config))
 
     async def _attached(self, digest: Digest) -> tuple[Attached, ...]:
-        cosign = await together(self._cosign(digest, kind, end) for kind, end in _COSIGN)
+        tags = cosign_tags(digest)
+        cosign = await together(self._cosign(digest, kind, tag) for kind, tag in tags)
         referrers = await self._store.referrers(self._reference.repository, digest)
         return (
             *(found for found in cosign if found is not None),
-            *(Attached(kind=_kind(entry), digest=entry.digest) for entry in referrers),
+            *(Attached(kind=kind_of(e), digest=e.digest, subject=digest) for e in referrers),
         )
 
-    async def _cosign(self, digest: Digest, kind: str, end: str) -> Attached | None:
-        tag = f"{digest.as_tag}.{end}"
+    async def _cosign(self, subject: Digest, kind: str, tag: str) -> Attached | None:
         head = await self._store.manifest_head(self._reference.repository, tag)
-        return None if head is None else Attached(kind=kind, digest=head.digest, tag=tag)
+        if head is None:
+            return None
+        return Attached(kind=kind, digest=head.digest, subject=subject, tag=tag)
 
 
 async def _bare(leaf: Descriptor) -> PlatformImage:
@@ -150,11 +153,6 @@ async def _bare(leaf: Descriptor) -> PlatformImage:
 def _attested(image: PlatformImage, attestations: Sequence[Descriptor]) -> PlatformImage:
     about = (a for a in attestations if a.subject == str(image.digest))
     return replace(image, attestations=tuple(str(a.digest) for a in about))
-
-
-def _kind(entry: Descriptor) -> str:
-    artifact = entry.fields.get("artifactType")
-    return artifact if isinstance(artifact, str) and artifact else entry.media_type
 
 
 def _this_machine() -> Selection:

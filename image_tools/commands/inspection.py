@@ -53,16 +53,23 @@ class PlatformImage:
 class Attached:
     """A manifest that speaks about an image: `kind` is cosign's word or the artifact's type.
 
-    `tag` is where it lies, empty for one that names its subject itself (a referrer).
+    `subject` is what it speaks about, the image or one of its platforms. `tag` is where it lies,
+    empty for one that names its subject itself (a referrer).
     """
 
     kind: str
     digest: Digest
+    subject: Digest
     tag: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """This manifest as a JSON object."""
-        return {"kind": self.kind, "digest": str(self.digest), "tag": self.tag}
+        return {
+            "kind": self.kind,
+            "digest": str(self.digest),
+            "subject": str(self.subject),
+            "tag": self.tag,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from image_tools.commands.opening import access_to
-from image_tools.commands.run_options import options_of
 from image_tools.commands.request import MirrorRequest
+from image_tools.commands.run_options import options_of
 from image_tools.commands.trust import key_of, policy_of
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.process.cancel import Cancel
-from image_tools.report import UNFINISHED, Outcome, PlanRow, Report, Status
+from image_tools.report import UNFINISHED, Outcome, Report, Status
 from image_tools.run.archived import Base, Memory
 from image_tools.run.assembly import Assembler
 from image_tools.run.companions import Companions
@@ -46,6 +47,7 @@ from image_tools.stores.remote.registries_conf import load
 from image_tools.tools.policy import SignaturePolicy
 
 RunT = TypeVar("RunT", bound="ListRun")
+T = TypeVar("T")
 
 
 class ListRun:
@@ -80,7 +82,7 @@ class ListRun:
         self._gear: Gear | None = None
         self._engine: Engine | None = None
         self._failed: FailedList | None = None
-        self._foreseen: Future[tuple[PlanRow, ...]] | None = None
+        self._sole: Future[Any] | None = None
         self._source_archive: Archive | None = None
         self._destination_archive: Archive | None = None
 
@@ -160,8 +162,19 @@ class ListRun:
     def _stop(self) -> None:
         if self._engine is not None:
             self._engine.stop()
-        if self._foreseen is not None:
-            self._foreseen.cancel()
+        if self._sole is not None:
+            self._sole.cancel()
+
+    def _result_of(self, work: Coroutine[Any, Any, T]) -> T:
+        """What the one `work` of this run comes to; Interrupted when the run is ended before."""
+        future = self._loop.submit(work)
+        self._sole = future
+        if self._signal is not None:
+            future.cancel()
+        try:
+            return future.result()
+        except CancelledError:
+            raise Interrupted(self._signal or signal.SIGINT) from None
 
     def _ended(self, outcome: Outcome) -> Outcome:
         warnings = tuple(map(self._clean, outcome.warnings))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
 from image_tools.commands.list_run import ListRun
-from image_tools.errors import Interrupted
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.oci.reference import Reference
 from image_tools.run.gear import Gear
@@ -28,23 +25,11 @@ class MergeRun(ListRun):
     """One run of `merge-manifest`: its sources are a list with one destination."""
 
     command = "merge-manifest"
-    _merging: Future[Merged] | None = None
 
     def merge(self, request: MergeRequest) -> Merged:
         """The index that was published, or would be. Raises what prevented it; Interrupted."""
         gear = self._geared(_as_list(request))
-        future = self._merging = self._loop.submit(_merged(gear, request))
-        if self._signal is not None:
-            future.cancel()
-        try:
-            return future.result()
-        except CancelledError:
-            raise Interrupted(self._signal or signal.SIGINT) from None
-
-    def _stop(self) -> None:
-        super()._stop()
-        if self._merging is not None:
-            self._merging.cancel()
+        return self._result_of(_merged(gear, request))
 
 
 def _as_list(request: MergeRequest) -> ImageList:

@@ -13,7 +13,7 @@ from image_tools.retry import RetryPolicy
 from image_tools.run.ends import Access, Ends, OnSecret
 from image_tools.run.loop import LoopThread
 from image_tools.stores.remote.credentials import Credentials
-from image_tools.stores.remote.registries_conf import load
+from image_tools.stores.remote.registries_conf import RegistriesConf, load
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import Store
 
@@ -23,10 +23,14 @@ _FLIGHTS = 1  # no blob is placed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approach:
-    """How the registries of a command are reached, and how often a question is repeated."""
+    """How the registries of a command are reached, and how often a question is repeated.
+
+    Without `mirrors` a registries.conf is not even read.
+    """
 
     side: Side
     retry: RetryPolicy = RetryPolicy()
+    mirrors: bool = True
 
 
 class Opening:
@@ -75,7 +79,7 @@ def opened(
         retry=approach.retry,
         flights=_FLIGHTS,
         environ=environ,
-        conf=load(environ),
+        conf=load(environ) if approach.mirrors else RegistriesConf(),
         on_secret=on_secret,
     )
     loop = LoopThread()

@@ -21,13 +21,10 @@ from image_tools.plan.plan import FinalIndex, Plan
 SIGNATURE, ATTESTATION, SBOM = "signature", "attestation", "sbom"
 COSIGN = ((SIGNATURE, "sig"), (ATTESTATION, "att"), (SBOM, "sbom"))
 _NOWHERE = Platform(os="unknown", architecture="unknown")
-_WAYS_OUT = {
-    True: "it holds for the source's digest, which is there too: use that one, or sign again"
-    " (--sigstore-private-key)",
-    False: "sign again (--sigstore-private-key), keep the source's digest as well (--keep-digest),"
-    " or copy all of it (--arch all --os all, --overwrite where there is more)",
-}
-_TAG = re.compile(r"sha(256|512)-[0-9a-f]{64}(\.[a-z]+)?")
+_SIGN = "sign again (--sigstore-private-key)"
+_KEEP = "keep the source's digest as well (--keep-digest)"
+_COPY = "or copy all of it (--arch all --os all, --overwrite where there is more)"
+_TAG = re.compile(r"sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z]+)?")
 _MARKS = (SIGNATURE, ATTESTATION, "sigstore", "cosign", "in-toto")
 
 
@@ -104,10 +101,13 @@ def apart(
     return tuple(about), tuple(others)
 
 
-def uncovered(companions: Iterable[Companion], published: Digest, *, kept: bool) -> str:
+def uncovered(
+    companions: Iterable[Companion], published: Digest, *, kept: bool, asked: bool = False
+) -> str:
     """What is said where `companions` speak about another digest than the `published` one.
 
-    Empty when none of them vouches for anything. `kept`: what they speak about is there, too.
+    Empty when none of them vouches for anything. `kept`: what they speak about is there, too;
+    `asked`: that was asked for, so it is no way out where it was refused.
     """
     vouching = [one for one in companions if one.vouches]
     if not vouching:
@@ -115,8 +115,14 @@ def uncovered(companions: Iterable[Companion], published: Digest, *, kept: bool)
     kinds = " and ".join(dict.fromkeys(one.kind for one in vouching))
     return (
         f"the {kinds} of the source's {vouching[0].subject} does not cover {published}, which the"
-        f" tag leads to; {_WAYS_OUT[kept]}"
+        f" tag leads to; {_ways_out(kept, asked)}"
     )
+
+
+def _ways_out(kept: bool, asked: bool) -> str:
+    if kept:
+        return f"it holds for the source's digest, which is there too: use that one, or {_SIGN}"
+    return ", ".join([_SIGN, *([] if asked else [_KEEP]), _COPY])
 
 
 def _placed(entry: Descriptor) -> Descriptor:

@@ -42,9 +42,7 @@ class Beside:
         return bool(about) and self._is_preserved
 
     async def look(self) -> None:
-        """Find out what is to be published; a key that cannot sign is known by then."""
-        if self.gear.signer is not None:
-            await self.gear.signer.ready()
+        """Find out what is to be published."""
         if self.gear.companions is None:
             return
         asked = subjects(self.source_digest, self.decided)
@@ -67,7 +65,8 @@ class Beside:
         if published == self.source_digest or self.gear.signer is not None:
             return
         about, _ = apart(self._companions, self.source_digest)
-        self._warn(uncovered(about, published, kept=self._is_there))
+        asked = self.gear.options.keep_digest
+        self._warn(uncovered(about, published, kept=self._is_there, asked=asked))
 
     @property
     def _is_preserved(self) -> bool:

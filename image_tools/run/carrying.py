@@ -29,6 +29,9 @@ COPY = "copy"
 
 async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
     """The outcome `copied`, once the tag holds what the plan says; raises what prevented it."""
+    if gear.signer is not None:
+        # A key that cannot sign is known before anything is moved.
+        await gear.signer.ready()
     await ensure_project(job)
     note_source_blobs(job, prepared.children)
     decided = prepared.plan

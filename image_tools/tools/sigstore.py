@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_tools.tools.skopeo import Setting, destination_options, global_options
+from image_tools.tools.skopeo import INDEX_ONLY, Setting, destination_options, global_options
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 _TRIAL = "image-tools.test/nothing:trial"
@@ -76,11 +76,7 @@ def trial_argv(setting: Setting, key: SigstoreKey, source: Path, target: Path) -
 
 def _signing(key: SigstoreKey, identity: str) -> tuple[str, ...]:
     return (
-        "copy",
-        "--multi-arch",
-        "index-only",
-        "--preserve-digests",
-        "--remove-signatures",
+        *INDEX_ONLY,
         "--sign-by-sigstore-private-key",
         str(key.private_key),
         "--sign-passphrase-file",

@@ -9,6 +9,8 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.platform import Platform
 
 OPEN_POLICY = b'{"default":[{"type":"insecureAcceptAnything"}]}\n'
+# Copies an index alone, byte for byte; `--multi-arch index-only` is of skopeo 1.6.
+INDEX_ONLY = ("copy", "--multi-arch", "index-only", "--preserve-digests", "--remove-signatures")
 _FOLDER_VERSION = b"Directory Transport Version: 1.1\n"
 
 
@@ -119,15 +121,11 @@ def login_argv(request: LoginRequest) -> tuple[str, ...]:
 def index_only_argv(setting: Setting, folder: Path, destination: str) -> tuple[str, ...]:
     """The command line that pushes the index of `write_index_folder`, byte for byte.
 
-    `--multi-arch index-only` is of skopeo 1.6; the children must lie in the destination repository.
+    The children must lie in the destination repository.
     """
     return (
         *global_options(setting),
-        "copy",
-        "--multi-arch",
-        "index-only",
-        "--preserve-digests",
-        "--remove-signatures",
+        *INDEX_ONLY,
         *destination_options(setting),
         f"dir:{folder}",
         f"docker://{destination}",

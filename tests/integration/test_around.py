@@ -142,6 +142,8 @@ def test_inspect_index_tells_all_with_few_questions(registry: Registry) -> None:
     push(registry, NAME, "1.0", INDEX)
     hexed = INDEX.top.digest.replace(":", "-")
     note(registry, f"{hexed}.sig")
+    signed = INDEX.leaves[1].digest
+    note(registry, f"{signed.replace(':', '-')}.sig")
     referrer = {**note(registry, "sbom"), "artifactType": "application/spdx+json"}
     fallback = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [referrer]}
     made = Manifest.of(compact(fallback), OCI_INDEX)
@@ -165,19 +167,23 @@ def test_inspect_index_tells_all_with_few_questions(registry: Registry) -> None:
         [entry.digest for entry in INDEX.entries if entry.subject == image.digest]
         for image in listed
     ]
-    assert [(one["kind"], one["tag"]) for one in found["attached"]] == [
-        ("signature", f"{hexed}.sig"),
-        ("application/spdx+json", ""),
+    assert [(one["kind"], one["subject"], one["tag"]) for one in found["attached"]] == [
+        ("signature", INDEX.top.digest, f"{hexed}.sig"),
+        ("application/spdx+json", INDEX.top.digest, ""),
+        ("signature", signed, f"{signed.replace(':', '-')}.sig"),
     ]
-    questions = asked(registry)
+    subjects = (INDEX.top.digest, *(entry.digest for entry in listed))
+    questions = [one for one in asked(registry) if not one[1].startswith("referrers/")]
     assert questions[0] == ("HEAD", "manifests/1.0")
     assert sorted(questions[1:]) == sorted(
         [
             *(("GET", f"manifests/{m}") for m in (INDEX.top.digest, *(e.digest for e in listed))),
             *(("GET", path) for path in _configs(INDEX)),
-            *(("HEAD", f"manifests/{hexed}.{end}") for end in ("sig", "att", "sbom")),
-            ("GET", f"referrers/{INDEX.top.digest}"),
-            ("HEAD", f"manifests/{hexed}"),
+            *(
+                ("HEAD", f"manifests/{subject.replace(':', '-')}{end}")
+                for subject in subjects
+                for end in (".sig", ".att", ".sbom", "")
+            ),
             ("GET", f"manifests/{made.digest}"),
         ]
     )

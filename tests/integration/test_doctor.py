@@ -70,6 +70,35 @@ def test_doctor_finds_a_login_that_is_refused(
     assert found[f"login {here}"]["remedy"] == f"image-tools login {here}"
 
 
+def test_doctor_finds_that_a_login_is_missing(htpasswd_registry: Registry) -> None:
+    here = htpasswd_registry.address
+    code, found = doctor("-d", here)
+
+    assert (code, found[f"login {here}"]["verdict"]) == (1, "wrong")
+    assert found[f"login {here}"]["remedy"] == f"image-tools login {here}"
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("{bad", "repair it, or move it away"),
+        ('{"credHelpers": {"%s": "absent"}}', "install it, or take it out of"),
+        ('{"auths": {"%s": {"auth": "!!!"}}}', "image-tools login "),
+    ],
+)
+def test_doctor_says_what_mends_a_login_that_cannot_be_read(
+    htpasswd_registry: Registry, clean_environment: Path, content: str, remedy: str
+) -> None:
+    here = htpasswd_registry.address
+    path = clean_environment / ".docker/config.json"
+    path.write_text(content.replace("%s", here))
+    path.chmod(0o600)
+    code, found = doctor("-d", here)
+
+    assert (code, found[f"login {here}"]["verdict"]) == (1, "wrong")
+    assert found[f"login {here}"]["remedy"].startswith(remedy)
+
+
 def test_doctor_looks_at_the_registries_of_a_list(
     registry: Registry, tls_registry: Registry, certificates: Certificates, tmp_path: Path
 ) -> None:
@@ -100,6 +129,16 @@ def test_doctor_table_shows_the_command_that_mends(clean_environment: Path) -> N
     assert f"       mend it: chmod 600 {path}\n" in ran.stdout
     path.chmod(0o600)
     assert image_tools("doctor").code == 0
+
+
+def test_doctor_finds_a_registries_conf_that_is_no_toml(clean_environment: Path) -> None:
+    folder = clean_environment / ".config/containers"
+    folder.mkdir(parents=True)
+    (folder / "registries.conf").write_text("no toml [")
+    code, found = doctor()
+
+    assert (code, found["registries.conf"]["verdict"]) == (1, "wrong")
+    assert "not a usable registries.conf" in found["registries.conf"]["finding"]
 
 
 def test_doctor_json_is_one_document(clean_environment: Path) -> None:

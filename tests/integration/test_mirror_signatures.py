@@ -348,3 +348,5 @@ def test_signing_with_a_wrong_passphrase_stops_before_anything_is_copied(
     assert (outcome["status"], outcome["kind"]) == ("failed", "environment-problem")
     assert "skopeo cannot sign with this key" in outcome["reason"]
     assert lab.there("1.0") is None
+    assert isinstance(lab.destination, Registry)
+    assert lab.destination.stored_blobs() == frozenset()

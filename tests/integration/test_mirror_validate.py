@@ -201,6 +201,12 @@ def test_validate_sampled_content_reads_only_a_part(lab: Lab) -> None:
     assert lab.validate("--depth", "content", "--sample=100%").statuses == ["failed"]
 
 
+def test_validate_sample_at_another_depth_is_refused(lab: Lab) -> None:
+    ran = lab.validate("--sample", "5%")
+    assert ran.code == 2
+    assert "--sample is of no use without --depth content" in ran.stderr
+
+
 def test_validate_destination_absent_says_so(lab: Lab) -> None:
     lab.push(images.docker_list(1))
     ran = lab.validate()

@@ -43,6 +43,8 @@ class Archive:
         self.content, self.writing = content, writing
         self.name = content.name
         published = parse_catalogue(content.index(), self.name)
+        if writing:
+            published.index_bytes()  # Better now than at the end of a long run.
         notes = content.notes()
         self.catalogue = replayed(published.without_tags() if anew else published, notes)
         self.lent: Mapping[Digest, int] = {}

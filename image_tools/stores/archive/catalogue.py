@@ -99,7 +99,10 @@ class Catalogue:
         return Catalogue(extras=self.extras)
 
     def index_bytes(self) -> bytes:
-        """index.json: tags in the order of their names, then the nameless entries."""
+        """index.json: tags in the order of their names, then the nameless entries.
+
+        ArchiveDamaged when something that was read is nested too deep to be written again.
+        """
         named = [_entry(reference, self.tags[reference]) for reference in sorted(self.tags)]
         document = {
             "schemaVersion": 2,
@@ -107,7 +110,11 @@ class Catalogue:
             "manifests": [*named, *(entry.to_json() for entry in self.nameless)],
             **self.extras,
         }
-        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
+        try:
+            text = json.dumps(document, indent=2, ensure_ascii=False)
+        except RecursionError as error:
+            raise ArchiveDamaged("something in index.json is nested too deep") from error
+        return f"{text}\n".encode(errors="replace")
 
 
 def parse_catalogue(content: bytes, name: str) -> Catalogue:

@@ -9,6 +9,7 @@ from pathlib import Path
 from image_tools.errors import ArchiveDamaged, EnvironmentProblem, UsageError
 from image_tools.stores.archive import framing
 from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.content import Content
 from image_tools.stores.archive.folder import FolderContent, check_layout, is_layout
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.framed import FramedContent, recognise
@@ -98,13 +99,14 @@ def _read(path: Path, *, finished: bool) -> Archive:
         raise ArchiveDamaged(found.problem, advice=found.advice)
     if found.form is not Form.FOLDER:
         with refusals(str(path)):
-            return Archive((VolumesContent if found.parted else FramedContent).reading(path))
+            return _archive((VolumesContent if found.parted else FramedContent).reading(path))
     if finished:
         check_layout(path)
     content = FolderContent(path, name=str(path), writing=False)
     if finished and not content.index():
+        content.close()
         raise ArchiveDamaged(f"{path} has no index.json: it was not saved to its end")
-    return Archive(content)
+    return _archive(content)
 
 
 def add_to_archive(path: Path, *, repair: bool = False) -> Archive:
@@ -122,13 +124,13 @@ def _added_to(path: Path, *, repair: bool) -> Archive:
         raise UsageError(found.problem or f"the archive {path} does not exist")
     if found.form is Form.FOLDER:
         content = FolderContent(path, name=str(path), writing=True, trusting=not repair)
-        return Archive(content, writing=True)
+        return _archive(content, writing=True)
     if found.parted:
-        return Archive(_volumes(path, repair=repair), writing=True)
+        return _archive(_volumes(path, repair=repair), writing=True)
     if repair:
         raise UsageError(f"{path} is one file: it cannot be repaired", advice="try --replace")
     with refusals(str(path)):
-        return Archive(FramedContent.adding(path), writing=True)
+        return _archive(FramedContent.adding(path), writing=True)
 
 
 def _volumes(path: Path, *, repair: bool) -> VolumesContent:
@@ -151,11 +153,21 @@ def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive
     """
     if form is Form.FOLDER:
         content = FolderContent(path, name=str(path), writing=True, trusting=False)
-        return Archive(content, writing=True, anew=True)
+        return _archive(content, writing=True, anew=True)
     if part_size is not None:
         volumes = VolumesContent.create(path, _FRAMED[form], part_size)
-        return Archive(volumes, writing=True, anew=True)
-    return Archive(FramedContent.create(path, _FRAMED[form]), writing=True, anew=True)
+        return _archive(volumes, writing=True, anew=True)
+    framed = FramedContent.create(path, _FRAMED[form])
+    return _archive(framed, writing=True, anew=True)
+
+
+def _archive(content: Content, *, writing: bool = False, anew: bool = False) -> Archive:
+    """The archive of an open content, which is closed when it is none."""
+    try:
+        return Archive(content, writing=writing, anew=anew)
+    except BaseException:
+        content.close()
+        raise
 
 
 def sweep(archive: Archive) -> None:

@@ -24,6 +24,15 @@ class Admission:
         root = await self._client.root()
         return root.scheme == "http"
 
+    @property
+    def demands_login(self) -> bool:
+        """Whether the registry, once greeted, asked for a user name and nothing else.
+
+        Tokens are given to anybody by many servers; Basic (RFC 7617) knows no such way.
+        """
+        schemes = {challenge.scheme for challenge in self._client.challenges}
+        return schemes == {"basic"}
+
     async def greeting(self) -> Answer:
         """The answer to a greeting without a login (`/v2/`), refusal or not; raises what failed."""
         root = await self._client.root()

@@ -165,5 +165,5 @@ def _read(path: Path, *, must_be: bool) -> AuthFile:
     except ValueError:
         # Without the cause: a JSON error carries the whole text.
         raise EnvironmentProblem(
-            f"{path}: damaged, no auth file in JSON", advice="repair it, or log in again"
+            f"{path}: damaged, no auth file in JSON", advice="repair it, or move it away"
         ) from None

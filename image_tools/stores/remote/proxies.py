@@ -14,18 +14,31 @@ def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> 
     """The proxy's URL for `scheme` to `host`:`port`, None for a direct way.
 
     Loopback is never proxied (golang.org/x/net/http/httpproxy). EnvironmentProblem when the
-    variable names a kind of proxy we do not speak.
+    variable names a kind of proxy we do not speak, or no host and port that can be.
     """
     name = f"{scheme}_proxy"
     value = environ.get(name) or environ.get(name.upper()) or ""
     if not value or is_loopback(host) or _is_exempt(host, port, environ):
         return None
     url = value if "://" in value else f"http://{value}"
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not _is_possible(url):
         raise EnvironmentProblem(
-            f"{name.upper()} names a {urlsplit(url).scheme} proxy: only http and https are spoken"
+            f"{name.upper()} names no proxy: HOST:PORT or http://HOST:PORT is expected",
+            advice="correct the variable, or unset it",
+        )
+    if (kind := urlsplit(url).scheme) not in ("http", "https"):
+        raise EnvironmentProblem(
+            f"{name.upper()} names a {kind} proxy: only http and https are spoken"
         )
     return url
+
+
+def _is_possible(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and " " not in parts.netloc and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_exempt(host: str, port: int, environ: Mapping[str, str]) -> bool:

@@ -74,6 +74,8 @@ def test_word_names_what_people_mean(read: Callable[[str], Any], text: str, expe
     [
         (image_to_delete, "a:1/x", "write a:1/x:TAG, or a:1/x@DIGEST"),
         (repository, "a:1/x:2", "write a:1/x"),
+        (repository, "10.0.0.1:5000", "write 10.0.0.1:5000/REPOSITORY"),
+        (repository, "localhost:5000", "write localhost:5000/REPOSITORY"),
         (repository, f"nginx@sha256:{HEX}", "write docker.io/library/nginx"),
     ],
 )

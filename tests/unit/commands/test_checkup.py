@@ -97,7 +97,11 @@ def test_checks_named_login_file_that_is_missing_is_wrong(tmp_path: Path) -> Non
         ({"HTTPS_PROXY": "http://me:secret@proxy:3128"}, "HTTPS_PROXY: proxy", Verdict.OK),
         ({"https_proxy": "proxy:3128", "no_proxy": "*"}, "https_proxy: proxy", Verdict.OK),
         ({"HTTP_PROXY": "socks5://proxy"}, "only http and https are spoken", WRONG),
-        ({"HTTP_PROXY": "http://"}, "HTTP_PROXY names no host", WRONG),
+        (
+            {"HTTP_PROXY": "http://"},
+            "HTTP_PROXY names no proxy: HOST:PORT or http://HOST:PORT is expected",
+            WRONG,
+        ),
     ],
 )
 def test_checks_proxy_is_named_without_its_login(

@@ -177,3 +177,11 @@ def test_uncovered_says_what_is_lost_and_what_to_do(
 )
 def test_is_companion_knows_tags_behind_a_digest(tag: str, expected: bool) -> None:
     assert is_companion(Reference("reg.example", "app", tag)) is expected
+
+
+def test_uncovered_does_not_advise_what_was_refused() -> None:
+    found = uncovered(
+        [companion("signature", "top", "signature")], digest("new"), kept=False, asked=True
+    )
+    assert "--keep-digest" not in found
+    assert "; sign again (--sigstore-private-key), or copy all of it" in found

@@ -131,6 +131,15 @@ def test_catalogue_with_one_name_for_two_images_is_refused() -> None:
         read(named("nginx:1", b"a"), named("nginx:1", b"b"))
 
 
+def test_catalogue_nested_too_deep_is_not_written() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    with pytest.raises(ArchiveDamaged, match="nested too deep"):
+        Catalogue(extras={"more": deep}).index_bytes()
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),

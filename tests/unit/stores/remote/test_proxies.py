@@ -55,6 +55,14 @@ def test_no_proxy_names_hosts_domains_networks_and_ports(
     assert proxy_for("https", host, port, environ) == (None if direct else PROXY)
 
 
+@pytest.mark.parametrize(
+    "value", ["bad proxy", "http://", "p:99999", "http://p:no", "http://[::1", "http://p:0"]
+)
+def test_proxy_that_cannot_be_is_a_problem_of_the_environment(value: str) -> None:
+    with pytest.raises(EnvironmentProblem, match="HTTPS_PROXY names no proxy"):
+        proxy_for("https", "registry.example", 443, {"https_proxy": value})
+
+
 def test_proxy_of_an_unknown_kind_is_a_problem_of_the_environment() -> None:
     with pytest.raises(EnvironmentProblem, match="HTTPS_PROXY names a socks5 proxy"):
         proxy_for("https", "registry.example", 443, {"https_proxy": "socks5://x:1"})
