@@ -29,7 +29,7 @@ def chosen_archive(options: Namespace) -> ArchiveChoice:
         form=form,
         replace=options.replace,
         part_size=options.part_size if is_parted else None,
-        repair=options.repair,
+        repair=vars(options).get("repair", False),  # of save alone
     )
 
 

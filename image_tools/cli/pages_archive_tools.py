@@ -111,6 +111,8 @@ _NEW = _taken(
     SAVE,
     "destination",
     "compress",
+    "part",
+    "part-size",
     "replace",
     "yes",
     destination=replace(
