@@ -17,7 +17,7 @@ import pytest
 from image_tools.cli.catalogue import PAGES, page_of
 from tests.helpers.client import delete_manifest, push
 from tests.helpers.documents import blocks, shell_sections
-from tests.helpers.example_lab import ETCD, HARBOR, HERE, NGINX, ROBOT, WRITER, ExampleLab
+from tests.helpers.example_lab import ETCD, HARBOR, HERE, LIST, NGINX, ROBOT, WRITER, ExampleLab
 from tests.helpers.population import residents
 from tests.helpers.promises import COPIED, MIRROR, Promise, keep
 from tests.helpers.registry import Registry
@@ -69,6 +69,11 @@ def listed(lab: ExampleLab, name: str, *lines: str) -> None:
     assert [line for line in found if not line.startswith("#")] == list(lines)
 
 
+def archived(lab: ExampleLab, name: str, *wanted: str) -> None:
+    ran = image_tools("archive", "ls", lab.folder / name, "--json")
+    assert [image["reference"] for image in ran.report["images"]] == list(wanted)
+
+
 def gone(lab: ExampleLab, name: str) -> None:
     assert not (lab.folder / name).exists()
 
@@ -105,6 +110,7 @@ def cron_result(lab: ExampleLab) -> None:
 
 
 ALL = ("amd64", "arm/v7", "s390x")
+SAVED = "docker.io/library/nginx:1.25"
 PROMISES: dict[str, tuple[Promise, ...]] = {
     # scripts/demo is run by test_demo.py.
     "Quick start": (Promise(says=(COPIED, "2 images: 2 copied")),),
@@ -184,6 +190,25 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
             then=lambda lab: listed(lab, "mirror-validate-failed.txt", "nginx:1.25"),
         ),
         MIRROR,
+    ),
+    "Carry images across an air gap": (
+        Promise(says=(f"{SAVED}: copied", "1 image: 1 copied")),
+        MIRROR,
+        Promise(says=("1 image: 1 passed",)),
+        Promise(says=(f"{SAVED}: unchanged",)),
+        Promise(says=("1 image: 1 passed",)),
+        Promise(
+            before=lambda lab: (lab.folder / "some-of-them.txt").write_text(LIST),
+            says=(f"copied  {HERE}/team/nginx:1.25",),
+        ),
+        Promise(says=(f"{HERE}: 1 images, 4 blobs",)),
+        Promise(says=("images.tar.gz: 1 images, 4 blobs",)),
+        Promise(says=(f"{SAVED}: unchanged",), then=lambda lab: archived(lab, "friday.tar.gz")),
+        Promise(says=(SAVED, "amd64")),
+        Promise(says=("all as their digests say",)),
+        Promise(says=("1 copied",)),
+        Promise(says=(f"{SAVED}: copied",), then=lambda lab: archived(lab, "some.tar.gz", SAVED)),
+        Promise(says=("1 images at http://127.0.0.1:",)),
     ),
     "Look at images and tags": (
         Promise(before=shelf, says=("linux/arm/v7", NGINX.top.digest)),
