@@ -292,9 +292,13 @@ def test_demo_list_names_the_whole_population() -> None:
 # --- docs/architecture.md
 
 
-def test_architecture_names_every_module_of_a_run() -> None:
-    table = rows(text_of("docs/architecture.md"), "### The modules of a run")
-    modules = [path.stem for path in (ROOT / "image_tools/run").glob("[!_]*.py")]
+@pytest.mark.parametrize(
+    ("heading", "room"),
+    [("### The modules of a run", "run"), ("### The modules of an archive", "stores/archive")],
+)
+def test_architecture_names_every_module(heading: str, room: str) -> None:
+    table = rows(text_of("docs/architecture.md"), heading)
+    modules = [path.stem for path in (ROOT / "image_tools" / room).glob("[!_]*.py")]
 
     assert sorted(name for row in table for name in spans(row[0])) == sorted(modules)
 

@@ -6,6 +6,7 @@ A new example wants its line in `PROMISES`; what must lie there before a section
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 
 import bcrypt
@@ -37,6 +38,7 @@ LIST = "nginx:1.25\nquay.io/coreos/etcd:v3.5.9\n"
 # Not filtered, the default platforms are all it has: in a new version it keeps its arm64.
 OLD, NEW = (changed_etcd(seed) for seed in (21, 22))
 BIG = images.shared_base(31, 31, (700_000, 600_000))
+NGINX_ALONE = ("-f", "some-of-them.txt")
 PUT = "2 images: 2 copied"
 SAME = "2 images: 2 unchanged"
 
@@ -88,12 +90,12 @@ def week(lab: ExampleLab) -> None:
     save(lab, "monday.tar.gz")
     etcd(lab, NEW)
     save(lab, "friday.tar.gz", "--base", "monday.tar.gz")
-    save(lab, "images.tar.gz")
+    shutil.copy(lab.folder / "monday.tar.gz", lab.folder / "images.tar.gz")
 
 
 def served(lab: ExampleLab) -> None:
     """An archive, and what a server needs."""
-    save(lab, "images.tar.gz")
+    save(lab, "images.tar.gz", *NGINX_ALONE)
     hashed = bcrypt.hashpw(ROBOT.password.encode(), bcrypt.gensalt(4)).decode()
     (lab.folder / "users").write_text(f"{ROBOT.username}:{hashed}\n")
     (lab.folder / "server.pem").write_bytes(lab.company.server_certificate.read_bytes())
@@ -102,13 +104,13 @@ def served(lab: ExampleLab) -> None:
 
 def partly(lab: ExampleLab) -> None:
     """An archive that lacks an image, and the list that says so."""
-    save(lab, "images.tar.gz", "-f", "some-of-them.txt")
+    save(lab, "images.tar.gz", *NGINX_ALONE)
     (lab.folder / "save-failed.txt").write_text(LIST.splitlines(keepends=True)[1])
 
 
 def other_tools(lab: ExampleLab) -> None:
-    save(lab, "images.tar")
-    save(lab, "saved-image-cache", "--compress", "dir")
+    save(lab, "images.tar", *NGINX_ALONE)
+    save(lab, "saved-image-cache", "--compress", "dir", *NGINX_ALONE)
 
 
 def small_volumes(lab: ExampleLab) -> None:
@@ -169,8 +171,8 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
         Promise(then=holds("some.tar.gz", NAMES[0])),
     ),
     "An archive as a registry": (
-        Promise(says=("2 images at http://127.0.0.1:",)),
-        Promise(says=("2 images at https://",)),
+        Promise(says=("1 images at http://127.0.0.1:",)),
+        Promise(says=("1 images at https://",)),
         Promise(typed=(("Username: ", ROBOT.username), ("Password: ", ROBOT.password))),
     ),
     "Other tools": (),

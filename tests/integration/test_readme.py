@@ -71,6 +71,7 @@ def listed(lab: ExampleLab, name: str, *lines: str) -> None:
 
 def archived(lab: ExampleLab, name: str, *wanted: str) -> None:
     ran = image_tools("archive", "ls", lab.folder / name, "--json")
+    assert ran.code == 0, ran.stderr
     assert [image["reference"] for image in ran.report["images"]] == list(wanted)
 
 
@@ -110,7 +111,7 @@ def cron_result(lab: ExampleLab) -> None:
 
 
 ALL = ("amd64", "arm/v7", "s390x")
-SAVED = "docker.io/library/nginx:1.25"
+SAVED, NEWER = "docker.io/library/nginx:1.25", "quay.io/coreos/etcd:v3.5.9"
 PROMISES: dict[str, tuple[Promise, ...]] = {
     # scripts/demo is run by test_demo.py.
     "Quick start": (Promise(says=(COPIED, "2 images: 2 copied")),),
@@ -201,14 +202,18 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
             before=lambda lab: (lab.folder / "some-of-them.txt").write_text(LIST),
             says=(f"copied  {HERE}/team/nginx:1.25",),
         ),
-        Promise(says=(f"{HERE}: 1 images, 4 blobs",)),
-        Promise(says=("images.tar.gz: 1 images, 4 blobs",)),
-        Promise(says=(f"{SAVED}: unchanged",), then=lambda lab: archived(lab, "friday.tar.gz")),
+        Promise(says=(f"{HERE}: 1 images, 5 blobs",)),
+        Promise(says=("images.tar.gz: 1 images, 5 blobs",)),
+        Promise(
+            before=lambda lab: (lab.folder / "list.txt").write_text(f"{LIST}{NEWER}\n"),
+            says=("1 copied, 1 unchanged",),
+            then=lambda lab: archived(lab, "friday.tar.gz", NEWER),
+        ),
         Promise(says=(SAVED, "amd64")),
         Promise(says=("all as their digests say",)),
-        Promise(says=("1 copied",)),
+        Promise(says=("2 copied",), then=lambda lab: archived(lab, "week.tar.gz", SAVED, NEWER)),
         Promise(says=(f"{SAVED}: copied",), then=lambda lab: archived(lab, "some.tar.gz", SAVED)),
-        Promise(says=("1 images at http://127.0.0.1:",)),
+        Promise(says=("2 images at http://127.0.0.1:",)),
     ),
     "Look at images and tags": (
         Promise(before=shelf, says=("linux/arm/v7", NGINX.top.digest)),
