@@ -43,36 +43,40 @@ DOCUMENTS = (
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 SPAN = re.compile(r"`([^`\n]+)`")
 # tests/integration/test_airgap_guide.py runs its examples.
-RUN_THEMSELVES = ("docs/airgap.md",)
+RUN_THEMSELVES = ("docs/airgap.md", "docs/airgap_zh.md")
+TRANSLATED = {"README.md": "README_zh.md", "docs/airgap.md": "docs/airgap_zh.md"}
+both = pytest.mark.parametrize(("english", "chinese"), TRANSLATED.items(), ids=TRANSLATED)
 NO_ERRORS = {"interrupted", "invalid-line"}
 
 
-# --- README in two languages
+# --- documents in two languages
 
 
-def test_readme_both_languages_have_the_same_headings() -> None:
-    english, chinese = (HEADING.findall(prose_of(n)) for n in ("README.md", "README_zh.md"))
+@both
+def test_both_languages_have_the_same_headings(english: str, chinese: str) -> None:
+    found = ([level for level, _ in HEADING.findall(prose_of(n))] for n in (english, chinese))
 
-    assert [level for level, _ in english] == [level for level, _ in chinese]
-
-
-def test_readme_both_languages_have_the_same_code() -> None:
-    assert FENCE.findall(text_of("README.md")) == FENCE.findall(text_of("README_zh.md"))
+    assert next(found) == next(found)
 
 
-def test_readme_both_languages_have_tables_of_the_same_shape() -> None:
-    english, chinese = (
+@both
+def test_both_languages_have_the_same_code(english: str, chinese: str) -> None:
+    assert FENCE.findall(text_of(english)) == FENCE.findall(text_of(chinese))
+
+
+@both
+def test_both_languages_have_tables_of_the_same_shape(english: str, chinese: str) -> None:
+    found = (
         [line.count("|") for line in text_of(name).splitlines() if line.startswith("|")]
-        for name in ("README.md", "README_zh.md")
+        for name in (english, chinese)
     )
 
-    assert english == chinese
+    assert next(found) == next(found)
 
 
-def test_readme_both_languages_name_the_same_code_words() -> None:
-    english, chinese = (set(spans(prose_of(name))) for name in ("README.md", "README_zh.md"))
-
-    assert english == chinese
+@both
+def test_both_languages_name_the_same_code_words(english: str, chinese: str) -> None:
+    assert set(spans(prose_of(english))) == set(spans(prose_of(chinese)))
 
 
 # --- commands
@@ -288,9 +292,13 @@ def test_demo_list_names_the_whole_population() -> None:
 # --- docs/architecture.md
 
 
-def test_architecture_names_every_module_of_a_run() -> None:
-    table = rows(text_of("docs/architecture.md"), "### The modules of a run")
-    modules = [path.stem for path in (ROOT / "image_tools/run").glob("[!_]*.py")]
+@pytest.mark.parametrize(
+    ("heading", "room"),
+    [("### The modules of a run", "run"), ("### The modules of an archive", "stores/archive")],
+)
+def test_architecture_names_every_module(heading: str, room: str) -> None:
+    table = rows(text_of("docs/architecture.md"), heading)
+    modules = [path.stem for path in (ROOT / "image_tools" / room).glob("[!_]*.py")]
 
     assert sorted(name for row in table for name in spans(row[0])) == sorted(modules)
 

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.certificates import Certificates, issue_certificates
+from tests.helpers.client import push
+from tests.helpers.documents import ROOT
 from tests.helpers.endpoint import LAB_LOGIN
+from tests.helpers.example_lab import (
+    COMPANY_NAMES,
+    ETCD,
+    NGINX,
+    WORLD_NAMES,
+    WRITER,
+    ExampleLab,
+)
 from tests.helpers.faults import FaultRegistry
 from tests.helpers.registry import Registry, plain_registry, start_registry
 from tests.helpers.registry_options import RegistryOptions
@@ -181,3 +191,41 @@ def module_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     found |= {name: "" for name in os.environ if name.lower() in PROXIES}
     found |= {name: str(home / folder) for name, folder in XDG.items()}
     return {**found, "HOME": str(home)}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, docker_registry: Path) -> Iterator[Registry]:
+    """Give the registries of the internet, with the images of the documents."""
+    certificates = issue_certificates(tmp_path_factory.mktemp("world"), WORLD_NAMES)
+    with start_registry(RegistryOptions(certificates=certificates)) as registry:
+        push(registry, "library/nginx", "1.25", NGINX)
+        push(registry, "coreos/etcd", "v3.5.9", ETCD)
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Give the private authority of the registries that the documents write to."""
+    return issue_certificates(tmp_path_factory.mktemp("company"), COMPANY_NAMES)
+
+
+@pytest.fixture
+def example_lab(
+    world: Registry, company: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ExampleLab]:
+    """Give a user's folder with list and password, and the way to the registries of the names."""
+    monkeypatch.chdir(tmp_path)
+    found = ExampleLab(world, company, tmp_path)
+    found.furnish()
+    assert world.options.certificates is not None
+    for name, value in {
+        "HTTP_PROXY": found.proxy.url,
+        "HTTPS_PROXY": found.proxy.url,
+        "SSL_CERT_FILE": found.trust(world.options.certificates, company),
+        "READER_PASSWORD": "reader-Secret",
+        "WRITER_PASSWORD": WRITER.password,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield found
+    found.close()

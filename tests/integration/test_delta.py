@@ -166,6 +166,15 @@ def test_delta_holds_only_what_the_far_side_lacks(
         assert pull_everything(registry.endpoint, f"team/{name}", "1.0").digest == digest
 
 
+def test_delta_with_nothing_new_is_no_archive(lab: Lab, tmp_path: Path) -> None:
+    same = tmp_path / "list.txt"
+    same.write_text(f"{lab.name(NAMES[0])}\n")
+    words = ("-f", same, "-d", tmp_path / "nothing.tar.gz", "-o", tmp_path / "failed.txt", *ALL)
+    ran = image_tools("save", *words, "--base", lab.first, "--format", "json")
+    assert (ran.code, ran.statuses) == (0, ["unchanged"]), ran.stderr
+    assert [*tmp_path.iterdir()] == [same]
+
+
 def test_delta_onto_a_registry_without_its_base_writes_nothing(
     lab: Lab, registry: Registry
 ) -> None:

@@ -6,79 +6,29 @@ this machine. A new example wants its line in `PROMISES`.
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from image_tools.cli.catalogue import PAGES, page_of
-from tests.helpers import images
-from tests.helpers.certificates import Certificates, issue_certificates
 from tests.helpers.client import delete_manifest, push
-from tests.helpers.documents import ROOT, blocks, shell_sections
-from tests.helpers.endpoint import Login
-from tests.helpers.example_lab import (
-    COMPANY_NAMES,
-    HARBOR,
-    HERE,
-    ROBOT,
-    WORLD_NAMES,
-    ExampleLab,
-    index,
-)
+from tests.helpers.documents import blocks, shell_sections
+from tests.helpers.example_lab import ETCD, HARBOR, HERE, LIST, NGINX, ROBOT, WRITER, ExampleLab
 from tests.helpers.population import residents
-from tests.helpers.registry import Registry, start_registry
-from tests.helpers.registry_options import RegistryOptions
-from tests.helpers.running import Ran, image_tools
-from tests.helpers.shell import Call, calls_of
+from tests.helpers.promises import COPIED, MIRROR, Promise, keep
+from tests.helpers.registry import Registry
+from tests.helpers.running import image_tools
+from tests.helpers.shell import calls_of
 from tests.helpers.signatures import sign, tag_of
 from tests.helpers.studio import Studio
 from tests.helpers.tools import newest, run
-from tests.helpers.typed import Typist
 
 EXAMPLES = shell_sections("README.md")
-WRITER = Login("writer", "writer-Secret+1")
-LIST = "nginx:1.25\n"
 PASSPHRASE = "correct horse"
-NGINX = index(1, images.AMD64, images.ARM_V7, images.S390X)
-ETCD = index(2, images.AMD64, images.S390X)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Give the registries of the internet, with the images of the documents."""
-    certificates = issue_certificates(tmp_path_factory.mktemp("world"), WORLD_NAMES)
-    with start_registry(RegistryOptions(certificates=certificates)) as registry:
-        push(registry, "library/nginx", "1.25", NGINX)
-        push(registry, "coreos/etcd", "v3.5.9", ETCD)
-        yield registry
-
-
-@pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Give the private authority of the registries that are written to."""
-    return issue_certificates(tmp_path_factory.mktemp("company"), COMPANY_NAMES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
-    """What one command line of a document leads to.
-
-    ``says`` are parts of its output; ``before`` sets the scene and ``then`` looks at the result.
-    ``typed`` are prompts with their answers, for what is run at a terminal.
-    """
-
-    code: int = 0
-    says: tuple[str, ...] = ()
-    before: Callable[[ExampleLab], object] = lambda lab: None
-    then: Callable[[ExampleLab], object] = lambda lab: None
-    typed: tuple[tuple[str, str], ...] = ()
 
 
 # --- scenes and results
@@ -119,6 +69,12 @@ def listed(lab: ExampleLab, name: str, *lines: str) -> None:
     assert [line for line in found if not line.startswith("#")] == list(lines)
 
 
+def archived(lab: ExampleLab, name: str, *wanted: str) -> None:
+    ran = image_tools("archive", "ls", lab.folder / name, "--json")
+    assert ran.code == 0, ran.stderr
+    assert [image["reference"] for image in ran.report["images"]] == list(wanted)
+
+
 def gone(lab: ExampleLab, name: str) -> None:
     assert not (lab.folder / name).exists()
 
@@ -154,9 +110,8 @@ def cron_result(lab: ExampleLab) -> None:
     gone(lab, "var/lib/mirror/failed.txt")
 
 
-COPIED = "copied  registry.example:5000/library/nginx:1.25"
-MIRROR = Promise(says=(COPIED, "1 image: 1 copied"))
 ALL = ("amd64", "arm/v7", "s390x")
+SAVED, NEWER = "docker.io/library/nginx:1.25", "quay.io/coreos/etcd:v3.5.9"
 PROMISES: dict[str, tuple[Promise, ...]] = {
     # scripts/demo is run by test_demo.py.
     "Quick start": (Promise(says=(COPIED, "2 images: 2 copied")),),
@@ -237,6 +192,29 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
         ),
         MIRROR,
     ),
+    "Carry images across an air gap": (
+        Promise(says=(f"{SAVED}: copied", "1 image: 1 copied")),
+        MIRROR,
+        Promise(says=("1 image: 1 passed",)),
+        Promise(says=(f"{SAVED}: unchanged",)),
+        Promise(says=("1 image: 1 passed",)),
+        Promise(
+            before=lambda lab: (lab.folder / "some-of-them.txt").write_text(LIST),
+            says=(f"copied  {HERE}/team/nginx:1.25",),
+        ),
+        Promise(says=(f"{HERE}: 1 images, 5 blobs",)),
+        Promise(says=("images.tar.gz: 1 images, 5 blobs",)),
+        Promise(
+            before=lambda lab: (lab.folder / "list.txt").write_text(f"{LIST}{NEWER}\n"),
+            says=("1 copied, 1 unchanged",),
+            then=lambda lab: archived(lab, "friday.tar.gz", NEWER),
+        ),
+        Promise(says=(SAVED, "amd64")),
+        Promise(says=("all as their digests say",)),
+        Promise(says=("2 copied",), then=lambda lab: archived(lab, "week.tar.gz", SAVED, NEWER)),
+        Promise(says=(f"{SAVED}: copied",), then=lambda lab: archived(lab, "some.tar.gz", SAVED)),
+        Promise(says=("2 images at http://127.0.0.1:",)),
+    ),
     "Look at images and tags": (
         Promise(before=shelf, says=("linux/arm/v7", NGINX.top.digest)),
         Promise(says=(f"docker.io/library/nginx:1.25,found,{NGINX.top.digest}",)),
@@ -281,45 +259,13 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
 
 
 @pytest.fixture
-def lab(
-    world: Registry,
-    company: Certificates,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[ExampleLab]:
-    """Give a user's folder with list and password, and the way to the registries of the names."""
-    monkeypatch.chdir(tmp_path)
-    for folder in ("etc/mirror", "var/lib/mirror", "scripts"):
-        (tmp_path / folder).mkdir(parents=True)
-    for name in ("list.txt", "etc/mirror/list.txt", "mirror-failed.txt"):
-        (tmp_path / name).write_text(LIST)
-    (tmp_path / "password.txt").write_text(f"{ROBOT.password}\n")
-    (tmp_path / "company-ca.pem").write_bytes(company.authority.read_bytes())
-    (tmp_path / "scripts/demo").write_text("#!/bin/sh\n")
-    (tmp_path / "scripts/demo").chmod(0o755)
-    found = ExampleLab(world, company, tmp_path)
-    assert world.options.certificates is not None
-    for name, value in {
-        "HTTP_PROXY": found.proxy.url,
-        "HTTPS_PROXY": found.proxy.url,
-        "SSL_CERT_FILE": found.trust(world.options.certificates, company),
-        "READER_PASSWORD": "reader-Secret",
-        "WRITER_PASSWORD": WRITER.password,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }.items():
-        monkeypatch.setenv(name, value)
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def own_settings(
-    title: str, lab: ExampleLab, world: Registry, monkeypatch: pytest.MonkeyPatch
+    title: str, example_lab: ExampleLab, world: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Make what only some sections have: their trust, logins, tools and signatures."""
     if "Private CA" in title:
         assert world.options.certificates is not None
-        monkeypatch.setenv("SSL_CERT_FILE", lab.trust(world.options.certificates))
+        monkeypatch.setenv("SSL_CERT_FILE", example_lab.trust(world.options.certificates))
     if "Harbor" in title:
         monkeypatch.setenv("DOCKER_USERNAME", ROBOT.username)
         monkeypatch.setenv("DOCKER_PASSWORD", ROBOT.password)
@@ -332,48 +278,31 @@ def own_settings(
         delete_manifest(world, "library/nginx", signature)
 
 
-def made(call: Call, promise: Promise, lab: ExampleLab, monkeypatch: pytest.MonkeyPatch) -> Ran:
-    """Give what a call says, in this process or at a terminal."""
-    words = [word.replace("/etc/", "etc/").replace("/var/", "var/") for word in call.words]
-    if promise.typed:
-        with Typist(*words, environ=call.environ) as typist:
-            for prompt, answer in promise.typed:
-                typist.answer(prompt, answer)
-            return Ran(code=typist.end(), stdout=typist.screen, stderr="")
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(call.stdin)))
-    return image_tools(*words, environ=call.environ)
-
-
 @pytest.mark.parametrize("title", EXAMPLES)
 @pytest.mark.usefixtures("own_settings")
 def test_examples_do_what_the_document_says(
-    title: str, lab: ExampleLab, monkeypatch: pytest.MonkeyPatch
+    title: str, example_lab: ExampleLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = [call for block in EXAMPLES[title] for call in calls_of(block, lab.folder)]
-
-    for call, promise in zip(calls, PROMISES[title], strict=True):
-        promise.before(lab)
-        ran = made(call, promise, lab, monkeypatch)
-        told = f"image-tools {' '.join(call.words)}\n{ran.stdout}{ran.stderr}"
-        assert ran.code == promise.code, told
-        assert [part for part in promise.says if part not in ran.stdout + ran.stderr] == [], told
-        assert "-q" not in call.words or ran.stdout + ran.stderr == "", told
-        promise.then(lab)
+    keep(EXAMPLES[title], PROMISES[title], example_lab, monkeypatch)
 
 
 def test_report_shown_in_the_document_is_what_a_run_writes(
-    lab: ExampleLab, world: Registry
+    example_lab: ExampleLab, world: Registry
 ) -> None:
     shown = json.loads(blocks("docs/report.md", "json")[0])
     tools = next(one for one in residents() if one.repository == "library/tools")
     push(world, tools.repository, tools.tag, tools.image)
-    (lab.folder / "list.txt").write_text("".join(f"{one['raw']}\n" for one in shown["outcomes"]))
+    (example_lab.folder / "list.txt").write_text(
+        "".join(f"{one['raw']}\n" for one in shown["outcomes"])
+    )
     words = ("-s", "source.example", "-d", HERE, "--report", "report.json")
     ran = image_tools("mirror", "-f", "list.txt", *words)
 
     assert ran.code == shown["exit_code"], ran.stderr
-    assert timeless((lab.folder / "report.json").read_text()) == timeless(json.dumps(shown))
-    assert (lab.folder / "mirror-failed.txt").read_text() == blocks("docs/report.md", "text")[0]
+    assert timeless((example_lab.folder / "report.json").read_text()) == timeless(json.dumps(shown))
+    assert (example_lab.folder / "mirror-failed.txt").read_text() == blocks(
+        "docs/report.md", "text"
+    )[0]
 
 
 def timeless(report: str) -> object:
@@ -382,20 +311,22 @@ def timeless(report: str) -> object:
 
 
 def test_failed_list_shown_in_the_document_is_what_a_validation_writes(
-    lab: ExampleLab, world: Registry
+    example_lab: ExampleLab, world: Registry
 ) -> None:
-    for side in (world, lab.here):
+    for side in (world, example_lab.here):
         push(side, "team/api", "2.0", NGINX)
     push(world, "team/app", "1.0", NGINX)
     layer = json.loads(NGINX.find(NGINX.leaves[0].digest).data)["layers"][0]["digest"]
     link = f"team/api/_layers/sha256/{layer.removeprefix('sha256:')}/link"
-    (lab.here.storage / "docker/registry/v2/repositories" / link).unlink()
-    lab.renew(storage=lab.here.storage)  # a registry remembers what it had, until it is restarted
+    (example_lab.here.storage / "docker/registry/v2/repositories" / link).unlink()
+    example_lab.renew(
+        storage=example_lab.here.storage
+    )  # a registry remembers what it had, until it is restarted
     lines = ("source.example/team/app:1.0", "source.example/team/api:2.0")
-    (lab.folder / "list.txt").write_text("".join(f"{line}\n" for line in lines))
+    (example_lab.folder / "list.txt").write_text("".join(f"{line}\n" for line in lines))
     ran = image_tools("mirror-validate", "-f", "list.txt", "-d", HERE, "--depth", "tree")
 
-    written = (lab.folder / "mirror-validate-failed.txt").read_text()
+    written = (example_lab.folder / "mirror-validate-failed.txt").read_text()
     shown = blocks("docs/validate.md", "text")[0]
     assert ran.code == 1
     assert re.sub(r"@sha256:\w{64}", "@sha256:2e4a…", written) == shown

@@ -5,16 +5,9 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
-import re
 import shutil
 import signal
-import ssl
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +20,12 @@ from tests.helpers.client import Client, push, push_manifest
 from tests.helpers.content import OCI_INDEX, Image, Manifest, compact
 from tests.helpers.registry import Registry, plain_registry
 from tests.helpers.running import image_tools, mirror
+from tests.helpers.served import serving
 from tests.helpers.signatures import NOTATION, entry_of, refer, tag_of
 from tests.helpers.tools import newest, run
 
-ROOT = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "robot", "open-Sesame"
 NAME = "team/app"
-PATIENCE = 20
 ALL = ("--arch", "all", "--os", "all")
 
 
@@ -80,73 +72,6 @@ def archives(
 @pytest.fixture
 def saved(archives: Mapping[str, Saved]) -> Saved:
     return archives["gzip"]
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running `serve`, and what it says."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def stop(self, number: int = signal.SIGTERM) -> str:
-        """Send a signal, wait for the end; give all that was said."""
-        self.process.send_signal(number)
-        self.process.wait(PATIENCE)
-        return self.log.read_text()
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str] | None = None,
-        context: ssl.SSLContext | None = None,
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        line = (
-            http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-            if context is None
-            else http.client.HTTPSConnection(
-                "localhost", self.port, timeout=PATIENCE, context=context
-            )
-        )
-        try:
-            line.request(method, path, headers=dict(headers or {}))
-            answer = line.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            line.close()
-
-
-@contextmanager
-def serving(archive: Path, *words: str | Path, listen: str = "127.0.0.1:0") -> Iterator[Server]:
-    argv = [sys.executable, "-m", "image_tools", "serve", archive, "--listen", listen, *words]
-    log = archive.parent / "serve.log"
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            [str(word) for word in argv],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            stderr=stderr,
-        )
-    try:
-        yield Server(process, _port(process, log), log)
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-
-
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"at https?://\S+:(\d+)\n", log.read_text()):
-            return int(found[1])
-        time.sleep(0.02)
-    raise AssertionError(log.read_text())
 
 
 @pytest.mark.parametrize("form", ["dir", "gzip"])
