@@ -466,9 +466,13 @@ def test_full_disk_ends_the_run_and_what_has_arrived_stays(
     assert "MiB are free" in ran.stderr
     assert "make room" in ran.stderr
     lines = (lab.folder / "save-failed.txt").read_text().splitlines()
-    assert [line for line in lines if line[0] != "#"] == [lab.reference(name) for name in NAMES]
+    # How far it came is up to the threads: the last image at least is not there.
+    failed = [line for line in lines if line[0] != "#"]
+    assert failed == [lab.reference(name) for name in NAMES][-len(failed) :]
     arrived = _arrived(lab)
     assert arrived
     lab.source.clear_log()
-    assert lab.save(names=NAMES).statuses == ["copied"] * 3
+    again = lab.save(names=NAMES)
+    assert again.code == 0
+    assert set(again.statuses) <= {"copied", "unchanged"}
     assert arrived & set(lab.fetched()) == set()
