@@ -14,7 +14,7 @@ from image_tools.cli.foreign import foreign_of
 from image_tools.cli.reaching import start_logs
 from image_tools.cli.results import standard_width
 from image_tools.cli.tables import Column, table
-from image_tools.cli.text import human_bytes
+from image_tools.cli.text import counted, human_bytes
 from image_tools.commands.archive_ls import ArchivedImage
 from image_tools.commands.archive_ls import archive_ls as listed
 
@@ -40,10 +40,10 @@ def archive_ls(options: Namespace, environ: Mapping[str, str]) -> int:
         if image.problem:
             logger.error("{}: {}", image.reference, image.problem)
     logger.info(
-        "{}: {} images, {} blobs, {}",
+        "{}: {}, {}, {}",
         options.archive,
-        len(found.images),
-        found.blobs,
+        counted(len(found.images), "image"),
+        counted(found.blobs, "blob"),
         human_bytes(found.size),
     )
     return found.exit_code

@@ -14,7 +14,7 @@ from image_tools.cli.ending import endings_raised
 from image_tools.cli.foreign import foreign_of
 from image_tools.cli.progress import Display, wanted
 from image_tools.cli.reaching import start_logs
-from image_tools.cli.text import human_bytes
+from image_tools.cli.text import counted, human_bytes
 from image_tools.commands.archive_verify import Verification
 from image_tools.commands.archive_verify import archive_verify as verified
 from image_tools.run.progress import Progress
@@ -44,7 +44,8 @@ def _say(found: Verification) -> None:
     for damage in found.damaged:
         where = f"; needed by {', '.join(damage.images)}" if damage.images else ""
         logger.error("{}: {}{}", damage.digest, damage.problem, where)
-    summary = f"{found.images} images, {found.blobs} blobs, {human_bytes(found.size)}"
+    images, blobs = counted(found.images, "image"), counted(found.blobs, "blob")
+    summary = f"{images}, {blobs}, {human_bytes(found.size)}"
     if found.damaged or found.lost:
         logger.error(
             "{}: {}, {} damaged or missing: image-tools save --repair -f LIST -d {} fetches them",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from image_tools.cli.inventory import inventory_at
+from image_tools.cli.inventory import inventory_at, said_of
 from image_tools.cli.request import chosen_registries
 from image_tools.commands.inventory import archive_inventory
 from image_tools.errors import EnvironmentProblem, InvalidReference, UsageError
@@ -28,9 +28,7 @@ def base_of(options: Namespace, environ: Mapping[str, str]) -> Inventory | None:
         return None
     path = Path(options.base)
     found = _from_file(path) if path.exists() else _from_registry(options, environ)
-    logger.info(
-        "{}: {} images, {} blobs are left out", found.name, len(found.images), len(found.sizes)
-    )
+    logger.info("{}: left out are {}", found.name, said_of(found))
     return found
 
 

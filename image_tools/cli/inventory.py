@@ -12,6 +12,7 @@ from image_tools.cli import render
 from image_tools.cli.listing import read_images
 from image_tools.cli.reaching import reaching, start_logs
 from image_tools.cli.request import chosen_registries
+from image_tools.cli.text import counted
 from image_tools.commands.inventory import inventory as taken
 from image_tools.errors import EnvironmentProblem
 from image_tools.imagelist.line import resolve_names
@@ -42,10 +43,15 @@ def inventory_at(
     return found, bool(images.problems)
 
 
+def said_of(found: Inventory) -> str:
+    """How much an inventory holds, for people."""
+    return f"{counted(len(found.images), 'image')}, {counted(len(found.sizes), 'blob')}"
+
+
 def write_inventory(found: Inventory, output: str | None) -> None:
     """Write an inventory to the file `output`, else to standard output."""
     content = found.to_bytes()
-    logger.info("{}: {} images, {} blobs", found.name, len(found.images), len(found.sizes))
+    logger.info("{}: {}", found.name, said_of(found))
     if not output or output == "-":
         render.out_bytes(content)
         return

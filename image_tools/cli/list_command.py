@@ -19,7 +19,7 @@ from image_tools.cli.progress import Display, wanted
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.request import chosen_registries, mirror_request, report_file
 from image_tools.cli.results import Results, standard_width
-from image_tools.cli.text import coloured
+from image_tools.cli.text import coloured, counted
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import MirrorRequest
 from image_tools.imagelist.entry import ImageList
@@ -143,14 +143,12 @@ def say_jobs(wished: int) -> None:
 
 def say_begin(setting: Setting, images: ImageList) -> None:
     """Tell what list goes where."""
-    count = len(images.entries)
     registries = setting.registries
     named = "/".join(filter(None, (registries.destination, registries.destination_prefix)))
     logger.info(
-        "{}: {} image{}, {} at a time, to {}",
+        "{}: {}, {} at a time, to {}",
         images.name,
-        count,
-        "" if count == 1 else "s",
+        counted(len(images.entries), "image"),
         setting.request.jobs,
         setting.place or named or "the destinations of the list",
     )

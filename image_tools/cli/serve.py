@@ -12,6 +12,7 @@ from loguru import logger
 from image_tools.cli.foreign import foreign_of
 from image_tools.cli.reaching import start_logs
 from image_tools.cli.request import readable_file
+from image_tools.cli.text import counted
 from image_tools.commands.serve import Served, ServeRequest
 from image_tools.commands.serve import serve as served_until
 from image_tools.errors import UsageError
@@ -40,7 +41,11 @@ def serve(options: Namespace, environ: Mapping[str, str]) -> int:
     def ready(served: Served) -> None:
         scheme = "http" if request.tls is None else "https"
         logger.info(
-            "{}: {} images at {}://{}", options.archive, served.images, scheme, served.address
+            "{}: {} at {}://{}",
+            options.archive,
+            counted(served.images, "image"),
+            scheme,
+            served.address,
         )
         for warning in served.warnings:
             logger.warning("{}", warning)

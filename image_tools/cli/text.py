@@ -100,3 +100,8 @@ def human_seconds(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}m{rest:02}s"
     return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def counted(count: int, word: str) -> str:
+    """`1 image`, `2 images`, `1,000 images`: an English word behind its number."""
+    return f"{count:,} {word}" + ("" if count == 1 else "s")

@@ -171,8 +171,8 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
         Promise(then=holds("some.tar.gz", NAMES[0])),
     ),
     "An archive as a registry": (
-        Promise(says=("1 images at http://127.0.0.1:",)),
-        Promise(says=("1 images at https://",)),
+        Promise(says=("1 image at http://127.0.0.1:",)),
+        Promise(says=("1 image at https://",)),
         Promise(typed=(("Username: ", ROBOT.username), ("Password: ", ROBOT.password))),
     ),
     "Other tools": (),

@@ -202,8 +202,8 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
             before=lambda lab: (lab.folder / "some-of-them.txt").write_text(LIST),
             says=(f"copied  {HERE}/team/nginx:1.25",),
         ),
-        Promise(says=(f"{HERE}: 1 images, 5 blobs",)),
-        Promise(says=("images.tar.gz: 1 images, 5 blobs",)),
+        Promise(says=(f"{HERE}: 1 image, 5 blobs",)),
+        Promise(says=("images.tar.gz: 1 image, 5 blobs",)),
         Promise(
             before=lambda lab: (lab.folder / "list.txt").write_text(f"{LIST}{NEWER}\n"),
             says=("1 copied, 1 unchanged",),

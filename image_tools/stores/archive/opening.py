@@ -228,4 +228,4 @@ def _unfinished(path: Path) -> str:
     for partial in (partial_path(path), journal_path(base)):
         if partial.exists():
             return f"{partial} is there: run the save again, it goes on from there"
-    return "give the archive with --source"
+    return "look at the spelling of its name"
