@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from image_tools.errors import EnvironmentProblem
+from image_tools.process.owned import own, sweep
 
 _PREFIX = "image-tools-"
 _OWNER = "owner"
@@ -32,13 +32,14 @@ class Workspace:
         EnvironmentProblem when the folder cannot be made.
         """
         base = Path(environ.get("TMPDIR") or tempfile.gettempdir()).absolute()
-        _sweep(base)
+        with suppress(OSError):
+            sweep(base.glob(f"{_PREFIX}*"), _OWNER)
         try:
             path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
         except OSError as error:
             raise EnvironmentProblem(f"{base}: {error.strerror}", advice=_ADVICE) from error
         try:
-            return cls(path, _owned(path))
+            return cls(path, own(path, _OWNER))
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
@@ -72,41 +73,3 @@ class Workspace:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _owned(path: Path) -> int:
-    """Mark the folder as that of a living run, as long as the given descriptor is open."""
-    new = path / f"{_OWNER}.new"
-    owner = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Renamed when locked: a sweep that sees the name sees the lock.
-        new.rename(path / _OWNER)
-    except BaseException:
-        os.close(owner)
-        raise
-    return owner
-
-
-def _sweep(base: Path) -> None:
-    """Remove the folders of dead runs of this user."""
-    with suppress(OSError):
-        for path in base.glob(f"{_PREFIX}*"):
-            if _is_dead(path):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_dead(path: Path) -> bool:
-    try:
-        if path.is_symlink() or path.lstat().st_uid != os.geteuid():
-            return False
-        owner = os.open(path / _OWNER, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(owner)
-    return True

@@ -20,7 +20,7 @@ from tests.helpers.tools import run
 from tests.helpers.walk import pull_everything
 
 ALL = ("--arch", "all", "--os", "all")
-NAMES = [f"app{number}" for number in range(5)]
+NAMES = [f"app{number}" for number in range(10)]
 CHANGED = "app3"
 
 
@@ -29,7 +29,7 @@ OLD, NEW = oci_index(3), oci_index(77)
 
 @dataclass(frozen=True)
 class Lab:
-    """Five images, saved; then one of them got another amd64, and kept its other platforms.
+    """Ten images, saved; then one of them got another amd64, and kept its other platforms.
 
     `digests` are those of the images as they are now.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from image_tools.errors import DiskFull, EnvironmentProblem
 from image_tools.oci.reference import Reference
+from image_tools.process.owned import own, sweep
 from image_tools.stores.archive.folder import FolderContent
 
 _OWNER = ".image-tools-cache"
@@ -50,9 +50,10 @@ class Cache:
         prefix = f"{archive.absolute().name[:100]}.cache-"
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sweep(base)
+            # What somebody kept has no owner's mark.
+            sweep((one for one in base.iterdir() if _NAME.fullmatch(one.name)), _OWNER)
             path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-            return cls(path, _owned(path), keep=choice.keep_cache)
+            return cls(path, own(path, _OWNER), keep=choice.keep_cache)
         except OSError as error:
             raise EnvironmentProblem(
                 f"{base}: nothing can be unpacked here: {error.strerror}",
@@ -100,35 +101,3 @@ class CachedContent(FolderContent):
         """Remove the folder, unless it is to be kept."""
         super().close()
         self._cache.close()
-
-
-def _owned(path: Path) -> int:
-    new = path / f"{_OWNER}.new"
-    owner = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    # Renamed when locked: a sweep that sees the name sees the lock.
-    new.rename(path / _OWNER)
-    return owner
-
-
-def _sweep(base: Path) -> None:
-    """Remove what killed runs of this user left; what somebody kept has no owner's mark."""
-    for path in base.iterdir():
-        if _NAME.fullmatch(path.name) and _is_dead(path):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_dead(path: Path) -> bool:
-    try:
-        if path.is_symlink() or path.lstat().st_uid != os.geteuid():
-            return False
-        owner = os.open(path / _OWNER, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(owner)
-    return True
