@@ -6,8 +6,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -22,7 +20,6 @@ def demo(cache: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 def test_demo_run_twice_copies_then_finds_everything_unchanged(tmp_path: Path) -> None:
     first, second = demo(tmp_path), demo(tmp_path)
 
