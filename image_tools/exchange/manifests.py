@@ -33,9 +33,10 @@ async def write(session: Session, route: Route, request: web.BaseRequest) -> web
     if session.check is not None and (refusal := session.check(raw)):
         session.refusal = refusal
         return error_answer(400, "MANIFEST_INVALID", refusal)
-    target = raw.digest if session.tags_become_digests else reference
-    await session.store.put_manifest(session.repository, target, raw)
-    session.account.wrote(len(raw.content))
+    if raw.digest not in session.withheld:
+        target = raw.digest if session.tags_become_digests else reference
+        await session.store.put_manifest(session.repository, target, raw)
+        session.account.wrote(len(raw.content))
     session.manifests[raw.digest] = raw
     session.pushed.append(raw)
     location = f"/v2/{session.key}/{session.repository}/manifests/{raw.digest}"

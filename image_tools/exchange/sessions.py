@@ -53,7 +53,8 @@ class Session:
     """One repository of one store, lent to one run of one tool.
 
     `manifests`, `sizes` and `blobs` are answered from memory. `ledger` is there on the side that
-    may be written. `check` returns why a pushed manifest must not be published, or None.
+    may be written. `check` returns why a pushed manifest must not be published, or None; what is
+    `withheld` is taken from the tool and not stored.
     `find` gives the session of a `<key>/<repository>` path, for mounts. With `tags_become_digests`
     a push by tag is stored by digest, so that no tag is left behind. With `hides_tags` no tag is
     known here: a tool that skips a push where the tag looks right pushes all the same.
@@ -68,6 +69,7 @@ class Session:
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     sizes: dict[Digest, int] = field(default_factory=dict)
     check: Check | None = None
+    withheld: frozenset[Digest] = frozenset()
     tags_become_digests: bool = False
     hides_tags: bool = False
     pushed: list[RawManifest] = field(default_factory=list)

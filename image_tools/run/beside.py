@@ -34,6 +34,11 @@ class Beside:
     _is_there: bool = False
 
     @property
+    def is_something(self) -> bool:
+        """Whether anything is to be published beside it."""
+        return bool(self._companions) or self.gear.signer is not None
+
+    @property
     def comes_first(self) -> bool:
         """Whether the image must be there by its digest, before what speaks about that digest."""
         if self.gear.signer is not None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from loguru import logger
 
-from image_tools.errors import IntegrityError
+from image_tools.errors import IntegrityError, UnknownFailure
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
+from image_tools.plan.bundle import Bundle, bundle
 from image_tools.plan.images import Child
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
@@ -23,6 +24,7 @@ from image_tools.run.outcomes import outcome_of, platforms_of
 from image_tools.run.preparing import Prepared, own_tag, remember
 from image_tools.run.projects import ensure_project
 from image_tools.run.together import together
+from image_tools.tools.skopeo import cannot_keep
 
 COPY = "copy"
 
@@ -42,9 +44,12 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         # Where something is to lie beside it, an artifact gets its tag in the end.
         await beside.look()
         await _copied(gear, job, prepared, tagged=not beside.comes_first)
+        published = await _published(gear, job, prepared, beside)
+    elif _go_together(gear, job, prepared):
+        published = await _in_one_run(gear, job, prepared, beside)
     else:
         await together([_copied(gear, job, prepared, tagged=False), beside.look()])
-    published = await _published(gear, job, prepared, beside)
+        published = await _published(gear, job, prepared, beside)
     await read_back(job, published.digest)
     beside.conclude(published.digest)
     await remember(gear, job, prepared.source_digest, published.digest)
@@ -57,6 +62,43 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         path=published.path,
         warnings=tuple(beside.warnings),
     )
+
+
+def _go_together(gear: Gear, job: Job, prepared: Prepared) -> bool:
+    several = len(prepared.children) > 1 and not gear.options.arch_tags
+    return several and gear.copier.takes_several(job)
+
+
+async def _in_one_run(gear: Gear, job: Job, prepared: Prepared, beside: Beside) -> Published:
+    """Bring all children with one run of skopeo, and the index, too, where it is the source's."""
+    await together([gear.copier.place(job, prepared.children), beside.look()])
+    final = None if beside.is_something else prepared.plan.final
+    image = None if final is None or prepared.plan.nested else final.exact
+    entries = len({entry.digest for entry in final.entries}) if final is not None else 0
+    bundled = bundle(prepared.children, image, entries)
+    try:
+        await copy_bundle(gear, job, bundled)
+    except UnknownFailure as error:
+        if not (bundled.is_image and cannot_keep(str(error))):
+            raise
+        # The children have arrived by now; the index takes another way.
+        return await _published(gear, job, prepared, beside)
+    if bundled.is_image:
+        return Published(bundled.index.digest, COPY)
+    return await _published(gear, job, prepared, beside)
+
+
+async def copy_bundle(gear: Gear, job: Job, bundled: Bundle) -> None:
+    """Copy what is in `bundled`, with one line of progress."""
+    count, key = len(bundled.children), f"{job.entry.number}.1"
+    with logger.contextualize(img_id=1):
+        gear.progress.begin(key, f"{job.entry.destination} {count} platforms")
+        try:
+            where = ", ".join(str(child.descriptor.platform) for child in bundled.children)
+            logger.debug("copying {} of {} at once", where, job.entry.source)
+            await gear.copier.copy_several(job, bundled, job.tag)
+        finally:
+            gear.progress.end(key)
 
 
 async def _copied(gear: Gear, job: Job, prepared: Prepared, *, tagged: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ from loguru import logger
 
 from image_tools.errors import ImageToolsError, UnknownFailure
 from image_tools.exchange.placing import Placement
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.sessions import Check, Session
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.platform import Platform
+from image_tools.plan.bundle import Bundle
 from image_tools.plan.images import Child
 from image_tools.retry import repeat_async
 from image_tools.run.direct import DirectWay
@@ -28,10 +29,12 @@ from image_tools.run.toolbox import Toolbox
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.tools.skopeo import CopyRequest, copy_argv
 
+_Run = Callable[[], Awaitable[frozenset[Digest]]]
+
 
 @dataclass(slots=True, eq=False)
 class Copier:
-    """Runs `skopeo copy` for one platform after the other, `slots` at once."""
+    """Runs `skopeo copy`, `slots` at once: for one platform, or for several of one image."""
 
     toolbox: Toolbox
     options: Options
@@ -45,10 +48,26 @@ class Copier:
         A `companion` never goes past the exchange: no signature policy is meant for signatures.
         """
         direct = not companion and self.direct.applies_to(job.entry.source)
-        await repeat_async(
-            self.options.retry,
-            lambda: self._attempt(job, child, ending, direct),
-            on_retry=_warn,
+        ahead = self.options.ahead and not direct
+        await self._repeated(
+            job, (child,), lambda: self._run(job, child, ending, direct), ahead=ahead
+        )
+
+    def takes_several(self, job: Job) -> bool:
+        """Whether one run may bring several platforms: what flows through skopeo would queue."""
+        return self.options.ahead and not self.direct.applies_to(job.entry.source)
+
+    async def place(self, job: Job, children: tuple[Child, ...]) -> None:
+        """Place the blobs of `children`."""
+        await self._repeated(job, children, lambda: _nothing(children), ahead=True)
+
+    async def copy_several(self, job: Job, bundle: Bundle, tag: str) -> None:
+        """Bring the children of `bundle` by digest, and its index last where that is the image.
+
+        UnknownFailure when this skopeo cannot keep the bytes of the index (`cannot_keep`).
+        """
+        await self._repeated(
+            job, bundle.children, lambda: self._run_several(job, bundle, tag), ahead=True
         )
 
     async def convert(self, job: Job, tag: str | None) -> RawManifest:
@@ -57,21 +76,31 @@ class Copier:
             self.options.retry, lambda: self._convert(job, tag), on_retry=_warn
         )
 
-    async def _attempt(self, job: Job, child: Child, ending: str, direct: bool) -> None:
+    async def _repeated(
+        self, job: Job, children: tuple[Child, ...], run: _Run, *, ahead: bool
+    ) -> None:
+        await repeat_async(
+            self.options.retry,
+            lambda: self._attempt(job, children, run, ahead),
+            on_retry=_warn,
+        )
+
+    async def _attempt(self, job: Job, children: tuple[Child, ...], run: _Run, ahead: bool) -> None:
         try:
-            if self.options.ahead and not direct:
-                await self._place(job, child)
-            pushed = await self._run(job, child, ending, direct)
+            if ahead:
+                await self._place(job, children)
+            pushed = await run()
         except ImageToolsError:
-            for blob in child.manifest.blobs:
+            for blob in _blobs(children):
                 # What the book says may be the reason: the next attempt looks again.
                 job.end.book.ledger.forget(job.destination.name, blob.digest)
             raise
-        if child.digest not in pushed:
+        if any(child.digest not in pushed for child in children):
             raise UnknownFailure(f"{job.entry.source}: skopeo ended well without a manifest")
 
-    async def _place(self, job: Job, child: Child) -> None:
-        await together(self._place_one(job, child, blob) for blob in child.manifest.blobs)
+    async def _place(self, job: Job, children: tuple[Child, ...]) -> None:
+        found = {blob.digest: (child, blob) for child in children for blob in child.manifest.blobs}
+        await together(self._place_one(job, child, blob) for child, blob in found.values())
 
     async def _place_one(self, job: Job, child: Child, blob: Descriptor) -> None:
         content = None
@@ -89,19 +118,34 @@ class Copier:
         )
 
     async def _run(self, job: Job, child: Child, ending: str, direct: bool) -> frozenset[Digest]:
-        config = child.manifest.config.digest
-        content = self.reader.known(config)
-        memory = {
-            "manifests": {child.digest: child.raw},
-            "blobs": {} if content is None else {config: content.content},
-            "sizes": {blob.digest: blob.size for blob in child.manifest.blobs},
-        }
         platform = child.descriptor.platform
         if not platform.is_known:
             platform = Platform()
-        sessions = _Sessions((f"@{child.digest}", memory), (ending, {}), direct)
-        pushed = await self._skopeo(job, sessions, platform)
+        sessions = _Sessions((f"@{child.digest}", self._memory((child,))), (ending, {}), direct)
+        pushed = await self._skopeo(job, sessions, platform=platform)
         return frozenset(raw.digest for raw in pushed)
+
+    async def _run_several(self, job: Job, bundle: Bundle, tag: str) -> frozenset[Digest]:
+        index, memory = bundle.index, self._memory(bundle.children)
+        memory["manifests"][index.digest] = index
+        written = {
+            "check": _one_of(bundle.digests),
+            "hides_tags": True,
+            "withheld": frozenset[Digest]() if bundle.is_image else frozenset({index.digest}),
+        }
+        ending = f":{tag}" if bundle.is_image else f"@{index.digest}"
+        sessions = _Sessions((f"@{index.digest}", memory), (ending, written), direct=False)
+        pushed = await self._skopeo(job, sessions, whole_index=True)
+        return frozenset(raw.digest for raw in pushed)
+
+    def _memory(self, children: tuple[Child, ...]) -> dict[str, Any]:
+        """What skopeo asks the source about `children`, as far as the run has read it."""
+        configs = (self.reader.known(child.manifest.config.digest) for child in children)
+        return {
+            "manifests": {child.digest: child.raw for child in children},
+            "blobs": {raw.digest: raw.content for raw in configs if raw is not None},
+            "sizes": {blob.digest: blob.size for blob in _blobs(children)},
+        }
 
     async def _convert(self, job: Job, tag: str | None) -> RawManifest:
         target = job.entry.source.target
@@ -109,14 +153,12 @@ class Copier:
         # The digest is not known before: skopeo pushes by tag, the exchange stores by digest.
         written = (f":{tag or job.tag}", {"tags_become_digests": tag is None})
         sessions = _Sessions((source, {}), written, self.direct.applies_to(job.entry.source))
-        pushed = await self._skopeo(job, sessions, Platform(), convert=True)
+        pushed = await self._skopeo(job, sessions, convert=True)
         if not pushed:
             raise UnknownFailure(f"{job.entry.source}: skopeo ended well without a manifest")
         return pushed[-1]
 
-    async def _skopeo(
-        self, job: Job, wanted: _Sessions, platform: Platform, *, convert: bool = False
-    ) -> list[RawManifest]:
+    async def _skopeo(self, job: Job, wanted: _Sessions, **more: Any) -> list[RawManifest]:
         tools = await self.toolbox.tools()
         exchange = self.toolbox.exchange
         async with self.slots.slot(job.entry.number, job.lane):
@@ -131,8 +173,7 @@ class Copier:
                     setting=tools.setting,
                     source=exchange.reference(source, wanted.source[0]),
                     destination=exchange.reference(destination, wanted.destination[0]),
-                    platform=platform,
-                    convert=convert,
+                    **more,
                 )
                 if wanted.direct:
                     request = await self.direct.request(job.entry.source, request, wanted.source[0])
@@ -162,6 +203,21 @@ class _Sessions:
     source: tuple[str, Mapping[str, Any]]
     destination: tuple[str, Mapping[str, Any]]
     direct: bool
+
+
+def _blobs(children: Iterable[Child]) -> Iterator[Descriptor]:
+    return (blob for child in children for blob in child.manifest.blobs)
+
+
+def _one_of(digests: frozenset[Digest]) -> Check:
+    def check(pushed: RawManifest) -> str | None:
+        return None if pushed.digest in digests else "the tool changed the bytes of a manifest"
+
+    return check
+
+
+async def _nothing(children: Iterable[Child]) -> frozenset[Digest]:
+    return frozenset(child.digest for child in children)
 
 
 async def _close(toolbox: Toolbox, *sessions: Session) -> None:

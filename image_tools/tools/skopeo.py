@@ -48,13 +48,15 @@ class DirectSource:
 class CopyRequest:
     """One platform copy; both ends are `host/repository@digest` or `host/repository:tag`.
 
-    `convert` is for Docker schema 1 alone: it becomes schema 2, and its digest changes.
+    With `whole_index` the source is an index, and all it holds is copied. `convert` is for Docker
+    schema 1 alone: it becomes schema 2, and its digest changes.
     """
 
     setting: Setting
     source: str
     destination: str
     platform: Platform = Platform()
+    whole_index: bool = False
     convert: bool = False
     source_direct: DirectSource | None = None
 
@@ -81,7 +83,7 @@ def version_argv(skopeo: str) -> tuple[str, ...]:
 
 
 def copy_argv(request: CopyRequest) -> tuple[str, ...]:
-    """The command line of one platform copy.
+    """The command line of one copy: of a platform, or of all that an index holds.
 
     Global options come first: skopeo 1.6 to 1.22 accept them there. `--preserve-digests` (1.6)
     is given always but for a conversion, which skopeo refuses or ignores together with it.
@@ -92,6 +94,7 @@ def copy_argv(request: CopyRequest) -> tuple[str, ...]:
         *global_options(request.setting),
         *_platform_options(request.platform),
         "copy",
+        *(("--all",) if request.whole_index else ()),
         *(("--format", "v2s2") if request.convert else ("--preserve-digests",)),
         "--remove-signatures",
         *_source_options(request),

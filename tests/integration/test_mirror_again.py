@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,27 @@ def test_mirror_again_unchanged_costs_one_head_at_each_end(lab: Lab, kind: str) 
     assert again.statuses == ["unchanged"]
     assert asked == [[("HEAD", "manifests")], [("HEAD", "manifests")]]
     assert " running /" not in again.stderr
+
+
+WHOLE = ("-a", "all", "--os", "all")
+RUNS = {
+    # Words of the run: how often skopeo copies, and buildx assembles.
+    "docker_list": (WHOLE, ["copy"]),
+    "attestations": (WHOLE, ["copy"]),
+    "arm_variants": (("-a", "arm"), ["copy", "create"]),
+    "docker_schema2": (WHOLE, ["copy", "create"]),
+    "nested_index": (WHOLE, ["copy", "copy", "copy"]),
+    "oci_index": (("--arch-tags",), ["copy", "copy", "create"]),
+}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_mirror_brings_the_platforms_of_an_image_with_one_run(lab: Lab, kind: str) -> None:
+    words, expected = RUNS[kind]
+    lab.push("team/app", images.KINDS[kind](1))
+    ran = lab.mirror("team/app", "--debug", *words)
+    started = re.findall(r" running /\S*(?:skopeo|buildx) .*?(copy|create) ", ran.stderr)
+    assert (ran.statuses, sorted(started)) == (["copied"], expected)
 
 
 def test_mirror_again_without_state_reads_manifests_and_copies_nothing(lab: Lab) -> None:

@@ -96,6 +96,11 @@ KEPT = ("copy", "--preserve-digests", "--remove-signatures")
             ),
             id="direct-with-login",
         ),
+        pytest.param(
+            replace(REQUEST, whole_index=True),
+            (*GIVEN, "copy", "--all", *KEPT[1:], *FROM, *TO, *ENDS),
+            id="whole-index",
+        ),
     ],
 )
 def test_copy_argv_request_is_this_command_line(request_, argv):

@@ -1,0 +1,42 @@
+"""What one run of skopeo brings, and the index that leads it there."""
+
+from __future__ import annotations
+
+import pytest
+
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
+from image_tools.plan.bundle import Bundle, bundle
+from image_tools.plan.images import Child
+from tests.helpers.descriptors import attestation, entry, index
+
+AMD = entry("amd", annotations={"who": "said"})
+ARM = entry("arm", "linux/arm/v7", media_type=media.DOCKER_MANIFEST)
+NOTE = attestation("amd")
+
+
+def child(descriptor: Descriptor) -> Child:
+    raw = RawManifest(descriptor.media_type, b"{}")
+    return Child(
+        descriptor, raw, Manifest(descriptor.media_type, config=entry("config"), layers=())
+    )
+
+
+CHILDREN = (child(AMD), child(ARM))
+
+
+def test_bundle_of_all_entries_is_the_image_itself():
+    image = index(AMD, ARM)
+    assert bundle(CHILDREN, image, 2) == Bundle(CHILDREN, image, is_image=True)
+
+
+@pytest.mark.parametrize("image", [None, index(AMD, ARM, NOTE)])
+def test_bundle_of_some_entries_is_listed_without_what_old_tools_do_not_know(image):
+    made = bundle(CHILDREN, image, 3)
+    found = parse(made.index)
+    assert not made.is_image
+    assert found == Index(
+        media.OCI_INDEX, (entry("amd"), entry("arm", "linux/arm/v7", media_type=ARM.media_type))
+    )
+    assert made.digests == {made.index.digest, AMD.digest, ARM.digest}
