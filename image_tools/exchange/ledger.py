@@ -24,12 +24,14 @@ class Step(Enum):
 class Flight:
     """One blob on its way into one repository; `landed` is set when it has ended, well or not.
 
-    `moved` grows with every sign of life: the bytes that move, and each new attempt.
+    `moved` grows with every sign of life: the bytes that move, and each new attempt. `doubted`:
+    the store once said that it has the blob, and then had it not.
     """
 
     repository: str
     digest: Digest
     origin: str | None = None
+    doubted: bool = False
     moved: int = 0
     landed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -54,6 +56,7 @@ class Ledger:
         self._sizes: dict[Digest, int] = {}
         self._places: dict[Digest, dict[str, None]] = {}
         self._flights: dict[tuple[str, Digest], Flight] = {}
+        self._doubted: set[tuple[str, Digest]] = set()
         self._refusals = 0
         self._mounts = 0
 
@@ -69,6 +72,7 @@ class Ledger:
     def forget(self, repository: str, digest: Digest) -> None:
         """Take back what `note` said: the store turned out not to hold the blob."""
         self._places.get(digest, {}).pop(repository, None)
+        self._doubted.add((repository, digest))
 
     def ask(self, repository: str, digest: Digest, *, patient: bool = True) -> Answer:
         """The next step for whoever needs a blob in `repository`.
@@ -116,7 +120,7 @@ class Ledger:
         return tuple(self._flights.values())
 
     def _open(self, repository: str, digest: Digest, origin: str | None) -> Flight:
-        flight = Flight(repository, digest, origin)
+        flight = Flight(repository, digest, origin, (repository, digest) in self._doubted)
         self._flights[repository, digest] = flight
         return flight
 

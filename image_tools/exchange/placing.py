@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from image_tools.errors import AccessDenied, NotFound, Unauthorized
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
+from image_tools.exchange.looking import Look
 from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
@@ -44,6 +45,7 @@ class Placer:
         self.destination = destination
         self.ledger = ledger
         self._policy = policy
+        self._look = Look(destination)
         self._lanes = defaultdict[Store, asyncio.Semaphore](lambda: asyncio.Semaphore(lanes))
 
     async def place(self, wish: Placement) -> None:
@@ -87,9 +89,11 @@ class Placer:
             upload = await mount(self.destination, self.ledger, flight)
             if flight.origin is not None:
                 return
-        elif await self.destination.blob_size(wish.repository, wish.blob.digest) is not None:
-            return
-        await self._send(wish, flight, upload or await self.destination.upload(wish.repository))
+            await self._send(wish, flight, upload or await self.destination.upload(wish.repository))
+        elif (upload := await self._look.begin(flight)) is not None:
+            await self._send(wish, flight, upload)
+            if self.ledger.mounts_work:
+                await self._look.sent(flight)
 
     async def _send(self, wish: Placement, flight: Flight, upload: Upload) -> None:
         blob, account = wish.blob, wish.account

@@ -1,0 +1,68 @@
+"""Whether a repository has a blob is one request where the store mounts, two elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from image_tools.errors import AccessDenied
+from image_tools.exchange.ledger import Ledger
+from image_tools.exchange.looking import SENT_UNTIL_TRIAL, Look
+from image_tools.oci.digest import Digest
+from tests.helpers.memory_store import MemoryStore
+
+NAME = "team/app"
+HERE, ABSENT = b"here", b"absent"
+
+
+def look(mounts: bool = True, sent: int = SENT_UNTIL_TRIAL) -> tuple[Look, MemoryStore]:
+    """A look into a store that holds HERE, after some blobs were sent."""
+    store = MemoryStore(mounts=mounts)
+    store.add_blob(NAME, HERE)
+    made = Look(store)
+
+    async def send() -> None:
+        for _ in range(sent):
+            await made.sent(flight(HERE))
+
+    asyncio.run(send())
+    return made, store
+
+
+def flight(content: bytes, *, doubted: bool = False):
+    ledger, digest = Ledger(), Digest.of(content)
+    if doubted:
+        ledger.forget(NAME, digest)
+    found = ledger.ask(NAME, digest).flight
+    assert found is not None
+    return found
+
+
+def counts(store: MemoryStore) -> tuple[int, int, int]:
+    return store.count("blob_size"), store.count("mount"), store.count("upload")
+
+
+@pytest.mark.parametrize("content", [HERE, ABSENT])
+@pytest.mark.parametrize(
+    ("mounts", "sent", "doubted", "here", "absent"),
+    [
+        pytest.param(True, SENT_UNTIL_TRIAL, False, (0, 2, 0), (0, 2, 0), id="mounts"),
+        pytest.param(True, SENT_UNTIL_TRIAL, True, (1, 1, 0), (1, 1, 1), id="doubted"),
+        pytest.param(False, SENT_UNTIL_TRIAL, False, (1, 1, 0), (1, 1, 1), id="does-not-mount"),
+        pytest.param(True, SENT_UNTIL_TRIAL - 1, False, (1, 0, 0), (1, 0, 1), id="not-tried-yet"),
+    ],
+)
+def test_look_asks_for_a_blob(content, mounts, sent, doubted, here, absent):
+    made, store = look(mounts, sent)
+    found = asyncio.run(made.begin(flight(content, doubted=doubted)))
+    assert (found is None) == (content == HERE)
+    assert counts(store) == (here if content == HERE else absent)
+
+
+def test_look_store_that_stops_mounting_is_asked_the_long_way():
+    made, store = look()
+    store.fail("mount", lambda: AccessDenied("no"))
+    assert asyncio.run(made.begin(flight(HERE))) is None
+    assert asyncio.run(made.begin(flight(HERE))) is None
+    assert counts(store) == (2, 2, 0)
