@@ -84,16 +84,20 @@ class Placer:
 
     async def _attempt(self, wish: Placement, flight: Flight) -> None:
         flight.moved += 1  # The attempt before may have been told to wait for minutes.
-        upload: Upload | None = None
-        if flight.origin is not None:
-            upload = await mount(self.destination, self.ledger, flight)
-            if flight.origin is not None:
-                return
-            await self._send(wish, flight, upload or await self.destination.upload(wish.repository))
-        elif (upload := await self._look.begin(flight)) is not None:
-            await self._send(wish, flight, upload)
-            if self.ledger.mounts_work:
-                await self._look.sent(flight)
+        looks = flight.origin is None
+        upload = await (self._look.begin(flight) if looks else self._mounted(flight))
+        if upload is None:
+            return
+        await self._send(wish, flight, upload)
+        if looks and self.ledger.mounts_work:
+            await self._look.sent(flight)
+
+    async def _mounted(self, flight: Flight) -> Upload | None:
+        """None when the blob was mounted, else the upload to send it by."""
+        upload = await mount(self.destination, self.ledger, flight)
+        if upload is None and flight.origin is None:
+            return await self.destination.upload(flight.repository)
+        return upload
 
     async def _send(self, wish: Placement, flight: Flight, upload: Upload) -> None:
         blob, account = wish.blob, wish.account
