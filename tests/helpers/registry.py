@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -106,6 +108,21 @@ def start_registry(options: RegistryOptions | None = None) -> Iterator[Registry]
         finally:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def relaunched(registry: Registry, pid: int, *, after: float) -> Iterator[int]:
+    """Kill a registry, which is `pid`; another process takes its place `after` seconds later."""
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(after)
+    process = _launch(registry.folder)
+    try:
+        identity = json.loads((registry.folder / "config.yml").read_text())["http"]["secret"]
+        assert _is_up(process, registry.endpoint, identity)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager
