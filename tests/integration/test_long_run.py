@@ -35,7 +35,7 @@ class Watch:
     seen: list[tuple[int, int, float]] = field(default_factory=list)
 
     def look(self, pid: int) -> None:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, KeyError):
             status = Path(f"/proc/{pid}/status").read_text()
             values = dict(line.split(":", 1) for line in status.splitlines())
             held = len([*Path(f"/proc/{pid}/fd").iterdir()])
