@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.errors import (
@@ -24,11 +24,12 @@ from image_tools.stores.archive.framed import FramedContent, recognise
 from image_tools.stores.archive.framing import Form
 from image_tools.stores.archive.verifying import verify
 from tests.helpers.archive_files import INDEX, Killed, add, blobs_of, by_digest, killed_at
+from tests.helpers.examples import examples
 
 SIZES = (0, 1, 511, 512, 513, 65535, 65536, (128 << 10) + 1)
 SEVERAL = (b"", b"one", b"two" * 1000, random.Random(1).randbytes(70_000))
 NEW_INDEX = INDEX.replace(b"[]", b"[ ]")
-few = settings(max_examples=25, deadline=None)
+few = examples(25)
 
 
 @pytest.fixture(autouse=True, scope="module")
