@@ -321,9 +321,10 @@ def adding(path: Path, _form: Form) -> FramedContent:
     return FramedContent.adding(path)
 
 
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("begin", [FramedContent.create, adding])
 def test_archive_killed_at_any_step_is_the_old_or_the_new(
-    tmp_path: Path, form: Form, begin: Callable[[Path, Form], FramedContent]
+    tmp_path: Path, form: Form, begin: Callable[[Path, Form], FramedContent], stride: int
 ) -> None:
     old, new = SEVERAL[:2], (b"new", b"n" * 5000, b"e" * 70_000)
     states = [(INDEX, by_digest(*old)), (NEW_INDEX, by_digest(*new))]
@@ -337,7 +338,7 @@ def test_archive_killed_at_any_step_is_the_old_or_the_new(
             with_holes(begin(path, form), new, finished)
         if not was_killed():
             break
-        steps += 1
+        steps += stride
 
         assert read(path) in states
         with closing(begin(path, form)) as content:
