@@ -97,24 +97,35 @@ class Module:
         return ast.parse(self.source)
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
     def functions(self) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-        return tuple(node for node in ast.walk(self.tree) if isinstance(node, kinds))
+        return tuple(node for node in self.nodes if isinstance(node, kinds))
 
     @cached_property
     def imports(self) -> tuple[Import, ...]:
         hidden = {id(node) for function in self.functions for node in ast.walk(function)}
         return tuple(
             Import(node.lineno, target, id(node) in hidden)
-            for node in ast.walk(self.tree)
+            for node in self.nodes
             if isinstance(node, (ast.Import, ast.ImportFrom))
             for target in imported_names(node)
         )
 
     @cached_property
     def names_used(self) -> tuple[tuple[int, str], ...]:
-        nodes = (n for n in ast.walk(self.tree) if isinstance(n, (ast.Name, ast.Attribute)))
-        return tuple((node.lineno, ast.unparse(node)) for node in nodes)
+        nodes = (node for node in self.nodes if isinstance(node, (ast.Name, ast.Attribute)))
+        return tuple((node.lineno, dotted(node)) for node in nodes)
+
+
+def dotted(node: ast.AST) -> str:
+    """The source of a name with its dots; what comes out of a call or an index begins with "?"."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else "?"
 
 
 def imported_names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:

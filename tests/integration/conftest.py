@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from image_tools.run import toolbox
+from image_tools.tools.versions import Version, probe
 from tests.helpers.certificates import Certificates, issue_certificates
 from tests.helpers.client import push
 from tests.helpers.documents import ROOT
@@ -73,6 +76,24 @@ def skopeo() -> Path:
 def buildx() -> Path:
     """Give the newest buildx plugin."""
     return _required("buildx")[-1].path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _versions_asked_once() -> Iterator[None]:
+    """Ask the tools of this machine for their versions once, not in each run of this process."""
+    ours = {tool.path.resolve() for name in ("skopeo", "buildx") for tool in _required(name)}
+    answers = dict[Path, Version]()
+
+    def ask(tool: Any, path: Path, environment: Mapping[str, str], **more: Any) -> Version:
+        real = path.resolve()
+        if real in answers:
+            return answers[real]
+        version = probe(tool, path, environment, **more)
+        return answers.setdefault(real, version) if real in ours else version
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toolbox, "probe", ask)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,15 @@ def folder_lab(registry: Registry, tmp_path: Path) -> Iterator[Lab]:
         yield Lab(source, registry, tmp_path, tmp_path / "images")
 
 
+def _first(form: str, other: str) -> pytest.MarkDecorator:
+    """Let `lab` be of one form, and of the other in the soak: both do alike."""
+    forms = [form, pytest.param(other, marks=pytest.mark.soak)]
+    return pytest.mark.parametrize("lab", forms, indirect=True)
+
+
+in_a_folder, in_a_file = _first("dir", "gzip"), _first("gzip", "dir")
+
+
 @contextmanager
 def _started(lab: Lab, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
@@ -131,7 +140,16 @@ def _has_something(lab: Lab) -> bool:
     return len([*lab.archive.glob("blobs/sha256/*")]) > 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
+@pytest.mark.parametrize(
+    ("lab", "number"),
+    [
+        pytest.param("gzip", signal.SIGKILL, id="gzip-KILL"),
+        pytest.param("dir", signal.SIGTERM, id="dir-TERM"),
+        pytest.param("dir", signal.SIGKILL, id="dir-KILL", marks=pytest.mark.soak),
+        pytest.param("gzip", signal.SIGTERM, id="gzip-TERM", marks=pytest.mark.soak),
+    ],
+    indirect=["lab"],
+)
 def test_save_that_was_ended_goes_on_and_fetches_nothing_twice(
     lab: Lab, number: signal.Signals
 ) -> None:
@@ -157,6 +175,7 @@ def test_save_that_was_ended_goes_on_and_fetches_nothing_twice(
     assert [path.name for path in lab.folder.glob("images*")] == [lab.archive.name]
 
 
+@in_a_file
 def test_save_with_a_failed_image_takes_its_failed_list(lab: Lab) -> None:
     for seed, name in enumerate(NAMES):
         lab.load_source(name, seed=seed)
@@ -172,6 +191,7 @@ def test_save_with_a_failed_image_takes_its_failed_list(lab: Lab) -> None:
     assert lab.load().statuses == ["copied"] * 3
 
 
+@in_a_file
 def test_save_of_nothing_that_is_there_leaves_nothing(lab: Lab) -> None:
     ran = lab.save()
     assert (ran.code, ran.only()["kind"]) == (1, "not-found")
@@ -198,6 +218,7 @@ def test_sync_without_an_archive_is_refused(lab: Lab) -> None:
     assert "does not exist" in ran.stderr
 
 
+@in_a_file
 def test_save_of_more_platforms_adds_them_to_the_image(lab: Lab) -> None:
     image = lab.load_source()
     assert lab.save("--arch", "amd64").only()["platforms"] == ["linux/amd64"]
@@ -210,6 +231,7 @@ def test_save_of_more_platforms_adds_them_to_the_image(lab: Lab) -> None:
     assert loaded["platforms"] == ["linux/amd64", "linux/arm64"]
 
 
+@in_a_file
 def test_save_of_a_moved_tag_brings_the_new_image(lab: Lab) -> None:
     lab.load_source(seed=1)
     lab.save(*ALL)
@@ -221,6 +243,7 @@ def test_save_of_a_moved_tag_brings_the_new_image(lab: Lab) -> None:
 @pytest.mark.parametrize(
     "way", [(), ("--no-ahead",), ("--direct",)], ids=["ahead", "not", "direct"]
 )
+@in_a_file
 def test_save_and_load_every_way(lab: Lab, way: tuple[str, ...]) -> None:
     image = lab.load_source()
     assert lab.save(*ALL, *way, "--tls-verify=false").statuses == ["copied"]
@@ -228,6 +251,7 @@ def test_save_and_load_every_way(lab: Lab, way: tuple[str, ...]) -> None:
     assert pull_everything(lab.destination.endpoint, "team/one", "1.0").digest == image.top.digest
 
 
+@in_a_file
 def test_signatures_come_into_the_archive_and_out_of_it(lab: Lab) -> None:
     image = lab.load_source()
     digest = image.top.digest
@@ -294,6 +318,7 @@ def test_save_replacing_a_folder_keeps_what_it_needs_and_drops_the_rest(folder_l
     assert found == {*wanted.blobs, *wanted.manifests}
 
 
+@in_a_folder
 def test_load_of_a_list_takes_only_what_it_names(lab: Lab) -> None:
     for seed, name in enumerate(NAMES):
         lab.load_source(name, seed=seed)
@@ -313,6 +338,7 @@ def test_load_of_a_list_takes_only_what_it_names(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("wait", [False, True])
+@in_a_file
 def test_second_run_on_one_archive_waits_or_is_refused(lab: Lab, wait: bool) -> None:
     lab.load_source()
     lab.save()
@@ -327,6 +353,7 @@ def test_second_run_on_one_archive_waits_or_is_refused(lab: Lab, wait: bool) -> 
     assert lab.save("--wait-lock", names=NAMES[:2]).statuses == ["unchanged", "copied"]
 
 
+@in_a_folder
 def test_save_dry_run_writes_nothing(lab: Lab) -> None:
     lab.load_source()
     plan = lab.save("--dry-run").report
@@ -340,6 +367,7 @@ def test_save_dry_run_writes_nothing(lab: Lab) -> None:
     assert ([row["action"] for row in loading["rows"]], loading["command"]) == (["copy"], "load")
 
 
+@in_a_folder
 def test_load_validate_says_what_differs(lab: Lab) -> None:
     lab.load_source()
     lab.save()

@@ -46,8 +46,9 @@ def parts(path: Path) -> list[Path]:
     return sorted(path.parent.iterdir())
 
 
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("how", ["create", "adding"])
-def test_volumes_killed_at_any_step_go_on(tmp_path: Path, how: str) -> None:
+def test_volumes_killed_at_any_step_go_on(tmp_path: Path, how: str, stride: int) -> None:
     form, old = Form.GZIP, (b"old", noise(50, 60_000))
     new = (noise(51, 60_000), b"text " * 900, noise(52, 150_000), noise(53, 60_000))
     steps = 0
@@ -65,7 +66,7 @@ def test_volumes_killed_at_any_step_go_on(tmp_path: Path, how: str) -> None:
             begin_and_publish(opened, path, new, finished)
         if not was_killed():
             break
-        steps += 1
+        steps += stride
 
         if how == "adding":
             index, blobs = read(path)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from image_tools.exchange.ledger import REFUSALS_UNTIL_NO_MOUNT, Answer, Flight, Ledger, Step
 from image_tools.oci.digest import Digest
+from tests.helpers.examples import examples
 
 X, Y = Digest.of(b"x"), Digest.of(b"y")
 SIZES = {X: 1, Y: 2}
@@ -246,5 +246,5 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.ledger.flights == ()
 
 
-AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+AnyOrder.TestCase.settings = examples(60, stateful_step_count=30)
 TestLedgerInAnyOrder = AnyOrder.TestCase

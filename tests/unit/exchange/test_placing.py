@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.errors import (
@@ -26,6 +26,7 @@ from image_tools.exchange.placing import Placement, Placer, landing
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy
+from tests.helpers.examples import examples
 from tests.helpers.memory_store import MemoryStore
 
 CONTENT = b"layer" * 2000
@@ -432,7 +433,7 @@ troubles = st.lists(
 
 
 @given(troubles, st.integers(1, 4), st.booleans(), st.sets(st.integers(0, 9), max_size=3))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_place_under_any_trouble_ends_for_everybody(given_troubles, lanes, mounts, cut) -> None:
     async def scene() -> None:
         site = Site(lanes=lanes, times=1, mounts=mounts)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.errors import InvalidManifest
 from image_tools.oci.descriptor import ATTESTATION_SUBJECT, ATTESTATION_TYPE, Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
+from tests.helpers.examples import examples
 
 D = Digest("sha256", "a" * 64)
 BARE = {"mediaType": "t", "digest": str(D), "size": 3}
@@ -53,7 +54,7 @@ def test_descriptor_survives_json_and_back_with_all_its_fields(fields) -> None:
     assert descriptor.has_rare_fields is bool(rare or "features" in fields.get("platform", ()))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(json_values | st.dictionaries(st.sampled_from([*BARE, "platform", "urls"]), json_values))
 def test_any_json_is_a_descriptor_or_an_invalid_manifest(fields) -> None:
     try:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from image_tools.errors import ImageToolsError
@@ -22,6 +22,7 @@ from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.opening import add_to_archive, new_archive, read_archive
 from image_tools.stores.archive.store import ArchiveStore
+from tests.helpers.examples import examples
 
 BLOBS = (b'{"architecture": "amd64", "os": "linux"}', b"layer" * 50)
 NGINX = Reference.parse("nginx:1")
@@ -105,9 +106,7 @@ def _read(archive: Archive) -> Iterator[bytes]:
             yield asyncio.run(_blob(store, digest))
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_changes(), min_size=1, max_size=3))
 def test_changed_folder_gives_right_bytes_or_an_explanation(
     whole: Path, tmp_path: Path, changes: list[tuple[int, str, bytes, float]]

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.errors import (
@@ -24,11 +24,12 @@ from image_tools.stores.archive.framed import FramedContent, recognise
 from image_tools.stores.archive.framing import Form
 from image_tools.stores.archive.verifying import verify
 from tests.helpers.archive_files import INDEX, Killed, add, blobs_of, by_digest, killed_at
+from tests.helpers.examples import examples
 
 SIZES = (0, 1, 511, 512, 513, 65535, 65536, (128 << 10) + 1)
 SEVERAL = (b"", b"one", b"two" * 1000, random.Random(1).randbytes(70_000))
 NEW_INDEX = INDEX.replace(b"[]", b"[ ]")
-few = settings(max_examples=25, deadline=None)
+few = examples(25)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -320,9 +321,10 @@ def adding(path: Path, _form: Form) -> FramedContent:
     return FramedContent.adding(path)
 
 
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("begin", [FramedContent.create, adding])
 def test_archive_killed_at_any_step_is_the_old_or_the_new(
-    tmp_path: Path, form: Form, begin: Callable[[Path, Form], FramedContent]
+    tmp_path: Path, form: Form, begin: Callable[[Path, Form], FramedContent], stride: int
 ) -> None:
     old, new = SEVERAL[:2], (b"new", b"n" * 5000, b"e" * 70_000)
     states = [(INDEX, by_digest(*old)), (NEW_INDEX, by_digest(*new))]
@@ -336,7 +338,7 @@ def test_archive_killed_at_any_step_is_the_old_or_the_new(
             with_holes(begin(path, form), new, finished)
         if not was_killed():
             break
-        steps += 1
+        steps += stride
 
         assert read(path) in states
         with closing(begin(path, form)) as content:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.errors import ArchiveDamaged, CopyFailed, DiskFull, IntegrityError
@@ -27,6 +27,7 @@ from image_tools.stores.archive.tail import read_tail, tail_bytes
 from image_tools.stores.archive.toc import Entry, Table
 from image_tools.stores.archive.verifying import verify
 from tests.helpers.archive_files import INDEX, add, blobs_of, by_digest
+from tests.helpers.examples import examples
 
 BLOBS = (b"", b"text " * 300, random.Random(1).randbytes(70_000), random.Random(2).randbytes(600))
 
@@ -110,7 +111,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(form=st.sampled_from(Form), change=changes())
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_archive_changed_anywhere_is_right_or_says_so(whole, scratch, form, change) -> None:
     scratch.write_bytes(change(whole[form]))
 
@@ -118,7 +119,7 @@ def test_archive_changed_anywhere_is_right_or_says_so(whole, scratch, form, chan
 
 
 @given(form=st.sampled_from(Form), at=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_archive_cut_anywhere_is_never_recognised(whole, scratch, form, at) -> None:
     scratch.write_bytes(whole[form][: int(at * len(whole[form]))])
 

@@ -5,11 +5,12 @@ import os
 import threading
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from image_tools.errors import ArchiveDamaged
 from image_tools.stores.archive.journal import Journal
+from tests.helpers.examples import examples
 
 _TEXT = st.text(st.characters(blacklist_characters="\n", blacklist_categories=("Cs",)))
 _ENTRIES = st.lists(st.tuples(st.sampled_from(("blob", "note")), _TEXT), max_size=8)
@@ -30,7 +31,7 @@ def _entries(path):
 
 
 @given(_ENTRIES)
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_journal_opened_again_has_all_entries_in_order(tmp_path, entries):
     _journal_of(tmp_path / "journal", entries)
 
@@ -38,7 +39,7 @@ def test_journal_opened_again_has_all_entries_in_order(tmp_path, entries):
 
 
 @given(_ENTRIES.filter(bool), st.data())
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_journal_cut_anywhere_keeps_the_whole_entries_before(tmp_path, entries, data):
     path = tmp_path / "journal"
     _journal_of(path, entries)

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.errors import AlreadyRunning, ArchiveDamaged, NotFound, UsageError
@@ -29,6 +29,7 @@ from image_tools.stores.archive.volume_list import (
 from image_tools.stores.archive.volume_set import has_volumes
 from image_tools.stores.archive.volumes import VolumesContent
 from tests.helpers.archive_files import INDEX, add, blobs_of, by_digest
+from tests.helpers.examples import examples
 
 PART = 100_000
 NEW_INDEX = INDEX.replace(b"[]", b"[ ]")
@@ -113,7 +114,7 @@ def test_volume_says_itself_what_is_in_it(path: Path, form: Form) -> None:
         st.tuples(st.integers(0, 250_000), st.booleans(), st.booleans()), min_size=1, max_size=8
     ),
 )
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_archive_in_volumes_gives_back_every_blob(tmp_path_factory, form, contents) -> None:
     path = tmp_path_factory.mktemp("a") / "a"
     blobs = [noise(number, size) for number, (size, _, _) in enumerate(contents)]
@@ -128,7 +129,7 @@ def test_archive_in_volumes_gives_back_every_blob(tmp_path_factory, form, conten
 
 
 @given(places=st.lists(st.integers(0, len(BIG) + 10), min_size=1, max_size=8))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_blob_in_pieces_is_read_from_any_place(tmp_path_factory, places) -> None:
     path = made(tmp_path_factory.mktemp("a") / "a", Form.ZSTD, BIG)
 
@@ -299,7 +300,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(data=st.data(), at=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_volumes_changed_anywhere_are_right_or_say_so(whole, data, at, change) -> None:
     name = data.draw(st.sampled_from(parts(whole)))
     content = name.read_bytes()
