@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from image_tools.cli.redact import clean
 from image_tools.cli.text import cells, clipped, human_bytes, human_seconds, padded
-from image_tools.report import UNFINISHED, Outcome, PlanAction, PlanRow, Report, Status
+from image_tools.report import (
+    UNFINISHED,
+    Outcome,
+    Outlook,
+    PlanAction,
+    PlanRow,
+    Pulls,
+    Report,
+    Status,
+)
 
 _GAP = 2
 _MANY_UNCHANGED = 50
@@ -110,19 +119,21 @@ def _failure(outcome: Outcome) -> Iterator[str]:
         yield from (f"    {line}" for line in clean(text).splitlines() if line.strip())
 
 
-def plan_table(rows: Sequence[PlanRow], width: int | None) -> str:
-    """The plan of a dry run, with a line of totals."""
+def plan_table(outlook: Outlook, width: int | None) -> str:
+    """The plan of a dry run, with a line of totals and one for each registry that counts pulls."""
+    rows = outlook.rows
     lines = table(_PLAN_COLUMNS, [_plan_row(row) for row in rows], width) if rows else []
-    return "\n".join([*lines, *([""] if rows else []), _plan_totals(rows)])
+    totals = [_plan_totals(rows), *map(_pulls, outlook.pulls)]
+    return "\n".join([*lines, *([""] if rows else []), *totals])
 
 
 def _plan_row(row: PlanRow) -> tuple[str, ...]:
-    copies = row.action is PlanAction.COPY
+    copies = row.action is PlanAction.COPY and row.bytes_to_move is not None
     return (
         row.action.value,
         row.destination or row.source,
         _platforms(row.platforms),
-        human_bytes(row.bytes_to_move) if copies else "",
+        human_bytes(row.bytes_to_move or 0) if copies else "",
         str(row.manifest_gets) if row.manifest_gets else "",
         row.reason,
     )
@@ -131,9 +142,19 @@ def _plan_row(row: PlanRow) -> tuple[str, ...]:
 def _plan_totals(rows: Sequence[PlanRow]) -> str:
     counts = {action: sum(row.action is action for row in rows) for action in PlanAction}
     said = ", ".join(f"{n:,} {action.value}" for action, n in counts.items() if n) or "no images"
-    size = human_bytes(sum(row.bytes_to_move for row in rows))
+    size = human_bytes(sum(row.bytes_to_move or 0 for row in rows))
+    if any(row.bytes_to_move is None for row in rows):
+        size = f"{size} or more"
     gets = sum(row.manifest_gets for row in rows)
     return f"Dry run: {said}; {size} to move, {gets:,} manifests to read. Nothing was written."
+
+
+def _pulls(pulls: Pulls) -> str:
+    of = "" if pulls.limit is None else f" of {pulls.limit:,}"
+    return (
+        f"{pulls.registry} counts manifests as pulls: {pulls.spent:,} spent on this dry run,"
+        f" {pulls.left:,}{of} left."
+    )
 
 
 def table(

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from image_tools.errors import ImageToolsError, NotFound
+from image_tools.errors import Deferred, ImageToolsError, NotFound
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, parse
@@ -74,6 +74,8 @@ class Companions:
                 self._tagged(place, subject, kind, tag) for kind, tag in cosign_tags(subject)
             )
             referring = await self._referring(place, subject, 1)
+        except Deferred:
+            raise
         except ImageToolsError as error:
             return Found(warnings=(f"signatures could not be looked for: {error}",))
         return Found((*(one for one in tagged if one is not None), *referring))

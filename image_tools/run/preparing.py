@@ -12,6 +12,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
+from image_tools.plan.cost import foreseen
 from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
@@ -21,9 +22,11 @@ from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.quota import Wanted
 from image_tools.run.together import together
 from image_tools.state import Remembered
 from image_tools.stores.archive.store import ArchiveStore
+from image_tools.stores.remote.meter import cover, is_limited, spend
 from image_tools.stores.store import ManifestHead
 
 
@@ -48,8 +51,28 @@ class Prepared:
         return Work(image=job.entry.number, lane=job.lane, blobs=blobs)
 
 
-async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
-    """What has to be done for `job`, or its outcome where nothing has."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An image whose manifests have to be read: the heads of both its ends."""
+
+    source: ManifestHead
+    destination: ManifestHead | None
+
+    def wanted(self, gear: Gear, job: Job, *, tops_only: bool = False) -> Wanted:
+        """What it wants of a pull limit; with `tops_only` no child of its index is read."""
+        source, selection = self.source, gear.options.selection
+        target = job.entry.source.target
+        return Wanted(
+            registry=source.registry,
+            listed=job.entry.source.registry,
+            number=job.entry.number,
+            need=foreseen(source.media_type, source.size, selection, tops_only=tops_only),
+            ask=lambda: job.source.store.manifest_head(job.source.name, target),
+        )
+
+
+async def look(gear: Gear, job: Job) -> Seen | Outcome:
+    """What two heads tell of `job`, which no registry counts: its outcome, if nothing is to do."""
     source, destination = await probe(job)
     if source is None:
         raise unknown_source(job)
@@ -58,6 +81,12 @@ async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
         return _unchanged(job, source.digest, destination.digest)
     if destination is None and (held := held_by_base(gear, job, source)) is not None:
         return _unchanged(job, source.digest, held)
+    return Seen(source, destination)
+
+
+async def prepare(gear: Gear, job: Job, seen: Seen) -> Prepared | Outcome:
+    """What has to be done for `job`, or its outcome where nothing has."""
+    source, destination = seen.source, seen.destination
     top = await read_top(gear, job, source)
     found = parse(top)
     if isinstance(found, Schema1):
@@ -114,14 +143,27 @@ async def prepared(
     if not image.artifact and not gear.options.force:
         present = await present_children(gear, job, first.copies)
     decided = plan(image, wanted, existing, replace(wish, present=present))
-    children = await together(gear.reader.child(job.source, one) for one in decided.copies)
+    children = await _children(gear, job, decided.copies)
     return Prepared(
         source_digest=source_digest,
         plan=decided,
-        children=tuple(children),
+        children=children,
         artifact=image.artifact,
         existing=existing,
     )
+
+
+async def _children(gear: Gear, job: Job, copies: tuple[Descriptor, ...]) -> tuple[Child, ...]:
+    """The manifests of `copies`; none in a dry run where a registry counts every one."""
+    if gear.options.dry_run and is_limited():
+        return ()
+    # A skopeo that reads by itself reads them once more.
+    again = len(copies) if gear.copier.direct.applies_to(job.entry.source) else 0
+    unknown = {one.digest for one in copies if gear.reader.known(one.digest) is None}
+    cover(len(unknown) + again)
+    found = await together(gear.reader.child(job.source, one) for one in copies)
+    spend(again)
+    return tuple(found)
 
 
 def own_tag(gear: Gear, job: Job, copy: Descriptor) -> str | None:

@@ -28,6 +28,7 @@ from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.outcomes import outcome_of, platforms_of
 from image_tools.run.preparing import (
+    Seen,
     held_by_base,
     is_unchanged,
     probe,
@@ -55,8 +56,8 @@ class _Compared:
     verdict: Verdict
 
 
-async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
-    """`passed` or `skipped`; raises Different, or what kept an end from being read."""
+async def look(gear: Gear, job: Job, wish: Validation) -> Seen | Outcome:
+    """`passed` where two heads say so already; raises what kept an end from being looked at."""
     source, destination = await probe(job)
     if source is None:
         raise unknown_source(job)
@@ -65,6 +66,12 @@ async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
         return _passed(job, source.digest, destination, ())
     if destination is None and (held := held_by_base(gear, job, source)) is not None:
         return _passed(job, source.digest, ManifestHead(held, source.media_type, None), ())
+    return Seen(source, destination)
+
+
+async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation) -> Outcome:
+    """`passed` or `skipped`; raises Different, or what kept an end from being read."""
+    source, destination = seen.source, seen.destination
     top = await read_top(gear, job, source)
     compared = await _compare(gear, job, top, destination)
     if isinstance(compared, Outcome):
