@@ -148,7 +148,7 @@ class Deferred(CopyFailed):
         self,
         message: str,
         *,
-        registry: str,
+        registry: str = "",
         needed: int = 1,
         retry_after: float | None = None,
         advice: str | None = None,

@@ -20,6 +20,7 @@ from image_tools.report import (
 
 _GAP = 2
 _MANY_UNCHANGED = 50
+_MOST_PUT_OFF = 20
 _DIGEST_SHOWN = 12
 
 
@@ -106,8 +107,20 @@ def summary(report: Report) -> str:
 
 def failures(report: Report) -> str:
     """What failed and why, one paragraph per line of the list; empty when all went well."""
-    wrong = (o for o in report.outcomes if o.status in UNFINISHED - {Status.UNSTARTED})
-    return "\n".join(line for outcome in wrong for line in _failure(outcome))
+    apart = {Status.UNSTARTED, Status.DEFERRED}
+    wrong = (o for o in report.outcomes if o.status in UNFINISHED - apart)
+    put_off = [o for o in report.outcomes if o.status is Status.DEFERRED]
+    lines = [line for outcome in wrong for line in _failure(outcome)]
+    return "\n".join([*lines, *_put_off(put_off)])
+
+
+def _put_off(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Images a pull limit put off: one line each, twenty at most, the advice once."""
+    for outcome in outcomes[:_MOST_PUT_OFF]:
+        yield f"line {outcome.line}: deferred: {' '.join(clean(outcome.reason).split())}"
+    if len(outcomes) > _MOST_PUT_OFF:
+        yield f"and {len(outcomes) - _MOST_PUT_OFF:,} more deferred"
+    yield from (f"    {advice}" for advice in dict.fromkeys(o.advice for o in outcomes) if advice)
 
 
 def _failure(outcome: Outcome) -> Iterator[str]:

@@ -159,7 +159,7 @@ class Engine:
     def _failed(self, line: _Line, error: ImageToolsError) -> Outcome:
         outcome = outcomes.failed(line.entry, error)
         if isinstance(error, Deferred):
-            logger.warning("{}", outcome.reason)
+            logger.info("deferred: {}", outcome.reason)
             return outcome
         logger.error("{}", outcome.reason)
         if isinstance(error, DiskFull) and self._gear.ends.destination_archive is not None:
@@ -178,8 +178,17 @@ class Engine:
             prepared = seen if isinstance(seen, Outcome) else await self._read(line, job, seen)
         finally:
             self._planned()
-        if isinstance(prepared, Outcome):
-            return prepared
+        while not isinstance(prepared, Outcome):
+            try:
+                return await self._copied(line, job, prepared)
+            except Deferred as error:
+                # Of what lies beside an image nobody knew before.
+                await self._gear.quota.put_off(error)
+            assert isinstance(seen, Seen)
+            prepared = await self._read(line, job, seen)
+        return prepared
+
+    async def _copied(self, line: _Line, job: Job, prepared: Prepared) -> Outcome:
         await self._tools()
         work = prepared.work(job)
         with self._volume.expected(job, work.blobs):

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 
 from loguru import logger
@@ -178,19 +179,21 @@ class Quota:
             _give(queue, modest, free)
             return
         for ticket in [*queue.waiting]:
-            least = ticket.wanted.need.least
-            if not (self.waits and queue.meter.can_ever(least)):
-                _refuse(queue, ticket, queue.meter.deferred(ticket.wanted.need.cost))
+            need = ticket.wanted.need
+            if not (self.waits and queue.meter.can_ever(need.least)):
+                error = queue.meter.deferred(need.cost, at_most=need.least < need.cost)
+                _refuse(queue, ticket, error)
         if queue.waiting and queue.watch is None:
-            queue.watch = asyncio.ensure_future(self._watch(queue))
+            # In a context of its own: it is the business of no single image.
+            queue.watch = Context().run(asyncio.ensure_future, self._watch(queue))
 
     async def _watch(self, queue: _Queue) -> None:
         """Look at the registry from time to time until its window has moved."""
         key, meter = f"quota {queue.meter.registry}", queue.meter
         try:
             until = meter.clock() + (meter.moves_in or 0.0)
-            count = len(queue.waiting)
-            logger.warning("{}; {} images wait for it (Ctrl-C ends the run)", meter.words, count)
+            count = f"{len(queue.waiting)} image{'' if len(queue.waiting) == 1 else 's'}"
+            logger.warning("{}; {} waiting for it (Ctrl-C ends the run)", meter.words, count)
             self._progress.begin(key, f"waiting for pulls at {meter.registry} by {moment(until)}")
             while queue.waiting and not queue.active:
                 await asyncio.sleep(_pause(meter, until))

@@ -30,9 +30,9 @@ class FaultOptions:
     ``tokens`` demands bearer tokens of its own ``/token`` (of ``login`` when given, else of
     anybody); a ``login`` without ``tokens`` is basic authentication. ``limit_manifest_gets``
     answers 429 after that many manifest GETs in the ``limit_window`` seconds before, as Docker Hub
-    does, ``limit_retry_after`` with that header; ``delay`` is waited before every answer. ``ranges`` and ``mounts`` False leave those features out.
-    ``referrers`` answers the list of referrers, ``partial_indexes`` takes indexes whose children
-    are not there.
+    does, ``limit_retry_after`` with that header; ``delay`` is waited before every answer.
+    ``ranges`` and ``mounts`` False leave those features out. ``referrers`` answers the list of
+    referrers, ``partial_indexes`` takes indexes whose children are not there.
     """
 
     certificates: Certificates | None = None

@@ -1,4 +1,7 @@
-"""A source that counts manifests as Docker Hub does: within its limit, with no 429 ever seen."""
+"""A source that counts manifests as Docker Hub does: within its limit, with no 429 ever seen.
+
+An image of these tests costs three: its index and two platforms.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ import pytest
 from tests.helpers import images
 from tests.helpers.client import push
 from tests.helpers.content import Image
+from tests.helpers.fault_routes import Asked
+from tests.helpers.fault_types import Fault, Reply, Stage
 from tests.helpers.faults import FaultOptions, FaultRegistry
 from tests.helpers.registry import Registry
 from tests.helpers.running import Ran, image_tools, mirror
 
 TOO_MANY = 429
-# What one image costs with amd64 and arm64: its index and two platforms.
-INDEX_COST = 3
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def test_pull_limit_too_many_images_defers_the_rest_and_the_next_run_finishes(la
     put_off = [o for o in first.outcomes if o["status"] == "deferred"]
     assert (first.code, len(done), len(put_off), lab.refused) == (5, 3, 2, 0)
     assert lab.failed_lines == [o["source"] for o in put_off]
-    assert "of 10 left; its window of 6 h moves by" in lab.failed
+    assert "of 10 left, its window of 6 h moves by" in lab.failed
     assert sum(lab.pulls.values()) <= 10
     finished = {key for key in lab.pulls if any(key.split("@")[0] in name for name in done)}
 
@@ -144,7 +147,7 @@ def test_wait_for_quota_short_window_finishes_in_one_run(
     with _lab(registry, tmp_path, limit_manifest_gets=6, limit_window=2) as lab:
         ran = lab.mirror(lab.fill(5), "-j", "4", "--wait-for-quota", "--timeout", "20s")
         assert (ran.code, ran.statuses, lab.refused) == (0, ["copied"] * 5, 0)
-        assert "images wait for it" in ran.stderr
+        assert "images waiting for it" in ran.stderr
         assert max(lab.pulls.values()) == 1
 
 
@@ -195,11 +198,45 @@ def test_pull_limit_save_defers_what_does_not_fit(lab: Lab) -> None:
     )
 
 
+def test_pull_limit_eaten_by_others_under_way_is_not_hammered(lab: Lab, monkeypatch) -> None:
+    names, answer = lab.fill(3), lab.source.answer
+
+    def eaten(asked: Asked, body: bytes) -> Reply:
+        if (asked.method, asked.what) == ("GET", "manifests"):
+            lab.source.pull_elsewhere(10)
+        return answer(asked, body)
+
+    monkeypatch.setattr(lab.source, "answer", eaten)
+    ran = lab.mirror(names)
+    assert (ran.code, ran.statuses) == (5, ["deferred"] * 3)
+    assert lab.refused == sum(lab.pulls.values()) <= len(names)
+
+
 def test_pull_limit_refused_for_hours_defers_what_was_not_begun(
     registry: Registry, tmp_path: Path
 ) -> None:
-    options = {"limit_manifest_gets": 0, "limit_retry_after": 7200}
-    with _lab(registry, tmp_path, **options) as lab:
+    with _lab(registry, tmp_path) as lab:
         names = lab.fill(3)
+        lab.source.add(Fault(Stage.HEAD_MANIFEST, TOO_MANY, times=None, retry_after=7200))
         ran = lab.mirror(names, "-j", "3")
-        assert (ran.code, ran.statuses, lab.refused) == (5, ["deferred"] * 3, 0)
+        assert (ran.code, ran.statuses) == (5, ["deferred"] * 3)
+        assert lab.refused <= len(names)
+
+
+def test_pull_limit_of_a_mirror_is_its_own(lab: Lab, monkeypatch) -> None:
+    lab.fill(4)
+    conf = lab.folder / "registries.conf"
+    mirror_of = f'[[registry.mirror]]\nlocation = "{lab.source.address}"\ninsecure = true\n'
+    conf.write_text(f'[[registry]]\nlocation = "127.0.0.1:1"\ninsecure = true\n{mirror_of}')
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+    lines = "".join(f"127.0.0.1:1/team/app{number}:1.0\n" for number in range(4))
+    ran = mirror(lab.folder, lines, "-d", lab.destination.address, "--retry-times", "0")
+    counts = Counter(ran.statuses)
+    assert (ran.code, counts, lab.refused) == (5, Counter(copied=3, deferred=1), 0)
+    assert f"{lab.source.address} has 1 of 10 left" in lab.failed
+
+
+def test_pull_limit_skopeo_reading_by_itself_is_counted(lab: Lab) -> None:
+    ran = lab.mirror(lab.fill(3), "--direct")
+    counts = Counter(ran.statuses)
+    assert (ran.code, counts, lab.refused) == (5, Counter(copied=2, deferred=1), 0)

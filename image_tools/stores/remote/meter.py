@@ -141,19 +141,18 @@ class Meter:
         """Whether the registry itself has no pull left for us, as far as it told."""
         return self.window.told is not None and self.window.left == 0
 
-    def deferred(self, needed: int) -> Deferred:
-        """The failure of whatever needs `needed` pulls more than there are."""
-        own = self._budget_left
+    def deferred(self, needed: int, *, at_most: bool = False) -> Deferred:
+        """The failure of whatever needs `needed` pulls, or `at_most` so many."""
+        own, needs = self._budget_left, _needs(needed, at_most)
         if own is not None and own == self.available:
-            said = f"{own} of --pull-budget {self.budget} left at {self.registry}"
             return Deferred(
-                f"{_needs(needed)}, {said}",
+                f"{needs}; {own} of --pull-budget {self.budget} left at {self.registry}",
                 registry=self.registry,
                 needed=needed,
                 advice=_OWN_ADVICE,
             )
         return Deferred(
-            f"{_needs(needed)}, {self.words}",
+            f"{needs}; {self.words}",
             registry=self.registry,
             needed=needed,
             retry_after=self.moves_in,
@@ -168,7 +167,7 @@ class Meter:
         of = "" if told.limit is None else f" of {told.limit}"
         when = moment(self.clock() + (self.moves_in or 0.0))
         return (
-            f"{self.registry} has {left}{of} left;"
+            f"{self.registry} has {left}{of} left,"
             f" its window of {_span(told.window)} moves by {when} at the latest"
         )
 
@@ -236,8 +235,8 @@ def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def _needs(needed: int) -> str:
-    return f"{needed} more pull{'' if needed == 1 else 's'} needed"
+def _needs(needed: int, at_most: bool) -> str:
+    return f"needs {'up to ' if at_most else ''}{needed} pull{'' if needed == 1 else 's'}"
 
 
 def _span(seconds: int) -> str:
