@@ -182,8 +182,10 @@ class Engine:
             try:
                 return await self._copied(line, job, prepared)
             except Deferred as error:
-                # Of what lies beside an image nobody knew before.
+                # Of what lies beside an image not all is known before.
                 await self._gear.quota.put_off(error)
+            finally:
+                job.spend_held()
             assert isinstance(seen, Seen)
             prepared = await self._read(line, job, seen)
         return prepared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from loguru import logger
@@ -12,6 +13,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
+from image_tools.plan.companions import subjects
 from image_tools.plan.cost import foreseen
 from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.plan.merge import select
@@ -26,7 +28,7 @@ from image_tools.run.quota import Wanted
 from image_tools.run.together import together
 from image_tools.state import Remembered
 from image_tools.stores.archive.store import ArchiveStore
-from image_tools.stores.remote.meter import cover, is_limited, spend
+from image_tools.stores.remote.meter import apart, cover, is_limited
 from image_tools.stores.store import ManifestHead
 
 
@@ -143,7 +145,7 @@ async def prepared(
     if not image.artifact and not gear.options.force:
         present = await present_children(gear, job, first.copies)
     decided = plan(image, wanted, existing, replace(wish, present=present))
-    children = await _children(gear, job, decided.copies)
+    children = await _children(gear, job, decided, source_digest)
     return Prepared(
         source_digest=source_digest,
         plan=decided,
@@ -153,17 +155,36 @@ async def prepared(
     )
 
 
-async def _children(gear: Gear, job: Job, copies: tuple[Descriptor, ...]) -> tuple[Child, ...]:
-    """The manifests of `copies`; none in a dry run where a registry counts every one."""
-    if gear.options.dry_run and is_limited():
-        return ()
-    # A skopeo that reads by itself reads them once more.
-    again = len(copies) if gear.copier.direct.applies_to(job.entry.source) else 0
-    unknown = {one.digest for one in copies if gear.reader.known(one.digest) is None}
-    cover(len(unknown) + again)
-    found = await together(gear.reader.child(job.source, one) for one in copies)
-    spend(again)
-    return tuple(found)
+async def _children(gear: Gear, job: Job, decided: Plan, source: Digest) -> tuple[Child, ...]:
+    """The manifests of what is to be copied; none in a dry run where a registry counts them.
+
+    There they are read together with what lies beside the image: it is begun in full or not.
+    """
+    copies = decided.copies
+    if is_limited():
+        if gear.options.dry_run:
+            return ()
+        await _cover(gear, job, decided, source)
+    return tuple(await together(gear.reader.child(job.source, one) for one in copies))
+
+
+async def _cover(gear: Gear, job: Job, decided: Plan, source: Digest) -> None:
+    """Make sure of all pulls the image still needs, and make those its copies do not."""
+    beside = frozenset[Digest]()
+    if gear.companions is not None:
+        beside = await gear.companions.foresee(job, subjects(source, decided))
+    # A skopeo that reads by itself reads the children once more.
+    again = len(decided.copies) if gear.copier.direct.applies_to(job.entry.source) else 0
+    wanted = beside | {one.digest for one in decided.copies}
+    cover(sum(gear.reader.known(digest) is None for digest in wanted) + again)
+    job.hold(apart(again))
+    await together(_read_ahead(gear, job, digest) for digest in beside)
+
+
+async def _read_ahead(gear: Gear, job: Job, digest: Digest) -> None:
+    """Read what lies beside the image; where it is not there, its copying will say so."""
+    with suppress(NotFound):
+        await gear.reader.manifest(job.source, digest)
 
 
 def own_tag(gear: Gear, job: Job, copy: Descriptor) -> str | None:

@@ -20,6 +20,7 @@ from image_tools.stores.remote.pacing import LONGEST_WAIT
 GATHERING_SECONDS = 10.0
 LONGEST_PAUSE = 60.0
 SHORTEST_PAUSE = 1.0
+MOST_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +165,8 @@ class Quota:
 
     def _grant(self, queue: _Queue) -> None:
         while queue.waiting:
-            free = queue.meter.free
             cost = queue.waiting[0].wanted.need.cost
-            if free is not None and cost > free:
+            if not _fits(queue, cost):
                 return
             _give(queue, queue.waiting[0], cost)
 
@@ -213,6 +213,18 @@ class Quota:
         finally:
             queue.watch = None
             self._progress.end(key)
+
+
+def _fits(queue: _Queue, cost: int) -> bool:
+    """Whether the next image may begin.
+
+    Where not all fit only a few begin at once: each may turn out to be dearer than it looks, and
+    what was read of it by then is lost.
+    """
+    free = queue.meter.free
+    if free is None or free >= sum(ticket.wanted.need.cost for ticket in queue.waiting):
+        return True
+    return cost <= free and queue.active < max(1, min(MOST_AT_ONCE, free // (8 * cost)))
 
 
 def _give(queue: _Queue, ticket: _Ticket, size: int) -> None:

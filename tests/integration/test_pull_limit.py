@@ -21,6 +21,7 @@ from tests.helpers.fault_types import Fault, Reply, Stage
 from tests.helpers.faults import FaultOptions, FaultRegistry
 from tests.helpers.registry import Registry
 from tests.helpers.running import Ran, image_tools, mirror
+from tests.helpers.signatures import sign
 
 TOO_MANY = 429
 
@@ -240,3 +241,15 @@ def test_pull_limit_skopeo_reading_by_itself_is_counted(lab: Lab) -> None:
     ran = lab.mirror(lab.fill(3), "--direct")
     counts = Counter(ran.statuses)
     assert (ran.code, counts, lab.refused) == (5, Counter(copied=2, deferred=1), 0)
+
+
+def test_pull_limit_signatures_belong_to_the_cost_of_their_images(lab: Lab) -> None:
+    names = lab.fill(3)
+    for seed, name in enumerate(names):
+        sign(lab.source, name, images.oci_index(seed).top.digest, 1)
+    lab.source.move_window()
+    lab.source.requests.clear()
+    first = lab.mirror(names, "-j", "4")
+    assert (first.code, Counter(first.statuses)) == (5, Counter(copied=2, deferred=1))
+    lab.source.move_window()
+    assert (lab.again().statuses, lab.refused, sum(lab.pulls.values())) == (["copied"], 0, 12)

@@ -42,14 +42,17 @@ class Share:
         self.meter.reserved += needed - self.left
         self.left = needed
 
-    def spend(self, count: int) -> None:
-        """Count `count` pulls that nobody tells us of."""
-        now = self.meter.clock()
+    def split(self, size: int) -> Share:
+        """A share of its own of `size` pulls of this one, for a tool that makes them by itself."""
+        self.left -= size
+        return Share(self.meter, size)
+
+    def spend(self) -> None:
+        """Count all that is left as made: nobody told us of it."""
+        now, count = self.meter.clock(), self.left
+        self.close()
         for _ in range(count):
             self.meter.window.end(self.meter.window.begin(now, is_pull=True), None, now)
-        taken = min(count, self.left)
-        self.left -= taken
-        self.meter.reserved -= taken
 
     def close(self) -> None:
         """Give back what was not used."""
@@ -217,11 +220,17 @@ def cover(needed: int) -> None:
         share.cover(needed)
 
 
-def spend(count: int) -> None:
-    """Take `count` pulls out of the share in use for a tool that makes them by itself."""
+def cover_at_least(needed: int) -> None:
+    """As `cover`, but what is set aside already stays so: more will be needed behind these."""
     share = _SHARE.get()
-    if share is not None:
-        share.spend(count)
+    if share is not None and needed > share.left:
+        share.cover(needed)
+
+
+def apart(size: int) -> Share | None:
+    """A share of `size` pulls out of the one in use, for a tool that makes them by itself."""
+    share = _SHARE.get()
+    return share.split(size) if share is not None and size else None
 
 
 def is_limited() -> bool:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from image_tools.errors import Deferred, RateLimited
-from image_tools.stores.remote.meter import Meter, Meters, cover, is_limited, spend
+from image_tools.stores.remote.meter import Meter, Meters, apart, cover, is_limited
 
 HOURS = 21600
 
@@ -77,14 +77,21 @@ def test_meter_share_covers_what_is_left_and_nothing_more() -> None:
         assert (share.left, meter.free) == (1, 4)
         with pytest.raises(Deferred, match=re.escape("needs 6 pulls")):
             cover(6)
-        spend(3)
-        assert (share.left, meter.window.spent, meter.available) == (0, 3, 2)
 
 
 def test_meter_outside_a_share_nothing_is_covered() -> None:
     cover(1000)
-    spend(1000)
-    assert not is_limited()
+    assert (is_limited(), apart(1000)) == (False, None)
+
+
+def test_meter_pulls_of_a_tool_are_kept_until_it_has_made_them() -> None:
+    meter = _meter(5)
+    with meter.share(4).used():
+        held = apart(3)
+        assert held is not None
+    assert (held.left, meter.reserved, meter.available) == (3, 4, 5)
+    held.spend()
+    assert (meter.reserved, meter.available, meter.window.spent) == (1, 2, 3)
 
 
 def test_meter_share_holds_in_tasks_begun_inside() -> None:
