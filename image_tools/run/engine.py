@@ -29,7 +29,8 @@ from image_tools.run import outcomes
 from image_tools.run.carrying import carry_out
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
-from image_tools.run.preparing import Prepared, Seen, look, prepare
+from image_tools.run.looking import Seen, look
+from image_tools.run.preparing import Prepared, prepare
 from image_tools.run.together import settled, together, within
 from image_tools.run.volume import Volume
 

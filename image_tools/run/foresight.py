@@ -14,8 +14,9 @@ from image_tools.plan.cost import unaffordable
 from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Status
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
+from image_tools.run.looking import Seen, look
 from image_tools.run.outcomes import invalid_row, plan_row, platforms_of, pulls_of
-from image_tools.run.preparing import Prepared, Seen, look, prepare
+from image_tools.run.preparing import Prepared, prepare
 from image_tools.run.together import together, within
 
 T = TypeVar("T")

@@ -90,8 +90,10 @@ class Quota:
             yield
         finally:
             self._looking[listed] -= 1
-            for queue in self._queues.values():
-                self._serve(queue)
+            # Not after each one: thousands may wait.
+            if not self._looking[listed]:
+                for queue in self._queues.values():
+                    self._serve(queue)
 
     @asynccontextmanager
     async def share(self, wanted: Wanted) -> AsyncIterator[None]:
@@ -194,7 +196,7 @@ class Quota:
             until = meter.clock() + (meter.moves_in or 0.0)
             count = f"{len(queue.waiting)} image{'' if len(queue.waiting) == 1 else 's'}"
             logger.warning("{}; {} waiting for it (Ctrl-C ends the run)", meter.words, count)
-            self._progress.begin(key, f"waiting for pulls at {meter.registry} by {moment(until)}")
+            self._progress.begin(key, _waiting(meter, until))
             while queue.waiting and not queue.active:
                 await asyncio.sleep(_pause(meter, until))
                 before = meter.window.told
@@ -204,6 +206,7 @@ class Quota:
                     if meter.window.told is before:
                         meter.window.renew()
                     until = meter.clock() + (meter.moves_in or 0.0)
+                    self._progress.change(key, _waiting(meter, until))
                 self._grant(queue)
                 if queue.waiting and not queue.active:
                     self._decide(queue)
@@ -257,6 +260,10 @@ def _rest(queue: _Queue) -> None:
         queue.timer = None
     if queue.watch is not None and not queue.active:
         queue.watch.cancel()
+
+
+def _waiting(meter: Meter, until: float) -> str:
+    return f"waiting for pulls at {meter.registry} by {moment(until)}"
 
 
 def _pause(meter: Meter, until: float) -> float:

@@ -26,16 +26,15 @@ from image_tools.plan.verdict import (
 from image_tools.report import Outcome, Status
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
-from image_tools.run.outcomes import outcome_of, platforms_of
-from image_tools.run.preparing import (
+from image_tools.run.looking import (
     Seen,
     held_by_base,
     is_unchanged,
     probe,
-    read_top,
-    skipped,
     unknown_source,
 )
+from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.preparing import read_top, skipped
 from image_tools.run.walking import Depth, Walk
 from image_tools.stores.store import ManifestHead
 

@@ -110,6 +110,12 @@ def test_quota_foreseen_too_low_is_put_off_behind_its_index() -> None:
     assert registry.left == 3
 
 
+def test_quota_foreseen_too_low_few_begin_at_once_and_little_is_wasted() -> None:
+    registry = Registry(10)
+    found = _all(*(registry.image(n, Need(2, 2), true=3) for n in range(10)))
+    assert (found.count("done"), registry.left) == (3, 1)
+
+
 def test_quota_own_budget_holds_without_a_word_of_the_registry() -> None:
     registry = Registry(None, budget=4)
     found = _all(*(registry.image(n, Need(2, 2)) for n in range(3)))
