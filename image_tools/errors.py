@@ -9,6 +9,7 @@
       CopyFailed                    1   NotFound AccessDenied Unauthorized RateLimited Unavailable
                                         TimedOut TlsProblem PlatformMissing PolicyRejected DiskFull
                                         UnknownFailure
+        Deferred                    5   put off by a pull limit, not failed
       IntegrityError                1   DigestMismatch Different ArchiveDamaged InvalidManifest
       Interrupted                   130 SIGINT, 143 SIGTERM
 
@@ -131,6 +132,30 @@ class RateLimited(CopyFailed):
 
     temporary = True
     advice = "wait for the limit to pass, or log in to the source for a higher one"
+
+
+class Deferred(CopyFailed):
+    """Not asked of the registry, since its pull limit, or the user's own, has no room for it.
+
+    `retry_after` are the seconds until that changes, None where waiting alone changes nothing;
+    `registry` is the one whose limit it is, `needed` how many pulls it must have room for.
+    """
+
+    exit_code = 5
+    advice = "run again then (--wait-for-quota waits for it), or log in for a higher limit"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        registry: str = "",
+        needed: int = 1,
+        retry_after: float | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, advice=advice)
+        self.registry = registry
+        self.needed = needed
 
 
 class Unavailable(CopyFailed):

@@ -35,6 +35,7 @@ class PlanAction(Enum):
     COPY = "copy"
     UNCHANGED = "unchanged"
     SKIP = "skip"
+    DEFER = "defer"
     FAIL = "fail"
     INVALID = "invalid"
 
@@ -167,14 +168,17 @@ def joined(command: str, reports: Sequence[Report]) -> Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
-    """What a run would do with one line; `manifest_gets` counts reads that registries bill."""
+    """What a run would do with one line; `manifest_gets` counts reads that registries bill.
+
+    `bytes_to_move` is None where nobody knows before more of them are made.
+    """
 
     number: int
     source: str
     destination: str
     action: PlanAction
     platforms: tuple[str, ...] = ()
-    bytes_to_move: int = 0
+    bytes_to_move: int | None = 0
     manifest_gets: int = 0
     reason: str = ""
 
@@ -192,19 +196,56 @@ class PlanRow:
         }
 
 
-def plan_to_json(command: str, rows: Sequence[PlanRow]) -> dict[str, Any]:
-    """The plan of a dry run as a JSON object, with totals."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulls:
+    """A registry that counts pulls: how many this run made, and how many are left.
+
+    `limit` of them in `window` seconds, None where the limit is the user's own.
+    """
+
+    registry: str
+    spent: int
+    left: int
+    limit: int | None = None
+    window: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """This as a JSON object."""
+        return {
+            "registry": self.registry,
+            "spent": self.spent,
+            "left": self.left,
+            "limit": self.limit,
+            "window": self.window,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a dry run found: a row for each line, and what it spent itself where that counts."""
+
+    rows: tuple[PlanRow, ...]
+    pulls: tuple[Pulls, ...] = ()
+
+
+def plan_to_json(command: str, outlook: Outlook) -> dict[str, Any]:
+    """The plan of a dry run as a JSON object, with totals; bytes as far as they are known."""
+    rows = outlook.rows
     return {
         "schema": SCHEMA,
         "command": command,
         "dry_run": True,
         "exit_code": plan_exit_code(rows),
-        "bytes_to_move": sum(row.bytes_to_move for row in rows),
+        "bytes_to_move": sum(row.bytes_to_move or 0 for row in rows),
         "manifest_gets": sum(row.manifest_gets for row in rows),
+        "pulls": [pulls.to_json() for pulls in outlook.pulls],
         "rows": [row.to_json() for row in rows],
     }
 
 
 def plan_exit_code(rows: Iterable[PlanRow]) -> int:
-    """1 where the run is already known to fail for some line, else 0."""
-    return int(any(row.action in (PlanAction.FAIL, PlanAction.INVALID) for row in rows))
+    """1 where the run is already known to fail for some line, 5 to put some off, else 0."""
+    actions = {row.action for row in rows}
+    if actions & {PlanAction.FAIL, PlanAction.INVALID}:
+        return 1
+    return _DEFERRED_EXIT_CODE if PlanAction.DEFER in actions else 0

@@ -20,7 +20,16 @@ from image_tools.cli.pages import EXIT_CODES, MIRROR
 from image_tools.imagelist.entry import Entry
 from image_tools.imagelist.reader import read_line, read_list
 from image_tools.imagelist.registries import Registries, choose_registries
-from image_tools.report import Outcome, PlanAction, PlanRow, Report, Status, plan_to_json
+from image_tools.report import (
+    Outcome,
+    Outlook,
+    PlanAction,
+    PlanRow,
+    Pulls,
+    Report,
+    Status,
+    plan_to_json,
+)
 from image_tools.tools import install, locate
 from tests.helpers.documents import (
     FENCE,
@@ -212,10 +221,12 @@ def test_report_example_has_the_keys_of_the_report() -> None:
 
 def test_report_plan_keys_are_those_of_the_plan() -> None:
     row = PlanRow(number=1, source="", destination="", action=PlanAction.COPY)
-    plan = plan_to_json("mirror", [row])
+    pulls = Pulls(registry="", spent=0, left=0)
+    plan = plan_to_json("mirror", Outlook((row,), (pulls,)))
     said = prose_of("docs/report.md").partition("## The plan")[2].partition("## ")[0]
 
-    assert {*plan, *plan["rows"][0], *(a.value for a in PlanAction)} <= set(spans(said))
+    named = {*plan, *plan["rows"][0], *plan["pulls"][0], *(a.value for a in PlanAction)}
+    assert named <= set(spans(said))
 
 
 def test_report_statuses_are_all_told() -> None:

@@ -107,8 +107,8 @@ def report_out_of_archive(setting: Setting, options: Namespace, kind: type[RunT]
 def plan_out_of_archive(setting: Setting, options: Namespace, kind: type[LoadRun]) -> int:
     """The exit code of a dry run of the same."""
     with _begun(setting, options, kind) as (run, images):
-        rows = run.plan(images)
-    return setting.results.show_plan(kind.command, rows)
+        outlook = run.plan(images)
+    return setting.results.show_plan(kind.command, outlook)
 
 
 @contextmanager

@@ -43,8 +43,8 @@ def plan_list(setting: Setting, options: Namespace, kind: type[MirrorRun]) -> in
     if not images.entries and not images.problems:
         return nothing_to_do(setting, images, Path(options.file), kind.command)
     with opened(setting, kind) as run, watched(run, setting.display):
-        rows = run.plan(images)
-    return setting.results.show_plan(kind.command, rows)
+        outlook = run.plan(images)
+    return setting.results.show_plan(kind.command, outlook)
 
 
 def whole_list(setting: Setting, options: Namespace) -> ImageList:

@@ -125,6 +125,19 @@ _RUNNING = Group(
         RETRY_TIMES,
         RETRY_DELAY,
         Option(
+            name="pull-budget",
+            metavar="N",
+            help="read at most N manifests (GETs, as Docker Hub counts them) of each source "
+            "registry in this run; 0 is nothing but HEADs; the other images are deferred",
+            read=values.count,
+            shown="what the registry tells",
+        ),
+        switch(
+            "wait-for-quota",
+            "where a registry's pull limit is used up, wait until it moves instead of deferring "
+            "images; the wait does not count against --timeout",
+        ),
+        Option(
             name="state",
             metavar="FILE",
             help="remember finished images in FILE",

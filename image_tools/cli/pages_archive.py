@@ -91,6 +91,7 @@ _OVERWRITE = replace(
     _option("overwrite"), help="leave only this run's platforms in the archive, do not merge"
 )
 _RUNNING = ("jobs", "timeout", "retry-times", "retry-delay")
+_QUOTA = ("pull-budget", "wait-for-quota")
 _WAIT = replace(
     _option("wait-lock"),
     help="wait while another run works on the same archive, without DURATION for ever",
@@ -141,7 +142,7 @@ SAVE = Page(
         _with(_SAVE_LIST, _FILE, first=True),
         Group("The archive", (_INTO, _COMPRESS, *_PART, _BASE, _REPLACE, _REPAIR, _YES)),
         _SAVE_SELECTION,
-        _with(_picked("Running", *_RUNNING, *_TOOLS), _WAIT),
+        _with(_picked("Running", *_RUNNING, *_QUOTA, *_TOOLS), _WAIT),
         _FROM_REGISTRY,
         _KEPT_BESIDE,
         output_of("save"),
@@ -173,7 +174,7 @@ SYNC = Page(
         _with(_SAVE_LIST, _FILE, first=True),
         Group("The archive", (replace(_INTO, help="the archive", shown="", required=True),)),
         _SAVE_SELECTION,
-        _with(_picked("Running", *_RUNNING, *_TOOLS), _WAIT),
+        _with(_picked("Running", *_RUNNING, *_QUOTA, *_TOOLS), _WAIT),
         _FROM_REGISTRY,
         _KEPT_BESIDE,
         output_of("sync"),

@@ -74,6 +74,8 @@ def mirror_request(
         remove_signatures=options.remove_signatures,
         keep_digest=options.keep_digest,
         signing_key=signing_key(options, environ),
+        pull_budget=options.pull_budget,
+        wait_for_quota=options.wait_for_quota,
     )
 
 

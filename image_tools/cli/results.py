@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from loguru import logger
 from image_tools.cli import render
 from image_tools.cli.tables import failures, plan_table, result_line, result_table, summary
 from image_tools.cli.text import is_terminal, terminal_width
-from image_tools.report import Outcome, PlanRow, Report, Status, plan_exit_code, plan_to_json
+from image_tools.report import Outcome, Outlook, Report, Status, plan_exit_code, plan_to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +58,15 @@ class Results:
             run = "run again" if copies == report.command else f"run {copies}"
             render.err(f"What is left to do is in {self.failed}: {run} with -f {self.failed}")
 
-    def show_plan(self, command: str, rows: Sequence[PlanRow]) -> int:
-        """Show what a run would do; 1 where it is known to fail for some line."""
-        document = plan_to_json(command, rows)
+    def show_plan(self, command: str, outlook: Outlook) -> int:
+        """Show what a run would do; 1 where a line is known to fail, 5 where one is put off."""
+        document = plan_to_json(command, outlook)
         written = self._write(document)
         if self.as_json:
             render.out_json(document)
         elif not self.quiet:
-            render.out(plan_table(rows, self.width))
-        return plan_exit_code(rows) if written else 1
+            render.out(plan_table(outlook, self.width))
+        return plan_exit_code(outlook.rows) if written else 1
 
     def _write(self, document: Mapping[str, Any]) -> bool:
         if self.report is None:

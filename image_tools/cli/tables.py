@@ -7,10 +7,20 @@ from dataclasses import dataclass
 
 from image_tools.cli.redact import clean
 from image_tools.cli.text import cells, clipped, human_bytes, human_seconds, padded
-from image_tools.report import UNFINISHED, Outcome, PlanAction, PlanRow, Report, Status
+from image_tools.report import (
+    UNFINISHED,
+    Outcome,
+    Outlook,
+    PlanAction,
+    PlanRow,
+    Pulls,
+    Report,
+    Status,
+)
 
 _GAP = 2
 _MANY_UNCHANGED = 50
+_MOST_PUT_OFF = 20
 _DIGEST_SHOWN = 12
 
 
@@ -97,8 +107,20 @@ def summary(report: Report) -> str:
 
 def failures(report: Report) -> str:
     """What failed and why, one paragraph per line of the list; empty when all went well."""
-    wrong = (o for o in report.outcomes if o.status in UNFINISHED - {Status.UNSTARTED})
-    return "\n".join(line for outcome in wrong for line in _failure(outcome))
+    apart = {Status.UNSTARTED, Status.DEFERRED}
+    wrong = (o for o in report.outcomes if o.status in UNFINISHED - apart)
+    put_off = [o for o in report.outcomes if o.status is Status.DEFERRED]
+    lines = [line for outcome in wrong for line in _failure(outcome)]
+    return "\n".join([*lines, *_put_off(put_off)])
+
+
+def _put_off(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Images a pull limit put off: one line each, twenty at most, the advice once."""
+    for outcome in outcomes[:_MOST_PUT_OFF]:
+        yield f"line {outcome.line}: deferred: {' '.join(clean(outcome.reason).split())}"
+    if len(outcomes) > _MOST_PUT_OFF:
+        yield f"and {len(outcomes) - _MOST_PUT_OFF:,} more deferred"
+    yield from (f"    {advice}" for advice in dict.fromkeys(o.advice for o in outcomes) if advice)
 
 
 def _failure(outcome: Outcome) -> Iterator[str]:
@@ -110,19 +132,21 @@ def _failure(outcome: Outcome) -> Iterator[str]:
         yield from (f"    {line}" for line in clean(text).splitlines() if line.strip())
 
 
-def plan_table(rows: Sequence[PlanRow], width: int | None) -> str:
-    """The plan of a dry run, with a line of totals."""
+def plan_table(outlook: Outlook, width: int | None) -> str:
+    """The plan of a dry run, with a line of totals and one for each registry that counts pulls."""
+    rows = outlook.rows
     lines = table(_PLAN_COLUMNS, [_plan_row(row) for row in rows], width) if rows else []
-    return "\n".join([*lines, *([""] if rows else []), _plan_totals(rows)])
+    totals = [_plan_totals(rows), *map(_pulls, outlook.pulls)]
+    return "\n".join([*lines, *([""] if rows else []), *totals])
 
 
 def _plan_row(row: PlanRow) -> tuple[str, ...]:
-    copies = row.action is PlanAction.COPY
+    copies = row.action is PlanAction.COPY and row.bytes_to_move is not None
     return (
         row.action.value,
         row.destination or row.source,
         _platforms(row.platforms),
-        human_bytes(row.bytes_to_move) if copies else "",
+        human_bytes(row.bytes_to_move or 0) if copies else "",
         str(row.manifest_gets) if row.manifest_gets else "",
         row.reason,
     )
@@ -131,9 +155,19 @@ def _plan_row(row: PlanRow) -> tuple[str, ...]:
 def _plan_totals(rows: Sequence[PlanRow]) -> str:
     counts = {action: sum(row.action is action for row in rows) for action in PlanAction}
     said = ", ".join(f"{n:,} {action.value}" for action, n in counts.items() if n) or "no images"
-    size = human_bytes(sum(row.bytes_to_move for row in rows))
+    size = human_bytes(sum(row.bytes_to_move or 0 for row in rows))
+    if any(row.bytes_to_move is None for row in rows):
+        size = f"{size} or more"
     gets = sum(row.manifest_gets for row in rows)
     return f"Dry run: {said}; {size} to move, {gets:,} manifests to read. Nothing was written."
+
+
+def _pulls(pulls: Pulls) -> str:
+    of = "" if pulls.limit is None else f" of {pulls.limit:,}"
+    return (
+        f"{pulls.registry} counts manifests as pulls: {pulls.spent:,} spent on this dry run,"
+        f" {pulls.left:,}{of} left."
+    )
 
 
 def table(

@@ -36,6 +36,7 @@ from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.prompting import Ask
+from image_tools.run.quota import Quota
 from image_tools.run.reading import Reader
 from image_tools.run.signals import die_now
 from image_tools.run.signing import Signer
@@ -43,6 +44,7 @@ from image_tools.run.toolbox import Toolbox
 from image_tools.run.workspace import Workspace
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
+from image_tools.stores.remote.meter import Meters
 from image_tools.stores.remote.registries_conf import load
 from image_tools.tools.policy import SignaturePolicy
 
@@ -249,6 +251,7 @@ class ListRun:
             assembler=assembler,
             dispatch=dispatch,
             progress=self._progress,
+            quota=Quota(ends.meters, self._progress, waits=options.waits_for_quota),
             state=self._memory(),
             preflight=None if self._request.skip_login else Preflight(ends, self.ask),
             companions=companions,
@@ -272,6 +275,7 @@ class ListRun:
             harbor=self._request.harbor,
             source_archive=self._source_archive,
             destination_archive=self._destination_archive,
+            meters=Meters(options.pull_budget),
         )
 
     def _toolbox(self, options: Options) -> Toolbox:
@@ -292,9 +296,4 @@ class ListRun:
 
     def _close(self) -> None:
         if self._gear is not None:
-            self._loop.submit(_closed(self._gear)).result()
-
-
-async def _closed(gear: Gear) -> None:
-    await gear.toolbox.close()
-    await gear.ends.close()
+            self._loop.submit(self._gear.close()).result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from image_tools.commands.list_run import ListRun
 from image_tools.imagelist.entry import ImageList
-from image_tools.report import PlanRow
+from image_tools.report import Outlook
 from image_tools.run.engine import Engine
 from image_tools.run.foresight import Foresight
 from image_tools.run.gear import Gear
@@ -15,9 +15,9 @@ class MirrorRun(ListRun):
 
     command = "mirror"
 
-    def plan(self, images: ImageList) -> tuple[PlanRow, ...]:
+    def plan(self, images: ImageList) -> Outlook:
         """What `mirror` would do with `images`."""
-        return self._result_of(Foresight(self._geared(images)).rows(images))
+        return self._result_of(Foresight(self._geared(images)).outlook(images))
 
     def _engine_over(self, gear: Gear) -> Engine:
         return Engine(gear, self._ended)

@@ -67,6 +67,7 @@ class MirrorRequest:
     `harbor` is there when every destination is a Harbor, `archive` when one end is no registry,
     `source_archive` when none is; `foreign` is how an archive of others is opened. An archive
     leaves out what `base` has; `archived_to` says where an image of that base was loaded to.
+    `pull_budget` bounds how many manifests of one registry are read.
     """
 
     source: Side = Side()
@@ -94,6 +95,8 @@ class MirrorRequest:
     remove_signatures: bool = False
     keep_digest: bool = False
     signing_key: SigningKey | None = None
+    pull_budget: int | None = None
+    wait_for_quota: bool = False
     archive: ArchiveChoice | None = None
     source_archive: Path | None = None
     base: Inventory | None = None

@@ -24,4 +24,6 @@ def options_of(request: MirrorRequest) -> Options:
         dry_run=request.dry_run,
         keep_digest=request.keep_digest,
         key_id=key_id(request.signing_key),
+        pull_budget=request.pull_budget,
+        wait_for_quota=request.wait_for_quota,
     )

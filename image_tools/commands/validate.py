@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, ClassVar, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 from image_tools.commands.list_run import ListRun
-from image_tools.report import Outcome
-from image_tools.run.engine import Engine
+from image_tools.run.engine import Engine, Judge
 from image_tools.run.gear import Gear
-from image_tools.run.job import Job
-from image_tools.run.validating import Validation, validate
+from image_tools.run.validating import Validation, look, validate
 
 KindT = TypeVar("KindT", bound="ValidateRun")
 
@@ -23,10 +20,12 @@ class ValidateRun(ListRun):
     validation: ClassVar[Validation] = Validation()
 
     def _engine_over(self, gear: Gear) -> Engine:
-        return Engine(gear, self._ended, self._judge)
-
-    def _judge(self, gear: Gear, job: Job) -> Coroutine[Any, Any, Outcome]:
-        return validate(gear, job, self.validation)
+        wish = self.validation
+        judge = Judge(
+            look=lambda gear, job: look(gear, job, wish),
+            read=lambda gear, job, seen: validate(gear, job, seen, wish),
+        )
+        return Engine(gear, self._ended, judge)
 
 
 def at_depth(validation: Validation, kind: type[KindT]) -> type[KindT]:

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from image_tools.errors import ImageToolsError, NotFound
+from image_tools.errors import Deferred, ImageToolsError, NotFound
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, parse
@@ -43,13 +43,14 @@ class Companions:
     copier: Copier
     assembler: Assembler
     overwrite: bool = False
+    _foreseen: dict[tuple[str, Digest], Found] = field(default_factory=dict)
     _locks: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
 
     async def find(self, job: Job, subjects: Iterable[Digest]) -> Found:
         """What speaks about `subjects` at the source; a failure to look is a warning."""
-        found = await together(self._about(job, subject) for subject in subjects)
+        found = await together(self._looked_for(job, subject) for subject in subjects)
         return Found(
             tuple(companion for one in found for companion in one.companions),
             tuple(dict.fromkeys(warning for one in found for warning in one.warnings)),
@@ -67,6 +68,22 @@ class Companions:
         )
         return tuple(warning for one in said for warning in one)
 
+    async def foresee(self, job: Job, subjects: Iterable[Digest]) -> frozenset[Digest]:
+        """The manifests that will be read for what speaks about `subjects`.
+
+        What is found is remembered: looking for it may cost, and `find` is asked later.
+        """
+        asked = tuple(subjects)
+        looked = await together(self._looked_for(job, subject) for subject in asked)
+        for subject, found in zip(asked, looked, strict=True):
+            if not found.warnings:
+                self._foreseen[job.entry.source.name, subject] = found
+        return frozenset(one.descriptor.digest for found in looked for one in found.companions)
+
+    async def _looked_for(self, job: Job, subject: Digest) -> Found:
+        known = self._foreseen.get((job.entry.source.name, subject))
+        return known or await self._about(job, subject)
+
     async def _about(self, job: Job, subject: Digest) -> Found:
         try:
             place = await _place(job.source, subject)
@@ -74,6 +91,8 @@ class Companions:
                 self._tagged(place, subject, kind, tag) for kind, tag in cosign_tags(subject)
             )
             referring = await self._referring(place, subject, 1)
+        except Deferred:
+            raise
         except ImageToolsError as error:
             return Found(warnings=(f"signatures could not be looked for: {error}",))
         return Found((*(one for one in tagged if one is not None), *referring))

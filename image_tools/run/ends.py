@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from image_tools.exchange.ledger import Ledger
@@ -17,6 +17,7 @@ from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.harbor import Harbor, HarborSetting
 from image_tools.stores.mirrored import Mirrored
 from image_tools.stores.remote.credentials import Credentials, Keyring
+from image_tools.stores.remote.meter import Meters
 from image_tools.stores.remote.registries_conf import RegistriesConf
 from image_tools.stores.remote.registry import Remote, RemoteOptions
 from image_tools.stores.remote.tls import TlsChoice
@@ -57,7 +58,7 @@ class Ends:
 
     With `harbor` every destination is one. With an archive as an end there is no registry there:
     whatever registry a reference names, it is one of that archive. Who opened it closes it. What
-    the source archive relies on is read from `lenders`.
+    the source archive relies on is read from `lenders`. `meters` count what sources bill.
     """
 
     source: Access
@@ -71,6 +72,7 @@ class Ends:
     source_archive: Archive | None = None
     destination_archive: Archive | None = None
     lenders: dict[Digest, tuple[Store, str]] = field(default_factory=dict)
+    meters: Meters = field(default_factory=Meters)
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _destinations: dict[str, Destination] = field(default_factory=dict)
@@ -136,7 +138,9 @@ class Ends:
             tls = self.source.tls
             if insecure and tls.verify is None:
                 tls = TlsChoice(verify=False, ca_file=tls.ca_file)
-            self._sources[registry, insecure] = self._open(registry, self.source, tls)
+            options = replace(self._options(tls), meter=self.meters.of(registry))
+            keyring = self._keyring(registry, self.source)
+            self._sources[registry, insecure] = Remote(registry, keyring, options, self.environ)
         return self._sources[registry, insecure]
 
     def _source(self, registry: str) -> Store:

@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 from loguru import logger
 
 from image_tools.errors import (
+    Deferred,
     DiskFull,
     EnvironmentProblem,
     ImageToolsError,
+    RateLimited,
     TimedOut,
     UnknownFailure,
 )
@@ -27,6 +29,7 @@ from image_tools.run import outcomes
 from image_tools.run.carrying import carry_out
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
+from image_tools.run.looking import Seen, look
 from image_tools.run.preparing import Prepared, prepare
 from image_tools.run.together import settled, together, within
 from image_tools.run.volume import Volume
@@ -35,7 +38,14 @@ PROBES = 64
 IMAGES_IN_MEMORY = 1000
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 T = TypeVar("T")
-Judge = Callable[[Gear, Job], Coroutine[Any, Any, Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Decides about each line alone: by a `look` at heads, else by what it has to read."""
+
+    look: Callable[[Gear, Job], Coroutine[Any, Any, Seen | Outcome]]
+    read: Callable[[Gear, Job, Seen], Coroutine[Any, Any, Outcome]]
 
 
 @dataclass(slots=True, eq=False)
@@ -149,6 +159,9 @@ class Engine:
 
     def _failed(self, line: _Line, error: ImageToolsError) -> Outcome:
         outcome = outcomes.failed(line.entry, error)
+        if isinstance(error, Deferred):
+            logger.info("deferred: {}", outcome.reason)
+            return outcome
         logger.error("{}", outcome.reason)
         if isinstance(error, DiskFull) and self._gear.ends.destination_archive is not None:
             # The next image would find no room either.
@@ -162,27 +175,71 @@ class Engine:
     async def _way(self, line: _Line) -> Outcome:
         try:
             job = line.job = self._gear.job(line.entry)
-            async with self._doors[_lane(line.entry)].probes:
-                if self._judge is not None:
-                    return await self._timed(line, self._judge(self._gear, job))
-                prepared = await self._prepared(line, job)
+            seen = await self._seen(line, job)
+            prepared = seen if isinstance(seen, Outcome) else await self._read(line, job, seen)
         finally:
             self._planned()
-        if isinstance(prepared, Outcome):
-            return prepared
+        while not isinstance(prepared, Outcome):
+            try:
+                return await self._copied(line, job, prepared)
+            except Deferred as error:
+                # Of what lies beside an image not all is known before.
+                await self._gear.quota.put_off(error)
+            finally:
+                job.spend_held()
+            assert isinstance(seen, Seen)
+            prepared = await self._read(line, job, seen)
+        return prepared
+
+    async def _copied(self, line: _Line, job: Job, prepared: Prepared) -> Outcome:
         await self._tools()
         work = prepared.work(job)
         with self._volume.expected(job, work.blobs):
             async with self._gear.dispatch.turn(work):
                 return await self._carry_out(line, job, prepared)
 
-    async def _prepared(self, line: _Line, job: Job) -> Prepared | Outcome:
+    async def _seen(self, line: _Line, job: Job) -> Seen | Outcome:
+        """What heads alone tell; waits, out of the image's time, where a registry wants that."""
+        quota = self._gear.quota
+        while True:
+            try:
+                with quota.looking(line.entry.source.registry):
+                    async with self._doors[_lane(line.entry)].probes:
+                        return await self._looked(line, job)
+            except (Deferred, RateLimited) as error:
+                await quota.put_off(error)
+
+    async def _looked(self, line: _Line, job: Job) -> Seen | Outcome:
+        gear = self._gear
+        if self._judge is not None:
+            return await self._timed(line, self._judge.look(gear, job))
+        if gear.preflight is None:
+            return await self._timed(line, look(gear, job))
+        return await gear.preflight.prepared(job, lambda: self._timed(line, look(gear, job)))
+
+    async def _read(self, line: _Line, job: Job, seen: Seen) -> Prepared | Outcome:
+        """What has to be done, read within the image's share of what registries count."""
+        quota = self._gear.quota
+        wanted = seen.wanted(self._gear, job, tops_only=self._judge is not None)
+        while True:
+            async with quota.share(wanted):
+                try:
+                    async with self._doors[_lane(line.entry)].probes:
+                        return await self._prepared(line, job, seen)
+                except Deferred as error:
+                    wanted = wanted.after(error)
+                except RateLimited as error:
+                    await quota.put_off(error)
+
+    async def _prepared(self, line: _Line, job: Job, seen: Seen) -> Prepared | Outcome:
         """What has to be done; a destination that would not let us do it is known by then."""
-        preflight = self._gear.preflight
-        if preflight is None:
-            return await self._timed(line, prepare(self._gear, job))
-        return await preflight.prepared(
-            job, lambda: self._timed(line, prepare(self._gear, job)), Prepared
+        gear = self._gear
+        if self._judge is not None:
+            return await self._timed(line, self._judge.read(gear, job, seen))
+        if gear.preflight is None:
+            return await self._timed(line, prepare(gear, job, seen))
+        return await gear.preflight.prepared(
+            job, lambda: self._timed(line, prepare(gear, job, seen)), Prepared
         )
 
     async def _tools(self) -> None:

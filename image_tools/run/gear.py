@@ -16,6 +16,7 @@ from image_tools.run.job import Job
 from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
+from image_tools.run.quota import Quota
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.signing import Signer
 from image_tools.run.toolbox import Toolbox
@@ -37,6 +38,7 @@ class Gear:
     assembler: Assembler
     dispatch: Dispatch
     progress: Progress
+    quota: Quota
     state: Memory | None
     preflight: Preflight | None = None
     companions: Companions | None = None
@@ -55,3 +57,8 @@ class Gear:
             in_one_place=self.ends.is_one_place(entry.source, entry.destination),
             account=Account(self.account),
         )
+
+    async def close(self) -> None:
+        """End what the tools left running, give back all connections."""
+        await self.toolbox.close()
+        await self.ends.close()

@@ -9,13 +9,15 @@ from image_tools.imagelist.entry import Entry
 from image_tools.plan.schedule import Lane
 from image_tools.run.ends import Destination
 from image_tools.run.reading import Repository
+from image_tools.stores.remote.meter import Share
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Job:
     """One entry with both its repositories and its own account of bytes.
 
-    `in_one_place`: both are of one registry, which can mount the blobs of the one in the other.
+    `held` are pulls that skopeo will make by itself. `in_one_place`: both are of one registry,
+    which can mount the blobs of the one in the other.
     """
 
     entry: Entry
@@ -23,6 +25,19 @@ class Job:
     end: Destination
     in_one_place: bool = False
     account: Account = field(default_factory=Account)
+    held: Share | None = None
+
+    def hold(self, share: Share | None) -> None:
+        """Keep the pulls a tool will make by itself; those kept before are given back."""
+        if self.held is not None:
+            self.held.close()
+        self.held = share
+
+    def spend_held(self) -> None:
+        """Count the pulls that were kept as made."""
+        if self.held is not None:
+            self.held.spend()
+            self.held = None
 
     @property
     def destination(self) -> Repository:

@@ -13,6 +13,7 @@ class Options:
     """The wishes of a run; `timeout` in seconds for one image, None without limit.
 
     `key_id` stands for the key that signs what is copied; empty when nothing is signed.
+    `pull_budget` is how many manifests of one registry may be read, None as many as it allows.
     """
 
     selection: Selection = Selection()
@@ -28,6 +29,8 @@ class Options:
     dry_run: bool = False
     keep_digest: bool = False
     key_id: str = ""
+    pull_budget: int | None = None
+    wait_for_quota: bool = False
 
     @property
     def state_key(self) -> str:
@@ -39,6 +42,11 @@ class Options:
             (f"+signed-{self.key_id}", bool(self.key_id)),
         )
         return self.selection.key + "".join(word for word, wished in wishes if wished)
+
+    @property
+    def waits_for_quota(self) -> bool:
+        """Whether the run waits for a pull limit; a plan is not worth that."""
+        return self.wait_for_quota and not self.dry_run
 
     @property
     def flights(self) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from image_tools.errors import ImageToolsError
+from image_tools.errors import Deferred, ImageToolsError
 from image_tools.imagelist.entry import Entry, Problem
 from image_tools.oci.descriptor import Descriptor
-from image_tools.report import Outcome, PlanAction, PlanRow, Status
+from image_tools.report import Outcome, PlanAction, PlanRow, Pulls, Status
+from image_tools.stores.remote.meter import Meter
 
 INTERRUPTED = "interrupted"
 
@@ -25,12 +26,12 @@ def outcome_of(entry: Entry, status: Status) -> Outcome:
 
 
 def failed(entry: Entry, error: ImageToolsError) -> Outcome:
-    """The outcome of an entry that `error` ended; the reason names source or destination."""
+    """The outcome of an entry that `error` ended or put off; the reason names one of its ends."""
     reason = str(error)
     if entry.source.name not in reason and entry.destination.name not in reason:
         reason = f"{entry.source}: {reason}"
     return replace(
-        outcome_of(entry, Status.FAILED),
+        outcome_of(entry, Status.DEFERRED if isinstance(error, Deferred) else Status.FAILED),
         reason=reason,
         kind=error.kind,
         advice=error.advice,
@@ -77,6 +78,18 @@ def invalid_row(problem: Problem) -> PlanRow:
         destination="",
         action=PlanAction.INVALID,
         reason=problem.reason,
+    )
+
+
+def pulls_of(meter: Meter) -> Pulls:
+    """What a meter with a limit counted."""
+    told = meter.window.told
+    return Pulls(
+        registry=meter.registry,
+        spent=meter.window.spent,
+        left=meter.available or 0,
+        limit=None if told is None else told.limit,
+        window=None if told is None else told.window,
     )
 
 

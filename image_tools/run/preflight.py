@@ -70,7 +70,9 @@ class Preflight:
         self._doors: defaultdict[str, _Door] = defaultdict(_Door)
         self._rooms: defaultdict[tuple[str, str], _Room] = defaultdict(_Room)
 
-    async def prepared(self, job: Job, prepare: Callable[[], Awaitable[T]], copies: type) -> T:
+    async def prepared(
+        self, job: Job, prepare: Callable[[], Awaitable[T]], copies: type | None = None
+    ) -> T:
         """What `prepare()` gives; where that is one of `copies`, the destination takes pushes.
 
         Unauthorized, without another question, for all images of a registry that refuses the
@@ -81,7 +83,7 @@ class Preflight:
             return await prepare()
         found = await self._through(job, store, prepare, push=False)
         self._doors[store.name].readable = True
-        if isinstance(found, copies):
+        if copies is not None and isinstance(found, copies):
             await self._through(job, store, lambda: self._try_push(job, store), push=True)
         return found
 

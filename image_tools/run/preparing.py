@@ -1,7 +1,8 @@
-"""The first half of a list line's way: probe both ends, read, plan. Nothing is written."""
+"""The first half of a list line's way, behind the look: read, plan. Nothing is written."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from loguru import logger
@@ -12,6 +13,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
+from image_tools.plan.companions import subjects
 from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
@@ -19,11 +21,12 @@ from image_tools.plan.schedule import Work
 from image_tools.report import Outcome, Status
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
+from image_tools.run.looking import Seen, is_broken, unchanged
 from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import outcome_of, platforms_of
 from image_tools.run.together import together
 from image_tools.state import Remembered
-from image_tools.stores.archive.store import ArchiveStore
+from image_tools.stores.remote.meter import apart, cover, is_limited
 from image_tools.stores.store import ManifestHead
 
 
@@ -48,16 +51,9 @@ class Prepared:
         return Work(image=job.entry.number, lane=job.lane, blobs=blobs)
 
 
-async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
+async def prepare(gear: Gear, job: Job, seen: Seen) -> Prepared | Outcome:
     """What has to be done for `job`, or its outcome where nothing has."""
-    source, destination = await probe(job)
-    if source is None:
-        raise unknown_source(job)
-    is_same = destination is not None and is_unchanged(gear, job, source, destination)
-    if is_same and destination is not None and not await _is_broken(job, destination.digest):
-        return _unchanged(job, source.digest, destination.digest)
-    if destination is None and (held := held_by_base(gear, job, source)) is not None:
-        return _unchanged(job, source.digest, held)
+    source, destination = seen.source, seen.destination
     top = await read_top(gear, job, source)
     found = parse(top)
     if isinstance(found, Schema1):
@@ -69,24 +65,6 @@ async def prepare(gear: Gear, job: Job) -> Prepared | Outcome:
     # After the source: what the destination has lost of it need not be read there.
     existing = await _existing(gear, job, destination)
     return await prepared(gear, job, image, existing, source.digest)
-
-
-def held_by_base(gear: Gear, job: Job, source: ManifestHead) -> Digest | None:
-    """The digest of the image as the far side has it, where it is the wanted one; else None."""
-    if gear.base is None or gear.options.force:
-        return None
-    return gear.base.unchanged(job.entry, source, gear.options.state_key)
-
-
-def unknown_source(job: Job) -> NotFound:
-    """The failure of an image that is not where the list says."""
-    store, source = job.source.store, job.entry.source
-    if isinstance(store, ArchiveStore):
-        return NotFound(
-            f"image [{source}] not exists in archive {store.name}",
-            advice="check the spelling, and what the archive holds",
-        )
-    return NotFound(f"{source}: not found at the source")
 
 
 async def prepared(
@@ -108,20 +86,52 @@ async def prepared(
     if first.action is Action.UNCHANGED:
         assert existing is not None
         await remember(gear, job, source_digest, existing.top.digest)
-        outcome = _unchanged(job, source_digest, existing.top.digest)
+        outcome = unchanged(job, source_digest, existing.top.digest)
         return replace(outcome, platforms=platforms_of(wanted))
     present = frozenset[Digest]()
     if not image.artifact and not gear.options.force:
         present = await present_children(gear, job, first.copies)
     decided = plan(image, wanted, existing, replace(wish, present=present))
-    children = await together(gear.reader.child(job.source, one) for one in decided.copies)
+    children = await _children(gear, job, decided, source_digest)
     return Prepared(
         source_digest=source_digest,
         plan=decided,
-        children=tuple(children),
+        children=children,
         artifact=image.artifact,
         existing=existing,
     )
+
+
+async def _children(gear: Gear, job: Job, decided: Plan, source: Digest) -> tuple[Child, ...]:
+    """The manifests of what is to be copied; none in a dry run where a registry counts them.
+
+    There they are read together with what lies beside the image: it is begun in full or not.
+    """
+    copies = decided.copies
+    if is_limited():
+        if gear.options.dry_run:
+            return ()
+        await _cover(gear, job, decided, source)
+    return tuple(await together(gear.reader.child(job.source, one) for one in copies))
+
+
+async def _cover(gear: Gear, job: Job, decided: Plan, source: Digest) -> None:
+    """Make sure of all pulls the image still needs, and make those its copies do not."""
+    beside = frozenset[Digest]()
+    if gear.companions is not None:
+        beside = await gear.companions.foresee(job, subjects(source, decided))
+    # A skopeo that reads by itself reads the children once more.
+    again = len(decided.copies) if gear.copier.direct.applies_to(job.entry.source) else 0
+    wanted = beside | {one.digest for one in decided.copies}
+    cover(sum(gear.reader.known(digest) is None for digest in wanted) + again)
+    job.hold(apart(again))
+    await together(_read_ahead(gear, job, digest) for digest in beside)
+
+
+async def _read_ahead(gear: Gear, job: Job, digest: Digest) -> None:
+    """Read what lies beside the image; where it is not there, its copying will say so."""
+    with suppress(NotFound):
+        await gear.reader.manifest(job.source, digest)
 
 
 def own_tag(gear: Gear, job: Job, copy: Descriptor) -> str | None:
@@ -152,7 +162,7 @@ async def _is_lacking(
     """Whether beside an index that is as wanted something wanted is missing."""
     assert existing is not None
     digest = existing.top.digest
-    if await _is_broken(job, digest):
+    if await is_broken(job, digest):
         return True
     if gear.signer is not None and await gear.signer.is_due(job, digest):
         return True
@@ -160,40 +170,6 @@ async def _is_lacking(
         return False
     store, name = job.destination.store, job.destination.name
     return await store.manifest_head(name, source_digest) is None
-
-
-async def _is_broken(job: Job, digest: Digest) -> bool:
-    """Whether an archive that is written has lost something of the image it holds."""
-    store = job.destination.store
-    if not isinstance(store, ArchiveStore) or not store.archive.writing:
-        return False
-    return not await store.is_whole(digest)
-
-
-async def probe(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:
-    """The heads of the source and of the destination, None where the registry knows none."""
-    source, destination = await together(
-        [
-            job.source.store.manifest_head(job.source.name, job.entry.source.target),
-            job.destination.store.manifest_head(job.destination.name, job.tag),
-        ]
-    )
-    return source, destination
-
-
-def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: ManifestHead) -> bool:
-    """Whether two heads alone show that nothing has to be done, or the state remembers so."""
-    options = gear.options
-    if options.force:
-        return False
-    if gear.state is not None:
-        entry = job.entry
-        known = gear.state.recall(str(entry.source), str(entry.destination), options.state_key)
-        if known == Remembered(source.digest, destination.digest):
-            return True
-    # The same index holds the wanted platforms, perhaps others; a single image is no list.
-    same = source.digest == destination.digest and source.media_type in media.INDEXES
-    return same and not (options.overwrite or options.arch_tags or options.key_id)
 
 
 async def read_top(gear: Gear, job: Job, head: ManifestHead) -> RawManifest:
@@ -235,16 +211,6 @@ async def present_children(
 
 def _place(gear: Gear, job: Job, copy: Descriptor) -> str | Digest:
     return own_tag(gear, job, copy) or copy.digest
-
-
-def _unchanged(job: Job, source: Digest, destination: Digest) -> Outcome:
-    logger.info("{}: unchanged", job.entry.destination)
-    return replace(
-        outcome_of(job.entry, Status.UNCHANGED),
-        digest=str(destination),
-        source_digest=str(source),
-        digest_preserved=source == destination,
-    )
 
 
 def skipped(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> Outcome:

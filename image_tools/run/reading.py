@@ -22,6 +22,7 @@ from image_tools.oci.manifest import (
 )
 from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.run.together import together
+from image_tools.stores.remote.meter import cover_at_least
 from image_tools.stores.store import ManifestHead, Store
 
 REMEMBERED_BYTES = 32 * 1024 * 1024
@@ -84,6 +85,7 @@ class Reader:
         """The image of `top`, nested indexes opened, platforms completed from the configs."""
         found = parse(top)
         if isinstance(found, Index):
+            cover_at_least(self._unread(found))
             opened = await self._open(repository, found, 1)
             return SourceImage(top=top, leaves=opened.leaves, nested=opened.nested)
         if isinstance(found, Schema1):
@@ -110,6 +112,11 @@ class Reader:
         )
         return DestinationImage(top, (leaf,) if leaf.platform.is_known else (), is_index=False)
 
+    def _unread(self, index: Index) -> int:
+        """How many manifests must be read to open `index`, as far as it tells."""
+        asked = {entry.digest for entry in index.entries if not _says_enough(entry)}
+        return len(asked - self._contents.keys())
+
     async def _open(self, repository: Repository, index: Index, depth: int) -> _Opened:
         opened = await together(self._entry(repository, e, depth) for e in index.entries)
         return _Opened(
@@ -131,14 +138,13 @@ class Reader:
 
     async def _completed(self, repository: Repository, entry: Descriptor) -> Descriptor:
         """The entry with its platform; read from the config only where the entry has none."""
-        stated = entry.platform
-        if entry.is_attestation or (stated.os and stated.architecture):
+        if _says_enough(entry):
             return entry
         found = parse(await self.manifest(repository, entry.digest))
         if not isinstance(found, Manifest) or not found.is_image:
             return entry
         config = config_platform(await self.config(repository, found.config))
-        return replace(entry, platform=stated.completed_from(config))
+        return replace(entry, platform=entry.platform.completed_from(config))
 
     async def _once(
         self, digest: Digest, read: Callable[[], Awaitable[RawManifest]]
@@ -158,6 +164,14 @@ class Reader:
         self._size += len(raw.content)
         while self._size > REMEMBERED_BYTES and len(self._contents) > 1:
             self._size -= len(self._contents.popitem(last=False)[1].content)
+
+
+def _says_enough(entry: Descriptor) -> bool:
+    """Whether an entry of an index tells its platform, so that nothing behind it must be read."""
+    if entry.media_type in media.INDEXES:
+        return False
+    stated = entry.platform
+    return entry.is_attestation or bool(stated.os and stated.architecture)
 
 
 async def _whole(repository: Repository, blob: Descriptor) -> bytes:

@@ -26,15 +26,15 @@ from image_tools.plan.verdict import (
 from image_tools.report import Outcome, Status
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
-from image_tools.run.outcomes import outcome_of, platforms_of
-from image_tools.run.preparing import (
+from image_tools.run.looking import (
+    Seen,
     held_by_base,
     is_unchanged,
     probe,
-    read_top,
-    skipped,
     unknown_source,
 )
+from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.preparing import read_top, skipped
 from image_tools.run.walking import Depth, Walk
 from image_tools.stores.store import ManifestHead
 
@@ -55,8 +55,8 @@ class _Compared:
     verdict: Verdict
 
 
-async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
-    """`passed` or `skipped`; raises Different, or what kept an end from being read."""
+async def look(gear: Gear, job: Job, wish: Validation) -> Seen | Outcome:
+    """`passed` where two heads say so already; raises what kept an end from being looked at."""
     source, destination = await probe(job)
     if source is None:
         raise unknown_source(job)
@@ -65,6 +65,12 @@ async def validate(gear: Gear, job: Job, wish: Validation) -> Outcome:
         return _passed(job, source.digest, destination, ())
     if destination is None and (held := held_by_base(gear, job, source)) is not None:
         return _passed(job, source.digest, ManifestHead(held, source.media_type, None), ())
+    return Seen(source, destination)
+
+
+async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation) -> Outcome:
+    """`passed` or `skipped`; raises Different, or what kept an end from being read."""
+    source, destination = seen.source, seen.destination
     top = await read_top(gear, job, source)
     compared = await _compare(gear, job, top, destination)
     if isinstance(compared, Outcome):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from image_tools.oci.descriptor import Descriptor
@@ -14,11 +14,15 @@ from image_tools.oci.manifest import RawManifest
 
 @dataclass(frozen=True, slots=True)
 class ManifestHead:
-    """What a HEAD of a manifest tells: its digest, its media type, its size in bytes or None."""
+    """What a HEAD of a manifest tells: its digest, its media type, its size in bytes or None.
+
+    `registry` is the one that answered, which may be a mirror; empty for an archive.
+    """
 
     digest: Digest
     media_type: str
     size: int | None
+    registry: str = field(default="", compare=False)
 
 
 class Upload(Protocol):

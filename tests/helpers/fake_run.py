@@ -19,7 +19,7 @@ from image_tools.cli import mirror
 from image_tools.commands.request import MirrorRequest
 from image_tools.errors import ToolMissing
 from image_tools.imagelist.entry import Entry, ImageList
-from image_tools.report import Outcome, PlanAction, PlanRow, Report, Status, joined
+from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Report, Status, joined
 from image_tools.run.progress import Progress
 
 DIGEST = "sha256:" + "ab" * 32
@@ -83,10 +83,10 @@ class FakeRun:
         self._write_failed()
         return report
 
-    def plan(self, images: ImageList) -> tuple[PlanRow, ...]:
+    def plan(self, images: ImageList) -> Outlook:
         """A copy of 5 MB for every entry, a failure for the failing ones."""
         self.lists.append(images)
-        return tuple(
+        rows = tuple(
             PlanRow(
                 number=entry.number,
                 source=str(entry.source),
@@ -98,6 +98,7 @@ class FakeRun:
             )
             for entry in images.entries
         )
+        return Outlook(rows)
 
     def cancel(self, signal_number: int) -> None:
         """Let a slow image end."""

@@ -20,7 +20,6 @@ from tests.helpers.fault_store import MemoryStore
 from tests.helpers.fault_types import Fault, Reply, Seen, Stage, error_reply
 from tests.helpers.threaded_server import ThreadedServer
 
-RATE_WINDOW = "w=21600"
 COUNTED = frozenset({Stage.MANIFEST, Stage.CHILD})
 
 
@@ -30,10 +29,10 @@ class FaultOptions:
 
     ``tokens`` demands bearer tokens of its own ``/token`` (of ``login`` when given, else of
     anybody); a ``login`` without ``tokens`` is basic authentication. ``limit_manifest_gets``
-    answers 429 after that many manifest GETs, ``limit_retry_after`` with that header; ``delay``
-    is waited before every answer. ``ranges`` and ``mounts`` False leave those features out.
-    ``referrers`` answers the list of referrers, ``partial_indexes`` takes indexes whose children
-    are not there.
+    answers 429 after that many manifest GETs in the ``limit_window`` seconds before, as Docker Hub
+    does, ``limit_retry_after`` with that header; ``delay`` is waited before every answer.
+    ``ranges`` and ``mounts`` False leave those features out. ``referrers`` answers the list of
+    referrers, ``partial_indexes`` takes indexes whose children are not there.
     """
 
     certificates: Certificates | None = None
@@ -42,6 +41,7 @@ class FaultOptions:
     token_lifetime: int = 300
     limit_manifest_gets: int | None = None
     limit_retry_after: int | None = None
+    limit_window: int = 21600
     delay: float = 0.0
     ranges: bool = True
     mounts: bool = True
@@ -66,7 +66,7 @@ class FaultRegistry:
         self._lock = threading.Lock()
         self._released = threading.Event()
         self._numbers = itertools.count(1)
-        self._counted = 0
+        self._pulls: list[float] = []
         certificates = self.options.certificates
         self._server = ThreadedServer(
             type("BoundFaultHandler", (FaultHandler,), {"lab": self}),
@@ -257,8 +257,8 @@ class FaultRegistry:
         if limit is None or stage_of(asked, self.store) not in COUNTED:
             return None
         with self._lock:
-            self._counted += 1
-            if self._counted <= limit:
+            if self._left(limit):
+                self._pulls.append(time.monotonic())
                 return None
         headers = self._limit_headers(limit)
         if self.options.limit_retry_after is not None:
@@ -272,11 +272,26 @@ class FaultRegistry:
             return reply
         return replace(reply, headers={**reply.headers, **self._limit_headers(limit)})
 
+    def pull_elsewhere(self, count: int) -> None:
+        """Count so many pulls of another client behind the same address."""
+        with self._lock:
+            self._pulls += [time.monotonic()] * count
+
+    def move_window(self) -> None:
+        """Forget all pulls counted so far, as hours later."""
+        with self._lock:
+            self._pulls.clear()
+
+    def _left(self, limit: int) -> int:
+        since = time.monotonic() - self.options.limit_window
+        return max(limit - sum(moment > since for moment in self._pulls), 0)
+
     def _limit_headers(self, limit: int) -> dict[str, str]:
-        left = max(limit - self._counted, 0)
+        window = f"w={self.options.limit_window}"
         return {
-            "RateLimit-Limit": f"{limit};{RATE_WINDOW}",
-            "RateLimit-Remaining": f"{left};{RATE_WINDOW}",
+            "ratelimit-limit": f"{limit};{window}",
+            "ratelimit-remaining": f"{self._left(limit)};{window}",
+            "docker-ratelimit-source": "127.0.0.1",
         }
 
 

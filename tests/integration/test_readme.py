@@ -176,6 +176,10 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
     "Repeat what failed": (
         Promise(says=("1 copied",), then=lambda lab: gone(lab, "mirror-failed.txt")),
     ),
+    "Stay within a pull limit": (
+        MIRROR,
+        Promise(before=ExampleLab.renew, says=("1 image: 1 copied",)),
+    ),
     "Look first": (
         Promise(
             says=("copy    registry.example:5000/library/nginx:1.25", "Nothing was written."),

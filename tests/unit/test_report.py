@@ -9,8 +9,10 @@ import pytest
 
 from image_tools.report import (
     Outcome,
+    Outlook,
     PlanAction,
     PlanRow,
+    Pulls,
     Report,
     Status,
     joined,
@@ -199,16 +201,20 @@ def row(action: PlanAction, number: int = 1) -> PlanRow:
         (PlanAction.COPY, 0),
         (PlanAction.UNCHANGED, 0),
         (PlanAction.SKIP, 0),
+        (PlanAction.DEFER, 5),
         (PlanAction.FAIL, 1),
         (PlanAction.INVALID, 1),
     ],
 )
-def test_plan_exit_code_is_one_where_a_line_is_known_to_fail(action, expected) -> None:
+def test_plan_exit_code_tells_of_lines_that_fail_or_are_put_off(action, expected) -> None:
     assert plan_exit_code([row(PlanAction.COPY), row(action)]) == expected
 
 
 def test_plan_as_json_has_this_shape() -> None:
-    document = plan_to_json("mirror", [row(PlanAction.COPY), row(PlanAction.SKIP, 2)])
+    unknown = replace(row(PlanAction.DEFER, 3), bytes_to_move=None)
+    pulls = Pulls(registry="docker.io", spent=1, left=9, limit=10, window=21600)
+    rows = (row(PlanAction.COPY), row(PlanAction.SKIP, 2), unknown)
+    document = plan_to_json("mirror", Outlook(rows, (pulls,)))
 
     shared = {"source": "a", "destination": "b", "platforms": ["linux/amd64"], "reason": ""}
     costs = {"bytes_to_move": 5, "manifest_gets": 2}
@@ -216,11 +222,13 @@ def test_plan_as_json_has_this_shape() -> None:
         "schema": 1,
         "command": "mirror",
         "dry_run": True,
-        "exit_code": 0,
+        "exit_code": 5,
         "bytes_to_move": 10,
-        "manifest_gets": 4,
+        "manifest_gets": 6,
+        "pulls": [{"registry": "docker.io", "spent": 1, "left": 9, "limit": 10, "window": 21600}],
         "rows": [
             {"number": 1, "action": "copy", **shared, **costs},
             {"number": 2, "action": "skip", **shared, **costs},
+            {"number": 3, "action": "defer", **shared, **costs, "bytes_to_move": None},
         ],
     }

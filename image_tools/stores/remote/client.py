@@ -28,9 +28,11 @@ from image_tools.stores.remote.connect import (
 )
 from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.failures import failure
+from image_tools.stores.remote.meter import Meter
 from image_tools.stores.remote.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
 from image_tools.stores.remote.proofs import UNAUTHORIZED
-from image_tools.stores.remote.questions import Answer, Question
+from image_tools.stores.remote.pull_window import pull_limit
+from image_tools.stores.remote.questions import Answer, Counts, Question
 from image_tools.stores.remote.scheme import Root
 from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.remote.tokens import Authorizer
@@ -42,12 +44,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteOptions:
-    """How a registry is spoken to; `window` bounds the requests under way at once."""
+    """How a registry is spoken to; `window` bounds the requests under way at once.
+
+    With a `meter` manifests are read within its pull limit.
+    """
 
     tls: TlsChoice = TlsChoice()
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     window: int = WINDOW
     timing: Timing = field(default_factory=Timing)
+    meter: Meter | None = None
 
 
 class RegistryClient:
@@ -58,6 +64,7 @@ class RegistryClient:
     ) -> None:
         self.registry = registry
         self.policy = options.policy
+        self._meter = options.meter
         self._connections = Connections(options.tls, environ, options.timing)
         self._pace = Pace(registry, window=options.window, on_rest=self._announce_rest)
         self._root = Root(registry, options.tls, self._ping, self.repeat)
@@ -93,8 +100,7 @@ class RegistryClient:
         """The answer to a question asked once, read to its end."""
         root = await self._find_root(question)
         async with self._turn(question) as turn:
-            response = await self._send(root, question)
-            answer = await self._read(response, question)
+            answer = await self._metered(root, question)
             if not _is_wanted(answer, question):
                 raise self._failure(turn, answer, question)
             self._pace.went_well(turn)
@@ -181,6 +187,20 @@ class RegistryClient:
             raise Unavailable(said, status=401)
         return await self._connections.open(_request(question, url, fresh))
 
+    async def _metered(self, root: URL, question: Question) -> Answer:
+        """The answer, within the pull limit; Deferred, unasked, when that leaves no room."""
+        meter = self._meter
+        if meter is None or question.counts is Counts.NOTHING:
+            return await self._read(await self._send(root, question), question)
+        sent = meter.begin(question.reference, is_pull=question.counts is Counts.PULL)
+        answer: Answer | None = None
+        try:
+            answer = await self._read(await self._send(root, question), question)
+            return answer
+        finally:
+            headers = None if answer is None else answer.headers
+            meter.end(sent, headers, 0 if answer is None else answer.status)
+
     async def _header(self, question: Question) -> str | None:
         header = await self.authorizer.header(
             question.repository, push=question.push, also_pull=question.origin
@@ -225,6 +245,8 @@ class RegistryClient:
         """The failure an answer means; the pace learns of it."""
         error = failure(answer, question.reference, doing=question.doing)
         if isinstance(error, RateLimited):
+            if self._meter is not None and pull_limit(answer.headers) is not None:
+                return self._meter.refusal(question.reference, error)
             rest = self._pace.limited(turn, error.retry_after)
             error.exhausted = rest > LONGEST_WAIT
         elif not error.temporary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from yarl import URL
 
@@ -15,6 +16,14 @@ from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.failures import Refusal
 
 
+class Counts(Enum):
+    """What a registry's pull limit makes of a question, whose answer tells of that limit."""
+
+    NOTHING = "nothing"
+    HEAD = "head"
+    PULL = "pull"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked of a registry, before scheme, rights and pace are settled.
@@ -23,7 +32,8 @@ class Question:
     it. `reference` is what people call the thing asked about, `doing` what is tried, in words for
     an error. `expected` are the statuses that are no failure. `push` asks for the right to write,
     `origin` for the right to read another repository too. `is_slow`: the answer may take its time,
-    as at the end of an upload. `limit` bounds the answer in bytes.
+    as at the end of an upload. `counts` says what a pull limit makes of it. `limit` bounds the
+    answer in bytes.
     """
 
     method: str
@@ -39,6 +49,7 @@ class Question:
     push: bool = False
     origin: str | None = None
     is_slow: bool = False
+    counts: Counts = Counts.NOTHING
     limit: int = MAXIMUM_MANIFEST_SIZE
 
     @property

@@ -20,7 +20,7 @@ from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.deleting import delete_manifest
 from image_tools.stores.remote.failures import means_unknown
 from image_tools.stores.remote.manifests import digest_of, media_type_of, refuse_other, verify
-from image_tools.stores.remote.questions import Answer, Question
+from image_tools.stores.remote.questions import Answer, Counts, Question
 from image_tools.stores.remote.reading import BlobReader
 from image_tools.stores.remote.referrers import referrers
 from image_tools.stores.remote.uploads import RemoteUpload
@@ -71,7 +71,7 @@ class Remote:
             return await self._head_by_content(repository, reference)
         if isinstance(reference, Digest):
             refuse_other(digest, reference, named(self.name, repository, reference))
-        return ManifestHead(digest, answer.media_type, answer.length)
+        return ManifestHead(digest, answer.media_type, answer.length, self.name)
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
         """The manifest, verified by the digest asked for or told; NotFound when unknown."""
@@ -212,7 +212,7 @@ class Remote:
         except NotFound:
             return None
         digest = reference if isinstance(reference, Digest) else digest_of(manifest)
-        return ManifestHead(digest, manifest.media_type, len(manifest.content))
+        return ManifestHead(digest, manifest.media_type, len(manifest.content), self.name)
 
     async def _size_by_content(self, repository: str, digest: Digest) -> int | None:
         """The size as a GET of the first byte tells it: for registries and caches without HEAD."""
@@ -241,6 +241,7 @@ class Remote:
             path=f"{repository}/manifests/{reference}",
             headers=_ACCEPT,
             expected=frozenset(expected),
+            counts=Counts.HEAD if method == "HEAD" else Counts.PULL,
         )
 
     def _blob(

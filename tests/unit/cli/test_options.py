@@ -39,6 +39,8 @@ DEFAULTS: dict[str, Any] = {
     "timeout": 600.0,
     "retry_times": 3,
     "retry_delay": 1.0,
+    "pull_budget": None,
+    "wait_for_quota": False,
     "state": None,
     "no_state": False,
     "wait_lock": None,

@@ -1,0 +1,116 @@
+"""The first look at a list line: the heads of both its ends, which no registry counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from loguru import logger
+
+from image_tools.errors import NotFound
+from image_tools.oci import media
+from image_tools.oci.digest import Digest
+from image_tools.plan.cost import foreseen
+from image_tools.report import Outcome, Status
+from image_tools.run.gear import Gear
+from image_tools.run.job import Job
+from image_tools.run.outcomes import outcome_of
+from image_tools.run.quota import Wanted
+from image_tools.run.together import together
+from image_tools.state import Remembered
+from image_tools.stores.archive.store import ArchiveStore
+from image_tools.stores.store import ManifestHead
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An image whose manifests have to be read: the heads of both its ends."""
+
+    source: ManifestHead
+    destination: ManifestHead | None
+
+    def wanted(self, gear: Gear, job: Job, *, tops_only: bool = False) -> Wanted:
+        """What it wants of a pull limit; with `tops_only` no child of its index is read."""
+        source, selection = self.source, gear.options.selection
+        target = job.entry.source.target
+        return Wanted(
+            registry=source.registry,
+            listed=job.entry.source.registry,
+            number=job.entry.number,
+            need=foreseen(source.media_type, source.size, selection, tops_only=tops_only),
+            ask=lambda: job.source.store.manifest_head(job.source.name, target),
+        )
+
+
+async def look(gear: Gear, job: Job) -> Seen | Outcome:
+    """What two heads tell of `job`, which no registry counts: its outcome, if nothing is to do."""
+    source, destination = await probe(job)
+    if source is None:
+        raise unknown_source(job)
+    is_same = destination is not None and is_unchanged(gear, job, source, destination)
+    if is_same and destination is not None and not await is_broken(job, destination.digest):
+        return unchanged(job, source.digest, destination.digest)
+    if destination is None and (held := held_by_base(gear, job, source)) is not None:
+        return unchanged(job, source.digest, held)
+    return Seen(source, destination)
+
+
+def held_by_base(gear: Gear, job: Job, source: ManifestHead) -> Digest | None:
+    """The digest of the image as the far side has it, where it is the wanted one; else None."""
+    if gear.base is None or gear.options.force:
+        return None
+    return gear.base.unchanged(job.entry, source, gear.options.state_key)
+
+
+def unknown_source(job: Job) -> NotFound:
+    """The failure of an image that is not where the list says."""
+    store, source = job.source.store, job.entry.source
+    if isinstance(store, ArchiveStore):
+        return NotFound(
+            f"image [{source}] not exists in archive {store.name}",
+            advice="check the spelling, and what the archive holds",
+        )
+    return NotFound(f"{source}: not found at the source")
+
+
+async def probe(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:
+    """The heads of the source and of the destination, None where the registry knows none."""
+    source, destination = await together(
+        [
+            job.source.store.manifest_head(job.source.name, job.entry.source.target),
+            job.destination.store.manifest_head(job.destination.name, job.tag),
+        ]
+    )
+    return source, destination
+
+
+def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: ManifestHead) -> bool:
+    """Whether two heads alone show that nothing has to be done, or the state remembers so."""
+    options = gear.options
+    if options.force:
+        return False
+    if gear.state is not None:
+        entry = job.entry
+        known = gear.state.recall(str(entry.source), str(entry.destination), options.state_key)
+        if known == Remembered(source.digest, destination.digest):
+            return True
+    # The same index holds the wanted platforms, perhaps others; a single image is no list.
+    same = source.digest == destination.digest and source.media_type in media.INDEXES
+    return same and not (options.overwrite or options.arch_tags or options.key_id)
+
+
+def unchanged(job: Job, source: Digest, destination: Digest) -> Outcome:
+    logger.info("{}: unchanged", job.entry.destination)
+    return replace(
+        outcome_of(job.entry, Status.UNCHANGED),
+        digest=str(destination),
+        source_digest=str(source),
+        digest_preserved=source == destination,
+    )
+
+
+async def is_broken(job: Job, digest: Digest) -> bool:
+    """Whether an archive that is written has lost something of the image it holds."""
+    store = job.destination.store
+    if not isinstance(store, ArchiveStore) or not store.archive.writing:
+        return False
+    return not await store.is_whole(digest)

@@ -1,0 +1,278 @@
+"""Who may read manifests where a registry counts them: cheap images first, none begun in vain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import Context
+from dataclasses import dataclass, field, replace
+
+from loguru import logger
+
+from image_tools.errors import CopyFailed, Deferred, RateLimited
+from image_tools.plan.cost import Need
+from image_tools.run.progress import Progress
+from image_tools.stores.remote.meter import Meter, Meters, Share, moment
+from image_tools.stores.remote.pacing import LONGEST_WAIT
+
+GATHERING_SECONDS = 10.0
+LONGEST_PAUSE = 60.0
+SHORTEST_PAUSE = 1.0
+MOST_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one image wants of `registry`, the one that has it; `listed` is the one of its line.
+
+    `ask` puts a question to the registry that costs nothing and tells what is left.
+    """
+
+    registry: str
+    listed: str
+    number: int
+    need: Need
+    ask: Callable[[], Awaitable[object]]
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """What is cheap goes first, and then the earlier line."""
+        return self.need.cost, self.number
+
+    def after(self, error: Deferred) -> Wanted:
+        """What it still wants, now that `error` told how much that is, and where."""
+        need = Need(error.needed, error.needed)
+        return replace(self, registry=error.registry or self.registry, need=need)
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    wanted: Wanted
+    granted: asyncio.Future[Share]
+
+
+@dataclass(slots=True, eq=False)
+class _Queue:
+    """Who waits at one registry; `active` are the shares that are out.
+
+    `gathered`: who comes later is not waited for any more.
+    """
+
+    meter: Meter
+    waiting: list[_Ticket] = field(default_factory=list)
+    active: int = 0
+    gathered: bool = False
+    timer: asyncio.TimerHandle | None = None
+    watch: asyncio.Task[None] | None = None
+
+
+class Quota:
+    """Gives every image its share of the pulls before it is begun. Belongs to the event loop.
+
+    Without a limit everybody gets one at once. What does not fit is Deferred; where the run
+    `waits`, it waits until the registry's window moves.
+    """
+
+    def __init__(self, meters: Meters, progress: Progress, *, waits: bool = False) -> None:
+        self.meters = meters
+        self.waits = waits
+        self._progress = progress
+        self._queues: dict[str, _Queue] = {}
+        self._looking: Counter[str] = Counter()
+
+    @contextmanager
+    def looking(self, listed: str) -> Iterator[None]:
+        """Inside, an image of `listed` is looked at, which may turn out to cost something."""
+        self._looking[listed] += 1
+        try:
+            yield
+        finally:
+            self._looking[listed] -= 1
+            # Not after each one: thousands may wait.
+            if not self._looking[listed]:
+                for queue in self._queues.values():
+                    self._serve(queue)
+
+    @asynccontextmanager
+    async def share(self, wanted: Wanted) -> AsyncIterator[None]:
+        """Inside, the pulls of an image come out of its own share; waits for it, or Deferred."""
+        if not wanted.registry:
+            yield
+            return
+        queue = self._queue(wanted.registry)
+        share = await self._granted(queue, wanted)
+        try:
+            with share.used():
+                yield
+        finally:
+            share.close()
+            queue.active -= 1
+            self._serve(queue)
+
+    async def put_off(self, error: Deferred | RateLimited) -> None:
+        """Wait until what `error` speaks of has passed; raises it as Deferred where that is not."""
+        if isinstance(error, RateLimited) and (error.retry_after or 0.0) <= LONGEST_WAIT:
+            raise error
+        found = error if isinstance(error, Deferred) else _deferred(error)
+        if not self.waits or found.retry_after is None:
+            raise found
+        logger.warning("{}; waiting", found)
+        await asyncio.sleep(min(LONGEST_PAUSE, max(SHORTEST_PAUSE, found.retry_after)))
+
+    def _queue(self, registry: str) -> _Queue:
+        if registry not in self._queues:
+            self._queues[registry] = _Queue(self.meters.of(registry))
+        return self._queues[registry]
+
+    async def _granted(self, queue: _Queue, wanted: Wanted) -> Share:
+        ticket = _Ticket(wanted, asyncio.get_running_loop().create_future())
+        queue.waiting.append(ticket)
+        self._serve(queue)
+        try:
+            return await ticket.granted
+        except asyncio.CancelledError:
+            _withdraw(queue, ticket)
+            self._serve(queue)
+            raise
+
+    def _serve(self, queue: _Queue) -> None:
+        """Grant what can be granted, and put off what never can."""
+        queue.waiting.sort(key=lambda ticket: ticket.wanted.rank)
+        if queue.waiting and not self._is_gathering(queue):
+            self._grant(queue)
+        if queue.waiting and not queue.active and not self._is_gathering(queue):
+            self._decide(queue)
+        if not queue.waiting:
+            _rest(queue)
+
+    def _is_gathering(self, queue: _Queue) -> bool:
+        """Whether cheaper images may still come, and not all that may come fit anyway."""
+        coming = sum(self._looking[name] for name in {t.wanted.listed for t in queue.waiting})
+        if queue.gathered or not coming:
+            return False
+        costs = [ticket.wanted.need.cost for ticket in queue.waiting]
+        free = queue.meter.free
+        if free is None or free >= sum(costs) + coming * max(costs):
+            return False
+        if queue.timer is None:
+            loop = asyncio.get_running_loop()
+            queue.timer = loop.call_later(GATHERING_SECONDS, self._gathered, queue)
+        return True
+
+    def _gathered(self, queue: _Queue) -> None:
+        queue.gathered = True
+        self._serve(queue)
+
+    def _grant(self, queue: _Queue) -> None:
+        while queue.waiting:
+            cost = queue.waiting[0].wanted.need.cost
+            if not _fits(queue, cost):
+                return
+            _give(queue, queue.waiting[0], cost)
+
+    def _decide(self, queue: _Queue) -> None:
+        """Nobody gives anything back any more, and the cheapest does not seem to fit."""
+        free = queue.meter.free or 0
+        modest = min(queue.waiting, key=lambda t: (t.wanted.need.least, t.wanted.rank))
+        if modest.wanted.need.least <= free:
+            # Its index may tell of a lower cost than its size did.
+            _give(queue, modest, free)
+            return
+        for ticket in [*queue.waiting]:
+            need = ticket.wanted.need
+            if not (self.waits and queue.meter.can_ever(need.least)):
+                error = queue.meter.deferred(need.cost, at_most=need.least < need.cost)
+                _refuse(queue, ticket, error)
+        if queue.waiting and queue.watch is None:
+            # In a context of its own: it is the business of no single image.
+            queue.watch = Context().run(asyncio.ensure_future, self._watch(queue))
+
+    async def _watch(self, queue: _Queue) -> None:
+        """Look at the registry from time to time until its window has moved."""
+        key, meter = f"quota {queue.meter.registry}", queue.meter
+        try:
+            until = meter.clock() + (meter.moves_in or 0.0)
+            count = f"{len(queue.waiting)} image{'' if len(queue.waiting) == 1 else 's'}"
+            logger.warning("{}; {} waiting for it (Ctrl-C ends the run)", meter.words, count)
+            self._progress.begin(key, _waiting(meter, until))
+            while queue.waiting and not queue.active:
+                await asyncio.sleep(_pause(meter, until))
+                before = meter.window.told
+                with suppress(CopyFailed):
+                    await queue.waiting[0].wanted.ask()
+                if meter.clock() >= until:
+                    if meter.window.told is before:
+                        meter.window.renew()
+                    until = meter.clock() + (meter.moves_in or 0.0)
+                    self._progress.change(key, _waiting(meter, until))
+                self._grant(queue)
+                if queue.waiting and not queue.active:
+                    self._decide(queue)
+        except Exception as error:
+            for ticket in [*queue.waiting]:
+                _refuse(queue, ticket, error)
+        finally:
+            queue.watch = None
+            self._progress.end(key)
+
+
+def _fits(queue: _Queue, cost: int) -> bool:
+    """Whether the next image may begin.
+
+    Where not all fit only a few begin at once: each may turn out to be dearer than it looks, and
+    what was read of it by then is lost.
+    """
+    free = queue.meter.free
+    if free is None or free >= sum(ticket.wanted.need.cost for ticket in queue.waiting):
+        return True
+    return cost <= free and queue.active < max(1, min(MOST_AT_ONCE, free // (8 * cost)))
+
+
+def _give(queue: _Queue, ticket: _Ticket, size: int) -> None:
+    queue.waiting.remove(ticket)
+    if not ticket.granted.done():
+        ticket.granted.set_result(queue.meter.share(size))
+        queue.active += 1
+
+
+def _refuse(queue: _Queue, ticket: _Ticket, error: Exception) -> None:
+    queue.waiting.remove(ticket)
+    if not ticket.granted.done():
+        ticket.granted.set_exception(error)
+
+
+def _withdraw(queue: _Queue, ticket: _Ticket) -> None:
+    """Take back whatever a cancelled ticket has, or waits for."""
+    if ticket in queue.waiting:
+        queue.waiting.remove(ticket)
+    elif not ticket.granted.cancelled() and ticket.granted.exception() is None:
+        ticket.granted.result().close()
+        queue.active -= 1
+
+
+def _rest(queue: _Queue) -> None:
+    """Nobody waits: the next ones are gathered anew."""
+    queue.gathered = False
+    if queue.timer is not None:
+        queue.timer.cancel()
+        queue.timer = None
+    if queue.watch is not None and not queue.active:
+        queue.watch.cancel()
+
+
+def _waiting(meter: Meter, until: float) -> str:
+    return f"waiting for pulls at {meter.registry} by {moment(until)}"
+
+
+def _pause(meter: Meter, until: float) -> float:
+    told = meter.window.told
+    pause = min(LONGEST_PAUSE, (told.window if told is not None else 0) / 60)
+    left = max(SHORTEST_PAUSE / 2, until - meter.clock())
+    return min(max(SHORTEST_PAUSE, pause), left)
+
+
+def _deferred(error: RateLimited) -> Deferred:
+    """The failure of an image a registry did not even let us look at, for hours to come."""
+    return Deferred(str(error), registry="", retry_after=error.retry_after)
