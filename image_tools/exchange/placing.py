@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from image_tools.errors import AccessDenied, NotFound, Unauthorized
+from image_tools.errors import AccessDenied, DigestMismatch, NotFound, Unauthorized
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.oci.descriptor import Descriptor
@@ -87,9 +87,29 @@ class Placer:
             upload = await mount(self.destination, self.ledger, flight)
             if flight.origin is not None:
                 return
-        elif await self.destination.blob_size(wish.repository, wish.blob.digest) is not None:
-            return
+            found = None
+        else:
+            found = await self.destination.blob_size(wish.repository, wish.blob.digest)
+            if found == wish.blob.size:
+                return
         await self._send(wish, flight, upload or await self.destination.upload(wish.repository))
+        if found is not None:
+            await self._look_again(wish)
+
+    async def _look_again(self, wish: Placement) -> None:
+        """Nothing when a blob that had another size is whole now.
+
+        docker-registry 2.8 keeps what lies in its storage, and a crash may have left it short: an
+        image over such a blob could never be pulled.
+        """
+        found = await self.destination.blob_size(wish.repository, wish.blob.digest)
+        if found != wish.blob.size:
+            place = f"{self.destination.name}/{wish.repository}@{wish.blob.digest}"
+            raise DigestMismatch(
+                f"{place}: the registry has {found} bytes of it, not {wish.blob.size}, and keeps"
+                " them when it is sent anew",
+                advice="its storage is damaged: remove that blob there and run again",
+            )
 
     async def _send(self, wish: Placement, flight: Flight, upload: Upload) -> None:
         blob, account = wish.blob, wish.account

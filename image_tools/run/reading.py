@@ -21,12 +21,14 @@ from image_tools.oci.manifest import (
     parse,
 )
 from image_tools.plan.images import Child, DestinationImage, SourceImage
+from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.together import together
 from image_tools.stores.store import ManifestHead, Store
 
 REMEMBERED_BYTES = 32 * 1024 * 1024
 MAXIMUM_CONFIG_SIZE = 8 * 1024 * 1024
 DEEPEST_NESTING = 4
+_ONCE_MORE = RetryPolicy(times=1, delay=0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Reader:
         """The bytes of an image's config, at most 8 MiB."""
 
         async def read() -> RawManifest:
-            return RawManifest(config.media_type, await _whole(repository, config))
+            # A store repeats all but wrong bytes: it has given most of them away by then.
+            content = await repeat_async(_ONCE_MORE, lambda: _whole(repository, config))
+            return RawManifest(config.media_type, content)
 
         return (await self._once(config.digest, read)).content
 

@@ -40,6 +40,7 @@ class Kind(Enum):
     HANG = "hang"
     HTML = "HTML instead of JSON"
     REDIRECT_NOWHERE = "redirect to nowhere"
+    EXPIRED_TOKEN = "expired token"
 
 
 STATUS_FAULTS = (401, 403, 404, 429, 500, 502, 503, 504, 507)
