@@ -83,11 +83,11 @@ class Placer:
     async def _attempt(self, wish: Placement, flight: Flight) -> None:
         flight.moved += 1  # The attempt before may have been told to wait for minutes.
         upload: Upload | None = None
+        found: int | None = None
         if flight.origin is not None:
             upload = await mount(self.destination, self.ledger, flight)
             if flight.origin is not None:
                 return
-            found = None
         else:
             found = await self.destination.blob_size(wish.repository, wish.blob.digest)
             if found == wish.blob.size:

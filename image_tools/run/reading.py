@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
-from image_tools.errors import InvalidManifest
+from loguru import logger
+
+from image_tools.errors import DigestMismatch, InvalidManifest
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -21,14 +23,12 @@ from image_tools.oci.manifest import (
     parse,
 )
 from image_tools.plan.images import Child, DestinationImage, SourceImage
-from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.together import together
 from image_tools.stores.store import ManifestHead, Store
 
 REMEMBERED_BYTES = 32 * 1024 * 1024
 MAXIMUM_CONFIG_SIZE = 8 * 1024 * 1024
 DEEPEST_NESTING = 4
-_ONCE_MORE = RetryPolicy(times=1, delay=0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,7 @@ class Reader:
         """The bytes of an image's config, at most 8 MiB."""
 
         async def read() -> RawManifest:
-            # A store repeats all but wrong bytes: it has given most of them away by then.
-            content = await repeat_async(_ONCE_MORE, lambda: _whole(repository, config))
-            return RawManifest(config.media_type, content)
+            return RawManifest(config.media_type, await _right(repository, config))
 
         return (await self._once(config.digest, read)).content
 
@@ -162,6 +160,22 @@ class Reader:
         self._size += len(raw.content)
         while self._size > REMEMBERED_BYTES and len(self._contents) > 1:
             self._size -= len(self._contents.popitem(last=False)[1].content)
+
+
+async def _right(repository: Repository, blob: Descriptor) -> bytes:
+    """The bytes of a blob, read once more where they are wrong.
+
+    A store repeats whatever else may pass; of a stream it has given most away by then.
+    """
+    try:
+        return await _whole(repository, blob)
+    except DigestMismatch as error:
+        logger.debug("{}; reading it once more", error)
+    try:
+        return await _whole(repository, blob)
+    except DigestMismatch as error:
+        error.exhausted = True
+        raise
 
 
 async def _whole(repository: Repository, blob: Descriptor) -> bytes:

@@ -83,10 +83,10 @@ class Step(Enum):
 
 
 WRITES = (Stage.POST_UPLOAD, Stage.PATCH_UPLOAD, Stage.PUT_BLOB, Stage.PUT_MANIFEST)
-RETRY_AFTER = Fault("429, Retry-After", 429, 1)
+RETRY_AFTER = Fault("429 with Retry-After", 429, 1)
 FAULTS = (
-    *(Fault(str(status), status) for status in STATUS_FAULTS),
     RETRY_AFTER,
+    *(Fault(str(status), status) for status in STATUS_FAULTS),
     *(Fault(kind.value, kind) for kind in Kind),
 )
 FAULT = {fault.name: fault for fault in FAULTS}

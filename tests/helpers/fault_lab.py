@@ -1,4 +1,4 @@
-"""The fault lab: many cells in one run of the program, each with a registry of its own that fails."""
+"""The fault lab: many cells in one run of the program, each with a failing registry of its own."""
 
 from __future__ import annotations
 

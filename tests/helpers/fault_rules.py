@@ -20,9 +20,10 @@ Kinds = Collection[Kind | int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What cells of these steps and faults come to; empty collections mean all of them.
+    """What cells of these steps and faults come to; no ``steps`` mean all of them.
 
-    ``once`` and ``always`` are the ends: ``copied``, or the word of the failure; ``attempts`` how
+    ``once`` and ``always`` are the ends: ``copied``, or the word of the failure, or empty where
+    they are as elsewhere; ``attempts`` how
     often one thing is asked for at the most when it always fails. ``tag`` is what the tag of a
     failed image holds, ``merges`` whether the old platforms are kept. ``why`` is for people.
     """
@@ -42,8 +43,9 @@ class Rule:
         return in_steps and cell.fault.kind in self.kinds
 
     def end(self, cell: Cell) -> str:
-        """Give how the cell ends."""
-        return self.always if cell.times is ALWAYS else self.once
+        """Give how a cell that it fits ends."""
+        end = self.always if cell.times is ALWAYS else self.once
+        return end or next(rule for rule in GENERAL if rule.fits(cell)).end(cell)
 
 
 FAILING = (500, 502, 503, 504)
@@ -64,6 +66,11 @@ HALVES = 20
 def _alike(kinds: Kinds, end: str, attempts: int, why: str, *steps: Step) -> Rule:
     """Give a rule of an end that comes the first time already."""
     return Rule(steps=steps, kinds=kinds, once=end, always=end, attempts=attempts, why=why)
+
+
+def _oftener(kinds: Kinds, attempts: int, why: str, *steps: Step) -> Rule:
+    """Give a rule that differs from what holds elsewhere by its number of attempts alone."""
+    return Rule(steps=steps, kinds=kinds, once="", always="", attempts=attempts, why=why)
 
 
 EXCEPTIONS = (
@@ -169,26 +176,11 @@ EXCEPTIONS = (
         attempts=2 * ODD,
         why="it is sent anew, and looked at again",
     ),
-    Rule(
-        steps=(Step.POST,),
-        kinds=(429,),
-        always="rate-limited",
-        attempts=(BLOBS + 1) * ASKED,
-        why="each of four blobs has an upload of its own, and so has the preflight",
-    ),
-    Rule(
-        steps=(Step.POST,),
-        kinds=(Kind.HANG,),
-        always="timed-out",
-        attempts=(BLOBS + 1) * ASKED,
-        why="each of four blobs has an upload of its own, and so has the preflight",
-    ),
-    Rule(
-        steps=(Step.POST,),
-        kinds=PASSING,
-        always="unavailable",
-        attempts=(BLOBS + 1) * ASKED,
-        why="each of four blobs has an upload of its own, and so has the preflight",
+    _oftener(
+        PASSING,
+        (BLOBS + 1) * ASKED,
+        "each of four blobs has an upload of its own, and so has the preflight",
+        Step.POST,
     ),
     Rule(
         steps=(Step.PATCH, Step.PUT),
@@ -207,30 +199,8 @@ EXCEPTIONS = (
     _alike(
         (*ANSWER_LOST, Kind.WRONG_BYTES), COPIED, 1, "the blob is looked for, and there", Step.PUT
     ),
-    _alike((401,), "unauthorized", BLOBS, "each of four blobs has an upload", Step.PATCH),
-    _alike((403,), "access-denied", BLOBS, "each of four blobs has an upload", Step.PATCH),
-    _alike((507,), "disk-full", BLOBS, "each of four blobs has an upload", Step.PATCH),
-    Rule(
-        steps=(Step.PATCH,),
-        kinds=(429,),
-        always="rate-limited",
-        attempts=BLOBS * ASKED,
-        why="each of four blobs has an upload of its own",
-    ),
-    Rule(
-        steps=(Step.PATCH,),
-        kinds=(Kind.HANG,),
-        always="timed-out",
-        attempts=BLOBS * ASKED,
-        why="each of four blobs has an upload of its own",
-    ),
-    Rule(
-        steps=(Step.PATCH,),
-        kinds=PASSING,
-        always="unavailable",
-        attempts=BLOBS * ASKED,
-        why="each of four blobs has an upload of its own",
-    ),
+    _oftener((401, 403, 507), BLOBS, "each of four blobs has an upload of its own", Step.PATCH),
+    _oftener(PASSING, BLOBS * ASKED, "each of four blobs has an upload of its own", Step.PATCH),
     Rule(
         steps=(Step.TAG_PUT,),
         kinds=ANSWER_LOST,
