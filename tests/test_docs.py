@@ -36,7 +36,7 @@ from tests.helpers.documents import (
 )
 from tests.helpers.fault_cells import CELLS
 from tests.helpers.fault_page import with_tables
-from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL
+from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL, rule_of
 from tests.helpers.population import POPULATION
 
 DOCUMENTS = (
@@ -172,6 +172,12 @@ def test_faults_page_holds_the_tables_of_the_fault_lab() -> None:
 
     assert f"{len(CELLS)} cells" in written
     assert written == with_tables(written), "run scripts/manual"
+
+
+def test_faults_page_has_no_rule_without_a_cell() -> None:
+    rules = {rule_of(cell) for cell in CELLS}
+
+    assert [rule for rule in (*EXCEPTIONS, *GENERAL) if rule not in rules] == []
 
 
 def test_faults_page_names_kinds_of_failure_that_exist() -> None:
