@@ -35,8 +35,9 @@ from tests.helpers.documents import (
     text_of,
 )
 from tests.helpers.fault_cells import CELLS
+from tests.helpers.fault_declared import rule_of
 from tests.helpers.fault_page import with_tables
-from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL, rule_of
+from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL
 from tests.helpers.population import POPULATION
 
 DOCUMENTS = (

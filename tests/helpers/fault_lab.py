@@ -26,7 +26,8 @@ from image_tools.stores.remote.connect import Timing
 from tests.helpers import fault_types, images
 from tests.helpers.content import SCHEMA1_TYPES, Image
 from tests.helpers.fault_cells import Cell, Side, Step
-from tests.helpers.fault_rules import COPIED, REPEATS, attempts_of, rule_of, tag_of
+from tests.helpers.fault_declared import attempts_of, rule_of, tag_of
+from tests.helpers.fault_rules import COPIED, REPEATS
 from tests.helpers.fault_store import MemoryStore
 from tests.helpers.fault_types import Seen, Stage
 from tests.helpers.faults import FaultOptions, FaultRegistry

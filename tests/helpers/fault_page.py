@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tests.helpers.fault_cells import CELLS, FAULTS, SAMPLE, Side, Step, cells_of
-from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL, Rule, rule_of
+from tests.helpers.fault_declared import rule_of
+from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL, Rule
 from tests.helpers.fault_types import ALWAYS
 
 _TABLE = re.compile(r"(?<=<!-- table: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)

@@ -132,20 +132,9 @@ EXCEPTIONS = (
         why="the registry's word that there is no such tag: nothing to merge with; "
         "and the read-back finds nothing",
     ),
-    Rule(
-        steps=(Step.HEAD,),
-        kinds=(401,),
-        once="unauthorized",
-        always="unauthorized",
-        attempts=2,
-        why="the preflight asks once more whether it is about the login",
-    ),
-    Rule(
-        steps=(Step.HEAD,),
-        kinds=(Kind.EXPIRED_TOKEN,),
-        always="unauthorized",
-        attempts=4,
-        why="the preflight asks once more whether it is about the login",
+    _oftener((401,), 2, "the preflight looks whether it is about the login", Step.HEAD),
+    _oftener(
+        (Kind.EXPIRED_TOKEN,), 4, "the preflight looks whether it is about the login", Step.HEAD
     ),
     _alike(
         (Kind.WRONG_BYTES,),
@@ -300,24 +289,3 @@ GENERAL = (
         why="another token is fetched, once",
     ),
 )
-
-
-def tag_of(cell: Cell) -> str:
-    """Give what the tag holds in the end: ``old``, ``new``, or ``-`` where nothing is written."""
-    if cell.step is Step.SOURCE_TAGS:
-        return "-"
-    rule = rule_of(cell)
-    # What is read back is written by then.
-    if rule.end(cell) == COPIED or cell.step is Step.READ_BACK:
-        return "new"
-    return rule.tag
-
-
-def attempts_of(cell: Cell) -> int:
-    """Give how often one thing may be asked for at the most."""
-    return rule_of(cell).attempts if cell.times is ALWAYS else 1
-
-
-def rule_of(cell: Cell) -> Rule:
-    """Give the rule that counts for a cell."""
-    return next(rule for rule in (*EXCEPTIONS, *GENERAL) if rule.fits(cell))
