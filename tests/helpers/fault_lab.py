@@ -36,7 +36,7 @@ from tests.helpers.schema1 import schema1_image
 from tests.helpers.stored import problems_of
 from tests.helpers.studio import Studio
 
-STALL_SECONDS = 1.5
+STALL_SECONDS = 2.5
 TAG = "1.0"
 PLATFORMS = (images.AMD64, images.ARM64)
 
