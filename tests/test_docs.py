@@ -43,6 +43,10 @@ from tests.helpers.documents import (
     spans,
     text_of,
 )
+from tests.helpers.fault_cells import CELLS
+from tests.helpers.fault_declared import rule_of
+from tests.helpers.fault_page import with_tables
+from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL
 from tests.helpers.population import POPULATION
 
 DOCUMENTS = (
@@ -171,6 +175,27 @@ def test_cli_page_holds_the_help_of_every_command() -> None:
     written = text_of("docs/cli.md")
 
     assert written == with_help_pages(written), "run scripts/manual"
+
+
+def test_faults_page_holds_the_tables_of_the_fault_lab() -> None:
+    written = text_of("docs/faults.md")
+
+    assert f"{len(CELLS)} cells" in written
+    assert written == with_tables(written), "run scripts/manual"
+
+
+def test_faults_page_has_no_rule_without_a_cell() -> None:
+    rules = {rule_of(cell) for cell in CELLS}
+
+    assert [rule for rule in (*EXCEPTIONS, *GENERAL) if rule not in rules] == []
+
+
+def test_faults_page_names_kinds_of_failure_that_exist() -> None:
+    ends = {end for rule in (*EXCEPTIONS, *GENERAL) for end in (rule.once, rule.always)}
+
+    assert ends - {
+        error("").kind for error in known_errors() if error is not errors.Interrupted
+    } == {COPIED, ""}
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "README_zh.md"])

@@ -25,13 +25,14 @@ class Flight:
     """One blob on its way into one repository; `landed` is set when it has ended, well or not.
 
     `moved` grows with every sign of life: the bytes that move, and each new attempt. `doubted`:
-    the store once said that it has the blob, and then had it not.
+    the store once said that it has the blob, and then had it not; `short`: it has another size.
     """
 
     repository: str
     digest: Digest
     origin: str | None = None
     doubted: bool = False
+    short: bool = False
     moved: int = 0
     landed: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, ImageToolsError
+from image_tools.errors import CopyFailed, DigestMismatch, ImageToolsError
 from image_tools.exchange.ledger import Flight
 from image_tools.stores.store import Store, Upload
 
@@ -26,25 +26,53 @@ class Look:
     _sent: int = 0
     _mounts: bool = False
 
-    async def begin(self, flight: Flight) -> Upload | None:
-        """None when the repository has the blob of `flight`, else the upload to send it by."""
+    async def begin(self, flight: Flight, size: int) -> Upload | None:
+        """None when the repository has the blob of `flight`, `size` bytes; else the upload for it.
+
+        One that has another size is `short`: what is sent may not take its place.
+        """
         if self._mounts and not flight.doubted:
-            try:
-                return await self.store.mount(flight.repository, flight.digest, flight.repository)
-            except CopyFailed as error:
-                if error.temporary:
-                    raise
-                logger.debug("the destination does not mount any more: {}", error)
-                self._mounts = False
-        if await self.store.blob_size(flight.repository, flight.digest) is not None:
+            upload = await self._by_mount(flight)
+            if upload is not None:
+                return upload
+        found = await self.store.blob_size(flight.repository, flight.digest)
+        if found == size:
             return None
+        flight.short = found is not None
         return await self.store.upload(flight.repository)
 
-    async def sent(self, flight: Flight) -> None:
-        """Note that the blob of `flight` was sent."""
+    async def sent(self, flight: Flight, size: int, *, mounts: bool = True) -> None:
+        """Note that the blob of `flight` was sent; DigestMismatch where it is still `short`.
+
+        Without `mounts` the store is known to mount nothing. docker-registry 2.8 keeps what lies in
+        its storage, and a crash may have left it short: an image over that could never be pulled.
+        """
+        if flight.short:
+            await self._look_again(flight, size)
         self._sent += 1
-        if self._sent == SENT_UNTIL_TRIAL:
+        if self._sent == SENT_UNTIL_TRIAL and mounts:
             self._mounts = await self._is_found(flight)
+
+    async def _by_mount(self, flight: Flight) -> Upload | None:
+        """The upload that was begun because the blob is not there, else None."""
+        try:
+            return await self.store.mount(flight.repository, flight.digest, flight.repository)
+        except CopyFailed as error:
+            if error.temporary:
+                raise
+            logger.debug("the destination does not mount any more: {}", error)
+            self._mounts = False
+            return None
+
+    async def _look_again(self, flight: Flight, size: int) -> None:
+        found = await self.store.blob_size(flight.repository, flight.digest)
+        if found != size:
+            place = f"{self.store.name}/{flight.repository}@{flight.digest}"
+            raise DigestMismatch(
+                f"{place}: the registry has {found} bytes of it, not {size}, and keeps them when"
+                " it is sent anew",
+                advice="its storage is damaged: remove that blob there and run again",
+            )
 
     async def _is_found(self, flight: Flight) -> bool:
         """Whether mounting a blob where it is finds it; what goes wrong means no."""

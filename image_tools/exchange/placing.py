@@ -84,13 +84,13 @@ class Placer:
 
     async def _attempt(self, wish: Placement, flight: Flight) -> None:
         flight.moved += 1  # The attempt before may have been told to wait for minutes.
-        looks = flight.origin is None
-        upload = await (self._look.begin(flight) if looks else self._mounted(flight))
+        looks, size = flight.origin is None, wish.blob.size
+        upload = await (self._look.begin(flight, size) if looks else self._mounted(flight))
         if upload is None:
             return
         await self._send(wish, flight, upload)
-        if looks and self.ledger.mounts_work:
-            await self._look.sent(flight)
+        if looks:
+            await self._look.sent(flight, size, mounts=self.ledger.mounts_work)
 
     async def _mounted(self, flight: Flight) -> Upload | None:
         """None when the blob was mounted, else the upload to send it by."""

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
-from image_tools.errors import InvalidManifest
+from loguru import logger
+
+from image_tools.errors import DigestMismatch, InvalidManifest
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -65,7 +67,7 @@ class Reader:
         """The bytes of an image's config, at most 8 MiB."""
 
         async def read() -> RawManifest:
-            return RawManifest(config.media_type, await _whole(repository, config))
+            return RawManifest(config.media_type, await _right(repository, config))
 
         return (await self._once(config.digest, read)).content
 
@@ -172,6 +174,22 @@ def _says_enough(entry: Descriptor) -> bool:
         return False
     stated = entry.platform
     return entry.is_attestation or bool(stated.os and stated.architecture)
+
+
+async def _right(repository: Repository, blob: Descriptor) -> bytes:
+    """The bytes of a blob, read once more where they are wrong.
+
+    A store repeats whatever else may pass; of a stream it has given most away by then.
+    """
+    try:
+        return await _whole(repository, blob)
+    except DigestMismatch as error:
+        logger.debug("{}; reading it once more", error)
+    try:
+        return await _whole(repository, blob)
+    except DigestMismatch as error:
+        error.exhausted = True
+        raise
 
 
 async def _whole(repository: Repository, blob: Descriptor) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -25,6 +26,7 @@ NOWHERE = Reply(307, b"", {"Location": "http://127.0.0.1:1/nowhere"})
 HANG_SECONDS = 600.0
 SLOW_PIECES = 64
 EXTRA = b"too much"
+TLS_HANDSHAKE = b"\x16"
 
 
 class FaultHandler(BaseHTTPRequestHandler):
@@ -38,6 +40,18 @@ class FaultHandler(BaseHTTPRequestHandler):
         """Number the connection."""
         super().setup()
         self.number = self.lab.next_connection()
+
+    def handle(self) -> None:
+        """Refuse a greeting over TLS at once, as servers written in Go do."""
+        if self.lab.options.certificates is None and self._peeked() == TLS_HANDSHAKE:
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            return
+        super().handle()
+
+    def _peeked(self) -> bytes:
+        with contextlib.suppress(OSError):
+            return self.connection.recv(1, socket.MSG_PEEK)
+        return b""
 
     def _handle(self) -> None:
         asked = take_apart(self.command, self.path, dict(self.headers.items()))
@@ -53,6 +67,8 @@ class FaultHandler(BaseHTTPRequestHandler):
             return self._reset()
         body = b"".join(body_of(self))
         self.lab.pause()
+        if kind is Kind.EXPIRED_TOKEN:
+            self.lab.expire_tokens()
         reply = self._planned(seen, fault) or self.lab.answer(asked, body)
         return self._send(reply, seen, fault)
 
@@ -114,8 +130,8 @@ class FaultHandler(BaseHTTPRequestHandler):
             self.wfile.write(body[at : at + step])
 
     def _read_half(self) -> None:
-        length = int(self.headers.get("Content-Length", "2"))
-        self.rfile.read1(max(length // 2, 1))
+        if length := int(self.headers.get("Content-Length", "2")):
+            self.rfile.read1(max(length // 2, 1))
 
     def _reset(self) -> None:
         """End the connection with a TCP reset instead of an orderly close."""
@@ -146,11 +162,13 @@ def _is_blob(reply: Reply) -> bool:
 
 
 def _other_bytes(reply: Reply) -> bytes:
-    """Give as many bytes that differ: JSON stays JSON, so that only its digest tells."""
+    """Give as many bytes that differ: JSON stays JSON, with other names in it."""
     if not reply.body:
         return b""
     try:
         json.loads(reply.body)
     except ValueError:
         return bytes(255 - byte for byte in reply.body[:64]) + reply.body[64:]
-    return reply.body.replace(b'"schemaVersion"', b'"schemaVersioN"', 1)
+    # Of a manifest only its digest tells.
+    other = reply.body.replace(b'"schemaVersion"', b'"schemaVersioN"', 1)
+    return reply.body.swapcase() if other == reply.body else other

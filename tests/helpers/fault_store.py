@@ -22,6 +22,7 @@ class MemoryStore:
         self.tags: dict[str, dict[str, str]] = defaultdict(dict)
         self.uploads: dict[str, bytes] = {}
         self.partial_indexes = False
+        self.partial_images = False
         self.lock = threading.RLock()
 
     def load(self, repository: str, tag: str, image: Image) -> None:
@@ -120,6 +121,8 @@ class MemoryStore:
             if self.partial_indexes:
                 return False
             return any(line["digest"] not in known for line in value["manifests"])
+        if self.partial_images:
+            return False
         if media_type in SCHEMA1_TYPES:
             return any(self.blob(repository, li["blobSum"]) is None for li in value["fsLayers"])
         wanted = [value["config"], *value["layers"]]

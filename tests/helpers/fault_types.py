@@ -32,7 +32,7 @@ class Kind(Enum):
 
     RESET = "reset before headers"
     RESET_IN_BODY = "reset in body"
-    RESET_AFTER = "done, then reset instead of an answer"
+    RESET_AFTER = "reset instead of the answer"
     CUT_BODY = "cut body"
     WRONG_BYTES = "wrong bytes"
     WRONG_LENGTH = "wrong length"
@@ -40,6 +40,7 @@ class Kind(Enum):
     HANG = "hang"
     HTML = "HTML instead of JSON"
     REDIRECT_NOWHERE = "redirect to nowhere"
+    EXPIRED_TOKEN = "expired token"
 
 
 STATUS_FAULTS = (401, 403, 404, 429, 500, 502, 503, 504, 507)

@@ -32,7 +32,8 @@ class FaultOptions:
     answers 429 after that many manifest GETs in the ``limit_window`` seconds before, as Docker Hub
     does, ``limit_retry_after`` with that header; ``delay`` is waited before every answer.
     ``ranges`` and ``mounts`` False leave those features out. ``referrers`` answers the list of
-    referrers, ``partial_indexes`` takes indexes whose children are not there.
+    referrers, ``partial_indexes`` takes indexes whose children are not
+    there, ``partial_images`` images whose blobs are not.
     """
 
     certificates: Certificates | None = None
@@ -47,6 +48,7 @@ class FaultOptions:
     mounts: bool = True
     referrers: bool = False
     partial_indexes: bool = False
+    partial_images: bool = False
 
 
 class FaultRegistry:
@@ -60,6 +62,7 @@ class FaultRegistry:
         self.routes.ranges, self.routes.mounts = self.options.ranges, self.options.mounts
         self.routes.referrers = self.options.referrers
         self.store.partial_indexes = self.options.partial_indexes
+        self.store.partial_images = self.options.partial_images
         self.requests: list[Seen] = []
         self.tokens: dict[str, float] = {}
         self._faults: list[Fault] = []
@@ -237,7 +240,10 @@ class FaultRegistry:
         if self.options.tokens:
             actions = "pull" if asked.method in {"GET", "HEAD"} else "pull,push"
             scope = f',scope="repository:{asked.repository}:{actions}"' if asked.repository else ""
-            value = f'Bearer realm="{self.endpoint.url}/token",service="lab"{scope}'
+            shown = asked.headers.get("Authorization", "").startswith("Bearer ")
+            # RFC 6750 section 3.1, as docker-registry says it of a token that has ended.
+            ended = ',error="invalid_token"' if shown else ""
+            value = f'Bearer realm="{self.endpoint.url}/token",service="lab"{scope}{ended}'
         headers = {"WWW-Authenticate": value}
         return error_reply(401, "UNAUTHORIZED", "authentication required", headers)
 

@@ -10,8 +10,6 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-POLL_SECONDS = 0.01
-
 
 class ThreadedServer(ThreadingHTTPServer):
     """A server on a random loopback port; every connection has a thread."""
@@ -28,8 +26,9 @@ class ThreadedServer(ThreadingHTTPServer):
         self.connections = 0
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._ended = threading.Event()
         super().__init__(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self.serve_forever, args=(POLL_SECONDS,))
+        self._thread = threading.Thread(target=self._accept)
 
     @property
     def address(self) -> str:
@@ -47,7 +46,8 @@ class ThreadedServer(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """End all connections, wait for their threads and free the port."""
-        self.shutdown()
+        self._ended.set()
+        self.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self.drop_connections()
         self.server_close()
@@ -58,6 +58,12 @@ class ThreadedServer(ThreadingHTTPServer):
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        """Wait in `accept` itself: hundreds of servers may stand idle, and none of them polls."""
+        while not self._ended.is_set():
+            with contextlib.suppress(OSError):
+                self.process_request(*self.get_request())
 
     def get_request(self) -> tuple[socket.socket, object]:
         """Accept; the TLS handshake is left to the connection's own thread."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import pytest
 
 from tests.helpers import images
 from tests.helpers.client import manifest, push, tags
+from tests.helpers.damage import Spot
 from tests.helpers.fault_types import ALWAYS, Fault, Kind, Stage
 from tests.helpers.faults import FaultRegistry
-from tests.helpers.registry import Registry
+from tests.helpers.registry import Registry, start_registry
+from tests.helpers.registry_options import RegistryOptions
 from tests.helpers.running import Ran, mirror
 from tests.helpers.walk import pull_everything
 
@@ -176,6 +181,25 @@ def test_mirror_destination_not_readable_never_overwrites(
     )
     assert (ran.code, ran.only()["kind"]) == (1, "unavailable")
     assert broken_destination.tags["team/app"]["1.0"] == old.top.digest
+
+
+def test_mirror_destination_has_lost_half_of_a_blob_no_image_is_published_over_it(
+    broken_source: FaultRegistry, registry: Registry, tmp_path: Path
+) -> None:
+    image = images.docker_list(1)
+    push(registry.endpoint, "team/app", "1.0", image)
+    spot = Spot(registry, "team/app", image)
+    shutil.rmtree(spot.folder / "_manifests")
+    blob = json.loads(image.find(image.entries[0].digest).data)["layers"][0]["digest"]
+    os.truncate(spot.content(blob), 1000)
+    # One that was started again: the other remembers the size.
+    with start_registry(RegistryOptions(storage=registry.storage)) as again:
+        ran = _mirror(broken_source.address, again.address, tmp_path)
+        left = tags(again.endpoint, "team/app")
+    outcome = ran.only()
+    assert (ran.code, outcome["kind"], left) == (1, "digest-mismatch", []), ran.stderr
+    assert f"{again.address}/team/app@{blob}: the registry has 1000 bytes" in outcome["reason"]
+    assert "remove that blob" in outcome["advice"]
 
 
 def _is_arm(platform: object) -> bool:

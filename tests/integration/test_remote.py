@@ -294,6 +294,48 @@ def test_failing_manifest_is_a_failure_and_never_absent(
     assert fault_registry.count(stage) == times * (3 if error.temporary else 1)
 
 
+@pytest.mark.parametrize("times", [1, None])
+def test_manifest_head_that_tells_another_digest_is_asked_once_more(
+    fault_registry: FaultRegistry, times: int | None
+) -> None:
+    image = KINDS["oci_manifest"](1)
+    digest = Digest.parse(image.top.digest)
+    fault_registry.load("a/b", "v1", image)
+    fault_registry.add(Fault(Stage.HEAD_MANIFEST, Kind.WRONG_BYTES, times=times))
+
+    async def by_digest(store: Remote) -> ManifestHead | None:
+        return await store.manifest_head("a/b", digest)
+
+    if times is None:
+        with pytest.raises(DigestMismatch, match="in its place"):
+            ask(fault_registry.address, by_digest)
+    else:
+        found = ask(fault_registry.address, by_digest)
+        assert found == ManifestHead(digest, image.top.media_type, len(image.top.data))
+    assert fault_registry.count(Stage.HEAD_MANIFEST) == 2
+
+
+@pytest.mark.parametrize("kind", [Kind.WRONG_BYTES, Kind.WRONG_LENGTH])
+def test_tags_that_cannot_be_read_are_asked_for_again(
+    fault_registry: FaultRegistry, kind: Kind
+) -> None:
+    fault_registry.load("a/b", "v1", KINDS["oci_manifest"](1))
+    fault_registry.add(Fault(Stage.TAGS, kind))
+
+    assert ask(fault_registry.address, lambda store: store.tags("a/b")) == ("v1",)
+    assert fault_registry.count(Stage.TAGS) == 2
+
+
+def test_upload_in_which_the_token_ends_is_a_login_problem_that_may_pass() -> None:
+    with FaultRegistry(FaultOptions(tokens=True)) as double:
+        double.add(Fault(Stage.PUT_BLOB, Kind.EXPIRED_TOKEN))
+
+        with pytest.raises(Unauthorized, match="the login ended during the upload") as caught:
+            ask(double.address, lambda store: send(store, "a/b", BLOB.data))
+
+    assert (caught.value.temporary, caught.value.status) == (True, 401)
+
+
 @pytest.mark.parametrize("kind", [429, 502, 504, Kind.RESET, Kind.CUT_BODY, Kind.WRONG_BYTES])
 def test_manifest_failing_once_is_read_again(
     fault_registry: FaultRegistry, kind: Kind | int

@@ -14,7 +14,7 @@ import aiohttp
 from loguru import logger
 from yarl import URL
 
-from image_tools.errors import ImageToolsError, InvalidManifest, RateLimited, Unavailable
+from image_tools.errors import ImageToolsError, InvalidManifest, RateLimited, Unauthorized
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.address import same_origin
 from image_tools.stores.remote.body import StreamBody
@@ -183,8 +183,7 @@ class RegistryClient:
             return response
         await drain(response)
         if not question.can_repeat:
-            said = f"{question.reference}: the login ended during the upload"
-            raise Unavailable(said, status=401)
+            raise _ended_login(question)
         return await self._connections.open(_request(question, url, fresh))
 
     async def _metered(self, root: URL, question: Question) -> Answer:
@@ -287,6 +286,14 @@ def _request(question: Question, url: URL, authorization: str | None) -> Request
         authorization=authorization,
         is_slow=question.is_slow,
     )
+
+
+def _ended_login(question: Question) -> Unauthorized:
+    """The failure of an upload in the middle of which the token ended: another one may do."""
+    said = f"{question.reference}: the login ended during the upload"
+    error = Unauthorized(said, status=UNAUTHORIZED)
+    error.temporary = True
+    return error
 
 
 def _challenges(response: aiohttp.ClientResponse) -> tuple[Challenge, ...]:

@@ -242,6 +242,11 @@ async def drain(response: aiohttp.ClientResponse) -> None:
 
 def _words(error: BaseException) -> str:
     """What an exception says, without addresses: their query may hold a signature."""
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer was cut off"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        # Its text may be the head of the answer, with all that stands there.
+        return "it was closed before the end of the answer"
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return re.sub(r"\S+://\S+", "…", " ".join(said.split())) or type(error).__name__
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from yarl import URL
 
@@ -62,15 +63,12 @@ class Remote:
 
         A registry that gives no usable digest, or no plain answer, is asked for the manifest.
         """
-        expected = frozenset({200, 404}) | _NO_HEAD
-        answer = await self._client.ask(self._manifest("HEAD", repository, reference, expected))
+        answer = await self._client.repeat(lambda: self._ask_head(repository, reference))
         if means_unknown(answer):
             return None
         digest = answer.digest
         if answer.status != 200 or digest is None:
             return await self._head_by_content(repository, reference)
-        if isinstance(reference, Digest):
-            refuse_other(digest, reference, named(self.name, repository, reference))
         return ManifestHead(digest, answer.media_type, answer.length, self.name)
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
@@ -181,8 +179,8 @@ class Remote:
         """The tags of a repository, all pages; NotFound when unknown."""
         question, found = self._page(repository), dict[str, None]()
         for _ in range(MOST_PAGES):
-            answer = await self._client.ask(question)
-            found.update(dict.fromkeys(_tags(answer, question.reference)))
+            answer, names = await self._client.repeat(partial(self._names, question))
+            found.update(dict.fromkeys(names))
             following = self.following(answer, question.reference)
             if following is None:
                 return tuple(found)
@@ -194,6 +192,14 @@ class Remote:
     async def close(self) -> None:
         """Give back all connections."""
         await self._client.close()
+
+    async def _ask_head(self, repository: str, reference: str | Digest) -> Answer:
+        """The answer to a HEAD; DigestMismatch when it is about something else."""
+        expected = frozenset({200, 404}) | _NO_HEAD
+        answer = await self._client.once(self._manifest("HEAD", repository, reference, expected))
+        if answer.status == 200 and isinstance(reference, Digest):
+            refuse_other(answer.digest, reference, named(self.name, repository, reference))
+        return answer
 
     async def _read_manifest(self, repository: str, reference: str | Digest) -> RawManifest:
         answer = await self._client.once(self._manifest("GET", repository, reference, {200}))
@@ -254,6 +260,11 @@ class Remote:
             path=f"{repository}/blobs/{digest}",
             expected=frozenset(expected),
         )
+
+    async def _names(self, question: Question) -> tuple[Answer, tuple[str, ...]]:
+        """One page of tags; what cannot be read may have been cut on its way."""
+        answer = await self._client.once(question)
+        return answer, _tags(answer, question.reference)
 
     def _page(self, repository: str, url: URL | None = None) -> Question:
         return Question(

@@ -93,7 +93,7 @@ async def ask_realm(
     if response.status == 200 and not refusal.is_page:
         return _token(realm, body)
     if response.status >= 500 or response.status < 400 or response.status in _PASSING:
-        raise failure(refusal, realm.registry, doing=f"asking {realm.url.host} for a token")
+        raise failure(refusal, realm.registry, doing=f"asking the token server {realm.url.host}")
     return refusal
 
 

@@ -186,10 +186,11 @@ class Authorizer:
             # Never had one, or somebody else has dropped it already.
             held = self._grants.fresh(need, self._clock())
             return (held or await self._obtain(need)).header_for(need)
-        worked = grant.worked_for(need)
-        if not grant.wide and not worked:
+        # RFC 6750 section 3.1: `invalid_token` is about the token, whatever it was asked for.
+        said_ended = challenge.parameters.get("error") == "invalid_token"
+        ended = said_ended or grant.worked_for(need)
+        if not grant.wide and not ended:
             return None
-        ended = worked or challenge.parameters.get("error") == "invalid_token"
         if grant.wide and not ended and grant.token.granted is None:
             self._scopes.too_wide(need)
         header = (await self._obtain(need, alone=True)).header_for(need)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from image_tools.errors import AccessDenied
+from image_tools.errors import AccessDenied, DigestMismatch
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.looking import SENT_UNTIL_TRIAL, Look
 from image_tools.oci.digest import Digest
@@ -24,7 +24,7 @@ def look(mounts: bool = True, sent: int = SENT_UNTIL_TRIAL) -> tuple[Look, Memor
 
     async def send() -> None:
         for _ in range(sent):
-            await made.sent(flight(HERE))
+            await made.sent(flight(HERE), len(HERE))
 
     asyncio.run(send())
     return made, store
@@ -47,7 +47,7 @@ def counts(store: MemoryStore) -> tuple[int, int, int]:
 @pytest.mark.parametrize(
     ("mounts", "sent", "doubted", "here", "absent"),
     [
-        pytest.param(True, SENT_UNTIL_TRIAL, False, (0, 2, 0), (0, 2, 0), id="mounts"),
+        pytest.param(True, SENT_UNTIL_TRIAL, False, (1, 2, 0), (0, 2, 0), id="mounts"),
         pytest.param(True, SENT_UNTIL_TRIAL, True, (1, 1, 0), (1, 1, 1), id="doubted"),
         pytest.param(False, SENT_UNTIL_TRIAL, False, (1, 1, 0), (1, 1, 1), id="does-not-mount"),
         pytest.param(True, SENT_UNTIL_TRIAL - 1, False, (1, 0, 0), (1, 0, 1), id="not-tried-yet"),
@@ -55,7 +55,7 @@ def counts(store: MemoryStore) -> tuple[int, int, int]:
 )
 def test_look_asks_for_a_blob(content, mounts, sent, doubted, here, absent):
     made, store = look(mounts, sent)
-    found = asyncio.run(made.begin(flight(content, doubted=doubted)))
+    found = asyncio.run(made.begin(flight(content, doubted=doubted), len(content)))
     assert (found is None) == (content == HERE)
     assert counts(store) == (here if content == HERE else absent)
 
@@ -63,6 +63,16 @@ def test_look_asks_for_a_blob(content, mounts, sent, doubted, here, absent):
 def test_look_store_that_stops_mounting_is_asked_the_long_way():
     made, store = look()
     store.fail("mount", lambda: AccessDenied("no"))
-    assert asyncio.run(made.begin(flight(HERE))) is None
-    assert asyncio.run(made.begin(flight(HERE))) is None
+    assert asyncio.run(made.begin(flight(HERE), len(HERE))) is None
+    assert asyncio.run(made.begin(flight(HERE), len(HERE))) is None
     assert counts(store) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("sent", [0, SENT_UNTIL_TRIAL])
+def test_look_blob_of_another_size_is_sent_and_looked_at_again(sent):
+    made, store = look(sent=sent)
+    wanted = flight(HERE)
+    assert asyncio.run(made.begin(wanted, len(HERE) + 1)) is not None
+    with pytest.raises(DigestMismatch, match=r"has 4 bytes of it, not 5, and keeps them"):
+        asyncio.run(made.sent(wanted, len(HERE) + 1))
+    assert store.count("blob_size") == 2

@@ -121,6 +121,40 @@ def test_place_what_lies_there_already_sends_nothing() -> None:
     run(scene)
 
 
+def test_place_what_lies_there_cut_short_is_sent_anew() -> None:
+    async def scene() -> None:
+        site = Site()
+        site.destination.repositories["team/app1"].blobs[BLOB.digest] = CONTENT[:-1]
+
+        assert await site.place("team/app1") == [None]
+
+        assert site.destination.repositories["team/app1"].blobs[BLOB.digest] == CONTENT
+        assert site.counts() == (1, 1, 0)
+
+    run(scene)
+
+
+def test_place_what_stays_cut_short_is_a_failure_and_not_booked() -> None:
+    class Keeping(MemoryStore):
+        async def blob_size(self, repository: str, digest: Digest) -> int | None:
+            await super().blob_size(repository, digest)
+            return 0
+
+    async def scene() -> None:
+        site = Site(times=2)
+        site.destination = Keeping("keeping.example")
+        site.placer = Placer(site.destination, site.ledger, RetryPolicy(times=2, delay=0.0), 8)
+
+        (error,) = await site.place("team/app1")
+
+        assert isinstance(error, DigestMismatch)
+        assert f"keeping.example/team/app1@{BLOB.digest}: the registry has 0 bytes" in str(error)
+        assert site.ledger.size("team/app1", BLOB.digest) is None
+        assert site.counts() == (2, 2, 0)
+
+    run(scene)
+
+
 def test_place_known_content_reads_nothing_from_the_source() -> None:
     async def scene() -> None:
         site = Site()

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from image_tools.errors import ImageToolsError, InvalidManifest, NotFound, Unavailable
+from image_tools.errors import (
+    DigestMismatch,
+    ImageToolsError,
+    InvalidManifest,
+    NotFound,
+    Unavailable,
+)
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -242,6 +248,23 @@ def test_what_failed_once_is_asked_for_again_by_the_next(site: Site) -> None:
     assert isinstance(failed, Unavailable)
     assert isinstance(found, RawManifest)
     assert len(site.asked) == 2
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_config_of_wrong_bytes_is_read_once_more(site: Site, times: int) -> None:
+    config = site.config("linux/amd64")
+    site.store.fail("chunk", lambda: DigestMismatch("other bytes"), times=times)
+
+    async def scene() -> bytes:
+        return await site.reader.config(site.repository, config)
+
+    if times == 1:
+        assert len(asyncio.run(scene())) == config.size
+    else:
+        with pytest.raises(DigestMismatch) as caught:
+            asyncio.run(scene())
+        assert caught.value.exhausted
+    assert site.store.count("blob") == 2
 
 
 @pytest.mark.parametrize("read", ["manifest", "config"])

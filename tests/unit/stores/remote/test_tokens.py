@@ -427,6 +427,23 @@ def test_challenged_token_for_many_refused_asks_alone_and_remembers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("challenges", "given"),
+    [(BEARER, None), (ENDED, "Bearer token-2")],
+    ids=["refused", "said-invalid"],
+)
+def test_challenged_token_for_one_at_its_first_use_is_replaced_only_when_it_ended(
+    challenges: tuple[Challenge, ...], given: str | None
+) -> None:
+    lab = Lab()
+
+    async def story() -> str | None:
+        first = await lab.authorizer.challenged(BEARER, None, "a")
+        return await lab.authorizer.challenged(challenges, first, "a")
+
+    assert run(story) == given
+
+
+@pytest.mark.parametrize(
     ("jwt", "uses", "challenges"),
     [(False, 2, BEARER), (False, 1, ENDED), (True, 1, BEARER)],
     ids=["worked-before", "said-invalid", "granted-by-jwt"],
