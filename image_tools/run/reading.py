@@ -13,6 +13,7 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import (
+    MAXIMUM_ENTRIES,
     Index,
     Manifest,
     RawManifest,
@@ -43,6 +44,22 @@ class _Opened:
 
     leaves: tuple[Descriptor, ...] = ()
     nested: tuple[RawManifest, ...] = ()
+
+
+@dataclass(slots=True)
+class Room:
+    """How many more entries an image may have, those of nested indexes among them.
+
+    Four small indexes that name each other ten thousand times would be 10^16 entries.
+    """
+
+    left: int = MAXIMUM_ENTRIES
+
+    def take(self, count: int) -> None:
+        """Take up `count` entries; InvalidManifest when there is no room for them."""
+        self.left -= count
+        if self.left < 0:
+            raise InvalidManifest(f"the index leads to more than {MAXIMUM_ENTRIES} entries")
 
 
 class Reader:
@@ -84,7 +101,7 @@ class Reader:
         """The image of `top`, nested indexes opened, platforms completed from the configs."""
         found = parse(top)
         if isinstance(found, Index):
-            opened = await self._open(repository, found, 1)
+            opened = await self._open(repository, found, 1, Room())
             return SourceImage(top=top, leaves=opened.leaves, nested=opened.nested)
         if isinstance(found, Schema1):
             raise InvalidManifest("schema 1 has to be converted first")
@@ -101,7 +118,7 @@ class Reader:
         top = await self.manifest(repository, head.digest)
         found = parse(top)
         if isinstance(found, Index):
-            opened = await self._open(repository, found, 1)
+            opened = await self._open(repository, found, 1, Room())
             return DestinationImage(top, opened.leaves, is_index=True)
         if isinstance(found, Schema1):
             raise InvalidManifest("it is a schema 1 image, which no list can take up")
@@ -110,14 +127,17 @@ class Reader:
         )
         return DestinationImage(top, (leaf,) if leaf.platform.is_known else (), is_index=False)
 
-    async def _open(self, repository: Repository, index: Index, depth: int) -> _Opened:
-        opened = await together(self._entry(repository, e, depth) for e in index.entries)
+    async def _open(self, repository: Repository, index: Index, depth: int, room: Room) -> _Opened:
+        room.take(len(index.entries))
+        opened = await together(self._entry(repository, e, depth, room) for e in index.entries)
         return _Opened(
             tuple(leaf for one in opened for leaf in one.leaves),
             tuple({raw.digest: raw for one in opened for raw in one.nested}.values()),
         )
 
-    async def _entry(self, repository: Repository, entry: Descriptor, depth: int) -> _Opened:
+    async def _entry(
+        self, repository: Repository, entry: Descriptor, depth: int, room: Room
+    ) -> _Opened:
         if entry.media_type not in media.INDEXES:
             return _Opened((await self._completed(repository, entry),))
         if depth >= DEEPEST_NESTING:
@@ -126,7 +146,7 @@ class Reader:
         found = parse(raw)
         if not isinstance(found, Index):
             raise InvalidManifest(f"{entry.digest} is said to be an index and is none")
-        inner = await self._open(repository, found, depth + 1)
+        inner = await self._open(repository, found, depth + 1, room)
         return _Opened(inner.leaves, (*inner.nested, raw))
 
     async def _completed(self, repository: Repository, entry: Descriptor) -> Descriptor:

@@ -35,9 +35,8 @@ class Realm:
     service: str = ""
 
     def is_safe(self) -> bool:
-        """Whether a login may be sent: TLS, loopback, or the very host of the registry."""
-        host = self.url.host or ""
-        return self.url.scheme == "https" or is_loopback(host) or host == host_of(self.registry)
+        """Whether a login may be sent: TLS, or loopback."""
+        return self.url.scheme == "https" or is_loopback(self.url.host or "")
 
 
 def host_of(registry: str) -> str:
@@ -48,8 +47,12 @@ def host_of(registry: str) -> str:
         return ""
 
 
-def realm_of(challenge: Challenge, registry: str) -> Realm | None:
-    """The token server a Bearer challenge names; None when it names none over http or https."""
+def realm_of(challenge: Challenge, registry: str, *, allows_plain: bool = False) -> Realm | None:
+    """The token server a Bearer challenge names; None when it names none over http or https.
+
+    A registry behind a proxy that ends TLS often names `http://` and its own host: unless plain
+    HTTP is allowed, TLS is kept there.
+    """
     if challenge.scheme != "bearer":
         return None
     try:
@@ -58,10 +61,20 @@ def realm_of(challenge: Challenge, registry: str) -> Realm | None:
         return None
     if url.scheme not in ("http", "https") or not url.host:
         return None
+    if url.scheme == "http" and not allows_plain and _is_own_door(url, registry):
+        url = URL(f"https{str(url)[len('http') :]}", encoded=True)
     # A login in the address would go to the server in place of ours.
     return Realm(
         registry, url.with_user(None).with_fragment(None), challenge.parameters.get("service", "")
     )
+
+
+def _is_own_door(url: URL, registry: str) -> bool:
+    """Whether a plain `url` is the registry itself, as it is asked over TLS."""
+    own = URL(f"https://{registry}") if host_of(registry) else URL()
+    if is_loopback(own.host or "") or url.host != own.host:
+        return False
+    return own.port == url.port or (own.is_default_port() and url.is_default_port())
 
 
 def basic_header(credentials: Credentials | None) -> str | None:

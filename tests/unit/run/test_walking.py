@@ -15,6 +15,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes
 from image_tools.run.reading import Repository
 from image_tools.run.walking import Depth, Walk, is_sampled
+from tests.helpers.descriptors import index
 from tests.helpers.memory_store import MemoryStore
 
 LAYER = b"layer"
@@ -78,6 +79,20 @@ def test_walk_missing_child_is_named() -> None:
     image = child()
     problem = f"[reg/team/app:1@{image.digest}]: child manifest does not exists"
     assert walked(MemoryStore("reg"), image, Depth.TREE) == (problem,)
+
+
+def test_walk_indexes_that_multiply_end_where_there_is_no_room() -> None:
+    store, image = stocked(child(), LAYER, CONFIG), child()
+    top = image
+    for _ in range(4):
+        top = index(*(top.descriptor for _ in range(60)))
+        store.add_manifest("team/app", top)
+    walk = Walk(Repository(store, "team/app"), "reg/team/app:1", Depth.TREE)
+
+    problems = asyncio.run(walk.problems(top.digest, (image.descriptor,)))
+
+    assert "leads to more than 10000 entries" in problems[0]
+    assert len(problems) < 10_000
 
 
 def test_walk_what_is_lost_is_not_found_wrong() -> None:
