@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 from image_tools.errors import InvalidManifest
@@ -47,13 +47,15 @@ class _Opened:
 
 
 @dataclass(slots=True)
-class Room:
-    """How many more entries an image may have, those of nested indexes among them.
+class _Room:
+    """How many more entries an image may have, those of its nested indexes among them.
 
-    Four small indexes that name each other ten thousand times would be 10^16 entries.
+    Four small indexes that name each other ten thousand times would be 10^16 entries. What was
+    parsed of them is kept, for the same reason.
     """
 
     left: int = MAXIMUM_ENTRIES
+    indexes: dict[Digest, Index] = field(default_factory=dict)
 
     def take(self, count: int) -> None:
         """Take up `count` entries; InvalidManifest when there is no room for them."""
@@ -101,7 +103,7 @@ class Reader:
         """The image of `top`, nested indexes opened, platforms completed from the configs."""
         found = parse(top)
         if isinstance(found, Index):
-            opened = await self._open(repository, found, 1, Room())
+            opened = await self._open(repository, found, 1, _Room())
             return SourceImage(top=top, leaves=opened.leaves, nested=opened.nested)
         if isinstance(found, Schema1):
             raise InvalidManifest("schema 1 has to be converted first")
@@ -118,7 +120,7 @@ class Reader:
         top = await self.manifest(repository, head.digest)
         found = parse(top)
         if isinstance(found, Index):
-            opened = await self._open(repository, found, 1, Room())
+            opened = await self._open(repository, found, 1, _Room())
             return DestinationImage(top, opened.leaves, is_index=True)
         if isinstance(found, Schema1):
             raise InvalidManifest("it is a schema 1 image, which no list can take up")
@@ -127,7 +129,7 @@ class Reader:
         )
         return DestinationImage(top, (leaf,) if leaf.platform.is_known else (), is_index=False)
 
-    async def _open(self, repository: Repository, index: Index, depth: int, room: Room) -> _Opened:
+    async def _open(self, repository: Repository, index: Index, depth: int, room: _Room) -> _Opened:
         room.take(len(index.entries))
         opened = await together(self._entry(repository, e, depth, room) for e in index.entries)
         return _Opened(
@@ -136,16 +138,17 @@ class Reader:
         )
 
     async def _entry(
-        self, repository: Repository, entry: Descriptor, depth: int, room: Room
+        self, repository: Repository, entry: Descriptor, depth: int, room: _Room
     ) -> _Opened:
         if entry.media_type not in media.INDEXES:
             return _Opened((await self._completed(repository, entry),))
         if depth >= DEEPEST_NESTING:
             raise InvalidManifest(f"indexes are nested more than {DEEPEST_NESTING} deep")
         raw = await self.manifest(repository, entry.digest)
-        found = parse(raw)
+        found = room.indexes.get(entry.digest) or parse(raw)
         if not isinstance(found, Index):
             raise InvalidManifest(f"{entry.digest} is said to be an index and is none")
+        room.indexes[entry.digest] = found
         inner = await self._open(repository, found, depth + 1, room)
         return _Opened(inner.leaves, (*inner.nested, raw))
 

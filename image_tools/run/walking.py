@@ -17,7 +17,7 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
-from image_tools.run.reading import DEEPEST_NESTING, Repository, Room
+from image_tools.run.reading import DEEPEST_NESTING, Repository
 from image_tools.run.together import together
 
 READERS = 16
@@ -48,7 +48,7 @@ class Walk:
     found_wrong: bool = field(default=False, init=False)
     _top: Digest | None = field(default=None, init=False)
     _seen: set[Digest] = field(default_factory=set)
-    _room: Room = field(default_factory=Room)
+    _walked: dict[Digest, int | None] = field(default_factory=dict)
     _readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
 
     async def problems(self, top: Digest, wanted: tuple[Descriptor, ...]) -> tuple[str, ...]:
@@ -60,6 +60,11 @@ class Walk:
     async def _tree(
         self, digest: Digest, size: int | None, wanted: frozenset[Digest], levels: int
     ) -> list[str]:
+        if digest in self._walked:
+            # Four indexes that name each other ten thousand times would be walked for ever.
+            same = self._walked[digest] == size
+            return [] if same else [self._wrong(digest, f"the index says it has {size} bytes, too")]
+        self._walked[digest] = size
         raw = await self._manifest(digest)
         if isinstance(raw, str):
             return [raw]
@@ -71,10 +76,6 @@ class Walk:
             return await self._image(found)
         if not isinstance(found, Index) or not levels:
             return []
-        try:
-            self._room.take(len(found.entries))
-        except InvalidManifest as error:
-            return [self._wrong(digest, str(error))]
         below = await together(
             self._tree(entry.digest, entry.size, wanted, levels - 1)
             for entry in found.entries

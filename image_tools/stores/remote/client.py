@@ -205,7 +205,7 @@ class RegistryClient:
         good = response.status in question.expected
         limit = question.limit if good else MOST_BYTES_OF_A_REFUSAL
         try:
-            body = b""
+            body = bytearray()
             while len(body) <= limit and (piece := await response.content.readany()):
                 body += piece
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
@@ -219,7 +219,7 @@ class RegistryClient:
             if good:
                 raise InvalidManifest(f"{question.reference}: answered with over {limit} bytes")
         response.release()
-        return Answer(response.status, response.headers, body, response.url)
+        return Answer(response.status, response.headers, bytes(body), response.url)
 
     def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
         """The failure an answer means; the pace learns of it."""

@@ -192,7 +192,7 @@ def test_failed_list_on_a_full_disk_says_so_once_and_keeps_what_it_has(
     failed.add(*ROWS[1])
     before = path.read_text()
     with listened() as said, monkeypatch.context() as broken:
-        broken.setattr(Path, "open", full)
+        broken.setattr(os, "open", full)
         broken.setattr(os, "fsync", full)
         failed.add(*ROWS[0])
         failed.finish(ROWS)
