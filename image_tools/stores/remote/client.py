@@ -29,6 +29,7 @@ from image_tools.stores.remote.connect import (
 from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.failures import failure
 from image_tools.stores.remote.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
+from image_tools.stores.remote.patience import in_time, read_up_to
 from image_tools.stores.remote.proofs import UNAUTHORIZED
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.scheme import Root
@@ -205,9 +206,7 @@ class RegistryClient:
         good = response.status in question.expected
         limit = question.limit if good else MOST_BYTES_OF_A_REFUSAL
         try:
-            body = bytearray()
-            while len(body) <= limit and (piece := await response.content.readany()):
-                body += piece
+            body = await in_time(self._connections.whole, read_up_to(response, limit))
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             response.close()
             raise network_failure(error, question.reference, response.url) from error
@@ -219,7 +218,7 @@ class RegistryClient:
             if good:
                 raise InvalidManifest(f"{question.reference}: answered with over {limit} bytes")
         response.release()
-        return Answer(response.status, response.headers, bytes(body), response.url)
+        return Answer(response.status, response.headers, body, response.url)
 
     def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
         """The failure an answer means; the pace learns of it."""

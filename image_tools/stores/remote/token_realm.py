@@ -12,14 +12,17 @@ import aiohttp
 from yarl import URL
 
 from image_tools.errors import CopyFailed, TlsProblem, Unauthorized, Unavailable, UnknownFailure
+from image_tools.stores.remote.address import is_usable
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge
 from image_tools.stores.remote.connect import Request, network_failure
 from image_tools.stores.remote.failures import Refusal, failure, permanent
+from image_tools.stores.remote.patience import in_time, read_up_to
 from image_tools.stores.remote.tls import is_loopback
 from image_tools.stores.remote.token_answer import Scope, Token, parse_token
 
 MOST_BYTES = 64 * 1024
+MOST_SECONDS = 120.0
 _CLIENT = "image-tools"
 _PASSING = frozenset({408, 425, 429})
 
@@ -57,9 +60,9 @@ def realm_of(challenge: Challenge, registry: str, *, allows_plain: bool = False)
         return None
     try:
         url = URL(challenge.parameters.get("realm", ""))
+        if not is_usable(url):
+            return None
     except ValueError:
-        return None
-    if url.scheme not in ("http", "https") or not url.host:
         return None
     if url.scheme == "http" and not allows_plain and _is_own_door(url, registry):
         url = URL(f"https{str(url)[len('http') :]}", encoded=True)
@@ -166,10 +169,8 @@ def _request(realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials |
 
 
 async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
-    body = b""
     try:
-        while len(body) <= MOST_BYTES and (piece := await response.content.readany()):
-            body += piece
+        body = await in_time(MOST_SECONDS, read_up_to(response, MOST_BYTES))
     except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
         response.close()
         raise network_failure(error, request.reference, request.url) from error
