@@ -100,7 +100,9 @@ class FailedList:
 
 
 def _paragraph(raw: str, reason: str) -> str:
-    return f"# {' '.join(reason.split())}\n{raw.strip()}\n"
+    # The reason may be a registry's own words, and the file is looked at on a screen.
+    printable = "".join(letter if letter.isprintable() else " " for letter in reason)
+    return f"# {' '.join(printable.split())}\n{raw.strip()}\n"
 
 
 def _append(path: Path, text: str, durably: bool) -> None:

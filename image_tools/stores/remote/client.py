@@ -33,6 +33,7 @@ from image_tools.stores.remote.patience import in_time, read_up_to
 from image_tools.stores.remote.proofs import UNAUTHORIZED
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.scheme import Root
+from image_tools.stores.remote.shown import Shown
 from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.remote.tokens import Authorizer
 
@@ -65,9 +66,10 @@ class RegistryClient:
         self._tls = options.tls
         self._challenges: tuple[Challenge, ...] = ()
         self._background: set[asyncio.Future[None]] = set()
+        self._shown = Shown(partial(keyring.find, registry))
         self.authorizer = Authorizer(
             registry,
-            partial(keyring.find, registry),
+            self._shown.find,
             self._connections.open,
             allows_plain=options.tls.verify is False,
         )
@@ -165,6 +167,7 @@ class RegistryClient:
     async def _send(self, root: URL, question: Question) -> aiohttp.ClientResponse:
         url = question.address(root)
         header = await self._header(question) if same_origin(url, root) else None
+        header = self._shown.header(header)
         response = await self._connections.open(_request(question, url, header))
         logger.debug("{} {}: {}", question.method, question.reference, response.status)
         if response.status != 401 or not same_origin(url, root):
@@ -180,6 +183,7 @@ class RegistryClient:
         if not question.can_repeat:
             said = f"{question.reference}: the login ended during the upload"
             raise Unavailable(said, status=401)
+        fresh = self._shown.header(fresh)
         return await self._connections.open(_request(question, url, fresh))
 
     async def _header(self, question: Question) -> str | None:
@@ -218,6 +222,7 @@ class RegistryClient:
             if good:
                 raise InvalidManifest(f"{question.reference}: answered with over {limit} bytes")
         response.release()
+        body = body if good else self._shown.hidden(body)
         return Answer(response.status, response.headers, body, response.url)
 
     def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
