@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 LONGEST = 600
 # Longer words are no sentence of a tool; their middle is left out before anything looks at them.
-_MOST_READ = 8000
+_MOST_READ = 4000
 GAP = "…"
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
@@ -20,7 +20,7 @@ _NOISE = re.compile(
 _GO_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "f": "", "v": ""}
 
-_HEX = r"[a-z0-9]+:[0-9a-f]{32,}"
+_HEX = r"[a-z0-9]{1,20}:[0-9a-f]{32,}"
 _TAIL = rf"(?::[\w][\w.-]*)?(?:@{_HEX})?"
 _LOOPBACK_HOST = r"(?:127(?:\.\d{1,3}){3}|localhost|\[::1\]):\d+"
 _ANY_HOST = r"(?:\[[0-9a-f:]+\]|[\w.-]+)(?::\d+)?"

@@ -44,7 +44,8 @@ PIECES = {
     "header": 'Bearer Basic realm= service= scope= " \\ , = ; : / ? & # % @ http:// https://'
     " r.example 127.0.0.1 :5000 :99999 [::1] .. . < > rel=next xn-- \udcff é \x01 bytes= 0-9 - ~",
     "words": 'level=fatal msg= " \\n \\x1b \\u00e9 ERROR: panic: docker:// 127.0.0.1:5 /v2/ x509:'
-    " 429 EOF denied unauthorized not found uploading : . - _ / @ \x1b[ \x1b] ?token= authorization:",
+    " 429 EOF denied unauthorized not found uploading : . - _ / @ \x1b[ \x1b] ?token="
+    " authorization:",
     "path": "/v2/ s1/ d2/ a b / - _ . .. manifests/ blobs/ uploads/ tags/list referrers/ _catalog :"
     " %2F \n \0",
 }
@@ -115,7 +116,7 @@ READINGS: Mapping[str, Reading] = {
     "public-route": ("path", lambda text: public_route("PUT", f"/v2/{text}")),
 }
 LITTLE = 40
-MUCH = 5_000
+MUCH = 2_000
 amounts = pytest.mark.parametrize(
     "amount",
     [LITTLE, pytest.param(MUCH, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
