@@ -15,9 +15,11 @@ from loguru import logger
 
 from image_tools.errors import EnvironmentProblem, InvalidReference
 from image_tools.oci.digest import Digest
+from image_tools.process.planted import refuse_planted
 
 VERSION = 1
 _BUSY_MILLISECONDS = 10_000
+_BESIDE = ("-wal", "-shm", "-journal", ".lock")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS finished (
     source TEXT NOT NULL,
@@ -61,6 +63,8 @@ class State:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for ending in ("", *_BESIDE):
+                refuse_planted(path.with_name(path.name + ending))
             with _alone(path):
                 return cls(_sound(path), path)
         except sqlite3.Error as error:

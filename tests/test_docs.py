@@ -383,13 +383,24 @@ def test_documents_scripts_exist(name: str) -> None:
     assert [path for path in sorted(said) if not (ROOT / path.rstrip(".")).exists()] == []
 
 
-def test_benchmarks_tests_named_exist() -> None:
-    named = set(re.findall(r"`(test_\w+)`", text_of("benchmarks/README.md")))
+@pytest.mark.parametrize("name", ["benchmarks/README.md", "docs/security.md"])
+def test_documents_tests_named_exist(name: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", text_of(name)))
     defined = {
         name
         for path in (ROOT / "tests").rglob("test_*.py")
         for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
 
-    assert named <= defined
+    assert named - defined == set()
     assert named
+
+
+@pytest.mark.parametrize("heading", ["## Against strangers", "## Against locals"])
+def test_security_promises_all_have_a_test(heading: str) -> None:
+    promises = rows(text_of("docs/security.md"), heading)
+
+    assert [
+        row[0] for row in promises if not any(s.startswith("test_") for s in spans(row[1]))
+    ] == []
+    assert len(promises) > 5

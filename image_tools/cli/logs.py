@@ -56,7 +56,7 @@ def configure(
 
 def last_error(text: str, *, colours: bool) -> None:
     """Log `text` as an error, whether a log was set up before or not."""
-    configure(lambda line: render.err(line.rstrip("\n")), colours=colours)
+    configure(render.log, colours=colours)
     logger.error("{}", text)
 
 

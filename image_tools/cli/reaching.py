@@ -34,7 +34,7 @@ Chosen = tuple[str | None, Login | None]
 def start_logs(options: Namespace, environ: Mapping[str, str]) -> None:
     """Send log lines to standard error, debug ones with `--debug`."""
     logs.configure(
-        lambda line: render.err(line.rstrip("\n")),
+        render.log,
         level="DEBUG" if options.debug else "INFO",
         colours=coloured(sys.stderr, environ),
     )

@@ -5,22 +5,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from image_tools.cli.redact import plain
+from image_tools.cli.text import is_terminal
 from image_tools.errors import EnvironmentProblem, UsageError
+from image_tools.process.planted import refuse_planted
+
+# What no JSON has to escape, and a terminal takes for commands; lone surrogates are no UTF-8.
+_UNSHOWN = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def out(text: str) -> None:
     """Write `text` and a line end to standard output; a reader that left is no failure.
 
-    EnvironmentProblem when it cannot be written, as on a full disk.
+    Whatever stands in it, no terminal is commanded by it. EnvironmentProblem when it cannot be
+    written, as on a full disk.
     """
     try:
-        _write(text, sys.stdout)
+        _write(plain(text), sys.stdout)
     except OSError as error:
         raise _unwritable(error) from error
 
@@ -35,16 +43,24 @@ def _unwritable(error: OSError) -> EnvironmentProblem:
 
 def err(text: str) -> None:
     """Write `text` and a line end to standard error; where that fails nobody can be told."""
-    _write_or_forget(text)
+    _write_or_forget(plain(text))
+
+
+def log(line: str) -> None:
+    """Write a log line, which is tamed already and may have colours, to standard error."""
+    _write_or_forget(line.rstrip("\n"))
 
 
 def prompt(text: str) -> None:
     """Write `text` to standard error, without a line end."""
-    _write_or_forget(text, end="")
+    _write_or_forget(plain(text), end="")
 
 
 def out_bytes(content: bytes) -> None:
-    """Write `content` to standard output as it is; else as `out`."""
+    """Write `content` to standard output as it is, on a screen without commands; else as `out`."""
+    if is_terminal(sys.stdout):
+        out(content.decode(errors="replace").removesuffix("\n"))
+        return
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
@@ -57,7 +73,13 @@ def out_bytes(content: bytes) -> None:
 
 def out_json(document: Mapping[str, Any]) -> None:
     """Write one JSON document to standard output."""
-    out(json.dumps(document, indent=2, ensure_ascii=False))
+    out(json_text(document))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """A document as indented JSON; what could command a terminal is escaped."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _write_or_forget(text: str, end: str = "\n") -> None:
@@ -85,6 +107,10 @@ def abandon(stream: TextIO) -> None:
 
 def check_result_file(option: str, path: Path) -> None:
     """Raise UsageError now where `path` of `option` could not be written after hours of work."""
+    try:
+        refuse_planted(path)
+    except PermissionError as error:
+        raise UsageError(f"{option}: {error.filename}: {error.strerror}") from error
     if path.is_dir():
         raise UsageError(f"{option}: {path} is a folder")
     if not path.parent.is_dir():
@@ -106,11 +132,12 @@ def write_report(path: Path, document: Mapping[str, Any]) -> None:
 
     A device or a pipe is written to. OSError when that fails.
     """
-    write_file(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    write_file(path, f"{json_text(document)}\n".encode())
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by `content`, as `write_report` does."""
+    refuse_planted(path)
     if is_device(path):
         path.write_bytes(content)
         return

@@ -46,7 +46,7 @@ class Part:
 def version(options: Namespace, environ: Mapping[str, str]) -> int:
     """Show the versions; 0 even where a tool is missing: that is an answer, too."""
     logs.configure(
-        lambda line: render.err(line.rstrip("\n")),
+        render.log,
         level="DEBUG" if options.debug else "INFO",
         colours=coloured(sys.stderr, environ),
     )

@@ -51,7 +51,9 @@ class Exchange:
         self._sessions: dict[str, Session] = {}
         self._numbers = count(1)
         self._runner = web.ServerRunner(
-            web.Server(self._handle, access_log=None), shutdown_timeout=SHUTDOWN_SECONDS
+            # Bodies are content with a digest; unpacked on their way, they could fill the memory.
+            web.Server(self._handle, access_log=None, auto_decompress=False),
+            shutdown_timeout=SHUTDOWN_SECONDS,
         )
 
     @property

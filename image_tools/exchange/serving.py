@@ -50,7 +50,7 @@ class Serving:
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Listen; the port, which the system chooses for 0. EnvironmentProblem when it cannot."""
-        server = web.Server(self._handle, access_log=None)
+        server = web.Server(self._handle, access_log=None, auto_decompress=False)
         runner = self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         try:

@@ -16,6 +16,7 @@ _MAXIMUM_SIZE = 2**63 - 1  # "int64" in the specification
 _COMPOSED_FIELDS = frozenset(
     {"mediaType", "digest", "size", "platform", "annotations", "artifactType"}
 )
+_FIELDS = _COMPOSED_FIELDS | {"urls", "data"}
 _PLATFORM_FIELDS = frozenset({"architecture", "os", "os.version", "os.features", "variant"})
 
 
@@ -36,6 +37,7 @@ class Descriptor:
         """The descriptor in a parsed JSON value; InvalidManifest when it is none."""
         if not isinstance(fields, dict):
             raise InvalidManifest("a descriptor is not a JSON object")
+        refuse_look_alikes(fields, _FIELDS)
         size, media_type = fields.get("size"), fields.get("mediaType", "")
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAXIMUM_SIZE:
             raise InvalidManifest("a descriptor's size is no number of bytes")
@@ -88,6 +90,17 @@ class Descriptor:
         if not isinstance(platform, dict):
             return {}
         return {name: platform[name] for name in platform if name not in _PLATFORM_FIELDS}
+
+
+def refuse_look_alikes(fields: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Nothing when no name in `fields` is one of `known` in other letters; else InvalidManifest.
+
+    Go's JSON reader takes `Digest`, too, for `digest`: one digest must not mean two things.
+    """
+    folded = {name.casefold() for name in known}
+    for name in fields.keys() - known:
+        if name.casefold() in folded:
+            raise InvalidManifest(f"the field {name!r} is no field, and looks like one")
 
 
 def pairs(annotations: object) -> tuple[tuple[str, str], ...]:

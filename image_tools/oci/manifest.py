@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 from image_tools.errors import InvalidManifest, InvalidReference
 from image_tools.oci import media
-from image_tools.oci.descriptor import Descriptor, pairs
+from image_tools.oci.descriptor import Descriptor, pairs, refuse_look_alikes
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
 
 MAXIMUM_MANIFEST_SIZE = 4 * 1024 * 1024
 MAXIMUM_ENTRIES = 10_000
+_FIELDS = frozenset(
+    {"schemaVersion", "mediaType", "artifactType", "manifests", "config", "layers", "subject"}
+    | {"annotations", "fsLayers", "history", "signatures", "name", "tag", "architecture"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,12 @@ def parse(raw: RawManifest) -> Manifest | Index | Schema1:
     """What `raw` holds, by its content where the media type is missing or lies.
 
     InvalidManifest when it is no JSON object of a known shape, is over 4 MiB (the distribution
-    spec's bound) or has over 10,000 entries.
+    spec's bound), has over 10,000 entries, or says one thing twice.
     """
     if len(raw.content) > MAXIMUM_MANIFEST_SIZE:
         raise InvalidManifest(f"the manifest has {len(raw.content)} bytes, more than 4 MiB")
-    document = _object(raw.content)
+    document = _object(raw.content, object_pairs_hook=_one_meaning)
+    refuse_look_alikes(document, _FIELDS)
     stated = {name for name in ("manifests", "config", "layers") if document.get(name) is not None}
     if "manifests" in stated and len(stated) > 1:
         # One digest must not mean two things to two readers (CVE-2021-41190).
@@ -120,9 +126,11 @@ def index_bytes(index: Index) -> bytes:
     return text.encode(errors="replace")
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def _object(content: bytes, **hooks: Any) -> dict[str, Any]:
     try:
-        document = json.loads(content, parse_constant=_refuse)
+        # Decoded here: Python would take UTF-16 too, and nobody else would.
+        text = content.decode("utf-8-sig", "surrogatepass")
+        document = json.loads(text, parse_constant=_refuse, parse_float=_finite, **hooks)
     except (ValueError, RecursionError) as error:
         raise InvalidManifest(f"the manifest is not JSON: {error}") from error
     if not isinstance(document, dict):
@@ -132,6 +140,21 @@ def _object(content: bytes) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")  # Python reads it, and nobody else would
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is out of all bounds")
+    return number
+
+
+def _one_meaning(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        # Which one counts differs from reader to reader; Go's even mixes both.
+        raise ValueError("a field is there twice")
+    return found
 
 
 def _manifest(media_type: str, document: dict[str, Any]) -> Manifest:

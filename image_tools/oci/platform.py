@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from image_tools.errors import InvalidPlatform
 
@@ -42,14 +42,14 @@ class Platform:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Platform:
-        """The platform of a descriptor or an image config; wrongly typed fields are empty."""
+        """The platform of a descriptor or an image config; what is no printable text is empty."""
         features = fields.get("os.features")
         return cls(
             os=_text(fields, "os"),
             architecture=_text(fields, "architecture"),
             variant=_text(fields, "variant"),
             os_version=_text(fields, "os.version"),
-            os_features=tuple(f for f in features if isinstance(f, str))
+            os_features=tuple(f for f in features if _is_text(f))
             if isinstance(features, list)
             else (),
         )
@@ -101,4 +101,9 @@ class Platform:
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
-    return value if isinstance(value, str) else ""
+    return value if _is_text(value) else ""
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether it can be an argument of a tool and stand on a screen."""
+    return isinstance(value, str) and value.isprintable()

@@ -159,6 +159,11 @@ def parse_tag(text: str) -> str:
     return text
 
 
+def is_tag(text: str) -> bool:
+    """Whether `text` can be a tag."""
+    return _TAG.fullmatch(text) is not None
+
+
 def on_registry(registry: str, path: str) -> str:
     """The repository of `path` on `registry`: docker.io keeps single names in `library`."""
     if registry == DOCKER_HUB and "/" not in path:

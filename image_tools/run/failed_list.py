@@ -14,6 +14,7 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.errors import UsageError
+from image_tools.process.planted import refuse_planted
 
 _RUNNING = ".running"
 _OPEN = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")
@@ -33,6 +34,7 @@ class FailedList:
     """
 
     def __init__(self, path: Path, name: str) -> None:
+        _refuse_planted(path)
         self._is_device = _is_stream(path)
         # What standard output leads to may have no name in the file system.
         self._path = path if self._is_device else path.resolve()
@@ -98,15 +100,28 @@ class FailedList:
 
 
 def _paragraph(raw: str, reason: str) -> str:
-    return f"# {' '.join(reason.split())}\n{raw.strip()}\n"
+    # The reason may be a registry's own words, and the file is looked at on a screen.
+    printable = "".join(letter if letter.isprintable() else " " for letter in reason)
+    return f"# {' '.join(printable.split())}\n{raw.strip()}\n"
 
 
 def _append(path: Path, text: str, durably: bool) -> None:
-    with path.open("a", encoding="utf-8", errors="replace") as file:
+    refuse_planted(path)
+    # The way was resolved at the start: a link has been laid here since.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    with os.fdopen(descriptor, "a", encoding="utf-8", errors="replace") as file:
         file.write(text)
         file.flush()
         if durably:
             os.fsync(file.fileno())
+
+
+def _refuse_planted(path: Path) -> None:
+    try:
+        refuse_planted(path)
+    except PermissionError as error:
+        raise _refused(path, f"{error.filename}: {error.strerror}") from error
 
 
 def _is_stream(path: Path) -> bool:

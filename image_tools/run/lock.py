@@ -13,6 +13,7 @@ from loguru import logger
 
 from image_tools.errors import AlreadyRunning, EnvironmentProblem
 from image_tools.process.cancel import Cancel
+from image_tools.process.planted import refuse_planted
 
 _POLL_SECONDS = 0.25
 
@@ -73,7 +74,8 @@ class RunLock:
     def _open(self) -> int:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            refuse_planted(self._path)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._unusable(error) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 from loguru import logger
@@ -15,6 +15,7 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import (
+    MAXIMUM_ENTRIES,
     Index,
     Manifest,
     RawManifest,
@@ -46,6 +47,24 @@ class _Opened:
 
     leaves: tuple[Descriptor, ...] = ()
     nested: tuple[RawManifest, ...] = ()
+
+
+@dataclass(slots=True)
+class _Room:
+    """How many more entries an image may have, those of its nested indexes among them.
+
+    Four small indexes that name each other ten thousand times would be 10^16 entries. What was
+    parsed of them is kept, for the same reason.
+    """
+
+    left: int = MAXIMUM_ENTRIES
+    indexes: dict[Digest, Index] = field(default_factory=dict)
+
+    def take(self, count: int) -> None:
+        """Take up `count` entries; InvalidManifest when there is no room for them."""
+        self.left -= count
+        if self.left < 0:
+            raise InvalidManifest(f"the index leads to more than {MAXIMUM_ENTRIES} entries")
 
 
 class Reader:
@@ -88,7 +107,7 @@ class Reader:
         found = parse(top)
         if isinstance(found, Index):
             cover_at_least(self._unread(found))
-            opened = await self._open(repository, found, 1)
+            opened = await self._open(repository, found, 1, _Room())
             return SourceImage(top=top, leaves=opened.leaves, nested=opened.nested)
         if isinstance(found, Schema1):
             raise InvalidManifest("schema 1 has to be converted first")
@@ -105,7 +124,7 @@ class Reader:
         top = await self.manifest(repository, head.digest)
         found = parse(top)
         if isinstance(found, Index):
-            opened = await self._open(repository, found, 1)
+            opened = await self._open(repository, found, 1, _Room())
             return DestinationImage(top, opened.leaves, is_index=True)
         if isinstance(found, Schema1):
             raise InvalidManifest("it is a schema 1 image, which no list can take up")
@@ -119,23 +138,27 @@ class Reader:
         asked = {entry.digest for entry in index.entries if not _says_enough(entry)}
         return len(asked - self._contents.keys())
 
-    async def _open(self, repository: Repository, index: Index, depth: int) -> _Opened:
-        opened = await together(self._entry(repository, e, depth) for e in index.entries)
+    async def _open(self, repository: Repository, index: Index, depth: int, room: _Room) -> _Opened:
+        room.take(len(index.entries))
+        opened = await together(self._entry(repository, e, depth, room) for e in index.entries)
         return _Opened(
             tuple(leaf for one in opened for leaf in one.leaves),
             tuple({raw.digest: raw for one in opened for raw in one.nested}.values()),
         )
 
-    async def _entry(self, repository: Repository, entry: Descriptor, depth: int) -> _Opened:
+    async def _entry(
+        self, repository: Repository, entry: Descriptor, depth: int, room: _Room
+    ) -> _Opened:
         if entry.media_type not in media.INDEXES:
             return _Opened((await self._completed(repository, entry),))
         if depth >= DEEPEST_NESTING:
             raise InvalidManifest(f"indexes are nested more than {DEEPEST_NESTING} deep")
         raw = await self.manifest(repository, entry.digest)
-        found = parse(raw)
+        found = room.indexes.get(entry.digest) or parse(raw)
         if not isinstance(found, Index):
             raise InvalidManifest(f"{entry.digest} is said to be an index and is none")
-        inner = await self._open(repository, found, depth + 1)
+        room.indexes[entry.digest] = found
+        inner = await self._open(repository, found, depth + 1, room)
         return _Opened(inner.leaves, (*inner.nested, raw))
 
     async def _completed(self, repository: Repository, entry: Descriptor) -> Descriptor:

@@ -48,6 +48,7 @@ class Walk:
     found_wrong: bool = field(default=False, init=False)
     _top: Digest | None = field(default=None, init=False)
     _seen: set[Digest] = field(default_factory=set)
+    _walked: dict[Digest, int | None] = field(default_factory=dict)
     _readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
 
     async def problems(self, top: Digest, wanted: tuple[Descriptor, ...]) -> tuple[str, ...]:
@@ -59,6 +60,11 @@ class Walk:
     async def _tree(
         self, digest: Digest, size: int | None, wanted: frozenset[Digest], levels: int
     ) -> list[str]:
+        if digest in self._walked:
+            # Four indexes that name each other ten thousand times would be walked for ever.
+            same = self._walked[digest] == size
+            return [] if same else [self._wrong(digest, f"the index says it has {size} bytes, too")]
+        self._walked[digest] = size
         raw = await self._manifest(digest)
         if isinstance(raw, str):
             return [raw]

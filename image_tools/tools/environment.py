@@ -8,6 +8,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from image_tools.process.planted import trusted_search_path
+
 # The tools are CPU-bound at start: one thread and a lazy collector halve it (facts measured on
 # skopeo 1.9.3 and buildx 0.29.1).
 _GO_SETTINGS = {"GOMAXPROCS": "1", "GOGC": "400"}
@@ -47,7 +49,7 @@ def child_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, str
         "BUILDX_CONFIG": workspace / "buildx",
     }
     return {
-        "PATH": base.get("PATH", _DEFAULT_PATH),
+        "PATH": trusted_search_path({"PATH": _DEFAULT_PATH, **base}),
         "LANG": "C.UTF-8",
         **_GO_SETTINGS,
         **{name: str(folder) for name, folder in private.items()},
@@ -70,7 +72,7 @@ def direct_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, st
 
 def version_environment(base: Mapping[str, str]) -> dict[str, str]:
     """The environment of a tool that only tells its version: nothing of the user's."""
-    return {"PATH": base.get("PATH", os.defpath), "HOME": os.devnull, "LANG": "C.UTF-8"}
+    return {"PATH": trusted_search_path(base), "HOME": os.devnull, "LANG": "C.UTF-8"}
 
 
 def prepare_folders(workspace: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from image_tools.errors import ToolMissing
+from image_tools.process.planted import trusted_search_path
 
 SKOPEO_VARIABLE = "IMAGE_TOOLS_SKOPEO"
 BUILDX_VARIABLE = "IMAGE_TOOLS_BUILDX"
@@ -92,10 +93,8 @@ def _chosen(environ: Mapping[str, str], variable: str) -> Path | None:
 
 
 def _on_path(environ: Mapping[str, str], name: str) -> Iterator[Path]:
-    """Absolute entries only: whoever writes into the working folder must not choose our tools."""
-    for folder in environ.get("PATH", os.defpath).split(os.pathsep):
-        if Path(folder).is_absolute():
-            yield Path(folder) / name
+    for folder in filter(None, trusted_search_path(environ).split(os.pathsep)):
+        yield Path(folder) / name
 
 
 def _plugin_folders(environ: Mapping[str, str]) -> Iterator[Path]:

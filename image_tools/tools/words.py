@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 
 LONGEST = 600
+# Longer words are no sentence of a tool; their middle is left out before anything looks at them.
+_MOST_READ = 4000
 GAP = "…"
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
@@ -18,7 +20,7 @@ _NOISE = re.compile(
 _GO_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "f": "", "v": ""}
 
-_HEX = r"[a-z0-9]+:[0-9a-f]{32,}"
+_HEX = r"[a-z0-9]{1,20}:[0-9a-f]{32,}"
 _TAIL = rf"(?::[\w][\w.-]*)?(?:@{_HEX})?"
 _LOOPBACK_HOST = r"(?:127(?:\.\d{1,3}){3}|localhost|\[::1\]):\d+"
 _ANY_HOST = r"(?:\[[0-9a-f:]+\]|[\w.-]+)(?::\d+)?"
@@ -28,7 +30,8 @@ _LOOPBACK_REFERENCE = re.compile(rf"(?:docker://|(?<![/@\w])){_LOOPBACK_HOST}{_P
 _LOOPBACK = re.compile(rf"(?<![\w.]){_LOOPBACK_HOST}\b")
 _API_PATH = re.compile(r"(?<![\w.…])/v2/[^\s\",:]*")
 _DOCKER_REFERENCE = re.compile(rf"docker://{_ANY_HOST}(?:{_PATH})?")
-_REFERENCE = re.compile(rf"(?<![\w./])[\w-]+(?:[.:][\w.-]+)+{_PATH}")
+# One way only to read each letter, or a registry's long nonsense would be tried in all ways.
+_REFERENCE = re.compile(rf"(?<![\w./:-])[\w-]+[.:][\w.:-]+{_PATH}")
 _NAMED = re.compile(
     r"(?P<before>(?:reading|uploading) manifest |repository |exists in )[^\s\"]+(?=:? )"
 )
@@ -45,7 +48,7 @@ def last_line(stderr: str) -> str:
     """
     text = _ESCAPES.sub("", stderr).replace("\r\n", "\n").replace("\r", "\n")
     words = _fatal(text) or _buildx_error(text) or _crash(text) or _last_of_all(text)
-    return _one_line(words)
+    return _one_line(_bounded(words))
 
 
 def plain(words: str, reference: str) -> str:
@@ -131,6 +134,11 @@ def _crash(text: str) -> str:
 def _last_of_all(text: str) -> str:
     lines = (line for line in reversed(text.splitlines()) if line.strip())
     return next((line for line in lines if not _NOISE.match(line)), "")
+
+
+def _bounded(text: str) -> str:
+    half = _MOST_READ // 2
+    return text if len(text) <= _MOST_READ else f"{text[:half]} {GAP} {text[-half:]}"
 
 
 def _one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import json
@@ -94,6 +95,8 @@ LOGINS = {
     "empty": basic("image-tools", ""),
     "other-scheme": {"Authorization": "Bearer abc"},
     "no-text": {"Authorization": "Basic \xff\xfe"},
+    # A page in a browser whose name was made to lead to 127.0.0.1 (DNS rebinding).
+    "from-a-browser": {"Host": "evil.example", "Origin": "http://evil.example"},
 }
 
 
@@ -355,6 +358,19 @@ def test_push_by_one_post_stores_the_blob(lab, session):
 
     assert told.status == 201
     assert lab.destination.places(BLOB) == [REPOSITORY]
+
+
+def test_push_of_packed_bytes_stores_them_as_they_are(lab, session):
+    packed = gzip.compress(bytes(5 << 20))
+    told = lab.ask(
+        "POST",
+        f"{session.path}/blobs/uploads/?digest={Digest.of(packed)}",
+        body=packed,
+        headers={"Content-Encoding": "gzip"},
+    )
+
+    assert told.status == 201
+    assert lab.ask("GET", f"{session.path}/blobs/{Digest.of(packed)}").body == packed
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from aiohttp import web
 
-from image_tools.errors import DigestMismatch, Unavailable, UnknownFailure
+from image_tools.errors import AccessDenied, DigestMismatch, Unavailable, UnknownFailure
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy
@@ -197,6 +197,20 @@ def test_upload_refused_early_says_what_the_proxy_said() -> None:
         ask(answering, send)
 
     assert not caught.value.temporary
+
+
+def test_refusal_that_repeats_the_login_is_told_without_it() -> None:
+    async def answering(request: web.Request) -> web.StreamResponse:
+        said = request.headers.get("Authorization", "")
+        if not said:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        errors = [{"code": "DENIED", "message": f"{said} is {LOGIN.username}:{LOGIN.password}"}]
+        return web.json_response({"errors": errors}, status=200 if request.path == "/v2/" else 403)
+
+    with pytest.raises(AccessDenied, match=r"DENIED: Basic \*\*\* is user:\*\*\*") as caught:
+        ask(answering, lambda store: store.manifest("a/b", "v1"))
+
+    assert LOGIN.password not in caught.value.message
 
 
 def test_plain_registry_behind_a_proxy_that_knows_no_tls_is_reached(

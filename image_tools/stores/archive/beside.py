@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from image_tools.errors import AlreadyRunning
+from image_tools.process.planted import refuse_planted
 
 
 def partial_path(path: Path) -> Path:
@@ -26,6 +27,8 @@ def saved_path(path: Path) -> Path:
 
 def opened(path: Path, flags: int) -> int:
     """An open file, made as the user wants new files when `flags` say so. OSError as `open`."""
+    if flags & os.O_CREAT:
+        refuse_planted(path)
     return os.open(path, flags | os.O_CLOEXEC, 0o666)
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from image_tools.errors import ArchiveDamaged
+from image_tools.process.planted import refuse_planted
 from image_tools.stores.archive.writing import flush
 
 _HEADER = b"image-tools journal 1\n"
@@ -37,6 +38,7 @@ class Journal:
 
         ArchiveDamaged when the file is none. OSError where it cannot be written.
         """
+        refuse_planted(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             content = _read(descriptor)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.oci.digest import Digest
+from image_tools.process.planted import refuse_planted
 from image_tools.stores.archive.beside import journal_path, saved_path
 from image_tools.stores.archive.footer import (
     Footer,
@@ -159,6 +160,7 @@ def _save_tail(path: Path, source: FileSource, start: int, size: int) -> None:
         raise damaged(source.name, "it ends early")
     saved = saved_path(path)
     new = saved.with_name(f"{saved.name}.new")
+    refuse_planted(new)
     with new.open("wb") as file:
         file.write(_SAVED.pack(_MAGIC, start, hashlib.sha256(data).digest()) + data)
         file.flush()

@@ -12,6 +12,9 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.reference import DOCKER_HUB
 
 DOCKER_HUB_API = "registry-1.docker.io"
+_PRINTABLE = "".join(map(chr, range(ord("!"), ord("~") + 1)))
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?|(?=.*:)[0-9A-Fa-f:.]{{2,45}}")
 _NEXT = re.compile(r"""<([^<>]*)>\s*;[^,<]*\brel\s*=\s*"?next\b"?""", re.IGNORECASE)
 
 
@@ -49,13 +52,10 @@ def follow(base: URL, location: str, reference: str, *, allows_plain: bool) -> U
     A registry behind a proxy that ends TLS often writes `http://` and its own host: TLS is kept
     there. Unavailable when it leads nowhere, TlsProblem when it leaves TLS for another host.
     """
-    try:
-        target = base.join(URL(location, encoded=True)).with_fragment(None)
-        host = target.host
-    except ValueError as error:
-        raise Unavailable(f"{reference}: the registry gives no usable Location") from error
-    if not location or target.scheme not in ("http", "https") or not host:
+    target = located(base, location)
+    if target is None:
         raise Unavailable(f"{reference}: the registry gives no usable Location")
+    host = target.host
     if base.scheme == "https" and target.scheme == "http":
         if host == base.host and (target.is_default_port() or target.port == base.port):
             return URL(f"{base.origin()}{target.raw_path_qs}", encoded=True)
@@ -65,6 +65,26 @@ def follow(base: URL, location: str, reference: str, *, allows_plain: bool) -> U
                 advice="have the registry answer with https, or allow it with --tls-verify=false",
             )
     return target
+
+
+def located(base: URL, location: str) -> URL | None:
+    """The URL a Location field names in an answer from `base`; None when nobody can go there.
+
+    What is no printable ASCII is encoded as it came; everything else stays as the server wrote it.
+    """
+    try:
+        coded = quote(location.encode(errors="surrogateescape"), safe=_PRINTABLE)
+        target = base.join(URL(coded, encoded=True)).with_fragment(None)
+        return target if location and is_usable(target) else None
+    except ValueError:
+        return None
+
+
+def is_usable(url: URL) -> bool:
+    """Whether `url` is one of HTTP whose host and port are possible. ValueError when it is none."""
+    if url.scheme not in ("http", "https") or not url.host or not url.port:
+        return False
+    return _HOST.fullmatch(url.raw_host or "") is not None
 
 
 def with_digest(location: URL, digest: Digest) -> URL:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from image_tools.errors import EnvironmentProblem
+from image_tools.process.planted import refuse_planted
 from image_tools.stores.remote.auth_edit import server_key, with_login, without_logins
 from image_tools.stores.remote.auth_file import (
     AuthFile,
@@ -145,8 +146,9 @@ def _edited(path: Path, edit: Callable[[], T]) -> T:
 def _write(path: Path, content: bytes) -> None:
     """Replace `path`, whole or not at all, for its owner's eyes alone (0600)."""
     # A config.json is often a link into a folder of settings: the link stays.
-    path = path.resolve()
     try:
+        refuse_planted(path)
+        path = path.resolve()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

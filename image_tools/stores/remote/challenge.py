@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -16,6 +17,9 @@ _PARAMETER = re.compile(
 _SCHEME = re.compile(rf"(?P<scheme>{_TOKEN})(?=[\s,]|$)")
 _TOKEN68 = re.compile(r"[0-9A-Za-z._~+/-]+=*(?=[\s,]|$)")
 _BLANK = re.compile(r"[\s,]*")
+_MALFORMED = re.compile(rf"(?:{_TOKEN}|[^\s,])")
+_MOST_HEADERS = 16
+_LONGEST_HEADER = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,12 @@ class Challenge:
 
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
-    """The challenges of all WWW-Authenticate `headers`, in order; what is malformed is left out."""
-    return tuple(challenge for header in headers for challenge in _challenges(header))
+    """The challenges of all WWW-Authenticate `headers`, in order; what is malformed is left out.
+
+    Of the headers the first 16 are read, and 8 KiB of each.
+    """
+    read = (header[:_LONGEST_HEADER] for header in islice(headers, _MOST_HEADERS))
+    return tuple(challenge for header in read for challenge in _challenges(header))
 
 
 def _challenges(header: str) -> Iterator[Challenge]:
@@ -36,7 +44,8 @@ def _challenges(header: str) -> Iterator[Challenge]:
     while place < len(header):
         scheme = _SCHEME.match(header, place)
         if not scheme:
-            place = _skip(header, place + 1)
+            # Past the whole word, or each of its letters would be tried as its beginning.
+            place = _skip(header, _past_nonsense(header, place))
             continue
         parameters, place = _parameters(header, _skip(header, scheme.end()))
         yield Challenge(scheme["scheme"].lower(), MappingProxyType(parameters))
@@ -58,6 +67,11 @@ def _is_scheme(header: str, blob: re.Match[str]) -> bool:
     """Whether what looks like a token68 is the next scheme, known by the parameter behind it."""
     following = _skip(header, blob.end())
     return "," in header[: blob.start()][-2:] or bool(_PARAMETER.match(header, following))
+
+
+def _past_nonsense(header: str, place: int) -> int:
+    nonsense = _MALFORMED.match(header, place)
+    return nonsense.end() if nonsense else place + 1
 
 
 def _skip(header: str, place: int) -> int:

@@ -14,18 +14,13 @@ import aiohttp
 from loguru import logger
 from yarl import URL
 
-from image_tools.errors import ImageToolsError, InvalidManifest, RateLimited, Unauthorized
+from image_tools.errors import ImageToolsError, RateLimited, Unauthorized
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.address import same_origin
+from image_tools.stores.remote.answering import read
 from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.challenge import Challenge, parse_challenges
-from image_tools.stores.remote.connect import (
-    Connections,
-    Request,
-    Timing,
-    drain,
-    network_failure,
-)
+from image_tools.stores.remote.connect import Connections, Request, Timing, drain
 from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.failures import failure
 from image_tools.stores.remote.meter import Meter
@@ -34,10 +29,9 @@ from image_tools.stores.remote.proofs import UNAUTHORIZED
 from image_tools.stores.remote.pull_window import pull_limit
 from image_tools.stores.remote.questions import Answer, Counts, Question
 from image_tools.stores.remote.scheme import Root
+from image_tools.stores.remote.shown import Shown
 from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.remote.tokens import Authorizer
-
-MOST_BYTES_OF_A_REFUSAL = 64 * 1024
 
 T = TypeVar("T")
 
@@ -71,9 +65,10 @@ class RegistryClient:
         self._tls = options.tls
         self._challenges: tuple[Challenge, ...] = ()
         self._background: set[asyncio.Future[None]] = set()
+        self._shown = Shown(partial(keyring.find, registry))
         self.authorizer = Authorizer(
             registry,
-            partial(keyring.find, registry),
+            self._shown.find,
             self._connections.open,
             allows_plain=options.tls.verify is False,
         )
@@ -170,6 +165,7 @@ class RegistryClient:
     async def _send(self, root: URL, question: Question) -> aiohttp.ClientResponse:
         url = question.address(root)
         header = await self._header(question) if same_origin(url, root) else None
+        header = self._shown.header(header)
         response = await self._connections.open(_request(question, url, header))
         logger.debug("{} {}: {}", question.method, question.reference, response.status)
         if response.status != 401 or not same_origin(url, root):
@@ -184,6 +180,7 @@ class RegistryClient:
         await drain(response)
         if not question.can_repeat:
             raise _ended_login(question)
+        fresh = self._shown.header(fresh)
         return await self._connections.open(_request(question, url, fresh))
 
     async def _metered(self, root: URL, question: Question) -> Answer:
@@ -220,25 +217,7 @@ class RegistryClient:
         )
 
     async def _read(self, response: aiohttp.ClientResponse, question: Question) -> Answer:
-        """The whole answer; of a refusal as much as an explanation may need."""
-        good = response.status in question.expected
-        limit = question.limit if good else MOST_BYTES_OF_A_REFUSAL
-        try:
-            body = b""
-            while len(body) <= limit and (piece := await response.content.readany()):
-                body += piece
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            response.close()
-            raise network_failure(error, question.reference, response.url) from error
-        except BaseException:
-            response.close()
-            raise
-        if len(body) > limit:
-            response.close()
-            if good:
-                raise InvalidManifest(f"{question.reference}: answered with over {limit} bytes")
-        response.release()
-        return Answer(response.status, response.headers, body, response.url)
+        return await read(response, question, self._connections.whole, self._shown)
 
     def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
         """The failure an answer means; the pace learns of it."""

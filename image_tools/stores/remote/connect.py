@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -15,8 +16,9 @@ from yarl import URL
 
 from image_tools import __version__
 from image_tools.errors import CopyFailed, TimedOut, TlsProblem, Unavailable
-from image_tools.stores.remote.address import same_origin
+from image_tools.stores.remote.address import located, same_origin
 from image_tools.stores.remote.body import STALL_SECONDS, StreamBody, own_failure
+from image_tools.stores.remote.patience import in_time
 from image_tools.stores.remote.proxies import proxy_for
 from image_tools.stores.remote.tls import TlsChoice, shared_context, shows_certificate, tls_cause
 
@@ -26,6 +28,7 @@ COMMIT_SECONDS = 600.0
 KEEPALIVE_SECONDS = 30.0
 READ_BUFFER = 256 * 1024
 MOST_REDIRECTS = 5
+_LONGEST_WORDS = 300
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": f"image-tools/{__version__}", "Accept-Encoding": "identity"}
 
@@ -79,6 +82,11 @@ class Connections:
         """Seconds without a byte after which a connection is given up."""
         return self._timing.stall
 
+    @property
+    def whole(self) -> float:
+        """Seconds after which an answer that is read as a whole has to be there."""
+        return self._timing.commit
+
     async def open(self, request: Request) -> aiohttp.ClientResponse:
         """The answer's head, body unread; GET and HEAD follow redirects.
 
@@ -113,13 +121,10 @@ class Connections:
             return None
         if not location:
             return None
-        try:
-            target = here.join(URL(location, encoded=True))
-        except ValueError:
-            target = URL()
-        if target.scheme not in ("http", "https") or not target.host:
+        target = located(here, location)
+        if target is None:
             response.close()
-            raise Unavailable(f"{request.reference}: redirected to {target.scheme or 'nowhere'}")
+            raise Unavailable(f"{request.reference}: redirected to where nobody can go")
         if here.scheme == "https" and target.scheme == "http" and self._tls.verify is not False:
             response.close()
             raise TlsProblem(
@@ -142,7 +147,7 @@ class Connections:
         # Settled before the try: a broken certificate file is no failure of the network.
         context = await self._context(url)
         try:
-            response = await self._open_session().request(
+            answering = self._open_session().request(
                 request.method,
                 url,
                 headers=headers,
@@ -153,11 +158,19 @@ class Connections:
                 proxy_headers=proxy_headers or None,
                 timeout=self._slow if request.is_slow else self._usual,
             )
+            response = await in_time(self._patience(request), _response(answering))
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise self._explain(error, request, url) from error
         if isinstance(request.body, StreamBody):
             request.body.stop()
         return response
+
+    def _patience(self, request: Request) -> float:
+        """The seconds until the head of an answer has to be there, whatever is sent meanwhile."""
+        if isinstance(request.body, StreamBody):
+            return math.inf
+        timing = self._timing
+        return 2 * timing.connect + (timing.commit if request.is_slow else timing.stall)
 
     def _explain(self, error: BaseException, request: Request, url: URL) -> BaseException:
         """What ended the body, else the failure behind an exception of aiohttp or the system."""
@@ -229,6 +242,10 @@ def network_failure(
     return Unavailable(f"{reference}: the connection to {host} broke ({said})")
 
 
+async def _response(answering: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
+    return await answering
+
+
 async def drain(response: aiohttp.ClientResponse) -> None:
     """Read the small body of an answer nobody needs, so that its connection may be used again."""
     try:
@@ -248,6 +265,7 @@ def _words(error: BaseException) -> str:
         # Its text may be the head of the answer, with all that stands there.
         return "it was closed before the end of the answer"
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    said = said[:_LONGEST_WORDS]  # It may quote megabytes of what came.
     return re.sub(r"\S+://\S+", "…", " ".join(said.split())) or type(error).__name__
 
 

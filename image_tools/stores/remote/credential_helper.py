@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.process.cancel import Cancel
+from image_tools.process.planted import trusted_search_path
 from image_tools.process.run import CompletedRun, run
 from image_tools.stores.remote.auth_file import Credentials
 
@@ -78,6 +78,7 @@ def _run(
 ) -> CompletedRun:
     path = _path(name, environ)
     environment = {key: value for key, value in environ.items() if key not in _OWN_PASSWORDS}
+    environment["PATH"] = trusted_search_path(environ)
     return run(
         (path, action),
         environment=environment,
@@ -133,7 +134,7 @@ def _path(name: str, environ: Mapping[str, str]) -> str:
         raise EnvironmentProblem(
             f"{name!r} is no name of a credential helper: letters, digits, dot, dash, underline"
         )
-    found = shutil.which(f"docker-credential-{name}", path=environ.get("PATH", os.defpath))
+    found = shutil.which(f"docker-credential-{name}", path=trusted_search_path(environ))
     if found is None:
         raise ToolMissing(
             f"docker-credential-{name} is not in PATH, though an auth file names it",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,6 +15,8 @@ from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE
 from image_tools.stores.remote.address import endpoint
 from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.failures import Refusal
+
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 
 
 class Counts(Enum):
@@ -84,5 +87,6 @@ class Answer(Refusal):
 
     @property
     def media_type(self) -> str:
-        """The Content-Type without its parameters."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip()
+        """The Content-Type without its parameters; empty where it is none (RFC 6838, 4.2)."""
+        stated = self.headers.get("Content-Type", "").partition(";")[0].strip()
+        return stated if _MEDIA_TYPE.fullmatch(stated) else ""

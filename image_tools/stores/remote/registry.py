@@ -14,6 +14,7 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
+from image_tools.oci.reference import is_tag
 from image_tools.stores.remote.address import follow, named, next_page
 from image_tools.stores.remote.admission import Admission
 from image_tools.stores.remote.client import RegistryClient, RemoteOptions
@@ -30,7 +31,8 @@ from image_tools.stores.store import ManifestHead
 __all__ = ["Remote", "RemoteOptions"]
 
 MOST_PAGES = 1000
-MOST_BYTES_OF_TAGS = 32 * 1024 * 1024
+MOST_BYTES_OF_TAGS = 16 * 1024 * 1024
+MOST_TAGS = 1_000_000
 _ACCEPT = {"Accept": ", ".join(media.ACCEPTED)}
 _NO_HEAD = frozenset({405, 501})
 
@@ -184,7 +186,7 @@ class Remote:
             following = self.following(answer, question.reference)
             if following is None:
                 return tuple(found)
-            if following == answer.url:
+            if following == answer.url or len(found) > MOST_TAGS:
                 break
             question = self._page(repository, following)
         raise Unavailable(f"{named(self.name, repository)}: the list of tags does not end")
@@ -279,9 +281,9 @@ class Remote:
 
 
 def _tags(answer: Answer, reference: str) -> tuple[str, ...]:
-    """The tags of one page; Unavailable when the body is no list of tags."""
+    """The tags of one page, without what cannot be one; Unavailable when it is no list of tags."""
     try:
         names = json.loads(answer.body)["tags"] or ()
-        return tuple(name for name in names if isinstance(name, str))
+        return tuple(name for name in names if isinstance(name, str) and is_tag(name))
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise Unavailable(f"{reference}: the registry's list of tags cannot be read") from error

@@ -12,14 +12,17 @@ import aiohttp
 from yarl import URL
 
 from image_tools.errors import CopyFailed, TlsProblem, Unauthorized, Unavailable, UnknownFailure
+from image_tools.stores.remote.address import is_usable
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge
 from image_tools.stores.remote.connect import Request, network_failure
 from image_tools.stores.remote.failures import Refusal, failure, permanent
+from image_tools.stores.remote.patience import in_time, read_up_to
 from image_tools.stores.remote.tls import is_loopback
 from image_tools.stores.remote.token_answer import Scope, Token, parse_token
 
 MOST_BYTES = 64 * 1024
+MOST_SECONDS = 120.0
 _CLIENT = "image-tools"
 _PASSING = frozenset({408, 425, 429})
 
@@ -35,9 +38,8 @@ class Realm:
     service: str = ""
 
     def is_safe(self) -> bool:
-        """Whether a login may be sent: TLS, loopback, or the very host of the registry."""
-        host = self.url.host or ""
-        return self.url.scheme == "https" or is_loopback(host) or host == host_of(self.registry)
+        """Whether a login may be sent: TLS, or loopback."""
+        return self.url.scheme == "https" or is_loopback(self.url.host or "")
 
 
 def host_of(registry: str) -> str:
@@ -48,20 +50,34 @@ def host_of(registry: str) -> str:
         return ""
 
 
-def realm_of(challenge: Challenge, registry: str) -> Realm | None:
-    """The token server a Bearer challenge names; None when it names none over http or https."""
+def realm_of(challenge: Challenge, registry: str, *, allows_plain: bool = False) -> Realm | None:
+    """The token server a Bearer challenge names; None when it names none over http or https.
+
+    A registry behind a proxy that ends TLS often names `http://` and its own host: unless plain
+    HTTP is allowed, TLS is kept there.
+    """
     if challenge.scheme != "bearer":
         return None
     try:
         url = URL(challenge.parameters.get("realm", ""))
+        if not is_usable(url):
+            return None
     except ValueError:
         return None
-    if url.scheme not in ("http", "https") or not url.host:
-        return None
+    if url.scheme == "http" and not allows_plain and _is_own_door(url, registry):
+        url = URL(f"https{str(url)[len('http') :]}", encoded=True)
     # A login in the address would go to the server in place of ours.
     return Realm(
         registry, url.with_user(None).with_fragment(None), challenge.parameters.get("service", "")
     )
+
+
+def _is_own_door(url: URL, registry: str) -> bool:
+    """Whether a plain `url` is the registry itself, as it is asked over TLS."""
+    own = URL(f"https://{registry}") if host_of(registry) else URL()
+    if is_loopback(own.host or "") or url.host != own.host:
+        return False
+    return own.port == url.port or (own.is_default_port() and url.is_default_port())
 
 
 def basic_header(credentials: Credentials | None) -> str | None:
@@ -153,10 +169,8 @@ def _request(realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials |
 
 
 async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
-    body = b""
     try:
-        while len(body) <= MOST_BYTES and (piece := await response.content.readany()):
-            body += piece
+        body = await in_time(MOST_SECONDS, read_up_to(response, MOST_BYTES))
     except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
         response.close()
         raise network_failure(error, request.reference, request.url) from error

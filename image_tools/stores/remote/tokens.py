@@ -98,8 +98,7 @@ class Authorizer:
         credentials = await self._find(repository)
         if credentials is None:
             return None
-        realms = (realm_of(challenge, self._registry) for challenge in challenges)
-        realm = self._realm or next(filter(None, realms), None)
+        realm = self._realm or next(filter(None, map(self._realm_of, challenges)), None)
         header = basic_header(credentials)
         if realm is not None:
             await self._let_in(realm, credentials)
@@ -147,7 +146,7 @@ class Authorizer:
         `rejected` is the header that was just refused. Raises as `header` does.
         """
         for challenge in challenges:
-            realm = realm_of(challenge, self._registry)
+            realm = self._realm_of(challenge)
             if realm is not None:
                 self._realm, self._wants_basic = realm, False
                 if also_pull is None:
@@ -158,6 +157,9 @@ class Authorizer:
             self._realm, self._wants_basic = None, True
             return await self._other_login(repository, rejected)
         return None
+
+    def _realm_of(self, challenge: Challenge) -> Realm | None:
+        return realm_of(challenge, self._registry, allows_plain=self._allows_plain)
 
     async def _other_login(self, repository: str, rejected: str | None) -> str | None:
         """A Basic header that was not refused: looked up again, for a helper's login may end."""

@@ -30,6 +30,41 @@ def test_streams_get_their_texts(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ('result\n{\n  "name": "镜像"\n}\n', "problem\n")
 
 
+EVIL = "a\x1b[2J\x9b1m\x1b]0;t\x07b\u202ec"
+
+
+def test_streams_command_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    render.out(EVIL)
+    render.err(EVIL)
+    render.prompt(EVIL)
+
+    assert capsys.readouterr() == ("abc\n", "abc\nabc")
+
+
+def test_json_escapes_what_commands_a_terminal_and_loses_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = {"name": f"{EVIL}\ud800 镜像"}
+    path = tmp_path / "report.json"
+
+    render.out_json(document)
+    render.write_report(path, document)
+
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == json.loads(path.read_text()) == document
+    assert [letter for letter in shown if not (letter.isprintable() or letter == "\n")] == []
+
+
+def test_out_bytes_on_a_screen_command_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", screen)
+
+    render.out_bytes(f"{EVIL}\n".encode() + b"\xff")
+
+    assert screen.getvalue() == "abc\n\N{REPLACEMENT CHARACTER}\n"
+
+
 def test_out_reader_that_left_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[object] = []
     stream = Broken(BrokenPipeError())

@@ -21,12 +21,13 @@ json_values = st.recursive(
     max_leaves=5,
 )
 texts = st.text(max_size=5)
+words = texts.filter(bool).filter(str.isprintable)
 stated_platforms = st.fixed_dictionaries(
-    {"os": texts.filter(bool), "architecture": texts.filter(bool)},
+    {"os": words, "architecture": words},
     optional={
-        "variant": texts.filter(bool),
-        "os.version": texts.filter(bool),
-        "os.features": st.lists(texts, min_size=1, max_size=2),
+        "variant": words,
+        "os.version": words,
+        "os.features": st.lists(words, min_size=1, max_size=2),
         "features": json_values,
     },
 )

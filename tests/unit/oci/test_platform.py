@@ -108,6 +108,13 @@ def test_normalized_platform_has_the_variant_that_is_meant(
     assert stated.normalized == Platform("linux", same_architecture, same_variant, "1", ("f",))
 
 
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "\ud800", "\0", "\u202e", 3, None])
+def test_platform_of_what_no_screen_shows_states_nothing(text) -> None:
+    fields = dict.fromkeys(("os", "architecture", "variant", "os.version"), text)
+
+    assert Platform.from_json({**fields, "os.features": [text]}) == Platform()
+
+
 TEXTS = {
     "plain": (Platform("linux", "amd64"), "linux/amd64", True),
     "variant": (Platform("linux", "arm", "v7"), "linux/arm/v7", True),

@@ -54,6 +54,12 @@ def test_failed_list_finished_is_in_list_order_and_readable_by_all(path: Path) -
     assert names(path) == {"list.txt", "mirror-failed.txt"}
 
 
+def test_failed_list_reason_commands_no_terminal(path: Path) -> None:
+    FailedList(path, "list.txt").finish([("nginx:1", "\x1b]0;t\x07 \x9b2J no\u202e")])
+
+    assert path.read_text() == f"{HEADER}# ]0;t 2J no\nnginx:1\n"
+
+
 def test_failed_list_finished_more_than_once_holds_the_last(path: Path) -> None:
     failed = FailedList(path, "list.txt")
     failed.finish(ROWS[:1])
@@ -192,7 +198,7 @@ def test_failed_list_on_a_full_disk_says_so_once_and_keeps_what_it_has(
     failed.add(*ROWS[1])
     before = path.read_text()
     with listened() as said, monkeypatch.context() as broken:
-        broken.setattr(Path, "open", full)
+        broken.setattr(os, "open", full)
         broken.setattr(os, "fsync", full)
         failed.add(*ROWS[0])
         failed.finish(ROWS)
@@ -221,7 +227,7 @@ def test_failed_list_with_what_is_no_utf_8_is_still_written(path: Path) -> None:
 
     failed.add("caf\udce9 grün", "Fehler: ü\udcff")
 
-    assert path.read_text(encoding="utf-8") == "# Fehler: ü?\ncaf? grün\n"
+    assert path.read_text(encoding="utf-8") == "# Fehler: ü\ncaf? grün\n"
 
 
 def test_failed_list_fed_by_many_threads_keeps_line_and_reason_together(path: Path) -> None:

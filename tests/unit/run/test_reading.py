@@ -159,6 +159,15 @@ def test_indexes_nested_too_deep_are_refused(site: Site, read: str) -> None:
         getattr(site, read)(top)
 
 
+@pytest.mark.parametrize("read", ["source", "destination"])
+def test_indexes_that_multiply_are_refused_before_they_are_opened(site: Site, read: str) -> None:
+    inner = site.add(index(*[site.image()] * 3000))
+    top = site.add(index(*[inner.descriptor] * 4))
+
+    with pytest.raises(InvalidManifest, match="leads to more than 10000 entries"):
+        getattr(site, read)(top)
+
+
 def test_entry_that_claims_to_be_an_index_is_refused(site: Site) -> None:
     lying = replace(site.image(), media_type=media.OCI_INDEX)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes
 from image_tools.run.reading import Repository
 from image_tools.run.walking import Depth, Walk, is_sampled
+from tests.helpers.descriptors import index
 from tests.helpers.memory_store import MemoryStore
 
 LAYER = b"layer"
@@ -78,6 +80,30 @@ def test_walk_missing_child_is_named() -> None:
     image = child()
     problem = f"[reg/team/app:1@{image.digest}]: child manifest does not exists"
     assert walked(MemoryStore("reg"), image, Depth.TREE) == (problem,)
+
+
+def test_walk_indexes_that_multiply_are_walked_once() -> None:
+    store, image = stocked(child(), LAYER, CONFIG), child()
+    top = image
+    for _ in range(4):
+        top = index(*(top.descriptor for _ in range(100)))
+        store.add_manifest("team/app", top)
+    walk = Walk(Repository(store, "team/app"), "reg/team/app:1", Depth.TREE)
+
+    assert asyncio.run(walk.problems(top.digest, (image.descriptor,))) == ()
+    assert [call.operation for call in store.calls].count("manifest") == 5
+
+
+def test_walk_entry_of_two_sizes_is_named() -> None:
+    image = child()
+    store = stocked(image, LAYER, CONFIG)
+    entry = image.descriptor
+    top = index(entry, replace(entry, size=3))
+    store.add_manifest("team/app", top)
+    walk = Walk(Repository(store, "team/app"), "reg/team/app:1", Depth.TREE)
+
+    problem = f"[reg/team/app:1@{entry.digest}]: the index says it has 3 bytes, too"
+    assert asyncio.run(walk.problems(top.digest, (entry,))) == (problem,)
 
 
 def test_walk_what_is_lost_is_not_found_wrong() -> None:

@@ -510,3 +510,14 @@ def test_diagnose_name_like_an_error_changes_nothing(name: str, registry: str) -
 
     assert type(diagnose(fatal(text), reference)) is NotFound
     assert type(diagnose(f"ERROR: {reference}: unexpected EOF", reference)) is Unavailable
+
+
+# What took exponential time once, or would take quadratic time were it read to its end.
+TEDIOUS = ("a.", "x:y", "-", "https://a", "/v2/", "uploading ", "::", "[::1]:5", "\x1b[", "a/b:")
+
+
+@pytest.mark.parametrize("part", TEDIOUS)
+def test_diagnose_long_nonsense_is_soon_an_error(part: str) -> None:
+    error = diagnose(f"x {part * (60_000 // len(part))}", "registry.example/app:1")
+
+    assert len(error.message) < 700

@@ -103,3 +103,12 @@ def _written(parameters: dict[str, str]) -> str:
         name: value.replace("\\", r"\\").replace('"', r"\"") for name, value in parameters.items()
     }
     return ",".join(f'{name}="{value}"' for name, value in quoted.items())
+
+
+def test_parse_challenges_of_a_flood_reads_the_beginning_alone() -> None:
+    headers = [f"{'a' * 8000}@", f"{'Basic ' * 2000}", *["Basic"] * 10_000]
+
+    found = parse_challenges(headers)
+
+    assert {challenge.scheme for challenge in found} == {"basic"}
+    assert len(found) < 2000

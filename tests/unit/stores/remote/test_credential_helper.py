@@ -98,3 +98,17 @@ def test_ask_helper_name_with_other_letters_is_refused(name: str) -> None:
 def test_ask_helper_not_installed_is_named(tmp_path: Path) -> None:
     with pytest.raises(ToolMissing, match="docker-credential-nope is not in PATH"):
         ask_helper("nope", "r.example", {"PATH": str(tmp_path)})
+
+
+@pytest.mark.parametrize("path", ["", ".", "bin", ":/nowhere:."])
+def test_ask_helper_planted_in_the_working_folder_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    for folder in (tmp_path, tmp_path / "bin"):
+        folder.mkdir(exist_ok=True)
+        (folder / "docker-credential-lab").write_text("#!/bin/sh\n")
+        (folder / "docker-credential-lab").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ToolMissing, match="docker-credential-lab is not in PATH"):
+        ask_helper("lab", "r.example", {"PATH": path})

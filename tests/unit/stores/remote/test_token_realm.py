@@ -102,6 +102,25 @@ def test_realm_of_bearer_challenge_gives_url(parameters: dict[str, str], url: st
     assert realm == (url and Realm("r.example", URL(url), parameters.get("service", "")))
 
 
+OWN_DOORS = {
+    "its-own-host": ("r.example", "http://r.example/t?a=%2F", "https://r.example/t?a=%2F"),
+    "its-own-port": ("r.example:5000", "http://r.example:5000/t", "https://r.example:5000/t"),
+    "another-port": ("r.example:5000", "http://r.example/t", "http://r.example/t"),
+    "another-host": ("r.example", "http://auth.example/t", "http://auth.example/t"),
+    "loopback": ("127.0.0.1:5000", "http://127.0.0.1:5000/t", "http://127.0.0.1:5000/t"),
+}
+
+
+@pytest.mark.parametrize(("registry", "url", "kept"), OWN_DOORS.values(), ids=OWN_DOORS)
+def test_realm_of_a_registry_asked_over_tls_stays_in_tls(
+    registry: str, url: str, kept: str
+) -> None:
+    challenge = Challenge("bearer", {"realm": url})
+
+    assert realm_of(challenge, registry) == Realm(registry, URL(kept))
+    assert realm_of(challenge, registry, allows_plain=True) == Realm(registry, URL(url))
+
+
 def test_realm_of_basic_challenge_is_none() -> None:
     assert realm_of(Challenge("basic", {"realm": "https://a.example"}), "r.example") is None
 
@@ -109,10 +128,10 @@ def test_realm_of_basic_challenge_is_none() -> None:
 SAFE = {
     "tls": ("r.example", "https://auth.example/t", True),
     "plain": ("r.example", "http://auth.example/t", False),
-    "plain-same-host": ("r.example:5000", "http://r.example/t", True),
+    "plain-same-host": ("r.example:5000", "http://r.example/t", False),
     "plain-sub-domain": ("r.example", "http://auth.r.example/t", False),
     "plain-loopback": ("r.example", "http://127.0.0.1:5001/t", True),
-    "plain-same-ipv6": ("[2001:db8::1]:5000", "http://[2001:db8::1]/t", True),
+    "plain-same-ipv6": ("[2001:db8::1]:5000", "http://[2001:db8::1]/t", False),
 }
 
 

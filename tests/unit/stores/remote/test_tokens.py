@@ -569,7 +569,6 @@ def test_challenged_plain_realm_elsewhere_gets_no_login(login: Credentials) -> N
 ALLOWED = {
     "anonymous": (None, False, "r.example"),
     "allowed": (LOGIN, True, "r.example"),
-    "same-host": (LOGIN, False, "auth.example:5000"),
 }
 
 
