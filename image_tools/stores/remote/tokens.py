@@ -189,8 +189,7 @@ class Authorizer:
             held = self._grants.fresh(need, self._clock())
             return (held or await self._obtain(need)).header_for(need)
         # RFC 6750 section 3.1: `invalid_token` is about the token, whatever it was asked for.
-        said_ended = challenge.parameters.get("error") == "invalid_token"
-        ended = said_ended or grant.worked_for(need)
+        ended = challenge.parameters.get("error") == "invalid_token" or grant.worked_for(need)
         if not grant.wide and not ended:
             return None
         if grant.wide and not ended and grant.token.granted is None:
