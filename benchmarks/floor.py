@@ -1,7 +1,7 @@
 """The floor: an HTTP copier without tools, checks or second thoughts. A contestant, no product.
 
-`python -m benchmarks.floor SOURCE DESTINATION CA LOGIN [ARCH,...]` reads `repository:tag` lines. Each
-blob is pulled once, pushed once and mounted elsewhere; each manifest is put as it is.
+`python -m benchmarks.floor SOURCE DESTINATION CA LOGIN [ARCH,...]` reads `repository:tag` lines.
+Each blob is pulled once, pushed once and mounted elsewhere; each manifest is put as it is.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 # Memory is looked at often at first: some programs are over before the second look.
-_FIRST_SAMPLES, _SOON, _LATER = 40, 0.01, 0.1
+_FIRST_SAMPLES, _SOON, _LATER = 40, 0.004, 0.1
 _GRACE_SECONDS = 5.0
 
 
@@ -76,7 +77,7 @@ def run(command: Command, patience: float) -> Cost:
         seconds=seconds,
         cpu=used.ru_utime + used.ru_stime,
         own_cpu=own,
-        memory=max(peak, used.ru_maxrss * 1024),
+        memory=peak,
     )
 
 
@@ -84,8 +85,8 @@ def tree(pid: int) -> Iterator[int]:
     """Give a process and all below it."""
     yield pid
     with suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split():
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
                 yield from tree(int(child))
 
 
@@ -96,7 +97,7 @@ def _peak_until_end(pid: int, deadline: float) -> int:
         poll = select.poll()
         poll.register(ending, select.POLLIN)
         while not poll.poll(1000 * (_SOON if sample < _FIRST_SAMPLES else _LATER)):
-            peak, sample = max(peak, sum(map(_resident, tree(pid)))), sample + 1
+            peak, sample = max(peak, sum(map(_resident, tree(pid))), _highest(pid)), sample + 1
             if time.monotonic() > deadline:
                 raise Failed("not ready in the time that was given")
     finally:
@@ -109,6 +110,15 @@ def _resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     except (OSError, IndexError):
         return 0
+
+
+def _highest(pid: int) -> int:
+    """Give the most a process ever had. Its rusage would tell what we had when it was forked."""
+    with suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
+            return int(found[1]) * 1024
+    return 0
 
 
 def _own_cpu(pid: int) -> float:

@@ -1,9 +1,9 @@
 """A TCP relay on loopback that makes a server look far away: round-trip time and bandwidth.
 
 `python -m benchmarks.relay PORT RTT_MS MBIT` carries on to 127.0.0.1:PORT and prints its own
-address (MBIT 0: no bound). It ends with its standard input. All connections share the bandwidth of each
-way, in turn, so that a small answer does not wait behind all of a large one. A connection begins
-one round trip late; the slow start of TCP is not played.
+address (MBIT 0: no bound). It ends with its standard input. All connections share the bandwidth
+of each way, in turn, so that a small answer does not wait behind all of a large one. A connection
+begins one round trip late; the slow start of TCP is not played.
 """
 
 from __future__ import annotations
