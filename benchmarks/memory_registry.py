@@ -24,6 +24,7 @@ from tests.helpers.content import Image
 from tests.helpers.studio import Layer, Studio
 
 TAG = "1.0"
+_TLS = b"\x16"  # Who tries TLS first must not wait for an answer.
 _LENGTH, _CHUNKED = b"content-length:", b"transfer-encoding: chunked"
 
 
@@ -151,6 +152,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer every request that is complete."""
         self._buffer += data
+        if self._buffer[:1] == _TLS:
+            self._transport.close()
+            return
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head, rest = self._buffer[:end], self._buffer[end + 4 :]
             lower = head.lower()

@@ -37,14 +37,7 @@ def start(wanted: argparse.Namespace) -> str:
             "python -c pass": [sys.executable, "-I", "-c", "pass"],
             "image-tools --help": [PROGRAM, "--help"],
             "image-tools version": [PROGRAM, "version"],
-            "image-tools convert-list, 1 line": [
-                PROGRAM,
-                "convert-list",
-                "-i",
-                "list.txt",
-                "-d",
-                "d.example",
-            ],
+            "image-tools convert-list, 1 line": [PROGRAM, "convert-list", *convert],
             "image-tools mirror, 1 line unchanged": _mirror(pair, 1, home),
         }
         (home / "list.txt").write_text(_lines(pair.source, 1))
