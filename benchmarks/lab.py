@@ -16,7 +16,7 @@ from benchmarks import counts
 from benchmarks.measure import Command, Failed, run
 from benchmarks.population import World
 from benchmarks.records import Record
-from benchmarks.relay import ROOT, Link, far_away, relay_to
+from benchmarks.relay import ROOT, Link, far_away
 from benchmarks.storage import tags_of
 from tests.helpers import tools
 from tests.helpers.certificates import Certificates
@@ -24,16 +24,6 @@ from tests.helpers.endpoint import LAB_LOGIN
 from tests.helpers.registry import Registry, start_registry
 from tests.helpers.registry_options import RegistryOptions
 from tests.helpers.token_server import TokenServer
-
-
-class _FarTokenServer(TokenServer):
-    """A token server whose address is that of a relay."""
-
-    address = ""
-
-    @property
-    def realm(self) -> str:
-        return f"http://{self.address}/token"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +92,15 @@ def lab_of(
 ) -> Iterator[Lab]:
     """Run a lab with an empty destination and an empty home while the context lasts."""
     with ExitStack() as stack:
-        tokens = _token_server(stack, link) if with_tokens else None
+        tokens = _token_server(stack, certificates, link) if with_tokens else None
         common = {"certificates": certificates, "token_server": tokens, "log_level": "info"}
         source = stack.enter_context(
             start_registry(RegistryOptions(storage=world.storage, **common))  # type: ignore[arg-type]
         )
         destination = stack.enter_context(start_registry(RegistryOptions(**common)))  # type: ignore[arg-type]
         addresses = [
-            stack.enter_context(far_away(end.address, link)) for end in (source, destination)
+            _named(name, stack.enter_context(far_away(end.address, link)))
+            for name, end in (("source", source), ("registry", destination))
         ]
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-home-")))
         _furnish(home, addresses)
@@ -125,12 +116,15 @@ def lab_of(
         )
 
 
-def _token_server(stack: ExitStack, link: Link) -> TokenServer:
-    server = stack.enter_context(_FarTokenServer())
-    own = TokenServer.realm.fget(server)  # type: ignore[attr-defined]
-    address = own.removeprefix("http://").removesuffix("/token")
-    server.address = stack.enter_context(relay_to(address, link))
+def _token_server(stack: ExitStack, certificates: Certificates, link: Link) -> TokenServer:
+    server = stack.enter_context(TokenServer(tls=certificates.server_context()))
+    server.address = _named("source", stack.enter_context(far_away(server.address, link)))
     return server
+
+
+def _named(end: str, address: str) -> str:
+    """Give the address under a name: 127.0.0.1 itself is plain HTTP to buildx."""
+    return f"{end}.image-tools.test:{address.rpartition(':')[2]}"
 
 
 def _furnish(home: Path, addresses: list[str]) -> None:

@@ -143,4 +143,4 @@ def _end_tree(process: subprocess.Popen[bytes]) -> None:
 
 def _last_line(path: Path) -> str:
     lines = path.read_text(errors="replace").strip().splitlines()
-    return lines[-1].strip()[:200] if lines else "it said nothing"
+    return lines[-1].strip()[:160] if lines else "it said nothing"

@@ -21,9 +21,9 @@ from tests.helpers.studio import Format, Layer, Studio, index_value, platform
 
 PPC64LE = platform("linux/ppc64le")
 SUBSET = ("amd64", "arm64")
-IMAGES_OF_A_GROUP = 6
+IMAGES_OF_A_GROUP = 10
 # Median and spread of log-normal sizes, before they are scaled: layers of a base, own layers.
-BASE_SIZES, OWN_SIZES = (1.6, 1.0), (-0.7, 1.4)
+BASE_SIZES, OWN_SIZES = (2.6, 1.0), (-0.7, 1.4)
 _SMALLEST = 300
 _POOL = 4 << 20
 

@@ -104,7 +104,7 @@ def _heat(results: Results, heat: Heat) -> Iterator[str]:
     best, world = fastest_peer(runs), results.worlds[heat.link]
     ordered = sorted(runs, key=lambda name: median(runs[name], "seconds"))
     yield table(HEAD, [_row(name, runs[name], heat, world, best) for name in ordered])
-    yield "\n".join(f"- {name}: {reason}" for name, reason in failures.items())
+    yield "\n".join(f"- {name}: {reason}".replace("<", "&lt;") for name, reason in failures.items())
     kinds = [
         (name, *(_both(runs[name][-1], kind) for kind in KINDS)) for name in ordered if runs[name]
     ]

@@ -43,9 +43,10 @@ def copied(skopeo: Path, line: str, folder: Path) -> str:
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    cache = str(tools.VERSIONS_FILE.parents[2])  # where scripts/setup put the other tools
     return subprocess.Popen(
         [ROOT / "benchmarks/run", "--quick", *words],
-        env={**os.environ, "TMPDIR": str(folder)},
+        env={**os.environ, "TMPDIR": str(folder), "XDG_CACHE_HOME": cache},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
