@@ -1,6 +1,6 @@
 """Save one list into an archive and load it again, in several ways, and print what each took.
 
-Run from the root: `.venv/bin/python -m benchmarks.archive [--images 250] [--skopeo PATH]`.
+Run from the root: `.venv/bin/python -m benchmarks.archive [--megabytes 1000] [--skopeo PATH]`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.world import World, fill
+from benchmarks.population import World, populate
 from tests.helpers import tools
-from tests.helpers.registry import Registry, plain_registry
+from tests.helpers.registry import Registry, plain_registry, start_registry
+from tests.helpers.registry_options import RegistryOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = "skopeo oci: + tar"
@@ -93,7 +94,7 @@ def ours(archive: str) -> Contestant:
     program = (sys.executable, "-m", "image_tools")
 
     def save(lab: Lab) -> None:
-        lines = "".join(f"{lab.source.address}/{name}:1.0\n" for name in lab.world.repositories)
+        lines = "".join(f"{line}\n" for line in lab.world.lines(lab.source.address))
         form = () if "." in archive else ("--compress", "dir")
         words = ("save", "-f", "-", "-d", archive, "-j", str(lab.jobs), *form, *ALL)
         lab.run(*program, *words, given=lines)
@@ -110,19 +111,20 @@ def skopeo_and_tar() -> Contestant:
 
     def copy(lab: Lab, *ends: str) -> None:
         tls = ("--src-tls-verify=false", "--dest-tls-verify=false")
-        fixed = ("--insecure-policy", "copy", "-q", "--all", "--preserve-digests")
+        # Without --preserve-digests: an `oci:` folder cannot hold Docker's lists as they are.
+        fixed = ("--insecure-policy", "copy", "-q", "--all")
         lab.run(lab.skopeo, *fixed, *(flag for flag in tls if _fits(flag, ends)), *ends)
 
     def save(lab: Lab) -> None:
-        for name in lab.world.repositories:
-            copy(lab, f"docker://{lab.source.address}/{name}:1.0", f"oci:layout:{name}:1.0")
+        for line in lab.world.lines(""):
+            copy(lab, f"docker://{lab.source.address}{line}", f"oci:layout:{line[1:]}")
         lab.run("tar", "-cf", "layout.tar", "layout")
         lab.run("rm", "-r", "layout")
 
     def load(lab: Lab) -> None:
         lab.run("tar", "-xf", "layout.tar")
-        for name in lab.world.repositories:
-            copy(lab, f"oci:layout:{name}:1.0", f"docker://{lab.destination.address}/{name}:1.0")
+        for line in lab.world.lines(""):
+            copy(lab, f"oci:layout:{line[1:]}", f"docker://{lab.destination.address}{line}")
         lab.run("rm", "-r", "layout")
 
     return Contestant(REFERENCE, save, load)
@@ -189,13 +191,14 @@ def lab_of(source: Registry, world: World, wanted: argparse.Namespace) -> Iterat
 def measured(wanted: argparse.Namespace) -> tuple[World, list[Contestant]]:
     """Give all ways with their runs; rounds are interleaved."""
     ways = [skopeo_and_tar(), *(ours(name) for name in ("x.tar.gz", "x.tar", "folder"))]
-    with plain_registry() as source:
-        world = fill(source, wanted.images)
-        for _ in range(wanted.rounds):
-            for way in ways:
-                with lab_of(source, world, wanted) as lab:
-                    for name, step in (("save", way.save), ("load", way.load)):
-                        way.runs.setdefault(name, []).append(measure(step, lab))
+    with tempfile.TemporaryDirectory(prefix="bench-world-", dir=wanted.folder) as storage:
+        world = populate(Path(storage), wanted.images, wanted.megabytes)
+        with start_registry(RegistryOptions(storage=world.storage)) as source:
+            for _ in range(wanted.rounds):
+                for way in ways:
+                    with lab_of(source, world, wanted) as lab:
+                        for name, step in (("save", way.save), ("load", way.load)):
+                            way.runs.setdefault(name, []).append(measure(step, lab))
     return world, ways
 
 
@@ -212,7 +215,7 @@ def table(ways: list[Contestant], world: World) -> Iterator[str]:
                 value, reference = _median(way.runs[name], what), _median(base, what)
                 cells += [f"{value / unit:.2f}", f"{value / max(reference, 1e-9):.2f}"]
             yield f"{name + ': ' + way.name:<26}" + "".join(f"{cell:>9}" for cell in cells)
-    yield f"distinct blobs: {world.unique_bytes / 1e6:.0f} MB"
+    yield f"distinct blobs: {world.blob_bytes / 1e6:.0f} MB"
 
 
 def _median(runs: list[Measure], what: str) -> float:
@@ -224,7 +227,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=40, help="how many images (40; 250: 1 GB)")
+    parser.add_argument("--images", type=int, default=40, help="how many images (40)")
+    parser.add_argument("--megabytes", type=float, default=300, help="distinct MB (300)")
     parser.add_argument("--jobs", "-j", type=int, default=4, help="at once (4)")
     parser.add_argument("--rounds", type=int, default=1, help="medians of so many rounds (1)")
     parser.add_argument("--folder", help="on the disk to use (the temporary one)")

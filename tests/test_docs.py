@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from benchmarks.__main__ import options as benchmark_options
 from image_tools import errors
 from image_tools.cli.app import PAGES
 from image_tools.cli.catalogue import page_of
@@ -139,6 +140,8 @@ def test_documents_options_exist(name: str) -> None:
     known = {option.name for page in PAGES for option in page.options}
     known |= {alias for option in MIRROR.options for alias in option.aliases} | {"help", "version"}
     of_others = {"preserve-digests", "multi-arch", "to-oci-layout"}
+    if "benchmarks" in name:
+        of_others |= {word[2:] for word in benchmark_options()._option_string_actions} | {"all"}
     said = {
         word
         for span in spans(prose_of(name))

@@ -22,7 +22,8 @@ class RegistryOptions:
     ``certificates`` turns TLS on, ``client_certificate`` demands one, ``login`` is an htpasswd
     user, ``token_server`` hands authorisation over to it. ``host`` is the loopback address it
     listens on, an IPv6 one in brackets. ``storage`` is that of another registry: the same content
-    with nothing remembered, as after a restart.
+    with nothing remembered, as after a restart. ``log_level`` ``info`` notes every answer with the
+    client's address and port.
     """
 
     certificates: Certificates | None = None
@@ -32,6 +33,7 @@ class RegistryOptions:
     delete_enabled: bool = True
     host: str = "127.0.0.1"
     storage: Path | None = None
+    log_level: str = "error"
 
 
 def configuration(
@@ -40,7 +42,7 @@ def configuration(
     """Give the configuration file's value; JSON is YAML, so it needs no YAML writer."""
     return {
         "version": "0.1",
-        "log": {"level": "error"},
+        "log": {"level": options.log_level},
         "storage": {
             "filesystem": {
                 "rootdirectory": str(options.storage or folder / "storage"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tests.helpers.content import (
@@ -120,6 +120,11 @@ class Studio:
         blob = self.blob(gzip_of(plain) if compressed else plain)
         media_type = self.types.layer if compressed else self.types.plain_layer
         return Layer(blob, media_type, digest_of(plain))
+
+    def keep(self, layer: Layer) -> Layer:
+        """Keep a layer made elsewhere as one of this image; give it with this family's type."""
+        self._blobs.setdefault(layer.blob.digest, layer.blob)
+        return replace(layer, media_type=self.types.layer)
 
     def own_layers(self, owner: str) -> list[Layer]:
         """Give the layers that belong to one child alone."""

@@ -6,6 +6,7 @@ import base64
 import datetime
 import json
 import secrets
+import ssl
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -63,13 +64,23 @@ class TokenPolicy:
 class TokenServer:
     """Context manager of a token server on a random loopback port."""
 
-    def __init__(self, policy: TokenPolicy | None = None, *, key_seed: int = 0) -> None:
-        """Prepare a server; it listens at once and answers inside the context."""
+    def __init__(
+        self,
+        policy: TokenPolicy | None = None,
+        *,
+        key_seed: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Prepare a server; it listens at once and answers inside the context.
+
+        ``address`` may be changed to that of something in between, before a registry is told.
+        """
         self.policy = policy or TokenPolicy()
         self.key = key_of(key_seed)
         self.requests: list[TokenRequest] = []
         self.refresh_tokens: dict[str, str] = {}
-        self._server = ThreadedServer(type("BoundHandler", (_Handler,), {"lab": self}))
+        self._server = ThreadedServer(type("BoundHandler", (_Handler,), {"lab": self}), tls)
+        self.address = self._server.address
 
     def __enter__(self) -> TokenServer:
         """Start to answer."""
@@ -88,7 +99,7 @@ class TokenServer:
     @property
     def realm(self) -> str:
         """Give the URL the registry's challenge names."""
-        return f"http://{self._server.address}/token"
+        return f"{'http' if self._server.tls is None else 'https'}://{self.address}/token"
 
     def identity_token(self) -> str:
         """Give a new refresh token of the login, as ``docker login`` would have stored it."""
