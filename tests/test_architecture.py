@@ -62,7 +62,12 @@ IMPURE = {
 }
 IMPURE |= {"queue", "random", "secrets", "select", "shutil", "signal", "socket", "sqlite3", "ssl"}
 IMPURE |= {"tempfile", "threading", "time", "urllib"}
-LAZY = {"rich", "aiohttp", "readline", "image_tools"}
+# Imported inside functions, by room: what is only needed by some runs.
+LAZY = {
+    "cli": {"rich", "aiohttp", "readline", "image_tools"},
+    "run": {"image_tools"},
+    "process": {"image_tools"},
+}
 EXITS = {"sys.exit", "exit", "quit", "SystemExit"}
 STARTS = {"os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp"}
 STARTS |= {"asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "pty.fork"}
@@ -170,7 +175,7 @@ def strangers(module: Module) -> Iterator[str]:
 
 def hidden_imports(module: Module) -> Iterator[str]:
     for found in module.imports:
-        if found.inside_function and not (module.room == "cli" and found.package in LAZY):
+        if found.inside_function and found.package not in LAZY.get(module.room, ()):
             yield f"{found.line}: {found.target} is imported inside a function"
 
 

@@ -9,7 +9,6 @@ import json
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -21,21 +20,12 @@ from image_tools.errors import ImageToolsError, UnknownFailure
 from image_tools.exchange import blobs, manifests, uploads
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.answers import answer, error_answer, failure, unauthorized
-from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.routes import Question, Route, route
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.sessions import Book, Session
 from image_tools.stores.store import Store
 
 USER = "image-tools"
 SHUTDOWN_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """One destination store with its ledger."""
-
-    store: Store
-    ledger: Ledger
 
 
 class Exchange:

@@ -21,6 +21,14 @@ def _nobody(_path: str) -> Session | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One destination store with its ledger."""
+
+    store: Store
+    ledger: Ledger
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Begun:
     """Something an `upload` of the store may belong to."""

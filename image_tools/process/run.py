@@ -14,19 +14,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from plumbum import local
-from plumbum.path.local import LocalPath
-
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.process.cancel import Cancel
 from image_tools.process.child import Child, End, running, signal_group
 from image_tools.process.pump import STDERR_BOUND
 
 _NOT_STARTABLE = (FileNotFoundError, PermissionError, NotADirectoryError)
-
-# plumbum lays every child's environment over a snapshot of ours, taken at its import, passwords
-# included. Emptied, the snapshot adds nothing: a child has what its caller hands over, no more.
-local.env.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,22 +102,13 @@ def kill_all(*, for_good: bool = False) -> None:
 def _start(
     argv: tuple[str, ...], environment: Mapping[str, str], fed: bool, cancel: Cancel | None
 ) -> Any:
-    # `local[path]` with a LocalPath looks nothing up, and swaps no os.environ to expand a tilde.
-    command = local[LocalPath(argv[0])]
+    from image_tools.process.opening import opened
+
     with _starting:
         if cancel is not None and cancel.is_set():
             return None
         try:
-            # -1 and -3 are PIPE and DEVNULL; unbuffered, because closing a buffered pipe blocks
-            # while somebody reads from it; cwd "." also works where the folder was deleted.
-            process: Any = command.popen(
-                argv[1:],
-                stdin=-1 if fed else -3,
-                bufsize=0,
-                cwd=".",
-                env=dict(environment),
-                new_session=True,
-            )
+            process = opened(argv, environment, fed)
         except OSError as error:
             raise _not_started(argv[0], error) from error
         running[process.pid] = process

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.placing import Placer
-from image_tools.exchange.server import Book
+from image_tools.exchange.sessions import Book
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.retry import RetryPolicy

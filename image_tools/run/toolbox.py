@@ -11,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
 from image_tools.errors import CopyFailed, IntegrityError, ToolMissing
-from image_tools.exchange.server import Exchange
 from image_tools.process import run as process
 from image_tools.process.cancel import Cancel
 from image_tools.process.run import CompletedRun
@@ -32,6 +31,9 @@ from image_tools.tools.environment import (
 from image_tools.tools.locate import downloaded_skopeo, find_buildx, find_skopeo
 from image_tools.tools.skopeo import OPEN_POLICY, Setting
 from image_tools.tools.versions import probe
+
+if TYPE_CHECKING:
+    from image_tools.exchange.server import Exchange
 
 Notice = Callable[[int, int | None], None]
 
@@ -60,20 +62,26 @@ class Toolbox:
         download: bool = False,
         on_download: Notice | None = None,
     ) -> None:
-        self.exchange = Exchange()
         self.workspace = workspace
         self._environ = environ
         self._download, self._on_download = download, on_download
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tool")
         self._once = asyncio.Lock()
         self._tools: Tools | None = None
+        self._exchange: Exchange | None = None
         self._numbers = iter(range(1, 1 << 62))
+
+    @property
+    def exchange(self) -> Exchange:
+        """What the tools talk to, once they were asked for."""
+        assert self._exchange is not None, "no tools yet"
+        return self._exchange
 
     async def tools(self) -> Tools:
         """Both tools, probed; ToolMissing or ToolTooOld say what to do."""
         async with self._once:
             if self._tools is None:
-                await self.exchange.start()
+                await self._start_exchange()
                 cancel = Cancel()
                 self._tools = await self._in_thread(lambda: self._prepare(cancel), cancel)
             return self._tools
@@ -104,8 +112,17 @@ class Toolbox:
 
     async def close(self) -> None:
         """Close the port; tools have ended by now."""
-        await self.exchange.stop()
+        if self._exchange is not None:
+            await self._exchange.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _start_exchange(self) -> None:
+        # A server is much to import for a run that finds nothing to copy.
+        from image_tools.exchange.server import Exchange
+
+        if self._exchange is None:
+            self._exchange = Exchange()
+            await self._exchange.start()
 
     async def _in_thread(self, work: Callable[[], Any], cancel: Cancel | None = None) -> Any:
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.server import Book, Exchange
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.server import Exchange
+from image_tools.exchange.sessions import Book, Session
 from image_tools.run.loop import LoopThread
 from tests.helpers.memory_store import MemoryStore
 

@@ -11,7 +11,7 @@ import pytest
 
 from image_tools.errors import AccessDenied, Unavailable
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.server import Book
+from image_tools.exchange.sessions import Book
 from image_tools.imagelist.entry import Entry
 from image_tools.oci import media
 from image_tools.oci.digest import Digest

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.server import Book
+from image_tools.exchange.sessions import Book
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference

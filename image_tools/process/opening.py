@@ -1,0 +1,32 @@
+"""Opening a child by plumbum: imported with the first child, for most runs start none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from plumbum import local
+from plumbum.path.local import LocalPath
+
+# plumbum lays every child's environment over a snapshot of ours, taken at its import, passwords
+# included. Emptied, the snapshot adds nothing: a child has what its caller hands over, no more.
+local.env.clear()
+
+
+def opened(argv: tuple[str, ...], environment: Mapping[str, str], fed: bool) -> Any:
+    """The started process, two pipes at its outputs and, when `fed`, one at its input.
+
+    OSError when it cannot be started.
+    """
+    # `local[path]` with a LocalPath looks nothing up, and swaps no os.environ to expand a tilde.
+    command = local[LocalPath(argv[0])]
+    # -1 and -3 are PIPE and DEVNULL; unbuffered, because closing a buffered pipe blocks while
+    # somebody reads from it; cwd "." also works where the folder was deleted.
+    return command.popen(
+        argv[1:],
+        stdin=-1 if fed else -3,
+        bufsize=0,
+        cwd=".",
+        env=dict(environment),
+        new_session=True,
+    )
