@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sysconfig
+from typing import Any
 
 from hypothesis import settings
 
@@ -13,4 +14,12 @@ settings.register_profile("sample", max_examples=20, deadline=None)
 settings.load_profile("sample")
 
 # loguru asks for 36 folders whenever a log is opened, which is the start of every run.
-sysconfig.get_path = functools.cache(sysconfig.get_path)
+_get_path = sysconfig.get_path
+_remembered = functools.cache(_get_path)
+
+
+def _path(*words: str, **more: Any) -> str:
+    return _get_path(*words, **more) if more or len(words) > 2 else _remembered(*words)
+
+
+sysconfig.get_path = _path

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import graphlib
 import subprocess
 import sys
@@ -99,7 +100,12 @@ class Module:
 
     @cached_property
     def tree(self) -> ast.Module:
-        return ast.parse(self.source)
+        # Python 3.11 loses count when what is collected meanwhile parses too, as a traceback does.
+        gc.disable()
+        try:
+            return ast.parse(self.source)
+        finally:
+            gc.enable()
 
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
