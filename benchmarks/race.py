@@ -22,6 +22,7 @@ from tests.helpers.certificates import Certificates, issue_certificates
 
 JOBS = ("cold", "unchanged", "one changed", "amd64+arm64")
 COLD, UNCHANGED, CHANGED, SUBSET = JOBS
+LATE = "left out: no time was left (--minutes)"
 SLOW = "left out: one image after the other takes minutes at this distance (--slow)"
 
 
@@ -40,7 +41,8 @@ class Course:
 class Wish:
     """What is to be run: courses, jobs, patterns of contestants' names (none: all), and bounds.
 
-    There is one round at least; others begin as long as `minutes` are likely to be enough.
+    A second and a third round begin only where `minutes` are likely to be enough, and nobody after
+    that time.
     """
 
     courses: Sequence[Course]
@@ -89,11 +91,12 @@ class Race:
         }
         for one in self._order(course, number):
             show(f"{course.link.name}, round {number + 1}: {one.name}", end="")
-            reason = one.missing or (SLOW if self._is_too_slow(one, course) else "")
-            if reason:
-                for job in self._wish.jobs[: 3 if not one.can_subset else 4]:
-                    self._results.add(Heat(course.link.name, job), one.name, reason)
-            else:
+            reason = one.missing or self._reason_to_leave_out(one, course)
+            if reason and not (number and reason == LATE):
+                for job in self._wish.jobs:
+                    if job != SUBSET or one.can_subset:
+                        self._results.add(Heat(course.link.name, job), one.name, reason)
+            elif not reason:
                 self._stay(one, course, world, certificates)
             show(f"  {reason}")
 
@@ -116,8 +119,10 @@ class Race:
         first = number * 5 % max(1, len(chosen))
         return chosen[first:] + chosen[:first]
 
-    def _is_too_slow(self, one: Contestant, course: Course) -> bool:
-        return one.is_slow and course.link != Link() and not self._wish.slow
+    def _reason_to_leave_out(self, one: Contestant, course: Course) -> str:
+        if time.monotonic() - self._begun > 60 * self._wish.minutes:
+            return LATE
+        return SLOW if one.is_slow and course.link != Link() and not self._wish.slow else ""
 
     def _stay(
         self, one: Contestant, course: Course, world: World, certificates: Certificates
@@ -128,15 +133,23 @@ class Race:
         if jobs or COLD in self._wish.jobs:
             with lab_of(world, certificates, course.link, **far) as lab:
                 try:
-                    for job in (COLD, *jobs):
-                        self._job(one, lab, Heat(course.link.name, job))
+                    self._jobs(one, lab, [Heat(course.link.name, job) for job in (COLD, *jobs)])
                 finally:
                     world.change(back=True)
         if one.can_subset and SUBSET in self._wish.jobs:
             with lab_of(world, certificates, course.link, **far) as lab:
                 self._job(one, lab, Heat(course.link.name, SUBSET))
 
-    def _job(self, one: Contestant, lab: Lab, heat: Heat) -> None:
+    def _jobs(self, one: Contestant, lab: Lab, heats: Sequence[Heat]) -> None:
+        """Do one job after the other; what builds on a failed one is not tried."""
+        for number, heat in enumerate(heats):
+            if not self._job(one, lab, heat):
+                for later in heats[number + 1 :]:
+                    self._results.add(later, one.name, f"not tried, since {heat.job} failed")
+                return
+
+    def _job(self, one: Contestant, lab: Lab, heat: Heat) -> bool:
+        """Do one job, note what it took or why it failed, and tell whether it went well."""
         if heat.job == CHANGED:
             lab.world.change()
         before = set(tags_of(lab.destination.storage))
@@ -152,6 +165,7 @@ class Race:
         if heat.job in self._wish.jobs:
             self._results.add(heat, one.name, found)
             show(f"  {found.seconds:.2f}" if isinstance(found, Record) else f"  {found}", end="")
+        return isinstance(found, Record)
 
 
 def show(text: str, end: str = "\n") -> None:
