@@ -38,6 +38,7 @@ class Seen:
             number=job.entry.number,
             need=foreseen(source.media_type, source.size, selection, tops_only=tops_only),
             ask=lambda: job.source.store.manifest_head(job.source.name, target),
+            size=source.size or 0,
         )
 
 

@@ -27,7 +27,8 @@ MOST_AT_ONCE = 16
 class Wanted:
     """What one image wants of `registry`, the one that has it; `listed` is the one of its line.
 
-    `ask` puts a question to the registry that costs nothing and tells what is left.
+    `ask` puts a question to the registry that costs nothing and tells what is left. `size` is that
+    of its manifest in bytes.
     """
 
     registry: str
@@ -35,11 +36,12 @@ class Wanted:
     number: int
     need: Need
     ask: Callable[[], Awaitable[object]]
+    size: int = 0
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """What is cheap goes first, and then the earlier line."""
-        return self.need.cost, self.number
+    def rank(self) -> tuple[int, int, int]:
+        """What is cheap goes first, then the shorter index, which lists less, then the earlier."""
+        return self.need.cost, self.size, self.number
 
     def after(self, error: Deferred) -> Wanted:
         """What it still wants, now that `error` told how much that is, and where."""

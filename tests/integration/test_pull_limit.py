@@ -121,6 +121,12 @@ def test_pull_limit_cheap_images_go_first(lab: Lab) -> None:
     assert (ran.code, counts["deferred"], lab.refused) == (5, 1, 0)
 
 
+def test_pull_limit_shorter_index_goes_first_where_the_cost_looks_the_same(lab: Lab) -> None:
+    attested, plain = lab.fill(1, images.attestations(9), "attested"), lab.fill(3)
+    ran = lab.mirror([*attested, *plain])
+    assert (ran.statuses, lab.refused) == (["deferred", *["copied"] * 3], 0)
+
+
 def test_pull_limit_another_client_pulls_too_no_request_is_refused(lab: Lab) -> None:
     names = lab.fill(4)
     lab.source.pull_elsewhere(6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.challenge import Challenge, parse_challenges
 from image_tools.stores.remote.connect import Connections, Request, Timing, drain
 from image_tools.stores.remote.credentials import Keyring
-from image_tools.stores.remote.failures import failure
+from image_tools.stores.remote.failures import about, failure
 from image_tools.stores.remote.meter import Meter
 from image_tools.stores.remote.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
 from image_tools.stores.remote.proofs import UNAUTHORIZED
@@ -96,7 +95,7 @@ class RegistryClient:
         root = await self._find_root(question)
         async with self._turn(question) as turn:
             answer = await self._metered(root, question)
-            if not _is_wanted(answer, question):
+            if not question.accepts(answer):
                 raise self._failure(turn, answer, question)
             self._pace.went_well(turn)
             return answer
@@ -106,7 +105,7 @@ class RegistryClient:
         root = await self._find_root(question)
         async with self._pace.turn() as turn:
             response = await self._send(root, question)
-            if not _is_wanted(Answer(response.status, response.headers), question):
+            if not question.accepts(Answer(response.status, response.headers)):
                 answer = await self._read(response, question)
                 raise self._failure(turn, answer, question)
             self._pace.went_well(turn)
@@ -122,7 +121,7 @@ class RegistryClient:
         async with self._pace.turn() as turn:
             request = _request(question, question.url, authorization)
             answer = await self._read(await self._connections.open(request), question)
-            if not _is_wanted(answer, question):
+            if not question.accepts(answer):
                 raise self._failure(turn, answer, question)
             self._pace.went_well(turn)
             return answer
@@ -160,7 +159,7 @@ class RegistryClient:
         try:
             return await self._root.find()
         except ImageToolsError as error:
-            raise _about(error, question.reference, self.registry) from error
+            raise about(error, question.reference, self.registry) from error
 
     async def _send(self, root: URL, question: Question) -> aiohttp.ClientResponse:
         url = question.address(root)
@@ -277,19 +276,6 @@ def _ended_login(question: Question) -> Unauthorized:
 
 def _challenges(response: aiohttp.ClientResponse) -> tuple[Challenge, ...]:
     return parse_challenges(response.headers.getall("WWW-Authenticate", []))
-
-
-def _is_wanted(answer: Answer, question: Question) -> bool:
-    """Whether it is an answer of a registry as expected; good news on a web page is none."""
-    return answer.status in question.expected and not (answer.status < 300 and answer.is_page)
-
-
-def _about(error: ImageToolsError, reference: str, registry: str) -> ImageToolsError:
-    """A copy of `error`, which many share, for one reference."""
-    own = copy.copy(error)
-    own.message = f"{reference}: {error.message.removeprefix(f'{registry}: ')}"
-    own.args = (own.message,)
-    return own
 
 
 def _announce_retry(error: ImageToolsError, wait: float) -> None:

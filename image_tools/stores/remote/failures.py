@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import email.utils
 import json
 import time
@@ -117,6 +118,14 @@ def permanent(error: CopyFailed) -> CopyFailed:
     """The same error, not to be repeated."""
     error.temporary = False
     return error
+
+
+def about(error: ImageToolsError, reference: str, registry: str) -> ImageToolsError:
+    """A copy of `error`, which many share, for one reference."""
+    own = copy.copy(error)
+    own.message = f"{reference}: {error.message.removeprefix(f'{registry}: ')}"
+    own.args = (own.message,)
+    return own
 
 
 def retry_after(text: str, now: float) -> float | None:

@@ -60,6 +60,10 @@ class Question:
         """Whether it may be sent again: no body, or one of which nothing was taken yet."""
         return not (isinstance(self.body, StreamBody) and self.body.started)
 
+    def accepts(self, answer: Refusal) -> bool:
+        """Whether it is an answer of a registry as expected; good news on a web page is none."""
+        return answer.status in self.expected and not (answer.status < 300 and answer.is_page)
+
     def address(self, root: URL) -> URL:
         """Where to ask, below `root`."""
         return self.url or endpoint(root, self.path, **self.query)
