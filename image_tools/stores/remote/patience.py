@@ -15,6 +15,7 @@ T = TypeVar("T")
 async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`; asyncio.TimeoutError when it has none after `seconds`.
 
+    What is given up has ended on return.
     Not asyncio.wait_for: before Python 3.12 that loses a cancellation which comes with the result.
     """
     task = asyncio.ensure_future(work)
@@ -28,7 +29,8 @@ async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     finally:
         if not is_taken:
             task.cancel()
-            task.add_done_callback(_drop)
+            await _ended(task)
+            _drop(task)
 
 
 async def read_up_to(response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -37,6 +39,14 @@ async def read_up_to(response: aiohttp.ClientResponse, most: int) -> bytes:
     while len(body) <= most and (piece := await response.content.readany()):
         body += piece
     return bytes(body)
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            continue  # Whatever is given up is given up once only.
 
 
 def _drop(task: asyncio.Future[Any]) -> None:
