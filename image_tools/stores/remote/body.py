@@ -48,11 +48,18 @@ class StreamBody(Payload):
             # aiohttp repeats a PUT on a connection that died idle; the chunks are gone by then.
             raise self._failed(Unavailable(f"{self._reference}: the connection was lost"))
         self.started = True
+        held: bytes | None = None
         async with aclosing(self._arriving()) as chunks:
             async for chunk in chunks:
-                await self._write(writer, chunk)
-                # A turn of the loop: an early answer is read before the next write fails.
-                await asyncio.sleep(0)
+                if held is not None:
+                    await self._write(writer, held)
+                    # A turn of the loop: an early answer is read before the next write fails.
+                    await asyncio.sleep(0)
+                held = chunk
+        # The last piece goes when it is known to be the last: were there something left to wait
+        # for, the answer would come before the body has ended, and cost the connection.
+        if held is not None:
+            await self._write(writer, held)
         self.complete = True
 
     async def write_with_length(
