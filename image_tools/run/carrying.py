@@ -15,6 +15,7 @@ from image_tools.plan.images import Child
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
 from image_tools.report import Outcome, Status
+from image_tools.retry import repeat_async
 from image_tools.run.assembly import Published
 from image_tools.run.beside import Beside
 from image_tools.run.gear import Gear
@@ -50,7 +51,7 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
     else:
         await together([_copied(gear, job, prepared, tagged=False), beside.look()])
         published = await _published(gear, job, prepared, beside)
-    await read_back(job, published.digest)
+    await read_back(gear, job, published.digest)
     beside.conclude(published.digest)
     await remember(gear, job, prepared.source_digest, published.digest)
     return replace(
@@ -190,12 +191,19 @@ async def _written(
         gear.progress.end(key)
 
 
-async def read_back(job: Job, expected: Digest) -> None:
+async def read_back(gear: Gear, job: Job, expected: Digest) -> None:
     """Nothing when the tag shows what was written; IntegrityError otherwise."""
+    await repeat_async(gear.options.retry, lambda: _look_back(job, expected))
+
+
+async def _look_back(job: Job, expected: Digest) -> None:
     head = await job.destination.store.manifest_head(job.destination.name, job.tag)
     if head is None or head.digest != expected:
         found = "nothing" if head is None else str(head.digest)
-        raise IntegrityError(
+        error = IntegrityError(
             f"{job.entry.destination}: {expected} was written, but the registry shows {found}",
             advice="somebody else may write this tag; run again",
         )
+        # A registry of several servers may take a moment to agree with itself.
+        error.temporary = True
+        raise error

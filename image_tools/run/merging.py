@@ -102,7 +102,7 @@ async def _carried_out(gear: Gear, jobs: Sequence[Job], union: Union, decided: P
     )
     assert decided.final is not None
     published = await gear.assembler.publish(jobs[0], decided.final, decided.nested, jobs[0].tag)
-    await read_back(jobs[0], published.digest)
+    await read_back(gear, jobs[0], published.digest)
     return published.digest
 
 
