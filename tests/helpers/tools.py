@@ -21,6 +21,8 @@ PLUGIN_FOLDERS = (
     Path("/usr/libexec/docker/cli-plugins"),
 )
 TOOL_SECONDS = 60
+# scripts/compatibility tries one version at a time: LAB_SKOPEO=1.22.0, LAB_BUILDX=0.13.1.
+_CHOSEN = {name: os.environ.get(f"LAB_{name.upper()}") for name in ("skopeo", "buildx")}
 
 
 class ToolNotFound(LookupError):
@@ -45,13 +47,20 @@ def versions(name: str) -> tuple[Tool, ...]:
     """Give every version of a tool, oldest first, one path each.
 
     From the tab-separated lines (name, version, path) of `VERSIONS_FILE`, else the one installed.
-    ToolNotFound when there is none.
+    ToolNotFound when there is none. Only the chosen one where one was chosen.
     """
     listed = {tool.version: tool for tool in _listed() if tool.name == name}
+    if chosen := _CHOSEN.get(name):
+        return (listed[chosen],)
     found = tuple(sorted(listed.values(), key=lambda tool: tool.order)) or _installed(name)
     if not found:
         raise ToolNotFound(f"{name} is not installed: run scripts/setup")
     return found
+
+
+def path_with_chosen(path: str) -> str:
+    """Give the search path with the folder of the chosen skopeo in front, where one was chosen."""
+    return f"{newest('skopeo').parent}:{path}" if _CHOSEN["skopeo"] else path
 
 
 def newest(name: str) -> Path:

@@ -28,7 +28,7 @@ from tests.helpers.faults import FaultRegistry
 from tests.helpers.registry import Registry, plain_registry, start_registry
 from tests.helpers.registry_options import RegistryOptions
 from tests.helpers.token_server import TokenServer
-from tests.helpers.tools import Tool, ToolNotFound, newest, versions
+from tests.helpers.tools import Tool, ToolNotFound, newest, path_with_chosen, versions
 
 DROPPED = (
     "REGISTRY_AUTH_FILE",
@@ -57,6 +57,9 @@ XDG = {
     "XDG_STATE_HOME": ".local/state",
     "XDG_RUNTIME_DIR": "run",
 }
+
+# For all that looks for skopeo there, children included.
+os.environ["PATH"] = path_with_chosen(os.environ["PATH"])
 
 
 def _required(name: str) -> tuple[Tool, ...]:
