@@ -106,9 +106,10 @@ def check_each_once(images: BigImages, source: BigRegistry, destination: BigRegi
     fetched, sent = source.asked("GET", "blobs"), destination.asked("PUT", "blobs/uploads")
     assert (repeated(fetched), repeated(sent)) == ([], [])
     assert set(fetched) == set(sent) == blobs_of(images)
-    assert destination.asked("POST", "blobs/uploads") == [images.layers[0].digest] * (
-        images.count - 1
-    )
+    mounted = Counter(destination.asked("POST", "blobs/uploads"))
+    assert mounted.pop(images.layers[0].digest) == images.count - 1
+    # Whether mounting tells what is there is tried once.
+    assert mounted.total() <= 1
 
 
 @pytest.mark.parametrize(

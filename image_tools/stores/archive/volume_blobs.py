@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -17,9 +18,15 @@ class VolumeBlobs:
     def __init__(self, parts: Callable[[], tuple[FramedContent, ...]]) -> None:
         self._parts = parts
         self._joined: dict[Digest, tuple[Found, ...]] = {}
+        self._joining = threading.Lock()
 
     def join(self) -> None:
         """Find the blobs in pieces of which all are there; when volumes or pieces were added."""
+        # One at a time: what was found before another blob came must not replace what has it.
+        with self._joining:
+            self._joined = self._found()
+
+    def _found(self) -> dict[Digest, tuple[Found, ...]]:
         places: dict[Digest, list[Found]] = {}
         for part in self._parts():
             for entry in part.entries():
@@ -27,7 +34,7 @@ class VolumeBlobs:
                     place = Found(part, entry, entry.piece)
                     places.setdefault(entry.piece.blob, []).append(place)
         chains = {digest: chain(found) for digest, found in places.items()}
-        self._joined = {digest: found for digest, found in chains.items() if found}
+        return {digest: found for digest, found in chains.items() if found}
 
     def size(self, digest: Digest) -> int | None:
         """The size of a blob in bytes, None when it is not here."""

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +19,9 @@ from image_tools.errors import AlreadyRunning, ArchiveDamaged, NotFound, UsageEr
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.framed import FramedContent
 from image_tools.stores.archive.framing import Form
+from image_tools.stores.archive.toc import Piece
 from image_tools.stores.archive.verifying import verify
+from image_tools.stores.archive.volume_blobs import VolumeBlobs
 from image_tools.stores.archive.volume_list import (
     Held,
     Listed,
@@ -370,3 +374,29 @@ LISTED_WRONG = (
 def test_list_of_volumes_damaged_is_told(text: bytes) -> None:
     with pytest.raises(ArchiveDamaged, match="a is damaged: its list of volumes"):
         parse_list("a", text)
+
+
+def test_blobs_in_pieces_found_at_once_are_all_kept() -> None:
+    """What one thread found before another blob came must not replace what has that blob."""
+    blob = Digest.of(b"whole")
+    has_come, go_on, entered = [], threading.Event(), threading.Event()
+
+    def parts() -> Any:
+        found = tuple(has_come)
+        if not entered.is_set():
+            entered.set()
+            go_on.wait(10)
+        return found
+
+    entry = SimpleNamespace(piece=Piece(blob, 0, 5), size=5, digest=blob)
+    blobs = VolumeBlobs(parts)
+    threads = [threading.Thread(target=blobs.join) for _ in range(2)]
+    threads[0].start()
+    entered.wait(10)
+    has_come.append(SimpleNamespace(entries=lambda: [entry], find=lambda _: None))
+    threads[1].start()
+    threads[1].join(0.2)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert blobs.size(blob) == 5
