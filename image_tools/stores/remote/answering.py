@@ -8,7 +8,7 @@ import aiohttp
 
 from image_tools.errors import InvalidManifest
 from image_tools.stores.remote.connect import network_failure
-from image_tools.stores.remote.patience import in_time, read_up_to
+from image_tools.stores.remote.patience import in_time, read_at_once, read_up_to
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.shown import Shown
 
@@ -25,7 +25,9 @@ async def read(
     good = response.status in question.expected
     limit = question.limit if good else MOST_BYTES_OF_A_REFUSAL
     try:
-        body = await in_time(seconds, read_up_to(response, limit))
+        body = read_at_once(response)
+        if body is None:
+            body = await in_time(seconds, read_up_to(response, limit))
     except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
         response.close()
         raise network_failure(error, question.reference, response.url) from error

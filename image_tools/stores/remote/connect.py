@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import math
 import re
 import socket
 import ssl
@@ -158,7 +157,11 @@ class Connections:
                 proxy_headers=proxy_headers or None,
                 timeout=self._slow if request.is_slow else self._usual,
             )
-            response = await in_time(self._patience(request), _response(answering))
+            if isinstance(request.body, StreamBody):
+                # It has patience of its own, for as long as it is.
+                response = await _response(answering)
+            else:
+                response = await in_time(self._patience(request), _response(answering))
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise self._explain(error, request, url) from error
         if isinstance(request.body, StreamBody):
@@ -167,8 +170,6 @@ class Connections:
 
     def _patience(self, request: Request) -> float:
         """The seconds until the head of an answer has to be there, whatever is sent meanwhile."""
-        if isinstance(request.body, StreamBody):
-            return math.inf
         timing = self._timing
         return 2 * timing.connect + (timing.commit if request.is_slow else timing.stall)
 

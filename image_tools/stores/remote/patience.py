@@ -33,6 +33,11 @@ async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
             _drop(task)
 
 
+def read_at_once(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body of an answer that has come whole with its head, as most do; else None."""
+    return response.content.read_nowait() if response.content.is_eof() else None
+
+
 async def read_up_to(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The body of an answer; of one that has more than `most` bytes, a little more than those."""
     body = bytearray()
