@@ -7,12 +7,14 @@ import fcntl
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -505,3 +507,49 @@ def test_full_disk_ends_the_run_and_what_has_arrived_stays(
     assert again.code == 0
     assert set(again.statuses) <= {"copied", "unchanged"}
     assert arrived & set(lab.fetched()) == set()
+
+
+@contextmanager
+def _most_bytes(*folders: Path) -> Iterator[list[int]]:
+    """Give the most that files below `folders` took while the context lasts."""
+    most, ended = [0], threading.Event()
+
+    def taken() -> int:
+        total = 0
+        for path in (path for folder in folders for path in folder.rglob("*")):
+            with suppress(OSError):
+                found = path.stat()
+                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+        return total
+
+    def watch() -> None:
+        while not ended.wait(0.005):
+            most[0] = max(most[0], taken())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield most
+    finally:
+        ended.set()
+        thread.join()
+        most[0] = max(most[0], taken())
+
+
+def test_save_and_load_take_no_more_disk_than_a_blob_per_worker(
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    largest = 400_000
+    for seed, name in enumerate(NAMES):
+        lab.source.load(name, "1.0", images.shared_base(seed, sizes=(largest, 100_000)))
+    temporary = tmp_path_factory.mktemp("tmp")
+    with _most_bytes(lab.folder, temporary) as saving:
+        saved = lab.save("-j", "2", names=NAMES, TMPDIR=str(temporary))
+    archive = sum(path.stat().st_size for path in lab.folder.rglob("*") if path.is_file())
+    with _most_bytes(lab.folder, temporary) as loading:
+        fixed = ("-s", lab.archive, "-d", lab.destination.address, "-j", "2")
+        loaded = run("load", lab.folder, *fixed, TMPDIR=str(temporary))
+    assert saved.statuses == loaded.statuses == ["copied"] * 3
+    assert archive > 2 * largest
+    assert saving[0] <= archive + 2 * largest
+    assert loading[0] <= archive + 100_000
