@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, DigestMismatch, ImageToolsError
+from image_tools.errors import DigestMismatch, ImageToolsError, RateLimited
 from image_tools.exchange.ledger import Flight
 from image_tools.stores.store import Store, Upload
 
@@ -41,25 +41,29 @@ class Look:
         flight.short = found is not None
         return await self.store.upload(flight.repository)
 
-    async def sent(self, flight: Flight, size: int, *, mounts: bool = True) -> None:
-        """Note that the blob of `flight` was sent; DigestMismatch where it is still `short`.
+    async def check(self, flight: Flight, size: int) -> None:
+        """Nothing when the blob that was sent is whole now; DigestMismatch where it is not.
 
-        Without `mounts` the store is known to mount nothing. docker-registry 2.8 keeps what lies in
-        its storage, and a crash may have left it short: an image over that could never be pulled.
+        docker-registry 2.8 keeps what lies in its storage, and a crash may have left it short: an
+        image over that could never be pulled.
         """
         if flight.short:
             await self._look_again(flight, size)
+
+    async def learn(self, flight: Flight) -> None:
+        """Try with the blob of `flight`, which was sent, whether the store mounts; once."""
         self._sent += 1
-        if self._sent == SENT_UNTIL_TRIAL and mounts:
+        if self._sent == SENT_UNTIL_TRIAL:
             self._mounts = await self._is_found(flight)
 
     async def _by_mount(self, flight: Flight) -> Upload | None:
         """The upload that was begun because the blob is not there, else None."""
         try:
             return await self.store.mount(flight.repository, flight.digest, flight.repository)
-        except CopyFailed as error:
-            if error.temporary:
-                raise
+        except RateLimited:
+            raise
+        except ImageToolsError as error:
+            # If it is down altogether, the question that comes next says so.
             logger.debug("the destination does not mount any more: {}", error)
             self._mounts = False
             return None

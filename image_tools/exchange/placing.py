@@ -76,21 +76,24 @@ class Placer:
 
     async def _fly(self, wish: Placement, flight: Flight) -> None:
         try:
-            await repeat_async(self._policy, lambda: self._attempt(wish, flight))
+            looked_and_sent = await repeat_async(self._policy, lambda: self._attempt(wish, flight))
         except BaseException:
             self.ledger.crash(flight)
             raise
         self.ledger.land(flight, wish.blob.size)
+        if looked_and_sent and self.ledger.mounts_work:
+            await self._look.learn(flight)
 
-    async def _attempt(self, wish: Placement, flight: Flight) -> None:
+    async def _attempt(self, wish: Placement, flight: Flight) -> bool:
+        """Whether the blob was looked for, was not there, and was sent."""
         flight.moved += 1  # The attempt before may have been told to wait for minutes.
         looks, size = flight.origin is None, wish.blob.size
         upload = await (self._look.begin(flight, size) if looks else self._mounted(flight))
         if upload is None:
-            return
+            return False
         await self._send(wish, flight, upload)
-        if looks:
-            await self._look.sent(flight, size, mounts=self.ledger.mounts_work)
+        await self._look.check(flight, size)
+        return looks
 
     async def _mounted(self, flight: Flight) -> Upload | None:
         """None when the blob was mounted, else the upload to send it by."""

@@ -36,9 +36,12 @@ def bundle(children: tuple[Child, ...], image: RawManifest | None, entries: int)
 
 
 def _listed(children: tuple[Child, ...]) -> RawManifest:
-    """An index that says no more than which manifests these are: old tools know all its fields."""
+    """An index of what these manifests are, whatever the source's says of their type and size.
+
+    skopeo refuses an index whose entries are not what it finds; and old ones know few fields.
+    """
     plain = (
-        replace(child.descriptor, annotations=(), artifact_type="", fields={}) for child in children
+        replace(child.raw.descriptor, platform=child.descriptor.platform) for child in children
     )
     index = Index(media.OCI_INDEX, tuple(plain))
     return RawManifest(index.media_type, index_bytes(index))

@@ -72,34 +72,39 @@ def _go_together(gear: Gear, job: Job, prepared: Prepared) -> bool:
 
 async def _in_one_run(gear: Gear, job: Job, prepared: Prepared, beside: Beside) -> Published:
     """Bring all children with one run of skopeo, and the index, too, where it is the source's."""
-    await together([gear.copier.place(job, prepared.children), beside.look()])
-    final = None if beside.is_something else prepared.plan.final
-    image = None if final is None or prepared.plan.nested else final.exact
-    entries = len({entry.digest for entry in final.entries}) if final is not None else 0
-    bundled = bundle(prepared.children, image, entries)
-    try:
-        await copy_bundle(gear, job, bundled)
-    except UnknownFailure as error:
-        if not (bundled.is_image and cannot_keep(str(error))):
-            raise
-        # The children have arrived by now; the index takes another way.
-        return await _published(gear, job, prepared, beside)
-    if bundled.is_image:
+    count, key = len(prepared.children), f"{job.entry.number}.1"
+    with logger.contextualize(img_id=1):
+        gear.progress.begin(key, f"{job.entry.destination} {count} platforms")
+        try:
+            await together([gear.copier.place(job, prepared.children), beside.look()])
+            bundled = _bundled(prepared, beside)
+            has_tag = await _copied_at_once(gear, job, bundled)
+        finally:
+            gear.progress.end(key)
+    if has_tag:
         return Published(bundled.index.digest, COPY)
     return await _published(gear, job, prepared, beside)
 
 
-async def copy_bundle(gear: Gear, job: Job, bundled: Bundle) -> None:
-    """Copy what is in `bundled`, with one line of progress."""
-    count, key = len(bundled.children), f"{job.entry.number}.1"
-    with logger.contextualize(img_id=1):
-        gear.progress.begin(key, f"{job.entry.destination} {count} platforms")
-        try:
-            where = ", ".join(str(child.descriptor.platform) for child in bundled.children)
-            logger.debug("copying {} of {} at once", where, job.entry.source)
-            await gear.copier.copy_several(job, bundled, job.tag)
-        finally:
-            gear.progress.end(key)
+def _bundled(prepared: Prepared, beside: Beside) -> Bundle:
+    final = None if beside.is_something else prepared.plan.final
+    image = None if final is None or prepared.plan.nested else final.exact
+    entries = len({entry.digest for entry in final.entries}) if final is not None else 0
+    return bundle(prepared.children, image, entries)
+
+
+async def _copied_at_once(gear: Gear, job: Job, bundled: Bundle) -> bool:
+    """Copy what is in `bundled`; whether that has written the tag, too."""
+    where = ", ".join(str(child.descriptor.platform) for child in bundled.children)
+    logger.debug("copying {} of {} at once", where, job.entry.source)
+    try:
+        await gear.copier.copy_several(job, bundled, job.tag)
+    except UnknownFailure as error:
+        if not cannot_keep(str(error)):
+            raise
+        # The children have arrived by then; the index takes another way.
+        return False
+    return bundled.is_image
 
 
 async def _copied(gear: Gear, job: Job, prepared: Prepared, *, tagged: bool) -> None:

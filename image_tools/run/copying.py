@@ -27,7 +27,7 @@ from image_tools.run.reading import Reader, Repository
 from image_tools.run.together import together
 from image_tools.run.toolbox import Toolbox
 from image_tools.stores.archive.store import ArchiveStore
-from image_tools.tools.skopeo import CopyRequest, copy_argv
+from image_tools.tools.skopeo import CopyRequest, cannot_keep, copy_argv
 
 _Run = Callable[[], Awaitable[frozenset[Digest]]]
 
@@ -90,8 +90,8 @@ class Copier:
             if ahead:
                 await self._place(job, children)
             pushed = await run()
-        except ImageToolsError:
-            for blob in _blobs(children):
+        except ImageToolsError as error:
+            for blob in () if cannot_keep(str(error)) else _blobs(children):
                 # What the book says may be the reason: the next attempt looks again.
                 job.end.book.ledger.forget(job.destination.name, blob.digest)
             raise

@@ -22,7 +22,9 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         # Once only: what ends in order must not be cut off by a second cancellation.
         for task in tasks:
             task.cancel()
-        await settled(tasks)
+        cancelled = await settled(tasks)
+    if cancelled:
+        raise asyncio.CancelledError
     # Of all of them: an exception nobody looks at is complained about.
     errors = [task.exception() for task in tasks if not task.cancelled()]
     for error in filter(None, errors):
@@ -42,14 +44,18 @@ async def within(seconds: float | None, work: Coroutine[Any, Any, T]) -> T | Non
     finally:
         given_up = not task.done()
         task.cancel()
-        await settled([task])
+        cancelled = await settled([task])
+    if cancelled:
+        raise asyncio.CancelledError
     return None if given_up and task.cancelled() else task.result()
 
 
-async def settled(futures: Sequence[asyncio.Future[Any]]) -> None:
-    """Return when all `futures` have ended, however often this is cancelled meanwhile."""
+async def settled(futures: Sequence[asyncio.Future[Any]]) -> bool:
+    """Whether this was cancelled before all `futures` had ended; it returns when they have."""
+    cancelled = False
     while waiting := [future for future in futures if not future.done()]:
         try:
             await asyncio.wait(waiting)
         except asyncio.CancelledError:
-            continue
+            cancelled = True
+    return cancelled

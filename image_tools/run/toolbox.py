@@ -121,8 +121,13 @@ class Toolbox:
         from image_tools.exchange.server import Exchange
 
         if self._exchange is None:
-            self._exchange = Exchange()
-            await self._exchange.start()
+            exchange = Exchange()
+            try:
+                await exchange.start()
+            except BaseException:
+                await exchange.stop()
+                raise
+            self._exchange = exchange
 
     async def _in_thread(self, work: Callable[[], Any], cancel: Cancel | None = None) -> Any:
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()

@@ -22,6 +22,7 @@ from image_tools.errors import (
     Unavailable,
     UnknownFailure,
 )
+from image_tools.tools.skopeo import CANNOT_KEEP
 from image_tools.tools.words import last_line, plain, readable
 
 
@@ -53,6 +54,7 @@ _MEMORY = "the machine was probably out of memory: give it more, or lower -j"
 # 0.29.1 (facts/libraries.md sections 4, 11 and 12); newer ones spell a few of them differently.
 _RULES = (
     _rule(r"no space left on device|disk quota exceeded|\b507\b", DiskFull),
+    _rule(CANNOT_KEEP, UnknownFailure, temporary=False),
     _rule(r"unknown (?:shorthand )?flag", ToolTooOld, "install a newer one: it lacks this option"),
     _rule(r"rejected by policy|Source image rejected|loading trust policy", PolicyRejected),
     _rule(

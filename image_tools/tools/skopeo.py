@@ -11,6 +11,7 @@ from image_tools.oci.platform import Platform
 OPEN_POLICY = b'{"default":[{"type":"insecureAcceptAnything"}]}\n'
 # Copies an index alone, byte for byte; `--multi-arch index-only` is of skopeo 1.6.
 INDEX_ONLY = ("copy", "--multi-arch", "index-only", "--preserve-digests", "--remove-signatures")
+CANNOT_KEEP = "Manifest list must be converted to type"
 _FOLDER_VERSION = b"Directory Transport Version: 1.1\n"
 
 
@@ -147,7 +148,7 @@ def cannot_keep(words: str) -> bool:
 
     1.9 does of an index whose entries have fields it does not know, such as artifact types.
     """
-    return "Manifest list must be converted to type" in words
+    return CANNOT_KEEP in words
 
 
 def global_options(setting: Setting) -> tuple[str, ...]:

@@ -49,9 +49,15 @@ def versions(name: str) -> tuple[Tool, ...]:
     From the tab-separated lines (name, version, path) of `VERSIONS_FILE`, else the one installed.
     ToolNotFound when there is none. Only the chosen one where one was chosen.
     """
-    listed = {tool.version: tool for tool in _listed() if tool.name == name}
+    found = every(name)
     if chosen := _CHOSEN.get(name):
-        return (listed[chosen],)
+        return tuple(tool for tool in found if tool.version == chosen)
+    return found
+
+
+def every(name: str) -> tuple[Tool, ...]:
+    """Give every version of a tool, whatever was chosen: for what an old one cannot do."""
+    listed = {tool.version: tool for tool in _listed() if tool.name == name}
     found = tuple(sorted(listed.values(), key=lambda tool: tool.order)) or _installed(name)
     if not found:
         raise ToolNotFound(f"{name} is not installed: run scripts/setup")

@@ -15,7 +15,7 @@ from tests.helpers.client import push
 from tests.helpers.content import Image
 from tests.helpers.registry import plain_registry
 from tests.helpers.running import Ran, image_tools
-from tests.helpers.tools import newest, run
+from tests.helpers.tools import every, run
 
 ALL = ("--arch", "all", "--os", "all")
 
@@ -131,7 +131,7 @@ def test_archive_export_copies_what_the_list_names(lab: Lab, tmp_path: Path, nam
     assert verified(tmp_path / name).code == 0
     if "." in name:
         place = f"oci-archive:{tmp_path / name}:{lab.name('web')}"
-        raw = run(newest("skopeo"), "inspect", "--raw", place)
+        raw = run(every("skopeo")[-1].path, "inspect", "--raw", place)
         assert raw.stdout.encode() == lab.second.top.data
 
 

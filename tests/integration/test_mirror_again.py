@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from image_tools.oci import media
 from tests.helpers import images
 from tests.helpers.client import manifest, push, tags
-from tests.helpers.content import Image
+from tests.helpers.content import OCI_INDEX, Image, Manifest, compact
+from tests.helpers.faults import FaultRegistry
 from tests.helpers.registry import Registry
 from tests.helpers.running import Ran, mirror
 from tests.helpers.walk import pull_everything
@@ -83,6 +86,37 @@ def test_mirror_brings_the_platforms_of_an_image_with_one_run(lab: Lab, kind: st
     ran = lab.mirror("team/app", "--debug", *words)
     started = re.findall(r" running /\S*(?:skopeo|buildx) .*?(copy|create) ", ran.stderr)
     assert (ran.statuses, sorted(started)) == (["copied"], expected)
+
+
+@pytest.mark.parametrize(
+    ("lie", "wanted", "status"),
+    [
+        ({"mediaType": media.DOCKER_MANIFEST}, "amd64,arm64", "copied"),
+        ({"mediaType": media.DOCKER_MANIFEST}, "all", "copied"),
+        ({"size": 5}, "all", "copied"),
+        # buildx looks, and says so.
+        ({"size": 5}, "amd64,arm64", "failed"),
+    ],
+)
+def test_mirror_of_an_index_that_lies_about_its_platforms_is_tried_once(
+    registry: Registry, tmp_path: Path, lie: dict[str, object], wanted: str, status: str
+) -> None:
+    image = images.oci_index(1)
+    listed = [{**entry.descriptor(), **lie} for entry in image.entries]
+    value = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": listed}
+    top = Manifest.of(compact(value), OCI_INDEX)
+    image = replace(image, top=top, manifests=(*image.manifests[:-1], top))
+    with FaultRegistry() as source:
+        source.load("team/app", "1.0", image)
+        lines = f"{source.address}/team/app:1.0\n"
+        ran = mirror(tmp_path, lines, "-d", registry.address, "-a", wanted, "--debug")
+    assert ran.statuses == [status], ran.stderr
+    assert "trying again" not in ran.stderr
+    if status == "failed":
+        assert ran.only()["advice"] == "the image is broken at the source"
+        return
+    found = json.loads(manifest(registry, "team/app", "1.0")[0])["manifests"]  # type: ignore[index]
+    assert {one["digest"] for one in found} <= {entry.digest for entry in image.entries}
 
 
 def test_mirror_again_without_state_reads_manifests_and_copies_nothing(lab: Lab) -> None:

@@ -28,7 +28,7 @@ from tests.helpers.signatures import (
     sign,
     tag_of,
 )
-from tests.helpers.tools import newest, run
+from tests.helpers.tools import every, run
 
 NAME = "team/app"
 ALL = ("--arch", "all", "--os", "all")
@@ -286,14 +286,14 @@ def key_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     passphrase, prefix = folder / "passphrase", folder / "lab"
     passphrase.write_text("correct horse")
     words = ("--output-prefix", prefix, "--passphrase-file", passphrase)
-    run(newest("skopeo"), "generate-sigstore-key", *words)
+    run(every("skopeo")[-1].path, "generate-sigstore-key", *words)
     return folder
 
 
 @pytest.fixture
 def key(key_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Key:
     """Give a key of its own, and let the program use a skopeo that can sign with it."""
-    monkeypatch.setenv("IMAGE_TOOLS_SKOPEO", str(newest("skopeo")))
+    monkeypatch.setenv("IMAGE_TOOLS_SKOPEO", str(every("skopeo")[-1].path))
     shutil.copytree(key_files, tmp_path, dirs_exist_ok=True)
     passphrase = tmp_path / "passphrase"
     private = tmp_path / "lab.private"

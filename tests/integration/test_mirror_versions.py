@@ -13,7 +13,7 @@ from tests.helpers.expected import rows, wanted_entries
 from tests.helpers.images import KINDS
 from tests.helpers.registry import Registry, plain_registry
 from tests.helpers.running import mirror
-from tests.helpers.tools import Tool, versions
+from tests.helpers.tools import Tool, every
 from tests.helpers.walk import pull_everything
 
 LISTED = (
@@ -29,7 +29,7 @@ LISTED = (
     "plain_layers",
     "windows",
 )
-SKOPEOS, BUILDXES = versions("skopeo"), versions("buildx")
+SKOPEOS, BUILDXES = every("skopeo"), every("buildx")
 # Each version once, old beside old: that the oldest skopeo places well, all other tests show.
 PAIRS = [
     (SKOPEOS[min(at, len(SKOPEOS) - 1)], BUILDXES[min(at, len(BUILDXES) - 1)])

@@ -25,7 +25,7 @@ from tests.helpers.running import image_tools
 from tests.helpers.shell import calls_of
 from tests.helpers.signatures import sign, tag_of
 from tests.helpers.studio import Studio
-from tests.helpers.tools import newest, run
+from tests.helpers.tools import every, newest, run
 
 EXAMPLES = shell_sections("README.md")
 PASSPHRASE = "correct horse"
@@ -39,7 +39,7 @@ def keys(lab: ExampleLab) -> None:
     (lab.folder / "passphrase.txt").write_text(PASSPHRASE)
     words = ("--output-prefix", lab.folder / "cosign")
     words += ("--passphrase-file", lab.folder / "passphrase.txt")
-    run(newest("skopeo"), "generate-sigstore-key", *words)
+    run(every("skopeo")[-1].path, "generate-sigstore-key", *words)
     (lab.folder / "cosign.private").rename(lab.folder / "cosign.key")
     lab.renew()
 
@@ -275,7 +275,7 @@ def own_settings(
         monkeypatch.setenv("DOCKER_PASSWORD", ROBOT.password)
     signature = ""
     if title == "Signatures":
-        monkeypatch.setenv("IMAGE_TOOLS_SKOPEO", str(newest("skopeo")))
+        monkeypatch.setenv("IMAGE_TOOLS_SKOPEO", str(every("skopeo")[-1].path))
         signature = sign(world, "library/nginx", NGINX.top.digest, 1)
     yield
     if signature:

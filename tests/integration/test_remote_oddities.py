@@ -82,6 +82,25 @@ def test_manifest_head_that_tells_no_digest_is_computed_from_the_content(
     assert ask(routes(table), lambda store: store.manifest_head("a/b", "v1")) == HEAD
 
 
+@pytest.mark.parametrize(("content", "asked"), [(CONTENT, 1), (b"", 0)], ids=["some", "empty"])
+def test_blob_size_of_a_gateway_that_says_zero_is_asked_by_content(
+    content: bytes, asked: int
+) -> None:
+    digest, gets = Digest.of(content), []
+
+    async def answering(request: web.Request) -> web.StreamResponse:
+        if request.path == "/v2/":
+            return web.Response()
+        if request.method == "HEAD":
+            return web.Response(headers={"Content-Length": "0"})
+        gets.append(request.path)
+        part = {"Content-Range": f"bytes 0-0/{len(content)}"}
+        return web.Response(status=206, body=content[:1], headers=part)
+
+    assert ask(answering, lambda store: store.blob_size("a/b", digest)) == len(content)
+    assert len(gets) == asked
+
+
 def test_manifest_head_on_a_web_page_is_no_absence() -> None:
     page = {"status": 404, "text": "<html>gone", "content_type": "text/html"}
     table = {f"{method} /v2/a/b/manifests/v1": page for method in ("HEAD", "GET")}

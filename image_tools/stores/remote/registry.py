@@ -35,6 +35,7 @@ MOST_BYTES_OF_TAGS = 16 * 1024 * 1024
 MOST_TAGS = 1_000_000
 _ACCEPT = {"Accept": ", ".join(media.ACCEPTED)}
 _NO_HEAD = frozenset({405, 501})
+_EMPTY = Digest.of(b"")
 
 
 class Remote:
@@ -128,7 +129,9 @@ class Remote:
         answer = await self._client.ask(self._blob("HEAD", repository, digest, expected))
         if means_unknown(answer):
             return None
-        if answer.status != 200 or answer.length is None:
+        # Some gateways say 0 of everything they have no body for.
+        says_nothing = not answer.length and digest != _EMPTY
+        if answer.status != 200 or answer.length is None or says_nothing:
             return await self._size_by_content(repository, digest)
         return answer.length
 

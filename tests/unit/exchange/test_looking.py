@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from image_tools.errors import AccessDenied, DigestMismatch
+from image_tools.errors import AccessDenied, DigestMismatch, Unavailable
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.looking import SENT_UNTIL_TRIAL, Look
 from image_tools.oci.digest import Digest
@@ -24,7 +24,7 @@ def look(mounts: bool = True, sent: int = SENT_UNTIL_TRIAL) -> tuple[Look, Memor
 
     async def send() -> None:
         for _ in range(sent):
-            await made.sent(flight(HERE), len(HERE))
+            await made.learn(flight(HERE))
 
     asyncio.run(send())
     return made, store
@@ -60,9 +60,10 @@ def test_look_asks_for_a_blob(content, mounts, sent, doubted, here, absent):
     assert counts(store) == (here if content == HERE else absent)
 
 
-def test_look_store_that_stops_mounting_is_asked_the_long_way():
+@pytest.mark.parametrize("kind", [AccessDenied, Unavailable, DigestMismatch])
+def test_look_store_that_stops_mounting_is_asked_the_long_way(kind):
     made, store = look()
-    store.fail("mount", lambda: AccessDenied("no"))
+    store.fail("mount", lambda: kind("no"))
     assert asyncio.run(made.begin(flight(HERE), len(HERE))) is None
     assert asyncio.run(made.begin(flight(HERE), len(HERE))) is None
     assert counts(store) == (2, 2, 0)
@@ -74,5 +75,5 @@ def test_look_blob_of_another_size_is_sent_and_looked_at_again(sent):
     wanted = flight(HERE)
     assert asyncio.run(made.begin(wanted, len(HERE) + 1)) is not None
     with pytest.raises(DigestMismatch, match=r"has 4 bytes of it, not 5, and keeps them"):
-        asyncio.run(made.sent(wanted, len(HERE) + 1))
+        asyncio.run(made.check(wanted, len(HERE) + 1))
     assert store.count("blob_size") == 2

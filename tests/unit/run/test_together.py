@@ -105,3 +105,28 @@ def test_within_passes_on_a_timeout_error_of_the_work_itself() -> None:
 
     with pytest.raises(asyncio.TimeoutError, match="of a socket"):
         asyncio.run(within(None, fails()))
+
+
+def test_together_cancelled_while_the_rest_ends_is_cancelled_all_the_same() -> None:
+    async def fail() -> None:
+        raise NotFound("gone")
+
+    async def main() -> None:
+        ending, end = asyncio.Event(), asyncio.Event()
+
+        async def slow_to_end() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ending.set()
+                await end.wait()
+
+        task = asyncio.ensure_future(together([fail(), slow_to_end()]))
+        await ending.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
