@@ -89,17 +89,17 @@ def test_mirror_brings_the_platforms_of_an_image_with_one_run(lab: Lab, kind: st
 
 
 @pytest.mark.parametrize(
-    ("lie", "wanted", "status"),
+    ("lie", "wanted", "statuses"),
     [
-        ({"mediaType": media.DOCKER_MANIFEST}, "amd64,arm64", "copied"),
-        ({"mediaType": media.DOCKER_MANIFEST}, "all", "copied"),
-        ({"size": 5}, "all", "copied"),
-        # buildx looks, and says so.
-        ({"size": 5}, "amd64,arm64", "failed"),
+        ({"mediaType": media.DOCKER_MANIFEST}, "amd64,arm64", {"copied"}),
+        ({"mediaType": media.DOCKER_MANIFEST}, "all", {"copied"}),
+        ({"size": 5}, "all", {"copied"}),
+        # buildx 0.29 looks, and says so; 0.13 does not.
+        ({"size": 5}, "amd64,arm64", {"copied", "failed"}),
     ],
 )
 def test_mirror_of_an_index_that_lies_about_its_platforms_is_tried_once(
-    registry: Registry, tmp_path: Path, lie: dict[str, object], wanted: str, status: str
+    registry: Registry, tmp_path: Path, lie: dict[str, object], wanted: str, statuses: set[str]
 ) -> None:
     image = images.oci_index(1)
     listed = [{**entry.descriptor(), **lie} for entry in image.entries]
@@ -110,9 +110,9 @@ def test_mirror_of_an_index_that_lies_about_its_platforms_is_tried_once(
         source.load("team/app", "1.0", image)
         lines = f"{source.address}/team/app:1.0\n"
         ran = mirror(tmp_path, lines, "-d", registry.address, "-a", wanted, "--debug")
-    assert ran.statuses == [status], ran.stderr
+    assert ran.statuses[0] in statuses, ran.stderr
     assert "trying again" not in ran.stderr
-    if status == "failed":
+    if ran.code:
         assert ran.only()["advice"] == "the image is broken at the source"
         return
     found = json.loads(manifest(registry, "team/app", "1.0")[0])["manifests"]  # type: ignore[index]
