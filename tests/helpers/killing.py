@@ -197,12 +197,13 @@ class Work:
 
 
 def children(pid: int, name: str) -> list[int]:
-    """Give the processes that `pid` has started, whose program begins with `name`."""
+    """Give the processes that `pid` has started from a program called `name`."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            head, _, tail = path.read_text().rpartition(")")
-            if int(tail.split()[1]) == pid and head.partition("(")[2].startswith(name):
+            parent = path.read_text().rpartition(")")[2].split()[1]
+            # Not the name of the process: a newer skopeo is started by a loader of its own.
+            if int(parent) == pid and f"/{name}\0" in path.with_name("cmdline").read_text():
                 found.append(int(path.parent.name))
     return found
 

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -516,10 +515,11 @@ def _most_bytes(*folders: Path) -> Iterator[list[int]]:
 
     def taken() -> int:
         total = 0
-        for path in (path for folder in folders for path in folder.rglob("*")):
-            with suppress(OSError):
-                found = path.stat()
-                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+        # Not rglob: that fails over a folder which goes away meanwhile.
+        for place, _, names in (found for folder in folders for found in os.walk(folder)):
+            for name in names:
+                with suppress(OSError):
+                    total += Path(place, name).lstat().st_size
         return total
 
     def watch() -> None:

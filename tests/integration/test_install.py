@@ -33,6 +33,7 @@ from image_tools.tools.locate import downloaded_skopeo, find_skopeo
 from image_tools.tools.versions import probe
 from tests.helpers.certificates import Certificates
 from tests.helpers.threaded_server import ThreadedServer
+from tests.helpers.tools import every
 
 CUT_AT = 1_000_000
 CHUNK = 256 * 1024
@@ -104,9 +105,9 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def files(skopeo: Path) -> Iterator[Files]:
+def files() -> Iterator[Files]:
     """Give a server that has a real skopeo."""
-    served = Files(skopeo.resolve().read_bytes())
+    served = Files(every("skopeo")[0].path.resolve().read_bytes())
     server = ThreadedServer(partial(Answer, served))  # type: ignore[arg-type]
     server.start()
     served.address = server.address
