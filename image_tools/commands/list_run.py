@@ -31,7 +31,7 @@ from image_tools.run.executor import Slots
 from image_tools.run.failed_list import FailedList
 from image_tools.run.gear import Gear
 from image_tools.run.lock import RunLock, lock_path
-from image_tools.run.loop import LoopThread
+from image_tools.run.loop import LoopThread, result_of
 from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
@@ -123,7 +123,7 @@ class ListRun:
             self._loop.loop.call_soon_threadsafe(engine.stop)
         if self._failed is None and self._request.failed is not None:
             self._failed = FailedList(self._request.failed, images.name)
-        outcomes = self._loop.submit(engine.run(images)).result()
+        outcomes = result_of(self._loop.submit(engine.run(images)))
         self._outcomes += outcomes
         if self._failed is not None:
             self._failed.finish(self._report(self._outcomes, begun).failed)
@@ -174,7 +174,7 @@ class ListRun:
         if self._signal is not None:
             future.cancel()
         try:
-            return future.result()
+            return result_of(future)
         except CancelledError:
             raise Interrupted(self._signal or signal.SIGINT) from None
 

@@ -11,7 +11,7 @@ from image_tools.commands.request import Side
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run.ends import Access, Ends, OnSecret
-from image_tools.run.loop import LoopThread
+from image_tools.run.loop import LoopThread, result_of
 from image_tools.stores.remote.credentials import Credentials
 from image_tools.stores.remote.registries_conf import RegistriesConf, load
 from image_tools.stores.remote.registry import Remote
@@ -43,7 +43,7 @@ class Opening:
         """The result of `work`, done on the event loop; it is cancelled when the waiting ends."""
         future = self._loop.submit(work)
         try:
-            return future.result()
+            return result_of(future)
         except BaseException:
             future.cancel()
             raise

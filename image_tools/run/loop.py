@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_HEARING = 0.2
 _PATIENCE = 5.0
 
 
@@ -39,6 +40,20 @@ class LoopThread:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+
+
+def result_of(future: Future[T]) -> T:
+    """The result of `future`, with an ear for signals meanwhile.
+
+    The kernel may hand a signal to any thread; Python's handler waits for the main one, which
+    nothing wakes up while it waits for a lock without end.
+    """
+    while True:
+        try:
+            return future.result(timeout=_HEARING)
+        except TimeoutError:
+            if future.done():
+                return future.result()
 
 
 async def _cancel_all() -> None:

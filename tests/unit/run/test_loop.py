@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from image_tools.run import loop as loop_module
-from image_tools.run.loop import LoopThread
+from image_tools.run.loop import LoopThread, result_of
 
 
 @pytest.fixture
@@ -112,3 +112,21 @@ def test_stop_gives_up_work_that_resists(monkeypatch: pytest.MonkeyPatch) -> Non
     release.set()
     with pytest.raises(StopIteration):
         work.throw(asyncio.CancelledError)
+
+
+def test_result_of_waits_and_passes_on_what_the_work_raises() -> None:
+    loop = LoopThread()
+
+    async def give() -> int:
+        await asyncio.sleep(0.3)
+        return 5
+
+    async def give_up() -> None:
+        raise TimeoutError("of the work")
+
+    try:
+        assert result_of(loop.submit(give())) == 5
+        with pytest.raises(TimeoutError, match="of the work"):
+            result_of(loop.submit(give_up()))
+    finally:
+        loop.stop()
