@@ -149,7 +149,7 @@ class FramedContent:
     def entries(self) -> tuple[Entry, ...]:
         """All blobs, those that are not published yet at the end."""
         arrived = self._growth.entries if self._growth else {}
-        return (*self._body.values(), *arrived.copy().values())
+        return tuple({**self._body, **arrived.copy()}.values())
 
     def find(self, digest: Digest) -> Entry | None:
         """The entry of a blob, None when it is not here."""
@@ -203,8 +203,9 @@ class FramedContent:
             self._end_file(tail_bytes(tail), tail.start)
             self._commit()
             growth.journal.remove()
-            self._growth, self._noted = None, False
+            # In this order nobody who looks meanwhile misses a blob.
             self._take(read_tail(self.source, self.source.size()))
+            self._growth, self._noted = None, False
 
     def _end_file(self, tail: bytes, start: int) -> None:
         end = write_at(self.source.descriptor, [tail], start)
