@@ -8,16 +8,16 @@ from typing import Any
 from plumbum import local
 from plumbum.path.local import LocalPath
 
-# plumbum lays every child's environment over a snapshot of ours, taken at its import, passwords
-# included. Emptied, the snapshot adds nothing: a child has what its caller hands over, no more.
-local.env.clear()
-
 
 def opened(argv: tuple[str, ...], environment: Mapping[str, str], fed: bool) -> Any:
     """The started process, two pipes at its outputs and, when `fed`, one at its input.
 
     OSError when it cannot be started.
     """
+    # plumbum lays every child's environment over a snapshot of ours, taken at its import, passwords
+    # included. Emptied, the snapshot adds nothing: a child has what its caller hands over, no more.
+    # Each time, for who asks plumbum for a copy of it puts the working folder in as PATH.
+    local.env.clear()
     # `local[path]` with a LocalPath looks nothing up, and swaps no os.environ to expand a tilde.
     command = local[LocalPath(argv[0])]
     # -1 and -3 are PIPE and DEVNULL; unbuffered, because closing a buffered pipe blocks while
