@@ -91,6 +91,7 @@ def test_run_shows_the_child_the_given_environment_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DOCKER_PASSWORD", "s3cret")
+    run(("/bin/true",), environment={}, timeout=LONG)
     plumbum.local.env.getdict()
 
     found = run(("/usr/bin/env",), environment={"A": "1", "B": "x=y"}, timeout=LONG)
