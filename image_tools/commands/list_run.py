@@ -296,4 +296,4 @@ class ListRun:
 
     def _close(self) -> None:
         if self._gear is not None:
-            self._loop.submit(self._gear.close()).result()
+            result_of(self._loop.submit(self._gear.close()))

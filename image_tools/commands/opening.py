@@ -87,7 +87,7 @@ def opened(
         yield Opening(loop, ends)
     finally:
         try:
-            loop.submit(ends.close()).result()
+            result_of(loop.submit(ends.close()))
         finally:
             loop.stop()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from image_tools.errors import AccessDenied, NotFound, Unauthorized
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
-from image_tools.exchange.looking import Look
+from image_tools.exchange.presence import Presence
 from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
@@ -45,7 +45,7 @@ class Placer:
         self.destination = destination
         self.ledger = ledger
         self._policy = policy
-        self._look = Look(destination)
+        self._presence = Presence(destination)
         self._lanes = defaultdict[Store, asyncio.Semaphore](lambda: asyncio.Semaphore(lanes))
 
     async def place(self, wish: Placement) -> None:
@@ -82,17 +82,17 @@ class Placer:
             raise
         self.ledger.land(flight, wish.blob.size)
         if looked_and_sent and self.ledger.mounts_work:
-            await self._look.learn(flight)
+            await self._presence.learn(flight)
 
     async def _attempt(self, wish: Placement, flight: Flight) -> bool:
         """Whether the blob was looked for, was not there, and was sent."""
         flight.moved += 1  # The attempt before may have been told to wait for minutes.
         looks, size = flight.origin is None, wish.blob.size
-        upload = await (self._look.begin(flight, size) if looks else self._mounted(flight))
+        upload = await (self._presence.begin(flight, size) if looks else self._mounted(flight))
         if upload is None:
             return False
         await self._send(wish, flight, upload)
-        await self._look.check(flight, size)
+        await self._presence.check(flight, size)
         return looks
 
     async def _mounted(self, flight: Flight) -> Upload | None:

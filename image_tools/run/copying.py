@@ -59,7 +59,7 @@ class Copier:
 
     async def place(self, job: Job, children: tuple[Child, ...]) -> None:
         """Place the blobs of `children`."""
-        await self._repeated(job, children, lambda: _nothing(children), ahead=True)
+        await repeat_async(self.options.retry, lambda: self._place(job, children), on_retry=_warn)
 
     async def copy_several(self, job: Job, bundle: Bundle, tag: str) -> None:
         """Bring the children of `bundle` by digest, and its index last where that is the image.
@@ -214,10 +214,6 @@ def _one_of(digests: frozenset[Digest]) -> Check:
         return None if pushed.digest in digests else "the tool changed the bytes of a manifest"
 
     return check
-
-
-async def _nothing(children: Iterable[Child]) -> frozenset[Digest]:
-    return frozenset(child.digest for child in children)
 
 
 async def _close(toolbox: Toolbox, *sessions: Session) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from image_tools.errors import AccessDenied, DigestMismatch, Unavailable
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.looking import SENT_UNTIL_TRIAL, Look
+from image_tools.exchange.presence import SENT_UNTIL_TRIAL, Presence
 from image_tools.oci.digest import Digest
 from tests.helpers.memory_store import MemoryStore
 
@@ -16,11 +16,11 @@ NAME = "team/app"
 HERE, ABSENT = b"here", b"absent"
 
 
-def look(mounts: bool = True, sent: int = SENT_UNTIL_TRIAL) -> tuple[Look, MemoryStore]:
+def look(mounts: bool = True, sent: int = SENT_UNTIL_TRIAL) -> tuple[Presence, MemoryStore]:
     """A look into a store that holds HERE, after some blobs were sent."""
     store = MemoryStore(mounts=mounts)
     store.add_blob(NAME, HERE)
-    made = Look(store)
+    made = Presence(store)
 
     async def send() -> None:
         for _ in range(sent):

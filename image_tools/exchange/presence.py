@@ -14,7 +14,7 @@ SENT_UNTIL_TRIAL = 8
 
 
 @dataclass(slots=True, eq=False)
-class Look:
+class Presence:
     """Looks into the repositories of one destination, with as few requests as it allows.
 
     A store that mounts a blob out of the repository it is to lie in says with one request that it
