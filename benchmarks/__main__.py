@@ -13,9 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.child import ROOT
 from benchmarks.race import JOBS, Course, Race, Wish
 from benchmarks.records import Results, read_results
-from benchmarks.relay import ROOT, Link
+from benchmarks.relay import Link
 from benchmarks.tables import document, write_between
 from tests.helpers import tools
 

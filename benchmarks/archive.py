@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.child import ROOT
 from benchmarks.population import World, populate
 from tests.helpers import tools
 from tests.helpers.registry import Registry, plain_registry, start_registry
 from tests.helpers.registry_options import RegistryOptions
 
-ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = "skopeo oci: + tar"
 ALL = ("--arch", "all", "--os", "all", "-q")
 _SAMPLE_SECONDS = 0.1

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.child import ROOT
 from benchmarks.lab import Lab
 from benchmarks.measure import Command
 from benchmarks.population import SUBSET
-from benchmarks.relay import ROOT
 from tests.helpers import tools
 from tests.helpers.endpoint import LAB_LOGIN
 

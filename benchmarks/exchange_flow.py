@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from benchmarks.relay import ROOT
+from benchmarks.child import child
 from image_tools.oci.digest import Digest
 from tests.helpers.exchange_flood import PIECE, MadeStore
 from tests.helpers.exchange_lab import running_lab
@@ -102,22 +102,9 @@ def flow(way: str, streams: int, size: int) -> Flow:
 
 @contextmanager
 def _running(size: int) -> Iterator[_Pipe]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.exchange_flow", str(size)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        address, *rest = process.stdout.readline().split()
+    with child("benchmarks.exchange_flow", size) as ((address, *rest), process):
         host, _, port = address.rpartition(":")
         yield _Pipe(process, (host, int(port)), *rest)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def _pull(pipe: _Pipe, size: int) -> None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import counts
+from benchmarks.child import ROOT
 from benchmarks.measure import Command, Failed, run
 from benchmarks.population import World
 from benchmarks.records import Record
-from benchmarks.relay import ROOT, Link, far_away
+from benchmarks.relay import Link, far_away
 from benchmarks.storage import tags_of
 from tests.helpers import tools
 from tests.helpers.certificates import Certificates

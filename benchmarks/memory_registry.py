@@ -11,14 +11,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.relay import ROOT
+from benchmarks.child import child
 from tests.helpers import images
 from tests.helpers.content import Image
 from tests.helpers.studio import Layer, Studio
@@ -30,7 +29,7 @@ _LENGTH, _CHUNKED = b"content-length:", b"transfer-encoding: chunked"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The addresses of a running source and destination, and what the process has as its id."""
+    """The addresses of a running source and destination."""
 
     source: str
     destination: str
@@ -39,21 +38,8 @@ class Pair:
 @contextmanager
 def memory_registries(lines: int, every: int = 0) -> Iterator[Pair]:
     """Run both in a process of their own while the context lasts."""
-    argv = [sys.executable, "-m", "benchmarks.memory_registry", str(lines), str(every)]
-    process = subprocess.Popen(
-        argv,
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield Pair(*process.stdout.readline().split())
-    finally:
-        process.kill()
-        process.communicate()
+    with child("benchmarks.memory_registry", lines, every) as (said, _):
+        yield Pair(*said)
 
 
 def repository(number: int) -> str:

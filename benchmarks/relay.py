@@ -9,15 +9,14 @@ begins one round trip late; the slow start of TCP is not played.
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.child import child
+
 QUANTUM = 64 * 1024
 # What a connection may keep waiting before its sender has to wait.
 WAITING = 512 * 1024
@@ -52,20 +51,8 @@ def far_away(address: str, link: Link) -> Iterator[str]:
 def relay_to(address: str, link: Link) -> Iterator[str]:
     """Give the address of a relay in a process of its own."""
     numbers = (address.rpartition(":")[2], str(link.milliseconds), str(link.megabits))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.relay", *numbers],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.communicate()
+    with child("benchmarks.relay", *numbers) as (said, _):
+        yield said[0]
 
 
 class Way:

@@ -8,23 +8,21 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.helpers.archives import FORMS
 from tests.helpers.client import manifest
 from tests.helpers.content import Image
-from tests.helpers.documents import ROOT
 from tests.helpers.fault_types import Stage
 from tests.helpers.faults import FaultRegistry
 from tests.helpers.images import docker_list
 from tests.helpers.registry import Registry
 from tests.helpers.running import image_tools
+from tests.helpers.started import started
 from tests.helpers.walk import pull_everything
 
 IMAGES, JOBS = 6, 2
@@ -56,7 +54,6 @@ class Work:
             self.source.load(name, "1.0", image)
         lines = [f"{self.source.address}/{name}:1.0\n" for name in self.images]
         (self.folder / "list.txt").write_text("".join(lines))
-        (self.folder / "tmp").mkdir()
         if self.command == "load":
             ran = image_tools(
                 "save", "-f", self.folder / "list.txt", "-d", self.archive, *self.shape
@@ -95,23 +92,9 @@ class Work:
             return ["load", "-s", str(self.archive), "-d", self.project, *fixed, *state]
         return ["mirror", *listed, "-d", self.project, *fixed, *state]
 
-    @contextmanager
-    def started(self) -> Iterator[subprocess.Popen[str]]:
+    def started(self) -> AbstractContextManager[subprocess.Popen[str]]:
         """Run it in a process of its own."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "image_tools", *self.words()],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder / "tmp")},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.communicate()
+        return started(self.folder, *self.words(), stdout=subprocess.DEVNULL)
 
     def progress(self) -> int:
         """Give how many requests were seen: a measure of time that load does not stretch."""

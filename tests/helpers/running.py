@@ -25,6 +25,7 @@ class Ran:
     @property
     def report(self) -> dict[str, Any]:
         """Give the report that `--format json` wrote."""
+        assert self.stdout, f"no report, exit {self.code}: {self.stderr}"
         found: dict[str, Any] = json.loads(self.stdout)
         return found
 

@@ -7,8 +7,6 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -31,11 +29,11 @@ from tests.helpers.images import KINDS
 from tests.helpers.registry import Registry
 from tests.helpers.running import Ran
 from tests.helpers.signatures import identities, public_key, refer, sign, tag_of
+from tests.helpers.started import started
 from tests.helpers.tools import newest
 from tests.helpers.tools import run as run_tool
 from tests.helpers.walk import pull_everything
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("team/one", "team/two", "team/three")
 ALL = ("--arch", "all", "--os", "all")
 
@@ -97,25 +95,6 @@ def _first(form: str, other: str) -> pytest.MarkDecorator:
 in_a_folder, in_a_file = _first("dir", "gzip"), _first("gzip", "dir")
 
 
-@contextmanager
-def _started(lab: Lab, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "image_tools", *words],
-        cwd=lab.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(lab.folder)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
 def _until(condition: object, what: str) -> None:
     assert callable(condition)
     deadline = time.monotonic() + 20
@@ -159,7 +138,7 @@ def test_save_that_was_ended_goes_on_and_fetches_nothing_twice(
     write_list(lab.folder, lab.source.address, *NAMES)
     lab.source.add(Fault(Stage.BLOB, Kind.HANG, ALWAYS, after=6))
     words = ("-f", "list.txt", "-d", str(lab.archive), *lab.form)
-    with _started(lab, "save", *words) as process:
+    with started(lab.folder, "save", *words) as process:
         _until(lambda: lab.source.count(Stage.BLOB) > 6 and _has_something(lab), "a blob arrives")
         os.kill(process.pid, number)
         process.wait(timeout=20)

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from tests.helpers import images
 from tests.helpers.client import push
-from tests.helpers.documents import ROOT
 from tests.helpers.fault_types import ALWAYS, Fault, Kind, Stage
 from tests.helpers.faults import FaultRegistry
 from tests.helpers.registry import Registry
+from tests.helpers.started import started
 from tests.helpers.walk import pull_everything
 
 RUNS, IMAGES, EACH = 10, 6, 3
 SECONDS = 100
 
 
-@contextmanager
 def _mirroring(
     folder: Path, number: int, lines: list[str], *words: str | Path
-) -> Iterator[subprocess.Popen[str]]:
+) -> AbstractContextManager[subprocess.Popen[str]]:
     """Start a run with a list of its own."""
     listed = folder / f"list{number}.txt"
     listed.write_text("\n".join(lines))
     own = ("-f", listed, "-o", folder / f"failed{number}.txt", "-q", "-j", "2")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "image_tools", "mirror", *map(str, (*own, *words))],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return started(folder, "mirror", *own, *words)
 
 
 def test_ten_runs_at_once_with_overlapping_lists_are_all_right(
@@ -65,7 +48,7 @@ def test_ten_runs_at_once_with_overlapping_lists_are_all_right(
     for name, image in made.items():
         assert pull_everything(registry.endpoint, name, "1.0").digest == image.top.digest
     assert not [*tmp_path.glob("failed*")]
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert not [*(tmp_path / "tmp").iterdir()]
 
 
 def test_runs_with_one_state_file_come_one_after_the_other_even_after_a_kill(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.memory_registry import Pair, memory_registries, repository
-from tests.helpers.documents import ROOT
+from tests.helpers.started import started
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 LINES, EVERY = 10_000, 4
@@ -31,21 +29,11 @@ def _mirroring(folder: Path, pair: Pair) -> Iterator[subprocess.Popen[str]]:
     fixed = ("-f", listed, "-d", pair.destination, "--state", folder / "state.db", "-j", "4")
     wide = ("--arch", "all", "--os", "all", "--tls-verify=false")
     files = ("-o", folder / "failed.txt", "--report", folder / "report.json", "-q")
-    with (folder / "err").open("w") as err:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "image_tools", "mirror", *map(str, (*fixed, *wide, *files))],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=err,
-            text=True,
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.communicate()
+    with (
+        (folder / "err").open("w") as err,
+        started(folder, "mirror", *fixed, *wide, *files, stderr=err) as process,
+    ):
+        yield process
 
 
 def _highest(pid: int) -> int:

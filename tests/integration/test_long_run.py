@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +15,10 @@ from statistics import median
 import pytest
 
 from tests.helpers import images
-from tests.helpers.documents import ROOT
 from tests.helpers.fault_types import Fault, Kind, Stage
 from tests.helpers.faults import FaultRegistry
 from tests.helpers.registry import Registry, relaunched
+from tests.helpers.started import started
 from tests.helpers.walk import pull_everything
 
 COUNT, JOBS = 2000, 4
@@ -70,21 +68,15 @@ def run(folder: Path, registry: Registry, watch: Watch, *, stop_after: float | N
     """Give the exit code of a run; it is killed `stop_after` seconds."""
     words = ("-f", folder / "list.txt", "-d", registry.address, "-j", JOBS, "-q")
     own = ("-o", folder / "failed.txt", "--state", folder / "state.db", "--retry-delay", "20ms")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "image_tools", "mirror", *map(str, (*words, *own))],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    begun = time.monotonic()
-    while process.poll() is None:
-        watch.look(process.pid)
-        time.sleep(0.5)
-        if stop_after is not None and time.monotonic() - begun > stop_after:
-            process.kill()
-    return process.returncode
+    nothing = subprocess.DEVNULL
+    with started(folder, "mirror", *words, *own, stdout=nothing, stderr=nothing) as process:
+        begun = time.monotonic()
+        while process.poll() is None:
+            watch.look(process.pid)
+            time.sleep(0.5)
+            if stop_after is not None and time.monotonic() - begun > stop_after:
+                process.kill()
+        return process.returncode
 
 
 @pytest.mark.soak
@@ -92,7 +84,6 @@ def run(folder: Path, registry: Registry, watch: Watch, *, stop_after: float | N
 def test_long_run_with_faults_and_restarts_holds_no_more_at_its_end(
     registry: Registry, tmp_path: Path
 ) -> None:
-    (tmp_path / "tmp").mkdir()
     with FaultRegistry() as source:
         names = [f"team{at % 40}/app{at}" for at in range(COUNT)]
         for at, name in enumerate(names):

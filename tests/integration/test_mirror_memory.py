@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,8 +15,8 @@ import pytest
 
 from tests.helpers.big_content import MIB, BigImages
 from tests.helpers.big_registry import BigRegistry, big_destination, big_source
+from tests.helpers.started import started
 
-ROOT = Path(__file__).resolve().parents[2]
 BOUND = 200 * MIB
 PATIENCE = 90.0
 # What the sockets between source, us, skopeo and destination hold of one stream.
@@ -29,7 +27,7 @@ BUFFERED = 40 * MIB
 class Mirroring:
     """A run of `mirror` in a process of its own, under way."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[str]
     folder: Path
     peaks: list[int]
 
@@ -71,23 +69,15 @@ def mirroring(
     folder: Path, images: BigImages, source: BigRegistry, destination: BigRegistry, *way: str
 ) -> Iterator[Mirroring]:
     """Run `mirror -j 20` over `images` while the context lasts."""
-    argv = [sys.executable, "-m", "image_tools", "mirror", "-j", "20", "--format", "json"]
-    lines = "".join(f"{source.address}/{name}:1.0\n" for name in images.names)
-    (folder / "list").write_text(lines)
-    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        process = subprocess.Popen(
-            [*argv, "-f", "list", "-d", destination.address, "--no-state", *way],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-        )
-    try:
+    listed = "".join(f"{source.address}/{name}:1.0\n" for name in images.names)
+    (folder / "list").write_text(listed)
+    fixed = ("mirror", "-j", "20", "--format", "json", "-f", "list", "--no-state")
+    with (
+        (folder / "out").open("wb") as out,
+        (folder / "err").open("wb") as err,
+        started(folder, *fixed, "-d", destination.address, *way, stdout=out, stderr=err) as process,
+    ):
         yield Mirroring(process, folder, [0])
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
 
 
 def repeated(requests: list[str]) -> list[str]:

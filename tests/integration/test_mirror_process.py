@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,30 +17,15 @@ from tests.helpers.endpoint import LAB_LOGIN
 from tests.helpers.fault_types import ALWAYS, Fault, Kind, Stage
 from tests.helpers.faults import FaultRegistry
 from tests.helpers.registry import Registry
+from tests.helpers.started import started
 
-ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = LAB_LOGIN.password
 
 
-@contextmanager
-def _started(folder: Path, *words: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "image_tools", "mirror", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), **environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+def _started(
+    folder: Path, *words: str, **environ: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started(folder, "mirror", *words, environ=environ)
 
 
 def _children(pid: int) -> list[int]:
@@ -179,10 +161,10 @@ def test_mirror_while_it_runs_no_secret_is_to_be_seen(
         stdout, stderr = process.communicate(timeout=60)
         done.set()
         watcher.join()
-    everything = [*seen, stdout, stderr, (tmp_path / "report.json").read_bytes()]
+    written = (stdout + stderr).encode() + (tmp_path / "report.json").read_bytes()
     assert process.returncode == 0, stderr
     assert any(b"copy" in content for content in seen)
-    assert [text for text in everything if PASSWORD.encode() in text] == []
+    assert [text for text in (*seen, written) if PASSWORD.encode() in text] == []
     assert {name for name in open_files if "/auth" in name or "config.json" in name} == set()
     assert _mode(tmp_path / "tmp") & 0o777 != 0
 
@@ -219,8 +201,8 @@ def test_mirror_two_runs_at_once_the_second_says_so_and_exits_4(
             fourth.communicate(timeout=30)
         first.communicate(timeout=30)
     assert (second.returncode, third.returncode) == (4, 4)
-    assert f"process {first.pid}" in stderr.decode()
-    assert "--wait-lock" in stderr.decode()
+    assert f"process {first.pid}" in stderr
+    assert "--wait-lock" in stderr
     assert (first.returncode, fourth.returncode) == (0, 0)
 
 
@@ -232,6 +214,6 @@ def test_mirror_without_a_terminal_writes_no_escape_and_no_progress(
     with _started(tmp_path, "-f", "list.txt", "-d", registry.address) as process:
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert b"copied" in stdout
-    assert b"\x1b" not in stdout + stderr
-    assert b"\r" not in stdout + stderr
+    assert "copied" in stdout
+    assert "\x1b" not in stdout + stderr
+    assert "\r" not in stdout + stderr

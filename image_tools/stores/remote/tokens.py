@@ -108,7 +108,7 @@ class Authorizer:
 
     async def grants_push(self, repository: str) -> bool:
         """Whether the token for `repository` says that it allows pushes; opaque ones do not."""
-        if self._realm is None:
+        if self._realm is None or self._wants_basic:
             return False
         need = self._scopes.need(repository, True, None)
         grant = self._grants.fresh(need, self._clock()) or await self._obtain(need)
@@ -124,7 +124,7 @@ class Authorizer:
         Raises Unauthorized when the token server refuses, EnvironmentProblem from `find`, and
         what may pass when the token server cannot be asked.
         """
-        if self._realm is not None:
+        if self._realm is not None and not self._wants_basic:
             need = self._scopes.need(repository, push, also_pull)
             grant = self._grants.fresh(need, self._clock()) or await self._renewed(need)
             return grant.header_for(need)
@@ -154,7 +154,7 @@ class Authorizer:
                 need = self._scopes.need(repository, push, also_pull)
                 return await self._other_token(need, rejected, challenge)
         if any(challenge.scheme == "basic" for challenge in challenges):
-            self._realm, self._wants_basic = None, True
+            self._wants_basic = True
             return await self._other_login(repository, rejected)
         return None
 

@@ -149,6 +149,24 @@ def test_challenged_both_schemes_prefers_tokens() -> None:
 # One token
 
 
+def test_challenged_basic_leaves_a_token_that_is_being_asked_for() -> None:
+    """Harbor asks for Basic where a token lacks the repository, while others ask for tokens."""
+    lab = Lab()
+
+    async def action() -> tuple[str | None, ...]:
+        asking = asyncio.ensure_future(lab.authorizer.challenged(BEARER, None, "team/app"))
+        await asyncio.sleep(0)
+        basic = await lab.authorizer.challenged(BASIC, None, "team/web")
+        return await asking, basic, await lab.authorizer.header("team/web")
+
+    token, basic, then = run(action)
+    assert token is not None
+    assert token.startswith("Bearer ")
+    assert basic is not None
+    assert basic == then
+    assert basic.startswith("Basic ")
+
+
 def test_challenged_bearer_gives_a_token_that_is_kept() -> None:
     lab = Lab()
 
