@@ -33,12 +33,8 @@ async def write(session: Session, route: Route, request: web.BaseRequest) -> web
     if session.check is not None and (refusal := session.check(raw)):
         session.refusal = refusal
         return error_answer(400, "MANIFEST_INVALID", refusal)
-    if raw.digest not in session.withheld:
-        target = raw.digest if session.tags_become_digests else reference
-        await session.store.put_manifest(session.repository, target, raw)
-        session.account.wrote(len(raw.content))
+    await session.publish(raw.digest if session.tags_become_digests else reference, raw)
     session.manifests[raw.digest] = raw
-    session.pushed.append(raw)
     location = f"/v2/{session.key}/{session.repository}/manifests/{raw.digest}"
     return answer(201, {"Location": location, "Docker-Content-Digest": str(raw.digest)})
 

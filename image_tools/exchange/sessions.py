@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from image_tools.errors import ImageToolsError, NotFound
 from image_tools.exchange.accounts import Account
@@ -62,7 +63,8 @@ class Session:
 
     `manifests`, `sizes` and `blobs` are answered from memory. `ledger` is there on the side that
     may be written. `check` returns why a pushed manifest must not be published, or None; what is
-    `withheld` is taken from the tool and not stored.
+    `withheld` is taken from the tool and not stored. What may come `behind` is stored while the
+    tool goes on; every other push waits until it is.
     `find` gives the session of a `<key>/<repository>` path, for mounts. With `tags_become_digests`
     a push by tag is stored by digest, so that no tag is left behind. With `hides_tags` no tag is
     known here: a tool that skips a push where the tag looks right pushes all the same.
@@ -78,6 +80,7 @@ class Session:
     sizes: dict[Digest, int] = field(default_factory=dict)
     check: Check | None = None
     withheld: frozenset[Digest] = frozenset()
+    behind: frozenset[Digest] = frozenset()
     tags_become_digests: bool = False
     hides_tags: bool = False
     pushed: list[RawManifest] = field(default_factory=list)
@@ -86,7 +89,8 @@ class Session:
     claims: dict[Digest, Claim] = field(default_factory=dict)
     transfers: dict[str, Transfer] = field(default_factory=dict)
     find: Callable[[str], Session | None] = _nobody
-    answering: set[asyncio.Task[object]] = field(default_factory=set)
+    answering: set[asyncio.Task[Any]] = field(default_factory=set)
+    _storing: list[asyncio.Task[None]] = field(default_factory=list)
     _endings: dict[Digest, asyncio.Lock] = field(default_factory=dict)
 
     def blame(self, error: ImageToolsError) -> None:
@@ -115,6 +119,30 @@ class Session:
                 self.ledger.land(claim.flight, size)
         if claim is not None:
             await claim.give_up()
+
+    async def publish(self, reference: str | Digest, raw: RawManifest) -> None:
+        """Store a manifest that a tool has pushed; raises what prevented it, or one before it."""
+        if raw.digest not in self.behind:
+            await asyncio.gather(*self._storing)
+            await self._stored(reference, raw)
+            return
+        task = asyncio.ensure_future(self._stored(reference, raw))
+        self._storing.append(task)
+        self.answering.add(task)
+        task.add_done_callback(self._has_stored)
+
+    async def _stored(self, reference: str | Digest, raw: RawManifest) -> None:
+        if raw.digest not in self.withheld:
+            await self.store.put_manifest(self.repository, reference, raw)
+            self.account.wrote(len(raw.content))
+        self.pushed.append(raw)
+
+    def _has_stored(self, task: asyncio.Task[None]) -> None:
+        self.answering.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ImageToolsError):
+            # The tool may end before it pushes what waits for this.
+            self.blame(error)
 
     async def close(self) -> None:
         """End the answers still under way, release every claim, abort every upload left behind."""

@@ -131,6 +131,7 @@ class Copier:
         written = {
             "check": _one_of(bundle.digests),
             "hides_tags": True,
+            "behind": frozenset(child.digest for child in bundle.children),
             "withheld": frozenset[Digest]() if bundle.is_image else frozenset({index.digest}),
         }
         ending = f":{tag}" if bundle.is_image else f"@{index.digest}"

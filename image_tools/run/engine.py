@@ -220,6 +220,8 @@ class Engine:
     async def _read(self, line: _Line, job: Job, seen: Seen) -> Prepared | Outcome:
         """What has to be done, read within the image's share of what registries count."""
         quota = self._gear.quota
+        if seen.is_news and self._judge is None and not self._gear.options.dry_run:
+            self._gear.toolbox.hurry()
         wanted = seen.wanted(self._gear, job, tops_only=self._judge is not None)
         while True:
             async with quota.share(wanted):

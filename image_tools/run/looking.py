@@ -23,10 +23,15 @@ from image_tools.stores.store import ManifestHead
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An image whose manifests have to be read: the heads of both its ends."""
+    """An image whose manifests have to be read: the heads of both its ends.
+
+    `is_news` where nothing is at the destination, or the source is not what a run has seen last:
+    then there is almost certainly something to copy.
+    """
 
     source: ManifestHead
     destination: ManifestHead | None
+    is_news: bool = False
 
     def wanted(self, gear: Gear, job: Job, *, tops_only: bool = False) -> Wanted:
         """What it wants of a pull limit; with `tops_only` no child of its index is read."""
@@ -52,7 +57,7 @@ async def look(gear: Gear, job: Job) -> Seen | Outcome:
         return unchanged(job, source.digest, destination.digest)
     if destination is None and (held := held_by_base(gear, job, source)) is not None:
         return unchanged(job, source.digest, held)
-    return Seen(source, destination)
+    return Seen(source, destination, destination is None or _has_moved(gear, job, source))
 
 
 def held_by_base(gear: Gear, job: Job, source: ManifestHead) -> Digest | None:
@@ -89,14 +94,23 @@ def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: Manife
     options = gear.options
     if options.force:
         return False
-    if gear.state is not None:
-        entry = job.entry
-        known = gear.state.recall(str(entry.source), str(entry.destination), options.state_key)
-        if known == Remembered(source.digest, destination.digest):
-            return True
+    if _remembered(gear, job) == Remembered(source.digest, destination.digest):
+        return True
     # The same index holds the wanted platforms, perhaps others; a single image is no list.
     same = source.digest == destination.digest and source.media_type in media.INDEXES
     return same and not (options.overwrite or options.arch_tags or options.key_id)
+
+
+def _has_moved(gear: Gear, job: Job, source: ManifestHead) -> bool:
+    known = _remembered(gear, job)
+    return known is not None and known.source_digest != source.digest
+
+
+def _remembered(gear: Gear, job: Job) -> Remembered | None:
+    if gear.state is None:
+        return None
+    entry, key = job.entry, gear.options.state_key
+    return gear.state.recall(str(entry.source), str(entry.destination), key)
 
 
 def unchanged(job: Job, source: Digest, destination: Digest) -> Outcome:

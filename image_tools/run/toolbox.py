@@ -19,7 +19,7 @@ from image_tools.errors import CopyFailed, IntegrityError, ToolMissing
 from image_tools.process import run as process
 from image_tools.process.cancel import Cancel
 from image_tools.process.run import CompletedRun
-from image_tools.run.together import settled
+from image_tools.run.together import settled, together
 from image_tools.run.workspace import Workspace
 from image_tools.tools import install
 from image_tools.tools.environment import (
@@ -69,6 +69,7 @@ class Toolbox:
         self._once = asyncio.Lock()
         self._tools: Tools | None = None
         self._exchange: Exchange | None = None
+        self._early: asyncio.Task[Tools] | None = None
         self._numbers = iter(range(1, 1 << 62))
 
     @property
@@ -77,13 +78,20 @@ class Toolbox:
         assert self._exchange is not None, "no tools yet"
         return self._exchange
 
+    def hurry(self) -> None:
+        """Begin to look for the tools; what is wrong with them hears who asks for them later."""
+        if self._early is None:
+            self._early = asyncio.ensure_future(self.tools())
+
     async def tools(self) -> Tools:
         """Both tools, probed; ToolMissing or ToolTooOld say what to do."""
         async with self._once:
             if self._tools is None:
-                await self._start_exchange()
-                cancel = Cancel()
-                self._tools = await self._in_thread(lambda: self._prepare(cancel), cancel)
+                prepare_folders(self.workspace.path)
+                skopeo, buildx, _ = await together(
+                    [self._found(self._skopeo), self._found(self._buildx), self._start_exchange()]
+                )
+                self._tools = Tools(self._setting(str(skopeo)), str(buildx))
             return self._tools
 
     async def run(self, argv: tuple[str, ...], *, direct: bool = False) -> CompletedRun:
@@ -112,6 +120,9 @@ class Toolbox:
 
     async def close(self) -> None:
         """Close the port; tools have ended by now."""
+        if self._early is not None:
+            self._early.cancel()
+            await asyncio.gather(self._early, return_exceptions=True)
         if self._exchange is not None:
             await self._exchange.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -129,6 +140,11 @@ class Toolbox:
                 raise
             self._exchange = exchange
 
+    async def _found(self, find: Callable[[Cancel], Path]) -> Path:
+        cancel = Cancel()
+        found: Path = await self._in_thread(lambda: find(cancel), cancel)
+        return found
+
     async def _in_thread(self, work: Callable[[], Any], cancel: Cancel | None = None) -> Any:
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         future = loop.run_in_executor(self._pool, partial(context.run, work))
@@ -140,20 +156,17 @@ class Toolbox:
             await settled([future])
             raise
 
-    def _prepare(self, cancel: Cancel) -> Tools:
-        path = self.workspace.path
-        prepare_folders(path)
-        setting = Setting(
-            skopeo=str(self._skopeo(cancel)),
+    def _setting(self, skopeo: str) -> Setting:
+        # buildx reads the login in docker's own place.
+        self.workspace.write_private("docker/config.json", self._login())
+        return Setting(
+            skopeo=skopeo,
             policy=self.workspace.write_private("policy.json", OPEN_POLICY),
             authfile=self.workspace.write_private("auth.json", self._login()),
-            tmpdir=path / "tmp",
+            tmpdir=self.workspace.path / "tmp",
             registries_conf=self.workspace.write_private("registries.conf", b""),
             registries_d=self.new_folder("registries.d"),
         )
-        # buildx reads the login in docker's own place.
-        self.workspace.write_private("docker/config.json", self._login())
-        return Tools(setting, str(self._buildx(cancel)))
 
     def _login(self) -> bytes:
         return auth_file({self.exchange.address: self.exchange.login})

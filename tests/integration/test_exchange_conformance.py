@@ -666,6 +666,71 @@ def test_push_of_a_manifest_that_must_not_be_reaches_no_store(lab, reference, bo
     assert opened.refusal == ("no" if body.startswith(b"not") else None)
 
 
+INDEX = RawManifest(media.OCI_INDEX, b'{"schemaVersion":2,"manifests":[]}')
+
+
+@pytest.fixture
+def behind(lab: ExchangeLab) -> SimpleNamespace:
+    """Give a destination session that may store one manifest while its tool goes on."""
+    opened = lab.open_destination(REPOSITORY, behind=frozenset({RAW.digest}))
+
+    def push(raw: RawManifest, reference: str) -> Answer:
+        path = f"{opened.key}/{REPOSITORY}/manifests/{reference}"
+        return lab.ask("PUT", path, headers={"Content-Type": raw.media_type}, body=raw.content)
+
+    return SimpleNamespace(it=opened, push=push)
+
+
+def test_push_that_comes_behind_is_answered_at_once_and_the_next_waits_for_it(lab, behind):
+    gate = lab.destination.hold("put_manifest")
+    child = Call("put_manifest", REPOSITORY, str(RAW.digest))
+
+    assert behind.push(RAW, str(RAW.digest)).status == 201
+    with ThreadPoolExecutor() as pool:
+        index = pool.submit(behind.push, INDEX, "v1")
+        lab.await_(gate.reached.wait())
+        wait_until(lambda: len(behind.it.answering) == 2)
+        assert (lab.destination.calls, behind.it.pushed) == ([child], [])
+        lab.call(gate.open)
+        assert index.result(SECONDS).status == 201
+    assert behind.it.pushed == [RAW, INDEX]
+    assert lab.destination.repositories[REPOSITORY].tags == {"v1": INDEX.digest}
+
+
+def test_push_that_comes_behind_and_fails_leaves_no_index(lab, behind):
+    error = AccessDenied("read only")
+    lab.destination.fail("put_manifest", lambda: error)
+
+    told = [behind.push(RAW, str(RAW.digest)), behind.push(INDEX, "v1")]
+
+    assert [answer.status for answer in told] == [201, 403]
+    assert (behind.it.cause, behind.it.pushed) == (error, [])
+    assert lab.destination.repositories[REPOSITORY].tags == {}
+
+
+def test_push_that_comes_behind_and_fails_is_the_cause_when_nothing_follows(lab, behind):
+    error = AccessDenied("read only")
+    lab.destination.fail("put_manifest", lambda: error)
+
+    assert behind.push(RAW, str(RAW.digest)).status == 201
+    wait_until(lambda: behind.it.cause is error)
+
+    lab.close(behind.it)
+    assert behind.it.pushed == []
+
+
+def test_session_that_ends_gives_up_what_comes_behind(lab, behind):
+    gate = lab.destination.hold("put_manifest")
+    behind.push(RAW, str(RAW.digest))
+    lab.await_(gate.reached.wait())
+
+    lab.close(behind.it)
+
+    lab.call(gate.open)
+    assert (behind.it.answering, behind.it.pushed) == (set(), [])
+    assert lab.destination.repositories[REPOSITORY].manifests == {}
+
+
 # Failures of the store.
 
 FAILURES: dict[str, tuple[ImageToolsError, int, str]] = {
