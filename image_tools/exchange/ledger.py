@@ -75,6 +75,10 @@ class Ledger:
         self._places.get(digest, {}).pop(repository, None)
         self._doubted.add((repository, digest))
 
+    def is_doubted(self, repository: str, digest: Digest) -> bool:
+        """Whether the store once turned out not to hold what it should."""
+        return (repository, digest) in self._doubted
+
     def ask(self, repository: str, digest: Digest, *, patient: bool = True) -> Answer:
         """The next step for whoever needs a blob in `repository`.
 
@@ -121,7 +125,7 @@ class Ledger:
         return tuple(self._flights.values())
 
     def _open(self, repository: str, digest: Digest, origin: str | None) -> Flight:
-        flight = Flight(repository, digest, origin, (repository, digest) in self._doubted)
+        flight = Flight(repository, digest, origin, self.is_doubted(repository, digest))
         self._flights[repository, digest] = flight
         return flight
 

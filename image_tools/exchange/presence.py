@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from image_tools.errors import DigestMismatch, ImageToolsError, RateLimited
+from image_tools.errors import DigestMismatch, ImageToolsError, RateLimited, Unavailable
 from image_tools.exchange.ledger import Flight
 from image_tools.stores.store import Store, Upload
 
 SENT_UNTIL_TRIAL = 8
+# docker-registry fails so on what it was writing when it was killed: sent anew, it is whole.
+FAILS_ON_IT = 500
 
 
 @dataclass(slots=True, eq=False)
@@ -35,11 +37,20 @@ class Presence:
             upload = await self._by_mount(flight)
             if upload is not None:
                 return upload
-        found = await self.store.blob_size(flight.repository, flight.digest)
-        if found == size:
+        if await self._size_of(flight) == size:
+            return None
+        return await self.store.upload(flight.repository)
+
+    async def _size_of(self, flight: Flight) -> int | None:
+        try:
+            found = await self.store.blob_size(flight.repository, flight.digest)
+        except Unavailable as error:
+            if error.status != FAILS_ON_IT:
+                raise
+            flight.short = True
             return None
         flight.short = found is not None
-        return await self.store.upload(flight.repository)
+        return found
 
     async def check(self, flight: Flight, size: int) -> None:
         """Nothing when the blob that was sent is whole now; DigestMismatch where it is not.

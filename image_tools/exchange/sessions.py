@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from image_tools.errors import ImageToolsError, NotFound
+from image_tools.errors import ImageToolsError, IntegrityError, NotFound
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger
 from image_tools.oci.digest import Digest
@@ -134,8 +134,19 @@ class Session:
     async def _stored(self, reference: str | Digest, raw: RawManifest) -> None:
         if raw.digest not in self.withheld:
             await self.store.put_manifest(self.repository, reference, raw)
+            if self.ledger is not None and self.ledger.is_doubted(self.repository, raw.digest):
+                await self._check_shown(raw.digest)
             self.account.wrote(len(raw.content))
         self.pushed.append(raw)
+
+    async def _check_shown(self, digest: Digest) -> None:
+        """Nothing when the store shows what it could not show before."""
+        head = await self.store.manifest_head(self.repository, digest)
+        if head is None or head.digest != digest:
+            raise IntegrityError(
+                f"{self.store.name}/{self.repository}@{digest}: it was stored, and is not shown",
+                advice="its storage is damaged: remove that manifest there and run again",
+            )
 
     def _has_stored(self, task: asyncio.Task[None]) -> None:
         self.answering.discard(task)

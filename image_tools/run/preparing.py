@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from loguru import logger
 
-from image_tools.errors import DigestMismatch, InvalidManifest, NotFound, PlatformMissing
+from image_tools.errors import (
+    DigestMismatch,
+    InvalidManifest,
+    NotFound,
+    PlatformMissing,
+    Unavailable,
+)
+from image_tools.exchange.presence import FAILS_ON_IT
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -198,15 +205,24 @@ async def present_children(
     gear: Gear, job: Job, copies: tuple[Descriptor, ...]
 ) -> frozenset[Digest]:
     """Which children lie in the destination repository already."""
-    heads = await together(
-        job.destination.store.manifest_head(job.destination.name, _place(gear, job, copy))
-        for copy in copies
-    )
+    heads = await together(_head_of(gear, job, copy) for copy in copies)
     return frozenset(
         copy.digest
         for copy, head in zip(copies, heads, strict=True)
         if head is not None and head.digest == copy.digest
     )
+
+
+async def _head_of(gear: Gear, job: Job, copy: Descriptor) -> ManifestHead | None:
+    place = _place(gear, job, copy)
+    try:
+        return await job.destination.store.manifest_head(job.destination.name, place)
+    except Unavailable as error:
+        if error.status != FAILS_ON_IT or isinstance(place, str):
+            raise
+        logger.warning("{}; it counts as missing", error)
+        job.end.book.ledger.forget(job.destination.name, copy.digest)
+        return None
 
 
 def _place(gear: Gear, job: Job, copy: Descriptor) -> str | Digest:

@@ -1,122 +1,28 @@
 """Everything that reads outside text, given text made of what it looks for: a fuzzer's work.
 
-A little of it for every change; scripts/soak does a great deal more. Hypothesis, not atheris: one
-way to write the texts down, and to shrink what fails.
+A little of it for every change; scripts/soak does a great deal more, and lets atheris look for
+texts that reach lines no text has reached before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib.util
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from yarl import URL
 
-from image_tools.cli.redact import clean
 from image_tools.errors import ImageToolsError
-from image_tools.exchange.routes import byte_range, public_route, route
-from image_tools.imagelist.convert import to_default_format, to_mirror_format
-from image_tools.imagelist.reader import read_line, read_list
-from image_tools.imagelist.registries import Registries
-from image_tools.oci.manifest import Index, RawManifest, config_platform, index_bytes, parse
-from image_tools.oci.reference import Reference, parse_registry
-from image_tools.oci.tag_order import tag_key
-from image_tools.stores.remote.address import located, next_page
-from image_tools.stores.remote.auth_file import parse_auth_file
-from image_tools.stores.remote.challenge import parse_challenges
-from image_tools.stores.remote.failures import Refusal, failure, retry_after
-from image_tools.stores.remote.manifests import media_type_of, signed_payload
-from image_tools.stores.remote.token_answer import parse_token
-from image_tools.stores.remote.token_realm import realm_of
-from image_tools.tools.diagnose import diagnose
+from tests.helpers.documents import ROOT
+from tests.helpers.readings import READINGS, Reading
 
-SHA = "sha256:" + "0123456789abcdef" * 4
-REGISTRIES = Registries(destination="registry.example:5000")
-BASE = URL("https://r.example/v2/a/b/blobs/uploads/1?_state=x")
-PIECES = {
-    "list": "# // \\ufeff docker:// @ : / - _ . \n \r \t a A 1.25 latest r.example:5000 [::1]:5"
-    " 127.1 x509 team/app nginx \\x1b \0 \x85 \u2028 é",
-    "json": '{ } [ ] , : " null true 1 -1 1e999 5.5 0 "digest" "size" "manifests" "config" "layers"'
-    ' "platform" "os" "urls" "mediaType" "schemaVersion" "fsLayers" "history" "signatures"'
-    ' "token" "access_token" "expires_in" "errors" "code" "message" "auths" "auth" "\\ud800" "a"',
-    "header": 'Bearer Basic realm= service= scope= " \\ , = ; : / ? & # % @ http:// https://'
-    " r.example 127.0.0.1 :5000 :99999 [::1] .. . < > rel=next xn-- \udcff é \x01 bytes= 0-9 - ~",
-    "words": 'level=fatal msg= " \\n \\x1b \\u00e9 ERROR: panic: docker:// 127.0.0.1:5 /v2/ x509:'
-    " 429 EOF denied unauthorized not found uploading : . - _ / @ \x1b[ \x1b] ?token="
-    " authorization:",
-    "path": "/v2/ s1/ d2/ a b / - _ . .. manifests/ blobs/ uploads/ tags/list referrers/ _catalog :"
-    " %2F \n \0",
-}
-
-
-def texts(name: str) -> st.SearchStrategy[str]:
-    """Give text made of the pieces `name`, digests and a few other letters."""
-    pieces = [piece for piece in PIECES[name].split(" ") if piece] + [SHA, " "]
-    letters = st.text(max_size=3) | st.sampled_from(["a" * 200, "0" * 5000, ".a" * 100])
-    parts = st.one_of(st.sampled_from(pieces), st.sampled_from(pieces), letters)
-    return st.lists(parts, max_size=40).map("".join)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _manifest(text: str) -> None:
-    found = parse(RawManifest("", _bytes(text)))
-    if isinstance(found, Index):
-        index_bytes(found)
-
-
-def _challenges(text: str) -> None:
-    for challenge in parse_challenges([text, text[::-1]]):
-        realm_of(challenge, "r.example")
-
-
-def _token(text: str) -> None:
-    with suppress(ValueError):
-        parse_token(_bytes(text))
-
-
-def _logins(text: str) -> None:
-    with suppress(ValueError):
-        parse_auth_file(_bytes(text))
-
-
-def _refused(text: str) -> None:
-    for status in (400, 401, 404, 429, 503):
-        failure(Refusal(status, {"Retry-After": text, "Content-Type": text}, _bytes(text)), "r/a:1")
-
-
-Reading = tuple[str, Callable[[str], object]]
-READINGS: Mapping[str, Reading] = {
-    "list": ("list", lambda text: read_list(_bytes(text), "list.txt", REGISTRIES)),
-    "typed-line": ("list", lambda text: read_line(text, 1, REGISTRIES)),
-    "list-to-mirror": ("list", lambda text: to_mirror_format(_bytes(text), "l", REGISTRIES)),
-    "list-to-default": ("list", lambda text: to_default_format(_bytes(text), "l", REGISTRIES)),
-    "reference": ("list", Reference.parse),
-    "registry": ("list", parse_registry),
-    "tag-order": ("list", tag_key),
-    "manifest": ("json", _manifest),
-    "config": ("json", lambda text: config_platform(_bytes(text))),
-    "media-type": ("json", lambda text: media_type_of("", _bytes(text))),
-    "signed": ("json", lambda text: signed_payload(_bytes(text))),
-    "token": ("json", _token),
-    "logins": ("json", _logins),
-    "refusal": ("json", _refused),
-    "challenges": ("header", _challenges),
-    "location": ("header", lambda text: located(BASE, text)),
-    "next-page": ("header", next_page),
-    "range": ("header", lambda text: byte_range({"Range": text})),
-    "retry-after": ("header", lambda text: retry_after(text, 0.0)),
-    "tool-words": ("words", lambda text: diagnose(text, "r.example/team/app:1")),
-    "shown-words": ("words", clean),
-    "route": ("path", lambda text: route("GET", f"/v2/s1/{text}")),
-    "public-route": ("path", lambda text: public_route("PUT", f"/v2/{text}")),
-}
 LITTLE = 40
 MUCH = 2_000
+SECONDS = 20
 amounts = pytest.mark.parametrize(
     "amount",
     [LITTLE, pytest.param(MUCH, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
@@ -124,22 +30,44 @@ amounts = pytest.mark.parametrize(
 )
 
 
+def texts(reading: Reading) -> st.SearchStrategy[str]:
+    """Give text made of the pieces a reading looks for, and a few other letters."""
+    pieces = st.sampled_from(reading.words())
+    letters = st.text(max_size=3) | st.sampled_from(["a" * 200, "0" * 5000, ".a" * 100])
+    return st.lists(st.one_of(pieces, pieces, letters), max_size=40).map("".join)
+
+
 @amounts
-@pytest.mark.parametrize(("pieces", "read"), READINGS.values(), ids=READINGS)
-def test_any_text_is_soon_an_answer_or_an_error_of_ours(
-    pieces: str, read: Callable[[str], object], amount: int
-) -> None:
+@pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
+def test_any_text_is_soon_an_answer_or_an_error_of_ours(reading: Reading, amount: int) -> None:
     read_texts: list[str] = []
 
     @settings(
         max_examples=amount, deadline=None, database=None, suppress_health_check=[*HealthCheck]
     )
-    @given(texts(pieces))
+    @given(texts(reading))
     def story(text: str) -> None:
         read_texts.append(text[:1])
         with suppress(ImageToolsError):
-            read(text)
+            reading.read(text)
 
     story()
 
     assert read_texts
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this machine"
+)
+@pytest.mark.parametrize("name", READINGS)
+def test_text_that_reaches_new_lines_is_no_bug_no_hang_and_little_memory(
+    name: str, tmp_path: Path
+) -> None:
+    argv = [sys.executable, "-m", "tests.helpers.fuzz", name, str(tmp_path), str(SECONDS)]
+
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "Done " in done.stderr

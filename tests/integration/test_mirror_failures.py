@@ -202,6 +202,41 @@ def test_mirror_destination_has_lost_half_of_a_blob_no_image_is_published_over_i
     assert "remove that blob" in outcome["advice"]
 
 
+@pytest.mark.parametrize("lost", ["child", "layer"])
+def test_mirror_destination_was_killed_while_it_wrote_what_it_has_half_is_written_anew(
+    broken_source: FaultRegistry, registry: Registry, tmp_path: Path, lost: str
+) -> None:
+    image = images.docker_list(1)
+    push(registry.endpoint, "team/app", "1.0", image)
+    spot = Spot(registry, "team/app", image)
+    if lost == "child":
+        shutil.rmtree(spot.folder / "_manifests/tags")
+        link = spot.folder / f"_manifests/revisions/{spot.child.replace(':', '/')}/link"
+    else:
+        shutil.rmtree(spot.folder / "_manifests")
+        link = spot.folder / f"_layers/{spot.layer.replace(':', '/')}/link"
+    os.truncate(link, 0)
+    with start_registry(RegistryOptions(storage=registry.storage)) as again:
+        ran = _mirror(broken_source.address, again.address, tmp_path, "-a", "all")
+        assert ran.statuses == ["copied"], ran.stderr
+        assert pull_everything(again.endpoint, "team/app", "1.0").digest == image.top.digest
+
+
+def test_mirror_destination_keeps_a_broken_manifest_no_image_is_published_over_it(
+    broken_source: FaultRegistry, registry: Registry, tmp_path: Path
+) -> None:
+    image = images.docker_list(1)
+    push(registry.endpoint, "team/app", "1.0", image)
+    spot = Spot(registry, "team/app", image)
+    shutil.rmtree(spot.folder / "_manifests/tags")
+    os.truncate(spot.content(spot.child), 0)
+    with start_registry(RegistryOptions(storage=registry.storage)) as again:
+        ran = _mirror(broken_source.address, again.address, tmp_path, "-a", "all")
+        assert tags(again.endpoint, "team/app") == []
+    assert (ran.code, ran.only()["kind"]) == (1, "unavailable")
+    assert f"team/app@{spot.child}: the registry failed (500)" in ran.only()["reason"]
+
+
 def _is_arm(platform: object) -> bool:
     assert isinstance(platform, dict)
     return platform["architecture"] == "arm64"

@@ -12,6 +12,8 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.reference import DOCKER_HUB
 
 DOCKER_HUB_API = "registry-1.docker.io"
+# What yarl raises on text that is none; 1.22 stumbles over "//[]@".
+NO_URL = (ValueError, IndexError)
 _PRINTABLE = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?|(?=.*:)[0-9A-Fa-f:.]{{2,45}}")
@@ -76,7 +78,7 @@ def located(base: URL, location: str) -> URL | None:
         coded = quote(location.encode(errors="surrogateescape"), safe=_PRINTABLE)
         target = base.join(URL(coded, encoded=True)).with_fragment(None)
         return target if location and is_usable(target) else None
-    except ValueError:
+    except NO_URL:
         return None
 
 

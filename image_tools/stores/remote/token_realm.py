@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from image_tools.errors import CopyFailed, TlsProblem, Unauthorized, Unavailable, UnknownFailure
-from image_tools.stores.remote.address import is_usable
+from image_tools.stores.remote.address import NO_URL, is_usable
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge
 from image_tools.stores.remote.connect import Request, network_failure
@@ -46,7 +46,7 @@ def host_of(registry: str) -> str:
     """The host of `registry` without port and brackets; empty when there is none."""
     try:
         return URL(f"http://{registry}").host or ""
-    except ValueError:
+    except NO_URL:
         return ""
 
 
@@ -62,7 +62,7 @@ def realm_of(challenge: Challenge, registry: str, *, allows_plain: bool = False)
         url = URL(challenge.parameters.get("realm", ""))
         if not is_usable(url):
             return None
-    except ValueError:
+    except NO_URL:
         return None
     if url.scheme == "http" and not allows_plain and _is_own_door(url, registry):
         url = URL(f"https{str(url)[len('http') :]}", encoded=True)

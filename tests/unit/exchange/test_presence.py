@@ -77,3 +77,17 @@ def test_look_blob_of_another_size_is_sent_and_looked_at_again(sent):
     with pytest.raises(DigestMismatch, match=r"has 4 bytes of it, not 5, and keeps them"):
         asyncio.run(made.check(wanted, len(HERE) + 1))
     assert store.count("blob_size") == 2
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_look_store_that_fails_on_a_blob_gets_it_anew_and_is_looked_at_again(status):
+    made, store = look(sent=0)
+    wanted = flight(HERE)
+    store.fail("blob_size", lambda: Unavailable("no", status=status))
+    if status != 500:
+        with pytest.raises(Unavailable):
+            asyncio.run(made.begin(wanted, len(HERE)))
+        return
+    assert asyncio.run(made.begin(wanted, len(HERE))) is not None
+    asyncio.run(made.check(wanted, len(HERE)))
+    assert counts(store) == (2, 0, 1)

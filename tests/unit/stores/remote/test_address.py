@@ -68,6 +68,7 @@ def test_follow_keeps_the_query_and_tls(location: str, expected: str) -> None:
         ("", True, Unavailable),
         ("ftp://x/y", True, Unavailable),
         ("http://[::1/", True, Unavailable),
+        ("//[]@", True, Unavailable),
         ("http://other.example/u", False, TlsProblem),
     ],
 )

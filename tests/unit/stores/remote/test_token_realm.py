@@ -92,6 +92,7 @@ REALMS = {
     "other-scheme": ({"realm": "file:///etc/passwd"}, None),
     "no-host": ({"realm": "https:///token"}, None),
     "damaged": ({"realm": "https://[::1/token"}, None),
+    "empty-brackets": ({"realm": "https://[]@"}, None),
 }
 
 
