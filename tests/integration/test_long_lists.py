@@ -31,7 +31,9 @@ def _mirroring(folder: Path, pair: Pair) -> Iterator[subprocess.Popen[str]]:
     files = ("-o", folder / "failed.txt", "--report", folder / "report.json", "-q")
     with (
         (folder / "err").open("w") as err,
-        started(folder, "mirror", *fixed, *wide, *files, stderr=err) as process,
+        started(
+            folder, "mirror", *fixed, *wide, *files, stdout=subprocess.DEVNULL, stderr=err
+        ) as process,
     ):
         yield process
 
