@@ -74,17 +74,13 @@ class Results:
         for heat, contestants in self.runs.items():
             for name, records in contestants.items():
                 for record in records:
-                    row = {**dataclasses.asdict(heat), "name": name, **dataclasses.asdict(record)}
-                    yield {key: _rounded(value) for key, value in row.items()}
+                    # Not rounded: tables made of what was kept are those that were printed.
+                    yield {**dataclasses.asdict(heat), "name": name, **dataclasses.asdict(record)}
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """Give a list with a line for each row: a change of one is seen as one."""
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
-
-
-def _rounded(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
 
 
 def read_results(path: Path) -> Results:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from image_tools.errors import ImageToolsError, IntegrityError, NotFound
+from loguru import logger
+
+from image_tools.errors import ImageToolsError, IntegrityError, NotFound, UnknownFailure
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger
 from image_tools.oci.digest import Digest
@@ -90,7 +92,7 @@ class Session:
     transfers: dict[str, Transfer] = field(default_factory=dict)
     find: Callable[[str], Session | None] = _nobody
     answering: set[asyncio.Task[Any]] = field(default_factory=set)
-    _storing: list[asyncio.Task[None]] = field(default_factory=list)
+    _storing: dict[Digest, asyncio.Task[None]] = field(default_factory=dict)
     _endings: dict[Digest, asyncio.Lock] = field(default_factory=dict)
 
     def blame(self, error: ImageToolsError) -> None:
@@ -123,13 +125,17 @@ class Session:
     async def publish(self, reference: str | Digest, raw: RawManifest) -> None:
         """Store a manifest that a tool has pushed; raises what prevented it, or one before it."""
         if raw.digest not in self.behind:
-            await asyncio.gather(*self._storing)
+            await asyncio.gather(*self._storing.values())
             await self._stored(reference, raw)
-            return
-        task = asyncio.ensure_future(self._stored(reference, raw))
-        self._storing.append(task)
-        self.answering.add(task)
-        task.add_done_callback(self._has_stored)
+        elif raw.digest not in self._storing:
+            task = asyncio.ensure_future(self._stored(reference, raw))
+            self._storing[raw.digest] = task
+            self.answering.add(task)
+            task.add_done_callback(self._has_stored)
+
+    async def settle(self) -> None:
+        """Wait for what is stored behind a tool that has ended; what failed is the cause."""
+        await asyncio.gather(*self._storing.values(), return_exceptions=True)
 
     async def _stored(self, reference: str | Digest, raw: RawManifest) -> None:
         if raw.digest not in self.withheld:
@@ -154,6 +160,9 @@ class Session:
         if isinstance(error, ImageToolsError):
             # The tool may end before it pushes what waits for this.
             self.blame(error)
+        elif error is not None:
+            logger.opt(exception=error).error("the exchange failed to store a manifest")
+            self.blame(UnknownFailure(f"the exchange failed: {error!r}", exhausted=True))
 
     async def close(self) -> None:
         """End the answers still under way, release every claim, abort every upload left behind."""

@@ -179,6 +179,7 @@ class Copier:
                 if wanted.direct:
                     request = await self.direct.request(job.entry.source, request, wanted.source[0])
                 completed = await self.toolbox.run(copy_argv(request), direct=wanted.direct)
+                await destination.settle()
             finally:
                 await _close(self.toolbox, source, destination)
         if (cause := cause_of(completed, job.entry.source, source, destination)) is not None:

@@ -58,4 +58,7 @@ async def settled(futures: Sequence[asyncio.Future[Any]]) -> bool:
             await asyncio.wait(waiting)
         except asyncio.CancelledError:
             cancelled = True
+    for future in futures:
+        if not future.cancelled():
+            future.exception()  # Where nobody else looks at it, asyncio complains.
     return cancelled

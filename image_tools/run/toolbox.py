@@ -8,6 +8,7 @@ import platform
 import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, IntegrityError, ToolMissing
+from image_tools.errors import CopyFailed, ImageToolsError, IntegrityError, ToolMissing
 from image_tools.process import run as process
 from image_tools.process.cancel import Cancel
 from image_tools.process.run import CompletedRun
@@ -66,10 +67,8 @@ class Toolbox:
         self._environ = environ
         self._download, self._on_download = download, on_download
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tool")
-        self._once = asyncio.Lock()
-        self._tools: Tools | None = None
         self._exchange: Exchange | None = None
-        self._early: asyncio.Task[Tools] | None = None
+        self._tools: asyncio.Task[Tools] | None = None
         self._numbers = iter(range(1, 1 << 62))
 
     @property
@@ -79,20 +78,21 @@ class Toolbox:
         return self._exchange
 
     def hurry(self) -> None:
-        """Begin to look for the tools; what is wrong with them hears who asks for them later."""
-        if self._early is None:
-            self._early = asyncio.ensure_future(self.tools())
+        """Begin to probe the tools; what is wrong with them hears who asks for them later.
+
+        What is missing is downloaded only for those who really need it.
+        """
+        with suppress(ToolMissing):
+            find_skopeo(self._environ)
+            self._begin()
 
     async def tools(self) -> Tools:
         """Both tools, probed; ToolMissing or ToolTooOld say what to do."""
-        async with self._once:
-            if self._tools is None:
-                prepare_folders(self.workspace.path)
-                skopeo, buildx, _ = await together(
-                    [self._found(self._skopeo), self._found(self._buildx), self._start_exchange()]
-                )
-                self._tools = Tools(self._setting(str(skopeo)), str(buildx))
-            return self._tools
+        try:
+            return await asyncio.shield(self._begin())
+        except ImageToolsError:
+            self._tools = None  # The next who asks may be luckier.
+            raise
 
     async def run(self, argv: tuple[str, ...], *, direct: bool = False) -> CompletedRun:
         """What the tool printed and how it ended; being cancelled ends its process group first."""
@@ -120,9 +120,9 @@ class Toolbox:
 
     async def close(self) -> None:
         """Close the port; tools have ended by now."""
-        if self._early is not None:
-            self._early.cancel()
-            await asyncio.gather(self._early, return_exceptions=True)
+        if self._tools is not None:
+            self._tools.cancel()
+            await settled([self._tools])
         if self._exchange is not None:
             await self._exchange.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -139,6 +139,18 @@ class Toolbox:
                 await exchange.stop()
                 raise
             self._exchange = exchange
+
+    def _begin(self) -> asyncio.Task[Tools]:
+        if self._tools is None:
+            self._tools = asyncio.ensure_future(self._prepared())
+        return self._tools
+
+    async def _prepared(self) -> Tools:
+        prepare_folders(self.workspace.path)
+        skopeo, buildx, _ = await together(
+            [self._found(self._skopeo), self._found(self._buildx), self._start_exchange()]
+        )
+        return Tools(self._setting(str(skopeo)), str(buildx))
 
     async def _found(self, find: Callable[[Cancel], Path]) -> Path:
         cancel = Cancel()

@@ -20,7 +20,7 @@ from image_tools.errors import ImageToolsError
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run import ends
-from image_tools.stores.remote import pacing, tokens
+from image_tools.stores.remote import connect, pacing, tokens
 from image_tools.stores.remote.client import RemoteOptions
 from image_tools.stores.remote.connect import Timing
 from tests.helpers import fault_types, images
@@ -64,6 +64,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all waiting short: for a silent registry, after a 429, for the next token."""
     timing = Timing(connect=STALL_SECONDS, stall=STALL_SECONDS, commit=STALL_SECONDS)
     monkeypatch.setattr(ends, "RemoteOptions", partial(RemoteOptions, timing=timing))
+    # Shorter than the patience, as in earnest.
+    monkeypatch.setattr(connect, "KEEPALIVE_SECONDS", STALL_SECONDS / 2)
     monkeypatch.setattr(pacing, "FIRST_REST", 0.02)
     monkeypatch.setattr(tokens, "RETRY", RetryPolicy(times=REPEATS, delay=0.01))
 

@@ -126,7 +126,7 @@ EXCEPTIONS = (
         steps=(Step.HEAD,),
         kinds=(404,),
         always="integrity-error",
-        attempts=2,
+        attempts=1 + ASKED,
         tag="new",
         merges=False,
         why="the registry's word that there is no such tag: nothing to merge with; "
@@ -206,12 +206,18 @@ EXCEPTIONS = (
         tag="new",
         why="the registry says that it has written something else",
     ),
-    _alike(
-        (404, Kind.WRONG_BYTES),
-        "integrity-error",
-        1,
-        "the tag does not show what was written",
-        Step.READ_BACK,
+    Rule(
+        steps=(Step.READ_BACK,),
+        kinds=(404, Kind.WRONG_BYTES),
+        always="integrity-error",
+        attempts=ASKED,
+        why="a registry may show a new tag late; then the tag does not show what was written",
+    ),
+    _oftener(
+        (500,),
+        2 * ASKED,
+        "what a registry had half when it was killed: it is written anew, and looked at again",
+        *(Step.CHILD_HEAD, Step.BLOB_HEAD),
     ),
 )
 

@@ -719,6 +719,26 @@ def test_push_that_comes_behind_and_fails_is_the_cause_when_nothing_follows(lab,
     assert behind.it.pushed == []
 
 
+def test_push_that_comes_behind_and_fails_on_a_bug_is_a_cause_too(lab, behind):
+    lab.destination.fail("put_manifest", lambda: ValueError("oops"))
+
+    assert behind.push(RAW, str(RAW.digest)).status == 201
+    lab.await_(behind.it.settle())
+
+    assert isinstance(behind.it.cause, UnknownFailure)
+    assert "oops" in str(behind.it.cause)
+
+
+def test_push_that_comes_behind_twice_is_stored_once(lab, behind):
+    gate = lab.destination.hold("put_manifest")
+    told = [behind.push(RAW, str(RAW.digest)).status for _ in range(2)]
+    lab.call(gate.open)
+    lab.await_(behind.it.settle())
+
+    assert (told, behind.it.pushed) == ([201, 201], [RAW])
+    assert lab.destination.count("put_manifest") == 1
+
+
 def test_session_that_ends_gives_up_what_comes_behind(lab, behind):
     gate = lab.destination.hold("put_manifest")
     behind.push(RAW, str(RAW.digest))

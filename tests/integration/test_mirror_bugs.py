@@ -27,7 +27,7 @@ from tests.helpers import images
 from tests.helpers.client import Client, manifest, push, push_manifest
 from tests.helpers.content import OCI_INDEX, Manifest, compact
 from tests.helpers.fault_types import ALWAYS, Fault, Kind, Stage
-from tests.helpers.faults import FaultRegistry
+from tests.helpers.faults import FaultOptions, FaultRegistry
 from tests.helpers.registry import Registry
 from tests.helpers.running import mirror
 
@@ -212,3 +212,25 @@ def test_mirror_index_of_entries_that_say_more_keeps_its_bytes(
     found = manifest(registry, "team/app", "1.0")
     assert found is not None
     assert json.loads(found[0]) == index
+
+
+def test_mirror_platform_that_fails_behind_skopeo_is_there_before_the_index(tmp_path: Path) -> None:
+    """An old skopeo gives up the index before it pushes it, and buildx writes it: over what?"""
+    image = images.oci_index(3)
+    index = json.loads(image.top.data)
+    index["manifests"][0]["artifactType"] = "x/y"
+    top = Manifest.of(compact(index), OCI_INDEX)
+    # It takes an index whatever is missing below.
+    with FaultRegistry() as source, FaultRegistry(FaultOptions(partial_indexes=True)) as registry:
+        source.load("team/app", "plain", image)
+        source.store.manifests["team/app"][top.digest] = top
+        source.store.tags["team/app"]["1.0"] = top.digest
+        last = index["manifests"][-1]["digest"]
+        registry.add(Fault(Stage.PUT_MANIFEST, 503, times=1, reference=last))
+        lines = f"{source.address}/team/app:1.0\n"
+
+        ran = mirror(tmp_path, lines, "-d", registry.address, "--arch", "all", "--os", "all")
+
+        held = registry.store.manifests["team/app"]
+    assert ran.code == 0, ran.stderr
+    assert {entry["digest"] for entry in index["manifests"]} <= set(held)

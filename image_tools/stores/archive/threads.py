@@ -20,4 +20,6 @@ async def in_thread(work: Callable[[], T], executor: Executor | None = None) -> 
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         await asyncio.wait([future])
+        if not future.cancelled():
+            future.exception()  # Nobody else will look at it, and asyncio complains.
         raise

@@ -24,6 +24,8 @@ from image_tools.stores.remote.tls import TlsChoice, shared_context, shows_certi
 CONNECT_SECONDS = 15.0
 # A registry over object storage copies a large blob before it answers the last PUT.
 COMMIT_SECONDS = 600.0
+# Less than any patience: aiohttp 3.14 lets the timer of an answer without a body run on, and a
+# connection that was idle for that long fails at once.
 KEEPALIVE_SECONDS = 30.0
 READ_BUFFER = 256 * 1024
 MOST_REDIRECTS = 5

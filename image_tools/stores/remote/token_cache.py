@@ -85,11 +85,12 @@ class Grants:
         """Everything the fresh tokens allow."""
         return frozenset().union(*(one.rights for one in self if now < one.renew_at))
 
-    def keep(self, grant: Grant) -> None:
-        """Take in a new token; those of its repositories that have ended go."""
+    def keep(self, grant: Grant) -> Grant:
+        """Take in a new token and give it back; those of its repositories that have ended go."""
         for name in {name for name, _ in grant.rights}:
             old = self._by_name.get(name, [])
             self._by_name[name] = [grant, *(one for one in old if one.ends_at > grant.begun)]
+        return grant
 
     def drop(self, header: str | None) -> Grant | None:
         """Forget the token behind `header` and give it; None when it is not known."""

@@ -98,7 +98,8 @@ class Authorizer:
         credentials = await self._find(repository)
         if credentials is None:
             return None
-        realm = self._realm or next(filter(None, map(self._realm_of, challenges)), None)
+        realm = None if self._wants_basic else self._realm
+        realm = realm or next(filter(None, map(self._realm_of, challenges)), None)
         header = basic_header(credentials)
         if realm is not None:
             await self._let_in(realm, credentials)
@@ -295,6 +296,4 @@ class Authorizer:
             rights = need.rights | (token.granted or frozenset())
         else:
             rights = rights_of(wide) if token.granted is None else token.granted
-        grant = Grant(token, rights, wide is not None, begun)
-        self._grants.keep(grant)
-        return grant
+        return self._grants.keep(Grant(token, rights, wide is not None, begun))

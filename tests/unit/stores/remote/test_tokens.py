@@ -167,6 +167,18 @@ def test_challenged_basic_leaves_a_token_that_is_being_asked_for() -> None:
     assert basic.startswith("Basic ")
 
 
+def test_proven_after_a_change_to_basic_asks_no_token_server() -> None:
+    lab = Lab()
+
+    async def action() -> Credentials | None:
+        await lab.authorizer.challenged(BEARER, None, "a")
+        await lab.authorizer.challenged(BASIC, None, "a")
+        return await lab.authorizer.proven("a", BASIC)
+
+    assert run(action) == LOGIN
+    assert len(lab.asked) == 1
+
+
 def test_challenged_bearer_gives_a_token_that_is_kept() -> None:
     lab = Lab()
 
