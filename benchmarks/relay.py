@@ -168,6 +168,7 @@ class End(asyncio.Protocol):
     sends: Pipe | None = None
     receives: Pipe | None = None
     transport: asyncio.Transport
+    _early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; nothing is read before both ends are there."""
@@ -178,15 +179,19 @@ class End(asyncio.Protocol):
     def join(self, sends: Pipe, receives: Pipe) -> None:
         """Begin to read."""
         self.sends, self.receives = sends, receives
+        if self._early:
+            sends.take(self._early)
         if not self.transport.is_closing():
             self.transport.resume_reading()
         else:
             sends.end()
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on."""
-        assert self.sends is not None
-        self.sends.take(data)
+        """Pass it on, or keep it: before Python 3.11 a pause comes into force a moment late."""
+        if self.sends is not None:
+            self.sends.take(data)
+        else:
+            self._early += data
 
     def pause_writing(self) -> None:
         """Let the way leave out this connection."""
