@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from typing import Any
 
-from plumbum import local
-from plumbum.path.local import LocalPath
+# plumbum reads the whole of it at its import, and for the processor Python would run `uname -p`:
+# the first of that name on PATH, with our environment.
+vars(platform.uname())["processor"] = ""
+
+from plumbum import local  # noqa: E402
+from plumbum.path.local import LocalPath  # noqa: E402
 
 
 def opened(argv: tuple[str, ...], environment: Mapping[str, str], fed: bool) -> Any:

@@ -6,6 +6,7 @@ import contextvars
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ from image_tools.process.child import running
 from image_tools.process.pump import STDERR_BOUND, STDOUT_BOUND
 from image_tools.process.run import CompletedRun, kill_all, run
 from tests.helpers.children import is_gone
+from tests.helpers.documents import ROOT
 
 LONG = 60.0
 # Whoever is told to end prints no word and leaves nothing: these children are shells.
@@ -321,3 +323,19 @@ def test_kill_all_ends_every_group_at_once() -> None:
     assert [one.returncode for one in found] == [-signal.SIGKILL] * 3
     assert all(is_gone(int(one.stdout)) for one in found)
     assert sh("exit 6").returncode == 6
+
+
+def test_import_of_what_starts_children_starts_none(tmp_path: Path) -> None:
+    """plumbum asks for the processor, for which Python runs the first `uname` on PATH."""
+    planted = tmp_path / "uname"
+    planted.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    planted.chmod(0o755)
+
+    subprocess.run(
+        [sys.executable, "-c", "import image_tools.process.opening"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=True,
+    )
+
+    assert [path.name for path in tmp_path.iterdir()] == ["uname"]
