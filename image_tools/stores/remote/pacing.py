@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from image_tools.errors import RateLimited
 
-WINDOW = 24
+WINDOW = 20
 FIRST_REST = 2.0
 LONGEST_OWN_REST = 60.0
 LONGEST_WAIT = 900.0
