@@ -106,5 +106,6 @@ def test_long_run_with_faults_and_restarts_holds_no_more_at_its_end(
     print("descriptors, threads, MiB:", early, late)  # noqa: T201 - pytest -s shows the figures
     assert [path.name for path in (tmp_path / "tmp").iterdir()] == []
     assert late[0] <= early[0] + 10
-    assert late[1] <= early[1] + 4
+    # A tool that runs has four threads, and how many run at once is up to the faults.
+    assert late[1] <= 8 + 4 * JOBS
     assert late[2] <= early[2] * 1.2
