@@ -25,7 +25,8 @@ class Flight:
     """One blob on its way into one repository; `landed` is set when it has ended, well or not.
 
     `moved` grows with every sign of life: the bytes that move, and each new attempt. `doubted`:
-    the store once said that it has the blob, and then had it not; `short`: it has another size.
+    the store once said that it has the blob, and then had it not; `short`: it has another size,
+    or fails on it.
     """
 
     repository: str

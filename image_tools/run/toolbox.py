@@ -88,10 +88,12 @@ class Toolbox:
 
     async def tools(self) -> Tools:
         """Both tools, probed; ToolMissing or ToolTooOld say what to do."""
+        begun = self._begin()
         try:
-            return await asyncio.shield(self._begin())
+            return await asyncio.shield(begun)
         except ImageToolsError:
-            self._tools = None  # The next who asks may be luckier.
+            if self._tools is begun:
+                self._tools = None  # The next who asks may be luckier.
             raise
 
     async def run(self, argv: tuple[str, ...], *, direct: bool = False) -> CompletedRun:

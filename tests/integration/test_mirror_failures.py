@@ -12,6 +12,7 @@ import pytest
 
 from tests.helpers import images
 from tests.helpers.client import manifest, push, tags
+from tests.helpers.content import Image
 from tests.helpers.damage import Spot
 from tests.helpers.fault_types import ALWAYS, Fault, Kind, Stage
 from tests.helpers.faults import FaultRegistry
@@ -183,12 +184,17 @@ def test_mirror_destination_not_readable_never_overwrites(
     assert broken_destination.tags["team/app"]["1.0"] == old.top.digest
 
 
+def _held(registry: Registry) -> tuple[Image, Spot]:
+    """Give an image that lies at the destination already, and where."""
+    image = images.docker_list(1)
+    push(registry.endpoint, "team/app", "1.0", image)
+    return image, Spot(registry, "team/app", image)
+
+
 def test_mirror_destination_has_lost_half_of_a_blob_no_image_is_published_over_it(
     broken_source: FaultRegistry, registry: Registry, tmp_path: Path
 ) -> None:
-    image = images.docker_list(1)
-    push(registry.endpoint, "team/app", "1.0", image)
-    spot = Spot(registry, "team/app", image)
+    image, spot = _held(registry)
     shutil.rmtree(spot.folder / "_manifests")
     blob = json.loads(image.find(image.entries[0].digest).data)["layers"][0]["digest"]
     os.truncate(spot.content(blob), 1000)
@@ -206,9 +212,7 @@ def test_mirror_destination_has_lost_half_of_a_blob_no_image_is_published_over_i
 def test_mirror_destination_was_killed_while_it_wrote_what_it_has_half_is_written_anew(
     broken_source: FaultRegistry, registry: Registry, tmp_path: Path, lost: str
 ) -> None:
-    image = images.docker_list(1)
-    push(registry.endpoint, "team/app", "1.0", image)
-    spot = Spot(registry, "team/app", image)
+    image, spot = _held(registry)
     if lost == "child":
         shutil.rmtree(spot.folder / "_manifests/tags")
         link = spot.folder / f"_manifests/revisions/{spot.child.replace(':', '/')}/link"
@@ -225,9 +229,7 @@ def test_mirror_destination_was_killed_while_it_wrote_what_it_has_half_is_writte
 def test_mirror_destination_keeps_a_broken_manifest_no_image_is_published_over_it(
     broken_source: FaultRegistry, registry: Registry, tmp_path: Path
 ) -> None:
-    image = images.docker_list(1)
-    push(registry.endpoint, "team/app", "1.0", image)
-    spot = Spot(registry, "team/app", image)
+    _, spot = _held(registry)
     shutil.rmtree(spot.folder / "_manifests/tags")
     os.truncate(spot.content(spot.child), 0)
     with start_registry(RegistryOptions(storage=registry.storage)) as again:
