@@ -8,7 +8,11 @@
       AlreadyRunning                4
       CopyFailed                    1   NotFound AccessDenied Unauthorized RateLimited Unavailable
                                         TimedOut TlsProblem PlatformMissing PolicyRejected DiskFull
-                                        UnknownFailure
+                                        QuotaExceeded ReadOnly TypeRefused UnknownFailure
+        NotFound                        RepositoryMissing
+        AccessDenied                    TagImmutable
+        Unavailable                     ConnectionRefused NameUnknown ProxyRefused
+        TlsProblem                      CertificateExpired
         Deferred                    5   put off by a pull limit, not failed
       IntegrityError                1   DigestMismatch Different ArchiveDamaged InvalidManifest
       Interrupted                   130 SIGINT, 143 SIGTERM
@@ -19,9 +23,23 @@ Whatever else reaches the boundary is a bug: exit code 70.
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import ClassVar
 
 BUG_EXIT_CODE = 70
+
+
+class Scope(Enum):
+    """How much of a destination a refused push closes for the rest of a run.
+
+    `TAGS` are the tags of one repository that exist already.
+    """
+
+    NOTHING = "nothing"
+    TAGS = "tags"
+    REPOSITORY = "repository"
+    PROJECT = "project"
+    REGISTRY = "registry"
 
 
 class ImageToolsError(Exception):
@@ -37,6 +55,15 @@ class ImageToolsError(Exception):
         self.message = message
         if advice is not None:
             self.advice = advice
+
+    @property
+    def own_advice(self) -> str:
+        """Return the hint that was given to this very error, empty where only its class has one.
+
+        `advice` is seldom empty, so `error.advice or other` never gives `other`: whoever has a
+        better hint than that of the class asks for this one.
+        """
+        return str(vars(self).get("advice", ""))
 
     @property
     def kind(self) -> str:
@@ -90,7 +117,10 @@ class CopyFailed(ImageToolsError):
 
     `status` is the registry's HTTP status where there was one; `retry_after` its wish in seconds;
     `exhausted` says that the retry policy was already applied below, so nobody repeats it above.
+    `closes` is what need not be tried again in this run.
     """
+
+    closes: Scope = Scope.NOTHING
 
     def __init__(
         self,
@@ -113,10 +143,23 @@ class NotFound(CopyFailed):
     advice = "check the spelling, and that the registry has it"
 
 
+class RepositoryMissing(NotFound):
+    """The destination has no such repository, and a push does not create it."""
+
+    advice = "create the project or the repository at the destination first"
+
+
 class AccessDenied(CopyFailed):
     """The registry knows us and refuses (403)."""
 
     advice = "ask for the right on this repository, or for the project to be created"
+
+
+class TagImmutable(AccessDenied):
+    """The destination does not let this tag be changed."""
+
+    closes = Scope.TAGS
+    advice = "write another tag, or have the rule lifted that makes this one immutable"
 
 
 class Unauthorized(CopyFailed):
@@ -131,7 +174,7 @@ class RateLimited(CopyFailed):
     """The registry asks us to slow down (429)."""
 
     temporary = True
-    advice = "wait for the limit to pass, or log in to the source for a higher one"
+    advice = "wait until the limit resets, or log in to the source registry for a higher limit"
 
 
 class Deferred(CopyFailed):
@@ -165,17 +208,45 @@ class Unavailable(CopyFailed):
     advice = "try again later"
 
 
+class ConnectionRefused(Unavailable):
+    """Nothing listens at the address and port of the registry."""
+
+    advice = "check the port, and that the registry is running"
+
+
+class NameUnknown(Unavailable):
+    """The host name of the registry does not resolve."""
+
+    advice = "check the spelling of the host name and this machine's DNS"
+
+
+class ProxyRefused(Unavailable):
+    """A proxy between here and the registry refused the request."""
+
+    temporary = False
+    advice = (
+        "check HTTP_PROXY and HTTPS_PROXY (user name and password too), or name the registry in"
+        " NO_PROXY to reach it without the proxy"
+    )
+
+
 class TimedOut(CopyFailed):
     """The time allowed for this image was over, or the other side went silent."""
 
     temporary = True
-    advice = "raise --timeout, or look at the line to the registry"
+    advice = "raise --timeout, or check the network connection to the registry"
 
 
 class TlsProblem(CopyFailed):
     """The TLS handshake failed: unknown authority, wrong name, or no TLS at all."""
 
-    advice = "give the authority with --ca-file, or allow it with --tls-verify=false"
+    advice = "trust its CA with --ca-file, or skip verification with --tls-verify=false"
+
+
+class CertificateExpired(TlsProblem):
+    """The certificate of the registry has expired."""
+
+    advice = "renew the certificate on the registry"
 
 
 class PlatformMissing(CopyFailed):
@@ -194,6 +265,26 @@ class DiskFull(CopyFailed):
     """No space left on this machine or in the registry's storage."""
 
     advice = "make room and run again: what has arrived stays"
+
+
+class QuotaExceeded(CopyFailed):
+    """The push would exceed the storage, or the number of images, the destination allows."""
+
+    closes = Scope.PROJECT
+    advice = "free space in the project at the destination, or raise its quota"
+
+
+class ReadOnly(CopyFailed):
+    """The destination takes no pushes at the moment, or never does."""
+
+    closes = Scope.PROJECT
+    advice = "turn off the read-only mode of the destination, or push to another registry"
+
+
+class TypeRefused(CopyFailed):
+    """The destination does not store manifests of this media type."""
+
+    advice = "push to a registry that stores this media type, or have it allowed there"
 
 
 class UnknownFailure(CopyFailed):

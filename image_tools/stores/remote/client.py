@@ -220,7 +220,12 @@ class RegistryClient:
 
     def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
         """The failure an answer means; the pace learns of it."""
-        error = failure(answer, question.reference, doing=question.doing)
+        error = failure(
+            answer,
+            question.reference,
+            doing=question.doing,
+            asked=question.asked(proxied=self._connections.is_read_by_proxy(answer.url)),
+        )
         if isinstance(error, RateLimited):
             if self._meter is not None and pull_limit(answer.headers) is not None:
                 return self._meter.refusal(question.reference, error)
