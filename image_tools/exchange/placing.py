@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from image_tools.errors import AccessDenied, NotFound, Unauthorized
+from image_tools.errors import AccessDenied, CopyFailed, NotFound, ReadOnly, Unauthorized
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.presence import Presence
@@ -23,7 +23,8 @@ SILENCE = 2 * LONGEST_WISH
 class Placement:
     """One wish: `blob`, which lies in `origin`'s repository, in a destination repository.
 
-    `content` is the blob itself where it was read before.
+    `content` is the blob itself where it was read before. `changes_tag`: the image is to take the
+    place of another.
     """
 
     blob: Descriptor
@@ -32,6 +33,7 @@ class Placement:
     repository: str
     account: Account
     content: bytes | None = None
+    changes_tag: bool = False
 
 
 class Placer:
@@ -77,7 +79,9 @@ class Placer:
     async def _fly(self, wish: Placement, flight: Flight) -> None:
         try:
             looked_and_sent = await repeat_async(self._policy, lambda: self._attempt(wish, flight))
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, CopyFailed):
+                self.ledger.closed.note(wish.repository, error)
             self.ledger.crash(flight)
             raise
         self.ledger.land(flight, wish.blob.size)
@@ -86,6 +90,8 @@ class Placer:
 
     async def _attempt(self, wish: Placement, flight: Flight) -> bool:
         """Whether the blob was looked for, was not there, and was sent."""
+        place = f"{self.destination.name}/{wish.repository}"
+        self.ledger.closed.check(place, wish.repository, changes_tag=wish.changes_tag)
         flight.moved += 1  # The attempt before may have been told to wait for minutes.
         looks, size = flight.origin is None, wish.blob.size
         upload = await (self._presence.begin(flight, size) if looks else self._mounted(flight))
@@ -125,7 +131,7 @@ async def mount(store: Store, ledger: Ledger, flight: Flight) -> Upload | None:
     assert flight.origin is not None
     try:
         upload = await store.mount(flight.repository, flight.digest, flight.origin)
-    except (NotFound, Unauthorized, AccessDenied):
+    except (NotFound, Unauthorized, AccessDenied, ReadOnly):
         ledger.refuse_mount(flight)
         return None
     if upload is not None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from image_tools.errors import AccessDenied, DigestMismatch, NotFound, Unauthorized
+from image_tools.errors import AccessDenied, DigestMismatch, NotFound, ReadOnly, Unauthorized
 from image_tools.exchange.answers import answer, error_answer
 from image_tools.exchange.blobs import blob_digest
 from image_tools.exchange.routes import Route
@@ -120,6 +120,7 @@ def _verify(transfer: Transfer, digest: Digest) -> None:
 
 async def _append(session: Session, transfer: Transfer, request: web.BaseRequest) -> None:
     if transfer.upload is None:
+        session.check_open()
         transfer.upload = await session.store.upload(session.repository)
     if request.can_read_body:
         await transfer.upload.append(_counted(session, transfer, request))
@@ -130,6 +131,7 @@ async def _upload(session: Session, digest: Digest) -> Upload:
     if claim is not None and claim.upload is not None:
         begun, claim.upload = claim.upload, None
         return begun
+    session.check_open()
     return await session.store.upload(session.repository)
 
 
@@ -154,7 +156,7 @@ async def _mounted(session: Session, digest: Digest, origin: Session | None) -> 
     if session.ledger.size(session.repository, digest) is None:
         try:
             upload = await session.store.mount(session.repository, digest, origin.repository)
-        except (NotFound, Unauthorized, AccessDenied):
+        except (NotFound, Unauthorized, AccessDenied, ReadOnly):
             return False  # Sending it is always right.
         if upload is not None:
             await upload.abort()
