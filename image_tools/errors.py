@@ -9,10 +9,8 @@
       CopyFailed                    1   NotFound AccessDenied Unauthorized RateLimited Unavailable
                                         TimedOut TlsProblem PlatformMissing PolicyRejected DiskFull
                                         QuotaExceeded ReadOnly TypeRefused UnknownFailure
-        NotFound                        RepositoryMissing
-        AccessDenied                    TagImmutable
-        Unavailable                     ConnectionRefused NameUnknown ProxyRefused
-        TlsProblem                      CertificateExpired
+        of these                        RepositoryMissing TagImmutable ConnectionRefused
+                                        NameUnknown ProxyRefused CertificateExpired
         Deferred                    5   put off by a pull limit, not failed
       IntegrityError                1   DigestMismatch Different ArchiveDamaged InvalidManifest
       Interrupted                   130 SIGINT, 143 SIGTERM
@@ -23,23 +21,11 @@ Whatever else reaches the boundary is a bug: exit code 70.
 from __future__ import annotations
 
 import re
-from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 BUG_EXIT_CODE = 70
-
-
-class Scope(Enum):
-    """How much of a destination a refused push closes for the rest of a run.
-
-    `TAGS` are the tags of one repository that exist already.
-    """
-
-    NOTHING = "nothing"
-    TAGS = "tags"
-    REPOSITORY = "repository"
-    PROJECT = "project"
-    REGISTRY = "registry"
+# What a refused push closes for the rest of a run; `tags`: those of a repository that exist.
+Scope = Literal["nothing", "tags", "repository", "project", "registry"]
 
 
 class ImageToolsError(Exception):
@@ -58,11 +44,7 @@ class ImageToolsError(Exception):
 
     @property
     def own_advice(self) -> str:
-        """Return the hint that was given to this very error, empty where only its class has one.
-
-        `advice` is seldom empty, so `error.advice or other` never gives `other`: whoever has a
-        better hint than that of the class asks for this one.
-        """
+        """Return the hint this very error was given; `advice` is that of the class, too."""
         return str(vars(self).get("advice", ""))
 
     @property
@@ -120,7 +102,7 @@ class CopyFailed(ImageToolsError):
     `closes` is what need not be tried again in this run.
     """
 
-    closes: Scope = Scope.NOTHING
+    closes: Scope = "nothing"
 
     def __init__(
         self,
@@ -146,8 +128,6 @@ class NotFound(CopyFailed):
 class RepositoryMissing(NotFound):
     """The destination has no such repository, and a push does not create it."""
 
-    advice = "create the project or the repository at the destination first"
-
 
 class AccessDenied(CopyFailed):
     """The registry knows us and refuses (403)."""
@@ -158,16 +138,13 @@ class AccessDenied(CopyFailed):
 class TagImmutable(AccessDenied):
     """The destination does not let this tag be changed."""
 
-    closes = Scope.TAGS
-    advice = "write another tag, or have the rule lifted that makes this one immutable"
+    closes: Scope = "tags"
 
 
 class Unauthorized(CopyFailed):
     """The registry does not accept our credentials, or wants some (401)."""
 
-    advice = (
-        "log in to the registry (image-tools login), or set the user name and password variables"
-    )
+    advice = "log in (image-tools login), or set the user name and password variables"
 
 
 class RateLimited(CopyFailed):
@@ -209,25 +186,18 @@ class Unavailable(CopyFailed):
 
 
 class ConnectionRefused(Unavailable):
-    """Nothing listens at the address and port of the registry."""
-
-    advice = "check the port, and that the registry is running"
+    """Nothing listens at the registry's address and port."""
 
 
 class NameUnknown(Unavailable):
     """The host name of the registry does not resolve."""
-
-    advice = "check the spelling of the host name and this machine's DNS"
 
 
 class ProxyRefused(Unavailable):
     """A proxy between here and the registry refused the request."""
 
     temporary = False
-    advice = (
-        "check HTTP_PROXY and HTTPS_PROXY (user name and password too), or name the registry in"
-        " NO_PROXY to reach it without the proxy"
-    )
+    advice = "check HTTP_PROXY and HTTPS_PROXY (user and password too), or exempt it with NO_PROXY"
 
 
 class TimedOut(CopyFailed):
@@ -270,21 +240,17 @@ class DiskFull(CopyFailed):
 class QuotaExceeded(CopyFailed):
     """The push would exceed the storage, or the number of images, the destination allows."""
 
-    closes = Scope.PROJECT
-    advice = "free space in the project at the destination, or raise its quota"
+    closes: Scope = "project"
 
 
 class ReadOnly(CopyFailed):
     """The destination takes no pushes at the moment, or never does."""
 
-    closes = Scope.PROJECT
-    advice = "turn off the read-only mode of the destination, or push to another registry"
+    closes: Scope = "project"
 
 
 class TypeRefused(CopyFailed):
     """The destination does not store manifests of this media type."""
-
-    advice = "push to a registry that stores this media type, or have it allowed there"
 
 
 class UnknownFailure(CopyFailed):

@@ -7,6 +7,7 @@ import copy
 from image_tools.errors import CopyFailed, ImageToolsError, Scope
 
 _EVERYWHERE = ""
+_SCOPES: tuple[Scope, ...] = ("tags", "repository", "project", "registry")
 
 
 class Closed:
@@ -22,7 +23,7 @@ class Closed:
 
     def note(self, repository: str, error: ImageToolsError) -> None:
         """Remember what `error`, the end of a push to `repository`, closes: the first counts."""
-        if isinstance(error, CopyFailed) and error.closes is not Scope.NOTHING:
+        if isinstance(error, CopyFailed) and error.closes != "nothing":
             self._places.setdefault((error.closes, _key(error.closes, repository)), error)
 
     def refusal(self, repository: str, *, changes_tag: bool = False) -> CopyFailed | None:
@@ -32,8 +33,8 @@ class Closed:
         """
         if not self._places:
             return None
-        for scope in Scope:
-            if scope is Scope.TAGS and not changes_tag:
+        for scope in _SCOPES:
+            if scope == "tags" and not changes_tag:
                 continue
             known = self._places.get((scope, _key(scope, repository)))
             if known is not None:
@@ -50,11 +51,11 @@ class Closed:
             own = copy.copy(known)
             own.message = f"{place}: not tried after an earlier refusal: {known.message}"
             own.args = (own.message,)
-            own.closes = Scope.NOTHING
+            own.closes = "nothing"
             raise own
 
 
 def _key(scope: Scope, repository: str) -> str:
-    if scope is Scope.REGISTRY:
+    if scope == "registry":
         return _EVERYWHERE
-    return repository.partition("/")[0] if scope is Scope.PROJECT else repository
+    return repository.partition("/")[0] if scope == "project" else repository

@@ -104,6 +104,7 @@ GENERAL = (
         statuses=frozenset({405}),
         said="the destination is read-only",
         hint=hints.NO_PUSHES,
+        closes="repository",
     ),
     Row(
         kind=ReadOnly,
@@ -111,6 +112,7 @@ GENERAL = (
         codes=frozenset({"UNSUPPORTED"}),
         said="the destination is read-only",
         hint=hints.NO_PUSHES,
+        closes="repository",
     ),
     Row(
         kind=Unauthorized,

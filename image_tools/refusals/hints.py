@@ -36,6 +36,10 @@ TOO_LARGE = "raise the limit of the proxy before the registry (nginx: client_max
 
 # Pushes.
 PUSH_RATE = "the destination limits pushes: wait and run again, or lower -j"
+QUOTA = "free space in {project} at {registry}, or have its quota raised"
+READ_ONLY = "turn off the read-only mode of {registry}/{project}, or push somewhere else"
+IMMUTABLE = "write another tag, or have the rule lifted that makes this one immutable"
+TYPE = "push to a registry that stores {media_type}, or have it allowed there"
 REPOSITORIES = "delete repositories at the destination, or have its limit of repositories raised"
 IMAGES = "delete images from {registry}/{repository}, or have its limit of images raised"
 REGISTRY_READ_ONLY = "turn off the read-only mode of {registry}, or wait until it is over"
@@ -78,7 +82,7 @@ CREATING = (
         "create it: gcloud artifacts repositories create {second} --repository-format=docker"
         " --location={location} --project={project}",
     ),
-    ("", ""),
+    ("", "create the project or the repository {repository} at {registry} first"),
 )
 
 # The media type that is refused, and what has to be set for it.
@@ -93,5 +97,5 @@ TYPES = (
         "update the registry, or copy from a source that offers the image as a Docker manifest list"
         " (SWR and other older registries store no OCI indexes)",
     ),
-    ("", ""),
+    ("", TYPE),
 )

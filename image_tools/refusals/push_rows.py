@@ -8,7 +8,6 @@ from image_tools.errors import (
     RateLimited,
     ReadOnly,
     RepositoryMissing,
-    Scope,
     TagImmutable,
     TypeRefused,
     UnknownFailure,
@@ -97,7 +96,7 @@ PUSHES = (
         r"|no more private repositories",
         said="the quota of repositories is exceeded",
         hint=hints.REPOSITORIES,
-        closes=Scope.NOTHING,
+        closes="nothing",
     ),
     Row(
         kind=QuotaExceeded,
@@ -105,7 +104,7 @@ PUSHES = (
         words=r"maximum (?:allowed )?number of (?:images|tags)|LimitExceeded",
         said="the repository holds as many images as it may",
         hint=hints.IMAGES,
-        closes=Scope.REPOSITORY,
+        closes="repository",
     ),
     Row(
         kind=QuotaExceeded,
@@ -114,8 +113,15 @@ PUSHES = (
         r"|exceed\w*\b.{0,40}\bquota|(?:over|out of) (?:\w+ )?quota|(?:not enough|no) quota"
         r"|storage (?:size )?(?:limit|quota)|(?:storage|plan|size) limit .{0,30}(?:exceed|reached)",
         said="quota exceeded",
+        hint=hints.QUOTA,
     ),
-    Row(kind=QuotaExceeded, stages=_PUSHING, statuses=frozenset({402}), said="quota exceeded"),
+    Row(
+        kind=QuotaExceeded,
+        stages=_PUSHING,
+        statuses=frozenset({402}),
+        said="quota exceeded",
+        hint=hints.QUOTA,
+    ),
     Row(
         kind=ReadOnly,
         stages=_WRITING,
@@ -123,7 +129,7 @@ PUSHES = (
         r"|pushes to the registry are .{0,20}disabled",
         said="the registry is read-only",
         hint=hints.REGISTRY_READ_ONLY,
-        closes=Scope.REGISTRY,
+        closes="registry",
     ),
     Row(
         kind=ReadOnly,
@@ -131,6 +137,7 @@ PUSHES = (
         words=r"\bread[- ]?only\b(?! (?:token|access|user|account|credential|key|role|permission))"
         r"|namespace is disabled",
         said="the destination is read-only",
+        hint=hints.READ_ONLY,
     ),
     Row(
         kind=ReadOnly,
@@ -158,6 +165,7 @@ PUSHES = (
         stages=_WRITING,
         codes=frozenset({"TAG_ALREADY_EXISTS"}),
         said="this tag cannot be changed there",
+        hint=hints.IMMUTABLE,
     ),
     Row(
         kind=TagImmutable,
@@ -165,12 +173,14 @@ PUSHES = (
         words=r"immutab|cannot (?:be )?(?:overwrit|updat|chang|modif)\w*|tag\b.{0,120}already"
         r" (?:exists|pushed)|does not allow updating|tag was already pushed",
         said="this tag cannot be changed there",
+        hint=hints.IMMUTABLE,
     ),
     Row(
         kind=TagImmutable,
         stages=_PUSHING,
         statuses=frozenset({412}),
         said="this tag cannot be changed there",
+        hint=hints.IMMUTABLE,
     ),
     *(
         Row(
@@ -189,6 +199,7 @@ PUSHES = (
         statuses=frozenset({404}),
         words=r"(?:repository|project)\b.{0,160}(?:does not exist|not found)",
         said="the repository does not exist",
+        hint=hints.CREATING[-1][1],
     ),
     *(row for media, hint in hints.TYPES for row in _refused(media, hint)),
     Row(
@@ -196,6 +207,7 @@ PUSHES = (
         stages=_WRITING,
         words=r"StatusCode: 415|unsupported media ?type|fail to parse 'manifest\.json'",
         said="the registry does not store {media_type}",
+        hint=hints.TYPE,
     ),
     Row(
         kind=UnknownFailure,

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from image_tools.errors import Deferred, ImageToolsError, NotFound, Scope, TagImmutable
+from image_tools.errors import Deferred, ImageToolsError, NotFound, TagImmutable
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, parse
@@ -224,6 +224,6 @@ def _named(error: ImageToolsError, job: Job, companion: Companion) -> ImageTools
     own.args = (own.message,)
     if isinstance(own, TagImmutable):
         # It is about the tag of the signature: those of images may be changed all the same.
-        own.closes = Scope.NOTHING
+        own.closes = "nothing"
     own.advice = "; ".join(filter(None, (error.advice, _ADVICE)))
     return own

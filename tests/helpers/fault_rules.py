@@ -157,6 +157,7 @@ EXCEPTIONS = (
         attempts=ODD,
         why="what lies there cannot be read, so it is not overwritten",
     ),
+    _alike((404,), "repository-missing", 1, "a push does not create the repository", Step.POST),
     _alike((404,), COPIED, 1, "what is not there is brought", Step.CHILD_HEAD, Step.BLOB_HEAD),
     Rule(
         steps=(Step.BLOB_HEAD,),
