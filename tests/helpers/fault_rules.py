@@ -166,6 +166,13 @@ EXCEPTIONS = (
         attempts=2 * ODD,
         why="it is sent anew, and looked at again",
     ),
+    Rule(
+        steps=(Step.POST, Step.PATCH, Step.PUT, Step.CHILD_PUT, Step.TAG_PUT),
+        kinds=(Kind.REDIRECT_NOWHERE,),
+        always="unavailable",
+        attempts=(BLOBS + 1) * ASKED,
+        why="what is written is not sent elsewhere",
+    ),
     _oftener(
         PASSING,
         (BLOBS + 1) * ASKED,
@@ -282,6 +289,12 @@ GENERAL = (
         always="timed-out",
         attempts=ASKED,
         why="a silent connection is given up after a minute",
+    ),
+    Rule(
+        kinds=(Kind.REDIRECT_NOWHERE,),
+        always="connection-refused",
+        attempts=ASKED,
+        why="nobody listens where it leads to; may pass",
     ),
     Rule(
         kinds=NO_REGISTRY,
