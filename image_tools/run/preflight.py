@@ -169,6 +169,7 @@ class Preflight:
 async def _refusal(job: Job, store: Remote) -> CopyFailed | None:
     """Why no push is taken. What may pass is no refusal: the copy will see."""
     await ensure_project(job)
+    store.expect((job.destination.name,), push=True)
     try:
         await store.admission.try_push(job.destination.name)
     except Unauthorized:

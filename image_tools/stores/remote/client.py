@@ -13,7 +13,7 @@ import aiohttp
 from loguru import logger
 from yarl import URL
 
-from image_tools.errors import ImageToolsError, RateLimited, Unauthorized
+from image_tools.errors import CopyFailed, ImageToolsError, RateLimited, Unauthorized
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.address import same_origin
 from image_tools.stores.remote.answering import read
@@ -33,6 +33,10 @@ from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.remote.tokens import Authorizer
 
 T = TypeVar("T")
+FORBIDDEN = 403
+_REFUSED = frozenset({UNAUTHORIZED, FORBIDDEN})
+# Without a login, with a token for many, with one for this question, with one under another name.
+MOST_LOGINS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,25 +166,55 @@ class RegistryClient:
             raise about(error, question.reference, self.registry) from error
 
     async def _send(self, root: URL, question: Question) -> aiohttp.ClientResponse:
+        """The answer to a question, asked again with each header that may help it."""
         url = question.address(root)
-        header = await self._header(question) if same_origin(url, root) else None
+        is_own = same_origin(url, root)
+        header = await self._header(question) if is_own else None
+        response = await self._sent(question, url, header)
+        for _ in range(MOST_LOGINS):
+            # Whoever we were sent on to knows nothing of our login, and asks for none of it.
+            if response.status not in _REFUSED or not (is_own and same_origin(response.url, root)):
+                break
+            fresh = await self._other_header(response, header, question)
+            if fresh is None:
+                break
+            await drain(response)
+            if not question.can_repeat:
+                raise _ended_login(question)
+            refused, header = header, fresh
+            is_forbidden = response.status == FORBIDDEN
+            response = await self._sent(question, url, header)
+            if is_forbidden and response.status not in _REFUSED:
+                self.authorizer.too_wide(refused)
+        return response
+
+    async def _sent(
+        self, question: Question, url: URL, header: str | None
+    ) -> aiohttp.ClientResponse:
         header = self._shown.header(header)
         response = await self._connections.open(_request(question, url, header))
         logger.debug("{} {}: {}", question.method, question.reference, response.status)
-        if response.status != 401 or not same_origin(url, root):
-            return response
+        return response
+
+    async def _other_header(
+        self, response: aiohttp.ClientResponse, header: str | None, question: Question
+    ) -> str | None:
+        """Another header after a refusal; a 403 without a challenge may be about a wide token."""
+        challenges = _challenges(response)
         try:
-            fresh = await self._answer(_challenges(response), header, question)
+            if response.status == UNAUTHORIZED or challenges:
+                return await self._answer(challenges, header, question)
+            return await self.authorizer.alone(
+                header, question.repository, push=question.push, also_pull=question.origin
+            )
+        except CopyFailed as error:
+            if response.status == FORBIDDEN and not error.temporary:
+                return None  # What the registry itself has said is the better explanation.
+            response.close()
+            raise
         except BaseException:
             response.close()
             raise
-        if fresh is None:
-            return response
-        await drain(response)
-        if not question.can_repeat:
-            raise _ended_login(question)
-        fresh = self._shown.header(fresh)
-        return await self._connections.open(_request(question, url, fresh))
 
     async def _metered(self, root: URL, question: Question) -> Answer:
         """The answer, within the pull limit; Deferred, unasked, when that leaves no room."""
@@ -238,6 +272,8 @@ class RegistryClient:
             response = await self._connections.open(_request(question, url, None))
             answer = await self._read(response, question)
             self._challenges = _challenges(response) if answer.status == 401 else ()
+            self.authorizer.greeted(self._challenges)
+            self._challenges = tuple(map(_without_scope, self._challenges))
             # A registry may keep /v2/ to itself: what is really asked for decides then.
             is_known = self._challenges or (answer.status in (200, 403, 404) and not answer.is_page)
             if not is_known:
@@ -272,6 +308,13 @@ def _ended_login(question: Question) -> Unauthorized:
     error = Unauthorized(said, status=UNAUTHORIZED)
     error.temporary = True
     return error
+
+
+def _without_scope(challenge: Challenge) -> Challenge:
+    """A greeting's challenge as it counts for all repositories."""
+    named = challenge.parameters.items()
+    kept = {name: value for name, value in named if name != "scope"}
+    return Challenge(challenge.scheme, kept)
 
 
 def _challenges(response: aiohttp.ClientResponse) -> tuple[Challenge, ...]:

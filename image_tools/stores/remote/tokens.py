@@ -10,7 +10,7 @@ from functools import partial
 
 from loguru import logger
 
-from image_tools.errors import RateLimited, TimedOut, Unavailable
+from image_tools.errors import CopyFailed, RateLimited, TimedOut, Unavailable
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge
@@ -23,14 +23,18 @@ from image_tools.stores.remote.token_realm import (
     Realm,
     ask_realm,
     basic_header,
+    better,
     realm_of,
     refused,
+    takes_no_post,
     unsafe,
 )
 from image_tools.stores.remote.token_scopes import Expectations
 
 # nginx takes header lines of 8 KiB; a longer token is refused by whatever stands before a registry.
 LONGEST_TOKEN = 7000
+# Many images are planned at once, and each says on its own that it will be written.
+GATHER_SECONDS = 0.02
 RETRY = RetryPolicy(times=3, delay=1.0)
 
 Find = Callable[[str], Awaitable[Credentials | None]]
@@ -66,15 +70,21 @@ class Authorizer:
         self._allows_plain, self._clock = allows_plain, clock
         self._realm: Realm | None = None
         self._wants_basic = False
+        self._tokens_by_get = False
         self._basics: dict[str, str | None] = {}
         self.proofs = Proofs(registry)
         self._scopes = Expectations()
         self._grants = Grants()
         self._flights: list[_Flight] = []
+        self._ungranted: Rights = frozenset()
 
     def expect(self, repositories: Iterable[str], *, push: bool, delete: bool = False) -> None:
         """Announce repositories of this run: their scopes are asked for together."""
         self._scopes.expect(repositories, push=push, delete=delete)
+
+    def greeted(self, challenges: tuple[Challenge, ...]) -> None:
+        """Hear how the registry greets: what its challenges say of a scope is not taken over."""
+        self._scopes.note_greeting(challenges)
 
     def forget(self, project: str) -> None:
         """Drop the tokens for repositories below `project`: new ones may allow more."""
@@ -142,7 +152,7 @@ class Authorizer:
         push: bool = False,
         also_pull: str | None = None,
     ) -> str | None:
-        """The header to try once more after a 401; None when nothing new can be tried.
+        """The header to try once more after a challenge; None when nothing new can be tried.
 
         `rejected` is the header that was just refused. Raises as `header` does.
         """
@@ -152,12 +162,48 @@ class Authorizer:
                 self._realm, self._wants_basic = realm, False
                 if also_pull is None:
                     self._scopes.note_name(repository, challenge)
-                need = self._scopes.need(repository, push, also_pull)
-                return await self._other_token(need, rejected, challenge)
+                find_need = partial(self._scopes.need, repository, push, also_pull)
+                return await self._under_any_name(find_need, rejected, challenge)
         if any(challenge.scheme == "basic" for challenge in challenges):
             self._wants_basic = True
             return await self._other_login(repository, rejected)
         return None
+
+    async def alone(
+        self, rejected: str | None, repository: str, *, push: bool, also_pull: str | None
+    ) -> str | None:
+        """The header of a token for this question and no other, after a 403 without a challenge.
+
+        None where `rejected` was such a token already, or none at all. Token servers that grant
+        one of several scopes refuse the others so (docker_auth#67, harbor#2411).
+        """
+        grant = self._grants.find(rejected)
+        if grant is None or not grant.wide:
+            return None
+        need = self._scopes.need(repository, push, also_pull)
+        own = await self._obtain(need, alone=True)
+        return None if own.header == rejected else own.header_for(need)
+
+    def too_wide(self, rejected: str | None) -> None:
+        """Hear that a token for one question did what the `rejected` one for many did not."""
+        grant = self._grants.drop(rejected)
+        if grant is not None and grant.token.granted is None:
+            self._scopes.narrow(1)
+
+    async def _under_any_name(
+        self, find_need: Callable[[], Need], rejected: str | None, challenge: Challenge
+    ) -> str | None:
+        """Another header for the name the challenge gives the repository, else for its own."""
+        need = find_need()
+        try:
+            header = await self._other_token(need, rejected, challenge)
+        except CopyFailed as error:
+            if error.temporary or not self._scopes.drop_name(need.repository):
+                raise
+            return await self._other_token(find_need(), rejected, challenge)
+        if header is None and self._scopes.drop_name(need.repository):
+            return (await self._obtain(find_need(), alone=True)).header
+        return header
 
     def _realm_of(self, challenge: Challenge) -> Realm | None:
         return realm_of(challenge, self._registry, allows_plain=self._allows_plain)
@@ -189,6 +235,9 @@ class Authorizer:
             # Never had one, or somebody else has dropped it already.
             held = self._grants.fresh(need, self._clock())
             return (held or await self._obtain(need)).header_for(need)
+        if not need.rights <= grant.rights:
+            # The challenge has named a right nobody knew of.
+            return (await self._obtain(need, alone=True)).header_for(need)
         # RFC 6750 section 3.1: `invalid_token` is about the token, whatever it was asked for.
         ended = challenge.parameters.get("error") == "invalid_token" or grant.worked_for(need)
         if not grant.wide and not ended:
@@ -208,13 +257,19 @@ class Authorizer:
                 raise
             return old
 
-    async def _obtain(self, need: Need, *, alone: bool = False) -> Grant:
+    async def _obtain(self, need: Need, *, alone: bool = False, gathered: bool = False) -> Grant:
         """A token for `need` from the flight that asks for it already, or from a new one.
 
-        `alone` asks for nothing else. What a wide token turns out not to grant is asked for alone.
+        `alone` asks for nothing else; `gathered`: others had time to say what they need. What a
+        wide token turns out not to grant is asked for alone.
         """
+        alone = alone or bool(need.rights & self._ungranted)
         flights = (f for f in self._flights if need.rights <= f.rights and not (alone and f.wide))
-        flight = next(flights, None) or self._take_off(need, alone)
+        flight = next(flights, None)
+        if flight is None and not (alone or gathered) and await self._gathered(need):
+            held = self._grants.fresh(need, self._clock())
+            return held or await self._obtain(need, gathered=True)
+        flight = flight or self._take_off(need, alone)
         grant = await asyncio.shield(flight.task)
         if need.rights <= grant.rights:
             return grant
@@ -222,6 +277,16 @@ class Authorizer:
         if single.token.granted is not None and need.rights <= single.token.granted:
             self._scopes.narrow(1)
         return single
+
+    async def _gathered(self, need: Need) -> bool:
+        """Whether it was waited for others who may share the token for `need`, as was worth it."""
+        if self._flights and not self._scopes.lack(need, self._covered()):
+            await asyncio.wait({one.task for one in self._flights})
+            return True
+        if self._scopes.may_grow(need):
+            await asyncio.sleep(GATHER_SECONDS)
+            return True
+        return False
 
     def _take_off(self, need: Need, alone: bool) -> _Flight:
         wide = need.scopes if alone else self._scopes.widened(need, self._covered())
@@ -283,7 +348,14 @@ class Authorizer:
         self, realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None
     ) -> Token | Refusal:
         logger.debug("asking {} for a token for {} scopes", realm.url.host, len(scopes))
-        return await repeat_async(RETRY, partial(ask_realm, realm, scopes, credentials, self._ask))
+        ask = partial(ask_realm, realm, scopes, credentials, self._ask)
+        answer = await repeat_async(RETRY, partial(ask, by_get=self._tokens_by_get))
+        is_identity = credentials is not None and bool(credentials.identity_token)
+        if not is_identity or self._tokens_by_get or not takes_no_post(answer):
+            return answer
+        second = await repeat_async(RETRY, partial(ask, by_get=True))
+        self._tokens_by_get = isinstance(second, Token)
+        return better(answer, second)
 
     def _keep(
         self, token: Token, need: Need, wide: tuple[Scope, ...] | None, begun: float
@@ -296,4 +368,5 @@ class Authorizer:
             rights = need.rights | (token.granted or frozenset())
         else:
             rights = rights_of(wide) if token.granted is None else token.granted
+            self._ungranted |= rights_of(wide) - rights
         return self._grants.keep(Grant(token, rights, wide is not None, begun))
