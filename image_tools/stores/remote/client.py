@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.address import same_origin
 from image_tools.stores.remote.answering import read
 from image_tools.stores.remote.body import StreamBody
+from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.challenge import Challenge, parse_challenges
 from image_tools.stores.remote.connect import Connections, Request, Timing, drain
 from image_tools.stores.remote.credentials import Keyring
@@ -34,6 +35,8 @@ from image_tools.stores.remote.tokens import Authorizer
 
 T = TypeVar("T")
 FORBIDDEN = 403
+NOT_FOUND = 404
+_GREETINGS = frozenset({200, 403, 405, 501})
 _REFUSED = frozenset({UNAUTHORIZED, FORBIDDEN})
 # Without a login, with a token for many, with one for this question, with one under another name.
 MOST_LOGINS = 3
@@ -67,6 +70,9 @@ class RegistryClient:
         self._root = Root(registry, options.tls, self._ping, self.repeat)
         self._tls = options.tls
         self._challenges: tuple[Challenge, ...] = ()
+        # Until it has, a web page may come from anybody who owns the name.
+        self._has_spoken = False
+        self.capabilities = Capabilities()
         self._background: set[asyncio.Future[None]] = set()
         self._shown = Shown(partial(keyring.find, registry))
         self.authorizer = Authorizer(
@@ -99,10 +105,22 @@ class RegistryClient:
         root = await self._find_root(question)
         async with self._turn(question) as turn:
             answer = await self._metered(root, question)
+            self._listen(answer)
             if not question.accepts(answer):
                 raise self._failure(turn, answer, question)
             self._pace.went_well(turn)
             return answer
+
+    def says_unknown(self, answer: Answer) -> bool:
+        """Whether this answer says that content is unknown: a 404 of what is a registry.
+
+        nginx in front of one puts its own page into the place of a 404.
+        """
+        return answer.status == NOT_FOUND and (self._has_spoken or not answer.is_page)
+
+    def refusal(self, answer: Answer, question: Question) -> ImageToolsError:
+        """The failure that an answer means which the question expected."""
+        return failure(self._without_page(answer), question.reference, doing=question.doing)
 
     async def open(self, question: Question) -> aiohttp.ClientResponse:
         """The head of an expected answer; its body is read outside the pace, by the caller."""
@@ -123,7 +141,7 @@ class RegistryClient:
         """The answer of another API of the same server, asked once, with a header of its own."""
         assert question.url is not None
         async with self._pace.turn() as turn:
-            request = _request(question, question.url, authorization)
+            request = replace(_request(question, question.url, authorization), stays=True)
             answer = await self._read(await self._connections.open(request), question)
             if not question.accepts(answer):
                 raise self._failure(turn, answer, question)
@@ -254,7 +272,7 @@ class RegistryClient:
 
     def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
         """The failure an answer means; the pace learns of it."""
-        error = failure(answer, question.reference, doing=question.doing)
+        error = self.refusal(answer, question)
         if isinstance(error, RateLimited):
             if self._meter is not None and pull_limit(answer.headers) is not None:
                 return self._meter.refusal(question.reference, error)
@@ -263,6 +281,17 @@ class RegistryClient:
         elif not error.temporary:
             self._pace.went_well(turn)
         return error
+
+    def _listen(self, answer: Answer) -> None:
+        """Note that a registry answers, and not just some web server."""
+        is_good = answer.status < 300 or answer.status == UNAUTHORIZED or bool(answer.code)
+        self._has_spoken = self._has_spoken or (is_good and not answer.is_page)
+
+    def _without_page(self, answer: Answer) -> Answer:
+        """A registry's 404 without the page that a server in front of it has put there."""
+        if answer.status != NOT_FOUND or not (answer.is_page and self._has_spoken):
+            return answer
+        return replace(answer, headers={}, body=b"")
 
     async def _ping(self, root: URL) -> None:
         """Nothing when a registry answers at `root`; its challenge is kept for what follows."""
@@ -274,9 +303,10 @@ class RegistryClient:
             self._challenges = _challenges(response) if answer.status == 401 else ()
             self.authorizer.greeted(self._challenges)
             self._challenges = tuple(map(_without_scope, self._challenges))
+            self._listen(answer)
             # A registry may keep /v2/ to itself: what is really asked for decides then.
-            is_known = self._challenges or (answer.status in (200, 403, 404) and not answer.is_page)
-            if not is_known:
+            says = answer.status in _GREETINGS and not answer.is_page
+            if not (self._challenges or says or answer.status == NOT_FOUND):
                 raise self._failure(turn, answer, question)
 
     async def _lets_in(self, header: str) -> bool:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 SHORTEST_LIFE = 60.0
 _LONGEST_LIFE = 30 * 24 * 3600.0
 _SENDABLE = re.compile(r"[!-~]+")
-_REPOSITORY_SCOPE = re.compile(r"repository(?:\([a-z0-9]+\))?:(?P<name>[^\s]+):(?P<actions>[a-z_*,]+)")
+_REPOSITORY_SCOPE = re.compile(
+    r"repository(?:\([a-z0-9]+\))?:(?P<name>[^\s]+):(?P<actions>[a-z_*,]+)"
+)
 _COMMON_ACTIONS = frozenset({"pull", "push", "delete", "*"})
 
 Rights = frozenset[tuple[str, str]]

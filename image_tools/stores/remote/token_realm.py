@@ -184,6 +184,7 @@ def _request(
             reference=realm.registry,
             headers={"Content-Type": "application/x-www-form-urlencoded"},
             body=urlencode(form).encode(),
+            stays=True,
         )
     query = urlencode([*service, *(("scope", str(scope)) for scope in scopes)])
     before = realm.url.raw_query_string

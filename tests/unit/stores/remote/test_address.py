@@ -109,4 +109,4 @@ def test_same_origin_compares_scheme_host_and_port(one: str, other: str, expecte
     ],
 )
 def test_next_page_is_the_target_of_next(link: str, expected: str | None) -> None:
-    assert next_page(link) == expected
+    assert next_page([link]) == expected
