@@ -10,7 +10,7 @@ import pytest
 
 from image_tools.errors import CopyFailed, RateLimited, TlsProblem, Unauthorized, Unavailable
 from image_tools.retry import RetryPolicy
-from image_tools.stores.remote import tokens
+from image_tools.stores.remote import token_source
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge, parse_challenges
 from image_tools.stores.remote.token_scopes import MOST_QUERY, MOST_SCOPES
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "RETRY", RetryPolicy(times=3, delay=0.0))
+    monkeypatch.setattr(token_source, "RETRY", RetryPolicy(times=3, delay=0.0))
 
 
 class Lab:
@@ -424,7 +424,7 @@ def test_expect_right_that_nobody_has_is_asked_once_more_and_then_kept() -> None
 
 
 def test_expect_token_too_long_for_a_header_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "LONGEST_TOKEN", 3000)
+    monkeypatch.setattr(token_source, "LONGEST_TOKEN", 3000)
     lab = Lab(MemoryRealm(jwt=True))
     lab.authorizer.expect(names(40, 60), push=True)
 
