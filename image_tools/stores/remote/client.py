@@ -13,14 +13,13 @@ import aiohttp
 from loguru import logger
 from yarl import URL
 
-from image_tools.errors import CopyFailed, ImageToolsError, RateLimited, Unauthorized
+from image_tools.errors import ImageToolsError, RateLimited
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.stores.remote.address import same_origin
 from image_tools.stores.remote.answering import read
 from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.capabilities import Capabilities
-from image_tools.stores.remote.challenge import Challenge, parse_challenges
-from image_tools.stores.remote.connect import Connections, Request, Timing, drain
+from image_tools.stores.remote.challenge import Challenge
+from image_tools.stores.remote.connect import Connections, Timing
 from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.failures import about, failure
 from image_tools.stores.remote.meter import Meter
@@ -29,17 +28,14 @@ from image_tools.stores.remote.proofs import UNAUTHORIZED
 from image_tools.stores.remote.pull_window import pull_limit
 from image_tools.stores.remote.questions import Answer, Counts, Question
 from image_tools.stores.remote.scheme import Root
+from image_tools.stores.remote.sending import Sender, challenges_of, request_of
 from image_tools.stores.remote.shown import Shown
 from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.remote.tokens import Authorizer
 
 T = TypeVar("T")
-FORBIDDEN = 403
 NOT_FOUND = 404
 _GREETINGS = frozenset({200, 403, 405, 501})
-_REFUSED = frozenset({UNAUTHORIZED, FORBIDDEN})
-# Without a login, with a token for many, with one for this question, with one under another name.
-MOST_LOGINS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +65,6 @@ class RegistryClient:
         self._pace = Pace(registry, window=options.window, on_rest=self._announce_rest)
         self._root = Root(registry, options.tls, self._ping, self.repeat)
         self._tls = options.tls
-        self._challenges: tuple[Challenge, ...] = ()
         # Until it has, a web page may come from anybody who owns the name.
         self._has_spoken = False
         self.capabilities = Capabilities()
@@ -82,11 +77,12 @@ class RegistryClient:
             allows_plain=options.tls.verify is False,
         )
         self.authorizer.proofs.prove = self._lets_in
+        self._sender = Sender(self._connections, self.authorizer, self._shown)
 
     @property
     def challenges(self) -> tuple[Challenge, ...]:
         """How the registry asked for a login when it was greeted; none before."""
-        return self._challenges
+        return self._sender.greeting
 
     def allows_plain(self, url: URL) -> bool:
         """Whether plain HTTP may be spoken to the host of `url`."""
@@ -126,7 +122,7 @@ class RegistryClient:
         """The head of an expected answer; its body is read outside the pace, by the caller."""
         root = await self._find_root(question)
         async with self._pace.turn() as turn:
-            response = await self._send(root, question)
+            response = await self._sender.send(root, question)
             if not question.accepts(Answer(response.status, response.headers)):
                 answer = await self._read(response, question)
                 raise self._failure(turn, answer, question)
@@ -141,7 +137,7 @@ class RegistryClient:
         """The answer of another API of the same server, asked once, with a header of its own."""
         assert question.url is not None
         async with self._pace.turn() as turn:
-            request = replace(_request(question, question.url, authorization), stays=True)
+            request = replace(request_of(question, question.url, authorization), stays=True)
             answer = await self._read(await self._connections.open(request), question)
             if not question.accepts(answer):
                 raise self._failure(turn, answer, question)
@@ -183,89 +179,19 @@ class RegistryClient:
         except ImageToolsError as error:
             raise about(error, question.reference, self.registry) from error
 
-    async def _send(self, root: URL, question: Question) -> aiohttp.ClientResponse:
-        """The answer to a question, asked again with each header that may help it."""
-        url = question.address(root)
-        is_own = same_origin(url, root)
-        header = await self._header(question) if is_own else None
-        response = await self._sent(question, url, header)
-        for _ in range(MOST_LOGINS):
-            # Whoever we were sent on to knows nothing of our login, and asks for none of it.
-            if response.status not in _REFUSED or not (is_own and same_origin(response.url, root)):
-                break
-            fresh = await self._other_header(response, header, question)
-            if fresh is None:
-                break
-            await drain(response)
-            if not question.can_repeat:
-                raise _ended_login(question)
-            refused, header = header, fresh
-            is_forbidden = response.status == FORBIDDEN
-            response = await self._sent(question, url, header)
-            if is_forbidden and response.status not in _REFUSED:
-                self.authorizer.too_wide(refused)
-        return response
-
-    async def _sent(
-        self, question: Question, url: URL, header: str | None
-    ) -> aiohttp.ClientResponse:
-        header = self._shown.header(header)
-        response = await self._connections.open(_request(question, url, header))
-        logger.debug("{} {}: {}", question.method, question.reference, response.status)
-        return response
-
-    async def _other_header(
-        self, response: aiohttp.ClientResponse, header: str | None, question: Question
-    ) -> str | None:
-        """Another header after a refusal; a 403 without a challenge may be about a wide token."""
-        challenges = _challenges(response)
-        try:
-            if response.status == UNAUTHORIZED or challenges:
-                return await self._answer(challenges, header, question)
-            return await self.authorizer.alone(
-                header, question.repository, push=question.push, also_pull=question.origin
-            )
-        except CopyFailed as error:
-            if response.status == FORBIDDEN and not error.temporary:
-                return None  # What the registry itself has said is the better explanation.
-            response.close()
-            raise
-        except BaseException:
-            response.close()
-            raise
-
     async def _metered(self, root: URL, question: Question) -> Answer:
         """The answer, within the pull limit; Deferred, unasked, when that leaves no room."""
         meter = self._meter
         if meter is None or question.counts is Counts.NOTHING:
-            return await self._read(await self._send(root, question), question)
+            return await self._read(await self._sender.send(root, question), question)
         sent = meter.begin(question.reference, is_pull=question.counts is Counts.PULL)
         answer: Answer | None = None
         try:
-            answer = await self._read(await self._send(root, question), question)
+            answer = await self._read(await self._sender.send(root, question), question)
             return answer
         finally:
             headers = None if answer is None else answer.headers
             meter.end(sent, headers, 0 if answer is None else answer.status)
-
-    async def _header(self, question: Question) -> str | None:
-        header = await self.authorizer.header(
-            question.repository, push=question.push, also_pull=question.origin
-        )
-        if header is None and self._challenges:
-            return await self._answer(self._challenges, None, question)
-        return header
-
-    async def _answer(
-        self, challenges: tuple[Challenge, ...], rejected: str | None, question: Question
-    ) -> str | None:
-        return await self.authorizer.challenged(
-            challenges,
-            rejected,
-            question.repository,
-            push=question.push,
-            also_pull=question.origin,
-        )
 
     async def _read(self, response: aiohttp.ClientResponse, question: Question) -> Answer:
         return await read(response, question, self._connections.whole, self._shown)
@@ -298,46 +224,26 @@ class RegistryClient:
         url = URL(f"{root}/v2/", encoded=True)
         question = Question(method="GET", repository="", reference=self.registry, url=url)
         async with self._pace.turn() as turn:
-            response = await self._connections.open(_request(question, url, None))
+            response = await self._connections.open(request_of(question, url, None))
             answer = await self._read(response, question)
-            self._challenges = _challenges(response) if answer.status == 401 else ()
-            self.authorizer.greeted(self._challenges)
-            self._challenges = tuple(map(_without_scope, self._challenges))
+            challenges = challenges_of(response) if answer.status == UNAUTHORIZED else ()
+            self.authorizer.greeted(challenges)
+            self._sender.greeting = tuple(map(_without_scope, challenges))
             self._listen(answer)
             # A registry may keep /v2/ to itself: what is really asked for decides then.
             says = answer.status in _GREETINGS and not answer.is_page
-            if not (self._challenges or says or answer.status == NOT_FOUND):
+            if not (challenges or says or answer.status == NOT_FOUND):
                 raise self._failure(turn, answer, question)
 
     async def _lets_in(self, header: str) -> bool:
         """Whether a login is good, asked at `/v2/` as `docker login` does; outside the pace."""
         url = URL(f"{await self._root.find()}/v2/", encoded=True)
         question = Question(method="GET", repository="", reference=self.registry, url=url)
-        response = await self._connections.open(_request(question, url, header))
+        response = await self._connections.open(request_of(question, url, header))
         return (await self._read(response, question)).status != UNAUTHORIZED
 
     def _announce_rest(self, seconds: float) -> None:
         logger.warning("{} asks us to slow down: {} s of rest", self.registry, round(seconds, 1))
-
-
-def _request(question: Question, url: URL, authorization: str | None) -> Request:
-    return Request(
-        method=question.method,
-        url=url,
-        reference=question.reference,
-        headers=question.headers,
-        body=question.body,
-        authorization=authorization,
-        is_slow=question.is_slow,
-    )
-
-
-def _ended_login(question: Question) -> Unauthorized:
-    """The failure of an upload in the middle of which the token ended: another one may do."""
-    said = f"{question.reference}: the login ended during the upload"
-    error = Unauthorized(said, status=UNAUTHORIZED)
-    error.temporary = True
-    return error
 
 
 def _without_scope(challenge: Challenge) -> Challenge:
@@ -345,10 +251,6 @@ def _without_scope(challenge: Challenge) -> Challenge:
     named = challenge.parameters.items()
     kept = {name: value for name, value in named if name != "scope"}
     return Challenge(challenge.scheme, kept)
-
-
-def _challenges(response: aiohttp.ClientResponse) -> tuple[Challenge, ...]:
-    return parse_challenges(response.headers.getall("WWW-Authenticate", []))
 
 
 def _announce_retry(error: ImageToolsError, wait: float) -> None:
