@@ -20,8 +20,8 @@ _LABEL = r"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?|(?=.*:)[0-9A-Fa-f:.]{{2,45}}")
 # RFC 8288 section 3: a target in angle brackets, then parameters, whose values may be quoted.
 _LINK = re.compile(r"""<(?P<target>[^<>]*)>(?P<parameters>(?:[^,"<]|"(?:[^"\\]|\\.)*")*)""")
-_RELATION = re.compile(
-    r"""(?:^|;)\s*rel\*?\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s;,"]+))""", re.IGNORECASE
+_PARAMETER = re.compile(
+    r"""\s*;\s*(?P<name>[^\s=;,"]+)\*?(?:\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s;,"]*)))?"""
 )
 
 
@@ -115,5 +115,7 @@ def next_page(links: Iterable[str]) -> str | None:
 
 def _relations(parameters: str) -> list[str]:
     """The relation types of one link, in lower case: the first `rel` counts."""
-    found = _RELATION.search(parameters)
-    return ((found["quoted"] or found["plain"] or "") if found else "").lower().split()
+    for found in _PARAMETER.finditer(parameters):
+        if found["name"].lower() == "rel":
+            return (found["quoted"] or found["plain"] or "").lower().split()
+    return []
