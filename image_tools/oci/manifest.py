@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from image_tools.errors import InvalidManifest, InvalidReference
@@ -18,6 +18,7 @@ MAXIMUM_ENTRIES = 10_000
 _FIELDS = frozenset(
     {"schemaVersion", "mediaType", "artifactType", "manifests", "config", "layers", "subject"}
     | {"annotations", "fsLayers", "history", "signatures", "name", "tag", "architecture"}
+    | {"blobs"}
 )
 
 
@@ -41,22 +42,29 @@ class RawManifest:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image or artifact: its config and its layers, in order."""
+    """One image or artifact: its config and its layers, in order.
+
+    An artifact manifest (`media.OCI_ARTIFACT`) has no config. `stated_type` is the `mediaType` in
+    the bytes themselves, whatever they were served as.
+    """
 
     media_type: str
-    config: Descriptor
+    config: Descriptor | None
     layers: tuple[Descriptor, ...]
+    stated_type: str = field(default="", compare=False)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """Config and layers that lie in the registry: no foreign layers, each digest once."""
-        held = (self.config, *(layer for layer in self.layers if not layer.fields.get("urls")))
+        held = [layer for layer in self.layers if not layer.fields.get("urls")]
+        if self.config is not None:
+            held.insert(0, self.config)
         return tuple({blob.digest: blob for blob in held}.values())
 
     @property
     def is_image(self) -> bool:
         """Whether the config is an image config, which states a platform."""
-        return self.config.media_type in media.IMAGE_CONFIGS
+        return self.config is not None and self.config.media_type in media.IMAGE_CONFIGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,8 @@ def parse(raw: RawManifest) -> Manifest | Index | Schema1:
         return _manifest(raw.media_type, document)
     if "manifests" in document:
         return _index(raw.media_type, document)
+    if media.OCI_ARTIFACT in (document.get("mediaType"), raw.media_type):
+        return _artifact(document)
     raise InvalidManifest(f"unsupported manifest of type {raw.media_type or 'unknown'}")
 
 
@@ -167,7 +177,18 @@ def _manifest(media_type: str, document: dict[str, Any]) -> Manifest:
             if config.media_type == media.DOCKER_CONFIG
             else media.OCI_MANIFEST
         )
-    return Manifest(stated, config, tuple(Descriptor.from_json(layer) for layer in layers))
+    own = document.get("mediaType")
+    return Manifest(
+        stated,
+        config,
+        tuple(Descriptor.from_json(layer) for layer in layers),
+        own if isinstance(own, str) else "",
+    )
+
+
+def _artifact(document: dict[str, Any]) -> Manifest:
+    blobs = tuple(Descriptor.from_json(blob) for blob in _listed(document, "blobs"))
+    return Manifest(media.OCI_ARTIFACT, None, blobs, media.OCI_ARTIFACT)
 
 
 def _index(media_type: str, document: dict[str, Any]) -> Index:

@@ -70,6 +70,14 @@ SHAPES = {
         raw({"config": CONFIG, "layers": None, "manifests": None}),
         Manifest(media.OCI_MANIFEST, config(), ()),
     ),
+    "artifact-by-field": (
+        raw({"mediaType": media.OCI_ARTIFACT, "blobs": [LAYER]}),
+        Manifest(media.OCI_ARTIFACT, None, (layer,)),
+    ),
+    "artifact-by-header": (
+        raw({"blobs": None}, media.OCI_ARTIFACT),
+        Manifest(media.OCI_ARTIFACT, None, ()),
+    ),
     "index-by-header": (
         raw({"manifests": [ENTRY]}, media.DOCKER_LIST),
         Index(media.DOCKER_LIST, (child,)),
