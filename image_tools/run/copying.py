@@ -29,7 +29,7 @@ from image_tools.run.together import together
 from image_tools.run.toolbox import Toolbox
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.tools.skopeo import CopyRequest, cannot_keep, copy_argv
-from image_tools.tools.unreadable import cannot_parse, skopeo_cannot_parse
+from image_tools.tools.unreadable import OLDEST_SKOPEO, cannot_parse, skopeo_cannot_parse
 
 _Run = Callable[[], Awaitable[frozenset[Digest]]]
 
@@ -94,8 +94,12 @@ class Copier:
         )
 
     async def _refusal(self, child: Child) -> str | None:
+        media_type, manifest = child.raw.media_type, child.manifest
+        if skopeo_cannot_parse(media_type, manifest, OLDEST_SKOPEO) is None:
+            # Nearly always: blobs are not kept waiting until skopeo has told its version.
+            return None
         tools = await self.toolbox.tools()
-        return skopeo_cannot_parse(child.raw.media_type, child.manifest, tools.skopeo)
+        return skopeo_cannot_parse(media_type, manifest, tools.skopeo)
 
     async def _tried(self, job: Job, child: Child, ending: str) -> str | None:
         """None once skopeo has copied `child`, else what it says it cannot parse."""

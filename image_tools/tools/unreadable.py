@@ -12,6 +12,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import Index, Manifest, Schema1
 from image_tools.tools.versions import Version
 
+OLDEST_SKOPEO = Version(1, 6)
 # skopeo 1.18 refuses them, 1.22 does not; the versions between are asked.
 _READS_ZSTD = Version(1, 19)
 _DOCKER_LAYERS = frozenset(
@@ -40,7 +41,7 @@ def skopeo_cannot_parse(media_type: str, manifest: Manifest, skopeo: Version) ->
     """Return what of `manifest`, served as `media_type`, this skopeo cannot parse; None if nothing.
 
     The answer completes "skopeo cannot parse …". None also means that nobody knows: skopeo is to
-    be asked then.
+    be asked then. What is None for `OLDEST_SKOPEO` is None for all.
     """
     if media_type not in media.MANIFESTS:
         return f"manifests of the type {media_type or 'unknown'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from tests.helpers.content import Image, Manifest
 from tests.helpers.fault_types import Stage
 from tests.helpers.faults import FaultOptions, FaultRegistry
-from tests.helpers.images import AMD64, ARM64
+from tests.helpers.images import AMD64, ARM64, S390X
 from tests.helpers.running import image_tools, mirror
 from tests.helpers.studio import Format, Studio, descriptor
+from tests.helpers.tools import Tool, every
 
 FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 
@@ -62,6 +64,31 @@ def test_foreign_layers_are_neither_fetched_nor_sent(
         assert len(far) == len(image.blobs) - 2
     assert nowhere.requests == []
     assert fault_registry.count(Stage.BLOB) == 2
+
+
+@pytest.mark.parametrize("buildx", every("buildx"), ids=lambda tool: tool.version)
+def test_merged_index_over_foreign_layers_asks_no_address(
+    nowhere: FaultRegistry, fault_registry: FaultRegistry, tmp_path: Path, buildx: Tool
+) -> None:
+    image = with_foreign_layers(nowhere)
+    nowhere.load("base", "1.0", image)
+    fault_registry.load("team/app", "1.0", image)
+    with FaultRegistry(FaultOptions(partial_images=True)) as destination:
+        studio = Studio("there", 1, Format.DOCKER)
+        destination.load("team/app", "1.0", studio.index([studio.child(S390X)]))
+        ran = mirror(
+            tmp_path,
+            f"{fault_registry.address}/team/app:1.0\n",
+            *("-d", destination.address),
+            environ={"IMAGE_TOOLS_BUILDX": str(buildx.path)},
+        )
+        outcome = ran.only()
+        assert (outcome["status"], outcome["path"]) == ("copied", "index-only"), ran.stderr
+        listed = json.loads(destination.manifests["team/app"][outcome["digest"]].data)
+        assert len(listed["manifests"]) == 3
+        far = {blob for name in destination.blobs for blob in destination.blobs[name]}
+        assert len(far & {blob.digest for blob in image.blobs}) == len(image.blobs) - 2
+    assert nowhere.requests == []
 
 
 def test_foreign_layers_stay_where_they_are_when_saved(

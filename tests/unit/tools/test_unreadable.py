@@ -92,7 +92,7 @@ def test_cannot_parse_words_of_a_tool_give_the_part_that_says_it(before: str, pa
     [
         "",
         "Source image rejected: Running image is rejected by policy.",
-        "rejecting ambiguous manifest, unexpected fields []string{\"fsLayers\"} in supposedly x",
+        'rejecting ambiguous manifest, unexpected fields []string{"fsLayers"} in supposedly x',
         "Digest did not match, expected sha256:a, got sha256:b",
         "reading manifest sha256:a in x: manifest unknown",
         "Uploading manifest failed, attempted the following formats: x(manifest invalid)",
