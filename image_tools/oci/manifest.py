@@ -95,18 +95,16 @@ def parse(raw: RawManifest) -> Manifest | Index | Schema1:
         raise InvalidManifest(f"the manifest has {len(raw.content)} bytes, more than 4 MiB")
     document = _object(raw.content, object_pairs_hook=_one_meaning)
     refuse_look_alikes(document, _FIELDS)
-    stated = {name for name in ("manifests", "config", "layers") if document.get(name) is not None}
-    if "manifests" in stated and len(stated) > 1:
-        # One digest must not mean two things to two readers (CVE-2021-41190).
-        raise InvalidManifest("the manifest is an image and an index at once")
+    is_artifact = media.OCI_ARTIFACT in (document.get("mediaType"), raw.media_type)
+    _refuse_two_meanings(document, is_artifact=is_artifact)
     if document.get("schemaVersion") == 1:
         return _schema1(document)
-    if "config" in stated:
+    if _states(document, "config"):
         return _manifest(raw.media_type, document)
+    if is_artifact:
+        return _artifact(document)
     if "manifests" in document:
         return _index(raw.media_type, document)
-    if media.OCI_ARTIFACT in (document.get("mediaType"), raw.media_type):
-        return _artifact(document)
     raise InvalidManifest(f"unsupported manifest of type {raw.media_type or 'unknown'}")
 
 
@@ -146,6 +144,20 @@ def _object(content: bytes, **hooks: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidManifest("the manifest is not a JSON object")
     return document
+
+
+def _states(document: dict[str, Any], *names: str) -> bool:
+    return any(document.get(name) is not None for name in names)
+
+
+def _refuse_two_meanings(document: dict[str, Any], *, is_artifact: bool) -> None:
+    """One digest must not mean two things to two readers (CVE-2021-41190); skopeo agrees."""
+    is_image = _states(document, "config", "layers")
+    if is_image and _states(document, "manifests"):
+        raise InvalidManifest("the manifest is an image and an index at once")
+    is_newer = is_image or _states(document, "manifests")
+    if is_newer and (is_artifact or _states(document, "fsLayers", "history")):
+        raise InvalidManifest("the manifest is of two kinds at once")
 
 
 def _refuse(constant: str) -> None:

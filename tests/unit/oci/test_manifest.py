@@ -172,6 +172,22 @@ REFUSED = {
         json.dumps({"manifests": [], "layers": []}).encode(),
         "an image and an index at once",
     ),
+    "two-meanings-schema1": (
+        json.dumps({"config": CONFIG, "layers": [LAYER], "fsLayers": []}).encode(),
+        "of two kinds at once",
+    ),
+    "two-meanings-history": (
+        json.dumps({"manifests": [ENTRY], "history": []}).encode(),
+        "of two kinds at once",
+    ),
+    "two-meanings-artifact": (
+        json.dumps({"mediaType": media.OCI_ARTIFACT, "config": CONFIG, "blobs": []}).encode(),
+        "of two kinds at once",
+    ),
+    "blobs-no-list": (
+        json.dumps({"mediaType": media.OCI_ARTIFACT, "blobs": {}}).encode(),
+        "the blobs of the manifest are no list",
+    ),
     "entries-no-list": (b'{"manifests": {}}', "the manifests of the manifest are no list"),
     "layers-no-list": (
         json.dumps({"config": CONFIG, "layers": "x"}).encode(),
