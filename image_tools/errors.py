@@ -25,11 +25,15 @@ BUG_EXIT_CODE = 70
 
 
 class ImageToolsError(Exception):
-    """A failure we can explain: one sentence, and what to do next in `advice`."""
+    """A failure we can explain: one sentence, and what to do next in `advice`.
+
+    `another_way`: nothing was stored, and the same content sent once more goes another way.
+    """
 
     exit_code: ClassVar[int] = 1
     temporary: bool = False
     exhausted: bool = False
+    another_way: bool = False
     advice: str = ""
 
     def __init__(self, message: str, *, advice: str | None = None) -> None:

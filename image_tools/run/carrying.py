@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from loguru import logger
 
-from image_tools.errors import IntegrityError, ManifestUnsupported, UnknownFailure
+from image_tools.errors import CopyFailed, IntegrityError, ManifestUnsupported, UnknownFailure
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.plan.bundle import Bundle, bundle
@@ -25,7 +25,9 @@ from image_tools.run.outcomes import outcome_of, platforms_of
 from image_tools.run.own_client import OWN_CLIENT
 from image_tools.run.preparing import Prepared, own_tag, remember
 from image_tools.run.projects import ensure_project
+from image_tools.run.refused import NOT_SHOWN
 from image_tools.run.together import together
+from image_tools.state import Remembered
 from image_tools.tools.skopeo import cannot_keep
 
 COPY = "copy"
@@ -54,7 +56,7 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         published = await _published(gear, job, prepared, beside)
     await read_back(gear, job, published.digest)
     beside.conclude(published.digest)
-    await remember(gear, job, prepared.source_digest, published.digest)
+    remember(gear, job, Remembered(prepared.source_digest, published.digest))
     return replace(
         outcome_of(job.entry, Status.COPIED),
         digest=str(published.digest),
@@ -216,7 +218,14 @@ async def read_back(gear: Gear, job: Job, expected: Digest) -> None:
 
 
 async def _look_back(job: Job, expected: Digest) -> None:
-    head = await job.destination.store.manifest_head(job.destination.name, job.tag)
+    try:
+        head = await job.destination.store.manifest_head(job.destination.name, job.tag)
+    except CopyFailed as refusal:
+        if refusal.status not in NOT_SHOWN:
+            raise
+        # The registry has taken it; a policy may want to look at it before anybody reads it.
+        logger.warning("{}; {} was accepted there, and is not shown yet", refusal, expected)
+        return
     if head is None or head.digest != expected:
         found = "nothing" if head is None else str(head.digest)
         error = IntegrityError(

@@ -47,7 +47,8 @@ class Timing:
 class Request:
     """One HTTP request; `reference` is what people call the thing it is about.
 
-    `is_slow`: the server may keep silent as long as closing an upload takes.
+    `is_slow`: the server may keep silent as long as closing an upload takes. One that `stays` is
+    not sent on: its body is a secret, or its address matters.
     """
 
     method: str
@@ -57,6 +58,12 @@ class Request:
     body: bytes | StreamBody | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
     is_slow: bool = False
+    stays: bool = False
+
+    @property
+    def follows(self) -> bool:
+        """Whether it goes where the server redirects it to."""
+        return not self.stays or self.method in ("GET", "HEAD")
 
 
 class Connections:
@@ -77,6 +84,8 @@ class Connections:
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._proxies: dict[str, str | None] = {}
+        # Servers that sent an upload on: they are asked before its body is sent.
+        self._senders_on: set[str] = set()
 
     @property
     def stall(self) -> float:
@@ -89,9 +98,11 @@ class Connections:
         return self._timing.commit
 
     async def open(self, request: Request) -> aiohttp.ClientResponse:
-        """The answer's head, body unread; GET and HEAD follow redirects.
+        """The answer's head, body unread, from where redirects lead; each keeps the method.
 
-        TlsProblem, TimedOut or Unavailable where no answer came. The caller releases or closes it.
+        A gateway before a registry sends uploads on with any of the five statuses
+        (distribution-spec#299, #607). The login goes to no other host. TlsProblem, TimedOut or
+        Unavailable where no answer came. The caller releases or closes it.
         """
         response = await self._send(request, request.url, request.authorization)
         here = request.url
@@ -100,13 +111,24 @@ class Connections:
             if target is None:
                 return response
             await drain(response)
+            self._keep_body(request, here)
             same = same_origin(target, request.url)
             response = await self._send(request, target, request.authorization if same else None)
             here = target
-        if response.status in _REDIRECTS and request.method in ("GET", "HEAD"):
+        if response.status in _REDIRECTS and request.follows:
             response.close()
             raise Unavailable(f"{request.reference}: more than {MOST_REDIRECTS} redirects")
         return response
+
+    def _keep_body(self, request: Request, here: URL) -> None:
+        """Nothing while the body can be sent on; else an error that says to begin once more."""
+        if not isinstance(request.body, StreamBody):
+            return
+        self._senders_on.add(str(here.origin()))
+        if request.body.started:
+            error = Unavailable(f"{request.reference}: the upload is redirected")
+            error.another_way = True
+            raise error
 
     async def close(self) -> None:
         """Close every connection; nothing can be asked afterwards."""
@@ -118,7 +140,7 @@ class Connections:
         self, request: Request, here: URL, response: aiohttp.ClientResponse
     ) -> URL | None:
         location = response.headers.get("Location")
-        if response.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
+        if response.status not in _REDIRECTS or not request.follows:
             return None
         if not location:
             return None
@@ -158,6 +180,7 @@ class Connections:
                 proxy=proxy,
                 proxy_headers=proxy_headers or None,
                 timeout=self._slow if request.is_slow else self._usual,
+                expect100=self._asks_first(request, url),
             )
             if isinstance(request.body, StreamBody):
                 # It has patience of its own, for as long as it is.
@@ -166,9 +189,13 @@ class Connections:
                 response = await in_time(self._patience(request), _response(answering))
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise self._explain(error, request, url) from error
-        if isinstance(request.body, StreamBody):
+        if isinstance(request.body, StreamBody) and request.body.started:
             request.body.stop()
         return response
+
+    def _asks_first(self, request: Request, url: URL) -> bool:
+        """Whether the server says where the body goes before it is sent (RFC 9110, 10.1.1)."""
+        return isinstance(request.body, StreamBody) and str(url.origin()) in self._senders_on
 
     def _patience(self, request: Request) -> float:
         """The seconds until the head of an answer has to be there, whatever is sent meanwhile."""
