@@ -8,7 +8,7 @@
       AlreadyRunning                4
       CopyFailed                    1   NotFound AccessDenied Unauthorized RateLimited Unavailable
                                         TimedOut TlsProblem PlatformMissing PolicyRejected DiskFull
-                                        UnknownFailure
+                                        ManifestUnsupported UnknownFailure
         Deferred                    5   put off by a pull limit, not failed
       IntegrityError                1   DigestMismatch Different ArchiveDamaged InvalidManifest
       Interrupted                   130 SIGINT, 143 SIGTERM
@@ -198,6 +198,12 @@ class DiskFull(CopyFailed):
     """No space left on this machine or in the registry's storage."""
 
     advice = "make room and run again: what has arrived stays"
+
+
+class ManifestUnsupported(CopyFailed):
+    """A tool cannot parse a manifest that is otherwise in order."""
+
+    advice = "install a newer skopeo and docker buildx: they may be able to parse it"
 
 
 class UnknownFailure(CopyFailed):

@@ -17,7 +17,8 @@ class Job:
     """One entry with both its repositories and its own account of bytes.
 
     `held` are pulls that skopeo will make by itself. `in_one_place`: both are of one registry,
-    which can mount the blobs of the one in the other.
+    which can mount the blobs of the one in the other. `by_own_client`: no tool could carry one of
+    its manifests, so that our own client wrote it.
     """
 
     entry: Entry
@@ -26,6 +27,7 @@ class Job:
     in_one_place: bool = False
     account: Account = field(default_factory=Account)
     held: Share | None = None
+    by_own_client: bool = False
 
     def hold(self, share: Share | None) -> None:
         """Keep the pulls a tool will make by itself; those kept before are given back."""

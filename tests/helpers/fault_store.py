@@ -8,7 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from tests.helpers.content import INDEX_TYPES, SCHEMA1_TYPES, Image, Manifest, digest_of
+from tests.helpers.content import (
+    INDEX_TYPES,
+    OCI_ARTIFACT,
+    SCHEMA1_TYPES,
+    Image,
+    Manifest,
+    digest_of,
+)
 from tests.helpers.schema1 import manifest_digest
 
 
@@ -125,5 +132,8 @@ class MemoryStore:
             return False
         if media_type in SCHEMA1_TYPES:
             return any(self.blob(repository, li["blobSum"]) is None for li in value["fsLayers"])
-        wanted = [value["config"], *value["layers"]]
+        if media_type == OCI_ARTIFACT:
+            wanted = value["blobs"]
+        else:
+            wanted = [value["config"], *value["layers"]]
         return any(self.blob(repository, line["digest"]) is None for line in wanted)
