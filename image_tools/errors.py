@@ -8,7 +8,10 @@
       AlreadyRunning                4
       CopyFailed                    1   NotFound AccessDenied Unauthorized RateLimited Unavailable
                                         TimedOut TlsProblem PlatformMissing PolicyRejected DiskFull
-                                        ManifestUnsupported UnknownFailure
+                                        ManifestUnsupported QuotaExceeded ReadOnly TypeRefused
+                                        UnknownFailure
+        of these                        RepositoryMissing TagImmutable ConnectionRefused
+                                        NameUnknown ProxyRefused CertificateExpired
         Deferred                    5   put off by a pull limit, not failed
       IntegrityError                1   DigestMismatch Different ArchiveDamaged InvalidManifest
       Interrupted                   130 SIGINT, 143 SIGTERM
@@ -19,9 +22,11 @@ Whatever else reaches the boundary is a bug: exit code 70.
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 BUG_EXIT_CODE = 70
+# What a refused push closes for the rest of a run; `tags`: those of a repository that exist.
+Scope = Literal["nothing", "tags", "repository", "project", "registry"]
 
 
 class ImageToolsError(Exception):
@@ -41,6 +46,11 @@ class ImageToolsError(Exception):
         self.message = message
         if advice is not None:
             self.advice = advice
+
+    @property
+    def own_advice(self) -> str:
+        """Return the hint this very error was given; `advice` is that of the class, too."""
+        return str(vars(self).get("advice", ""))
 
     @property
     def kind(self) -> str:
@@ -94,7 +104,10 @@ class CopyFailed(ImageToolsError):
 
     `status` is the registry's HTTP status where there was one; `retry_after` its wish in seconds;
     `exhausted` says that the retry policy was already applied below, so nobody repeats it above.
+    `closes` is what need not be tried again in this run.
     """
+
+    closes: Scope = "nothing"
 
     def __init__(
         self,
@@ -117,25 +130,33 @@ class NotFound(CopyFailed):
     advice = "check the spelling, and that the registry has it"
 
 
+class RepositoryMissing(NotFound):
+    """The destination has no such repository, and a push does not create it."""
+
+
 class AccessDenied(CopyFailed):
     """The registry knows us and refuses (403)."""
 
     advice = "ask for the right on this repository, or for the project to be created"
 
 
+class TagImmutable(AccessDenied):
+    """The destination does not let this tag be changed."""
+
+    closes: Scope = "tags"
+
+
 class Unauthorized(CopyFailed):
     """The registry does not accept our credentials, or wants some (401)."""
 
-    advice = (
-        "log in to the registry (image-tools login), or set the user name and password variables"
-    )
+    advice = "log in (image-tools login), or set the user name and password variables"
 
 
 class RateLimited(CopyFailed):
     """The registry asks us to slow down (429)."""
 
     temporary = True
-    advice = "wait for the limit to pass, or log in to the source for a higher one"
+    advice = "wait until the limit resets, or log in to the source registry for a higher limit"
 
 
 class Deferred(CopyFailed):
@@ -169,17 +190,38 @@ class Unavailable(CopyFailed):
     advice = "try again later"
 
 
+class ConnectionRefused(Unavailable):
+    """Nothing listens at the registry's address and port."""
+
+
+class NameUnknown(Unavailable):
+    """The host name of the registry does not resolve."""
+
+
+class ProxyRefused(Unavailable):
+    """A proxy between here and the registry refused the request."""
+
+    temporary = False
+    advice = "check HTTP_PROXY and HTTPS_PROXY (user and password too), or exempt it with NO_PROXY"
+
+
 class TimedOut(CopyFailed):
     """The time allowed for this image was over, or the other side went silent."""
 
     temporary = True
-    advice = "raise --timeout, or look at the line to the registry"
+    advice = "raise --timeout, or check the network connection to the registry"
 
 
 class TlsProblem(CopyFailed):
     """The TLS handshake failed: unknown authority, wrong name, or no TLS at all."""
 
-    advice = "give the authority with --ca-file, or allow it with --tls-verify=false"
+    advice = "trust its CA with --ca-file, or skip verification with --tls-verify=false"
+
+
+class CertificateExpired(TlsProblem):
+    """The certificate of the registry has expired."""
+
+    advice = "renew the certificate on the registry"
 
 
 class PlatformMissing(CopyFailed):
@@ -204,6 +246,22 @@ class ManifestUnsupported(CopyFailed):
     """A tool cannot parse a manifest that is otherwise in order."""
 
     advice = "install a newer skopeo and docker buildx: they may be able to parse it"
+
+
+class QuotaExceeded(CopyFailed):
+    """The push would exceed the storage, or the number of images, the destination allows."""
+
+    closes: Scope = "project"
+
+
+class ReadOnly(CopyFailed):
+    """The destination takes no pushes at the moment, or never does."""
+
+    closes: Scope = "project"
+
+
+class TypeRefused(CopyFailed):
+    """The destination does not store manifests of this media type."""
 
 
 class UnknownFailure(CopyFailed):

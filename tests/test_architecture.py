@@ -30,9 +30,10 @@ LAYERS = {
     "terminal": 1,
     "retry": 1,
     "oci": 0,
+    "refusals": 0,
     "errors": 0,
 }
-SIDEWAYS = {("oci", "errors")}
+SIDEWAYS = {("oci", "errors"), ("refusals", "errors")}
 
 HOMES: dict[str, tuple[str, ...]] = {
     "argparse": ("cli",),
@@ -50,7 +51,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "subprocess": (),
     "multiprocessing": (),
 }
-PURE_ROOMS = ("oci", "errors", "plan")
+PURE_ROOMS = ("oci", "refusals", "errors", "plan")
 IMPURE = {
     "asyncio",
     "concurrent",

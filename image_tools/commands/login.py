@@ -40,7 +40,9 @@ def log_in(registry: str, opening: Opening, environ: Mapping[str, str]) -> Logge
     try:
         return opening.run(tried())
     except Unauthorized as error:
-        error.advice = "check the user name and the password: nothing was stored"
+        error.advice = (
+            error.own_advice or "check the user name and the password: nothing was stored"
+        )
         raise
 
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import Enum
 
+from image_tools.exchange.closed import Closed
 from image_tools.oci.digest import Digest
 
 REFUSALS_UNTIL_NO_MOUNT = 3
@@ -51,10 +52,12 @@ class Ledger:
 
     At most one flight exists for one repository and blob, and while a blob is being sent into
     one repository nobody sends it into another of the same store: they wait, then mount.
+    `closed` are the places that take no more.
     Not safe under threads: it belongs to the event loop.
     """
 
     def __init__(self) -> None:
+        self.closed = Closed()
         self._sizes: dict[Digest, int] = {}
         self._places: dict[Digest, dict[str, None]] = {}
         self._flights: dict[tuple[str, Digest], Flight] = {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from image_tools.errors import ImageToolsError, RateLimited
+from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.presence import Presence
@@ -27,7 +27,8 @@ SILENCE = 2 * LONGEST_WISH
 class Placement:
     """One wish: `blob`, which lies in `origin`'s repository, in a destination repository.
 
-    `content` is the blob itself where it was read before.
+    `content` is the blob itself where it was read before. `changes_tag`: the image is to take the
+    place of another.
     """
 
     blob: Descriptor
@@ -36,6 +37,7 @@ class Placement:
     repository: str
     account: Account
     content: bytes | None = None
+    changes_tag: bool = False
 
 
 class Placer:
@@ -81,7 +83,9 @@ class Placer:
     async def _fly(self, wish: Placement, flight: Flight) -> None:
         try:
             looked_and_sent = await repeat_async(self._policy, lambda: self._attempt(wish, flight))
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, CopyFailed):
+                self.ledger.closed.note(wish.repository, error)
             self.ledger.crash(flight)
             raise
         self.ledger.land(flight, wish.blob.size)
@@ -90,6 +94,8 @@ class Placer:
 
     async def _attempt(self, wish: Placement, flight: Flight) -> bool:
         """Whether the blob was looked for, was not there, and was sent."""
+        place = f"{self.destination.name}/{wish.repository}"
+        self.ledger.closed.check(place, wish.repository, changes_tag=wish.changes_tag)
         flight.moved += 1  # The attempt before may have been told to wait for minutes.
         looks, size = flight.origin is None, wish.blob.size
         for _ in range(MOST_WAYS - 1):

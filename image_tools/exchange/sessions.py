@@ -114,8 +114,14 @@ class Session:
 
         What comes first caused what comes later; only an unknown name may have been a mere look.
         """
-        if self.cause is None or isinstance(self.cause, NotFound):
+        if self.cause is None or type(self.cause) is NotFound:
             self.cause = error
+
+    def check_open(self) -> None:
+        """Raise why nothing more is pushed to the repository, where it has been closed."""
+        if self.ledger is not None:
+            place = f"{self.store.name}/{self.repository}"
+            self.ledger.closed.check(place, self.repository)
 
     def holds(self, digest: Digest) -> bool:
         """Whether the ledger knows the blob to be in the repository."""
@@ -153,6 +159,7 @@ class Session:
 
     async def _stored(self, reference: str | Digest, raw: RawManifest) -> None:
         if raw.digest not in self.withheld:
+            self.check_open()
             if self.ledger is None:
                 await self.store.put_manifest(self.repository, reference, raw)
             else:

@@ -120,6 +120,7 @@ def _verify(transfer: Transfer, digest: Digest) -> None:
 
 async def _append(session: Session, transfer: Transfer, request: web.BaseRequest) -> None:
     if transfer.upload is None:
+        session.check_open()
         transfer.upload = await session.store.upload(session.repository)
     if request.can_read_body:
         await transfer.upload.append(_counted(session, transfer, request))
@@ -130,6 +131,7 @@ async def _upload(session: Session, digest: Digest) -> Upload:
     if claim is not None and claim.upload is not None:
         begun, claim.upload = claim.upload, None
         return begun
+    session.check_open()
     return await session.store.upload(session.repository)
 
 

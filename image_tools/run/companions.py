@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from image_tools.errors import Deferred, ImageToolsError, NotFound
+from image_tools.errors import Deferred, ImageToolsError, NotFound, TagImmutable
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, parse
@@ -25,7 +25,7 @@ from image_tools.run.together import together
 from image_tools.stores.mirrored import Mirrored
 
 DEEPEST = 3
-_ADVICE = "run again; --remove-signatures copies the image without what lies beside it"
+_ADVICE = "--remove-signatures copies the image without its signatures and other referrers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,5 +240,8 @@ def _named(error: ImageToolsError, job: Job, companion: Companion) -> ImageTools
         f" could not be copied: {error}"
     )
     own.args = (own.message,)
-    own.advice = error.advice or _ADVICE
+    if isinstance(own, TagImmutable):
+        # It is about the tag of the signature: those of images may be changed all the same.
+        own.closes = "nothing"
+    own.advice = "; ".join(filter(None, (error.advice, _ADVICE)))
     return own

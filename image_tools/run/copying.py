@@ -162,6 +162,7 @@ class Copier:
                 repository=job.destination.name,
                 account=job.account,
                 content=content,
+                changes_tag=job.changes_tag,
             )
         )
 

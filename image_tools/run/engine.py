@@ -158,13 +158,16 @@ class Engine:
             return self._ended(replace(outcome, seconds=line.seconds, bytes_moved=moved))
 
     def _failed(self, line: _Line, error: ImageToolsError) -> Outcome:
+        if line.job is not None:
+            line.job.closed_by(error)
         outcome = outcomes.failed(line.entry, error)
         if isinstance(error, Deferred):
             logger.info("deferred: {}", outcome.reason)
             return outcome
         logger.error("{}", outcome.reason)
-        if isinstance(error, DiskFull) and self._gear.ends.destination_archive is not None:
-            # The next image would find no room either.
+        saves = self._gear.ends.destination_archive is not None
+        if saves and isinstance(error, DiskFull) and error.status is None:
+            # The next image would find no room either. With a status it is the source's disk.
             self._end_run(error)
         return outcome
 
@@ -180,6 +183,7 @@ class Engine:
         finally:
             self._planned()
         while not isinstance(prepared, Outcome):
+            job.changes_tag = isinstance(seen, Seen) and prepared.changes(seen.destination)
             try:
                 return await self._copied(line, job, prepared)
             except Deferred as error:
@@ -253,6 +257,7 @@ class Engine:
             raise asyncio.CancelledError from error
 
     async def _carry_out(self, line: _Line, job: Job, prepared: Prepared) -> Outcome:
+        job.check_open()
         line.started = True
         logger.info("Copying [{}] => [{}]", job.entry.source, job.entry.destination)
         outcome = await self._timed(line, carry_out(self._gear, job, prepared))

@@ -28,6 +28,7 @@ class OwnClient:
     async def write(self, job: Job, raw: RawManifest, ending: str, reason: str) -> None:
         """Store the bytes of `raw` as `ending`, `@digest` or `:tag`; `reason` is logged once."""
         self._say(job, reason)
+        job.check_open()
         reference = raw.digest if ending.startswith("@") else ending.removeprefix(":")
         await repeat_async(
             self.retry,

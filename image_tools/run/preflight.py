@@ -160,9 +160,11 @@ class Preflight:
         room = self._rooms[store.name, job.destination.name]
         async with room.lock:
             if not room.tried:
+                job.check_open()
                 room.refused = await _refusal(job, store)
                 room.tried = True
         if room.refused is not None:
+            job.closed_by(room.refused)
             raise copy.copy(room.refused)
 
 

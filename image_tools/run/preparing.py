@@ -47,6 +47,10 @@ class Prepared:
     convert: Platform | None = None
     existing: DestinationImage | None = None
 
+    def changes(self, there: ManifestHead | None) -> bool:
+        """Return whether the tag that leads to `there` now is to lead to something else."""
+        return there is not None and self.plan.action is not Action.UNCHANGED
+
     def work(self, job: Job) -> Work:
         """This image as the schedule sees it."""
         blobs = {b.digest: b.size for child in self.children for b in child.manifest.blobs}

@@ -109,7 +109,7 @@ class Harbor(Remote):
             try:
                 project.created = await self._create(name, repository)
             except ImageToolsError as error:
-                error.advice = _advice(error, self.name, name)
+                error.advice = error.own_advice or _advice(error, self.name, name)
                 project.failed = copy.copy(error), time.monotonic()
                 raise
             if project.created or project.missing:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+
+from image_tools.refusals.names import GAP, HEX, TAIL, names_of
 
 LONGEST = 600
 # Longer words are no sentence of a tool; their middle is left out before anything looks at them.
 _MOST_READ = 4000
-GAP = "…"
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
 _FATAL = re.compile(r'level=(?:fatal|panic) msg=("(?:[^"\\]|\\.)*"?|\S+)')
@@ -20,11 +20,9 @@ _NOISE = re.compile(
 _GO_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "f": "", "v": ""}
 
-_HEX = r"[a-z0-9]{1,20}:[0-9a-f]{32,}"
-_TAIL = rf"(?::[\w][\w.-]*)?(?:@{_HEX})?"
 _LOOPBACK_HOST = r"(?:127(?:\.\d{1,3}){3}|localhost|\[::1\]):\d+"
 _ANY_HOST = r"(?:\[[0-9a-f:]+\]|[\w.-]+)(?::\d+)?"
-_PATH = rf"/[\w./-]*\w{_TAIL}"
+_PATH = rf"/[\w./-]*\w{TAIL}"
 _URL = re.compile(r"(https?)://([^\s\"/?#]*[^\s\"/?#,:)])([^\s\"]*[^\s\":;,.)])?")
 _LOOPBACK_REFERENCE = re.compile(rf"(?:docker://|(?<![/@\w])){_LOOPBACK_HOST}{_PATH}")
 _LOOPBACK = re.compile(rf"(?<![\w.]){_LOOPBACK_HOST}\b")
@@ -36,7 +34,7 @@ _NAMED = re.compile(
     r"(?P<before>(?:reading|uploading) manifest |repository |exists in )[^\s\"]+(?=:? )"
 )
 _FILE = re.compile(r"(?<![\w.…/])/[^\s\":,]+")
-_DIGEST = re.compile(_HEX)
+_DIGEST = re.compile(HEX)
 _GENERIC = (_DOCKER_REFERENCE, _URL, _LOOPBACK_REFERENCE, _LOOPBACK, _REFERENCE, _FILE, _DIGEST)
 
 
@@ -59,8 +57,8 @@ def plain(words: str, reference: str) -> str:
     text = words
     for pattern in _GENERIC:
         text = pattern.sub(GAP, text)
-    for name in _names(reference):
-        text = re.sub(re.escape(name) + _TAIL, GAP, text)
+    for name in names_of(reference):
+        text = re.sub(re.escape(name) + TAIL, GAP, text)
     return _NAMED.sub(rf"\g<before>{GAP}", text)
 
 
@@ -86,16 +84,6 @@ def _host_only(found: re.Match[str]) -> str:
     if _LOOPBACK.fullmatch(host):
         return GAP
     return f"{scheme}://{host}/{GAP}" if path else f"{scheme}://{host}"
-
-
-def _names(reference: str) -> Iterator[str]:
-    """What a text may call `reference`; a bare word could be one of the tool's own."""
-    name = reference.partition("@")[0]
-    if ":" in name.rpartition("/")[2]:
-        name = name.rpartition(":")[0]
-    for text in (reference, name, name.partition("/")[2]):
-        if "/" in text:
-            yield text
 
 
 def _fatal(text: str) -> str:

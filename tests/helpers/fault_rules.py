@@ -157,6 +157,7 @@ EXCEPTIONS = (
         attempts=ODD,
         why="what lies there cannot be read, so it is not overwritten",
     ),
+    _alike((404,), "repository-missing", 1, "a push does not create the repository", Step.POST),
     _alike((404,), COPIED, 1, "what is not there is brought", Step.CHILD_HEAD, Step.BLOB_HEAD),
     Rule(
         steps=(Step.BLOB_HEAD,),
@@ -164,6 +165,13 @@ EXCEPTIONS = (
         always="digest-mismatch",
         attempts=2 * ODD,
         why="it is sent anew, and looked at again",
+    ),
+    Rule(
+        steps=(Step.POST, Step.PATCH, Step.PUT, Step.CHILD_PUT, Step.TAG_PUT),
+        kinds=(Kind.REDIRECT_NOWHERE,),
+        always="unavailable",
+        attempts=(BLOBS + 1) * ASKED,
+        why="what is written is not sent elsewhere",
     ),
     _oftener(
         PASSING,
@@ -281,6 +289,12 @@ GENERAL = (
         always="timed-out",
         attempts=ASKED,
         why="a silent connection is given up after a minute",
+    ),
+    Rule(
+        kinds=(Kind.REDIRECT_NOWHERE,),
+        always="connection-refused",
+        attempts=ASKED,
+        why="nobody listens where it leads to; may pass",
     ),
     Rule(
         kinds=NO_REGISTRY,

@@ -125,7 +125,7 @@ def test_list_tags_private_authority_unknown_says_what_to_do(tls_registry: Regis
     ran = image_tools("list-tags", f"{tls_registry.address}/{NAME}", "--retry-times", "0")
 
     assert ran.code == 1
-    assert "advice: give the authority with --ca-file" in ran.stderr
+    assert "advice: trust its CA with --ca-file" in ran.stderr
 
 
 def test_list_tags_other_registrys_login_is_not_told(htpasswd_registry: Registry) -> None:

@@ -13,6 +13,7 @@ from tests.helpers.content import Image, Manifest
 from tests.helpers.fault_types import Stage
 from tests.helpers.faults import FaultOptions, FaultRegistry
 from tests.helpers.images import AMD64, ARM64, S390X
+from tests.helpers.registry import Registry
 from tests.helpers.running import image_tools, mirror
 from tests.helpers.studio import Format, Studio, descriptor, index_value
 from tests.helpers.tools import Tool, every
@@ -128,3 +129,16 @@ def test_foreign_layers_stay_where_they_are_when_saved(
     saved = image_tools("save", "-f", listed, "-d", archive)
     assert (saved.code, image_tools("archive", "verify", archive).code) == (0, 0), saved.stderr
     assert nowhere.requests == []
+
+
+def test_foreign_layers_that_the_registry_does_not_allow_are_named(
+    nowhere: FaultRegistry, fault_registry: FaultRegistry, registry: Registry, tmp_path: Path
+) -> None:
+    fault_registry.load("team/app", "1.0", with_foreign_layers(nowhere))
+    ran = mirror(tmp_path, f"{fault_registry.address}/team/app:1.0\n", "-d", registry.address)
+
+    outcome = ran.only()
+    assert outcome["kind"] == "type-refused", ran.stderr
+    assert "a manifest with layers that have urls (sha256:" in outcome["reason"]
+    assert "validation.manifests.urls.allow" in outcome["advice"]
+    assert "trying again" not in ran.stderr

@@ -156,7 +156,7 @@ REFUSED = {
         1,
     ),
     308: ("unknown-failure", "the API is elsewhere (308", "leave --harbor-https=false out", 1),
-    413: ("unknown-failure", "too large", BY_HAND, 1),
+    413: ("unknown-failure", "too large", "client_max_body_size", 1),
     429: ("rate-limited", "too many requests (429", "run again with the failed list", 3),
     500: ("unavailable", "the registry failed (500 LAB_500", "run again with the failed list", 3),
     507: ("disk-full", "no space at the registry (507", BY_HAND, 1),

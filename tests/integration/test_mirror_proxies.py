@@ -85,8 +85,9 @@ def test_proxy_that_wants_another_login_is_named_and_the_password_is_not(
         ran = named_tls.run(*words, environ={"HTTPS_PROXY": wrong})
     outcome = ran.only()
     assert outcome["status"] == "failed"
-    assert "proxy refuses" in outcome["reason"]
-    assert "407" in outcome["reason"]
+    assert outcome["kind"] == "proxy-refused"
+    assert "the proxy requires authentication (407" in outcome["reason"]
+    assert "NO_PROXY" in outcome["advice"]
     assert "wrong-Secret" not in named_tls.written(ran)
 
 

@@ -49,7 +49,7 @@ def tried(registry: Registry) -> Counter[str | None]:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(403, "access-denied"), (404, "not-found"), (405, "unknown-failure")]
+    ("status", "kind"), [(403, "access-denied"), (404, "repository-missing"), (405, "read-only")]
 )
 def test_preflight_repository_that_refuses_pushes_is_told_before_anything_moves(
     source: Registry, fault_registry: FaultRegistry, tmp_path: Path, status: int, kind: str

@@ -116,7 +116,12 @@ class RegistryClient:
 
     def refusal(self, answer: Answer, question: Question) -> ImageToolsError:
         """The failure that an answer means which the question expected."""
-        return failure(self._without_page(answer), question.reference, doing=question.doing)
+        return failure(
+            self._without_page(answer),
+            question.reference,
+            doing=question.doing,
+            asked=question.asked(proxied=self._connections.is_read_by_proxy(answer.url)),
+        )
 
     async def open(self, question: Question) -> aiohttp.ClientResponse:
         """The head of an expected answer; its body is read outside the pace, by the caller."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import re
-import socket
 import ssl
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +12,30 @@ import aiohttp
 from yarl import URL
 
 from image_tools import __version__
-from image_tools.errors import CopyFailed, TimedOut, TlsProblem, Unavailable
+from image_tools.errors import TlsProblem, Unavailable
 from image_tools.stores.remote.address import located, same_origin
 from image_tools.stores.remote.body import STALL_SECONDS, StreamBody, own_failure
+from image_tools.stores.remote.expiry import expiry
+from image_tools.stores.remote.network_failures import network_failure, registry_of
 from image_tools.stores.remote.patience import in_time
 from image_tools.stores.remote.proxies import proxy_for
-from image_tools.stores.remote.tls import TlsChoice, shared_context, shows_certificate, tls_cause
+from image_tools.stores.remote.tls import (
+    TlsChoice,
+    has_expired,
+    shared_context,
+    shows_certificate,
+)
+
+__all__ = [
+    "COMMIT_SECONDS",
+    "CONNECT_SECONDS",
+    "KEEPALIVE_SECONDS",
+    "Connections",
+    "Request",
+    "Timing",
+    "drain",
+    "network_failure",
+]
 
 CONNECT_SECONDS = 15.0
 # A registry over object storage copies a large blob before it answers the last PUT.
@@ -29,7 +45,6 @@ COMMIT_SECONDS = 600.0
 KEEPALIVE_SECONDS = 30.0
 READ_BUFFER = 256 * 1024
 MOST_REDIRECTS = 5
-_LONGEST_WORDS = 300
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": f"image-tools/{__version__}", "Accept-Encoding": "identity"}
 
@@ -130,6 +145,10 @@ class Connections:
             error.another_way = True
             raise error
 
+    def is_read_by_proxy(self, url: URL) -> bool:
+        """Return whether a proxy reads what is asked at `url`: plain HTTP, and a proxy for it."""
+        return url.scheme == "http" and self._proxy(url)[0] is not None
+
     async def close(self) -> None:
         """Close every connection; nothing can be asked afterwards."""
         self._is_closed = True
@@ -188,7 +207,7 @@ class Connections:
             else:
                 response = await in_time(self._patience(request), _response(answering))
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            raise self._explain(error, request, url) from error
+            raise await self._explain(error, request, url, proxy) from error
         if isinstance(request.body, StreamBody) and request.body.started:
             request.body.stop()
         return response
@@ -202,17 +221,22 @@ class Connections:
         timing = self._timing
         return 2 * timing.connect + (timing.commit if request.is_slow else timing.stall)
 
-    def _explain(self, error: BaseException, request: Request, url: URL) -> BaseException:
+    async def _explain(
+        self, error: BaseException, request: Request, url: URL, proxy: URL | None
+    ) -> BaseException:
         """What ended the body, else the failure behind an exception of aiohttp or the system."""
-        shown = shows_certificate(_registry_of(url), self._environ)
-        return own_failure(request.body) or network_failure(
-            error, request.reference, url, shown=shown
-        )
+        if (own := own_failure(request.body)) is not None:
+            return own
+        shown = shows_certificate(registry_of(url), self._environ)
+        expired = ""
+        if proxy is None and has_expired(error):
+            expired = await expiry(url.host or "", url.port or 443)
+        return network_failure(error, request.reference, url, shown=shown, expired=expired)
 
     async def _context(self, url: URL) -> ssl.SSLContext | bool:
         if url.scheme != "https":
             return True
-        host = _registry_of(url)
+        host = registry_of(url)
         if host not in self._contexts:
             self._contexts[host] = shared_context(self._tls, host, self._environ)
         return self._contexts[host]
@@ -249,29 +273,6 @@ def _timeout(connect: float, silence: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=silence)
 
 
-def network_failure(
-    error: BaseException, reference: str, url: URL, *, shown: bool = True
-) -> CopyFailed:
-    """Why no answer came from the host of `url`, in plain words; `shown` as in `tls_cause`."""
-    host = _registry_of(url)
-    cause = tls_cause(error, host, shown=shown)
-    if cause is not None:
-        return TlsProblem(f"{reference}: {cause}", advice=_tls_advice(cause, host))
-    if isinstance(error, asyncio.TimeoutError):
-        return TimedOut(f"{reference}: {host} does not answer", advice="look at the line to it")
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Unavailable(f"{reference}: the proxy refuses {host} ({error.status})")
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return Unavailable(f"{reference}: the proxy for {host} cannot be reached")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, socket.gaierror):
-            said = f"{reference}: the name {url.host} is not known"
-            return Unavailable(said, advice="check the name")
-        return Unavailable(f"{reference}: {host} cannot be reached ({error.strerror or error})")
-    said = _words(error)
-    return Unavailable(f"{reference}: the connection to {host} broke ({said})")
-
-
 async def _response(answering: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
     return await answering
 
@@ -285,30 +286,3 @@ async def drain(response: aiohttp.ClientResponse) -> None:
         pass
     finally:
         response.release()
-
-
-def _words(error: BaseException) -> str:
-    """What an exception says, without addresses: their query may hold a signature."""
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer was cut off"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        # Its text may be the head of the answer, with all that stands there.
-        return "it was closed before the end of the answer"
-    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    said = said[:_LONGEST_WORDS]  # It may quote megabytes of what came.
-    return re.sub(r"\S+://\S+", "…", " ".join(said.split())) or type(error).__name__
-
-
-def _tls_advice(cause: str, host: str) -> str:
-    if "client certificate" in cause:
-        return (
-            f"certs.d folders: /etc/containers/certs.d/{host}, ~/.config/containers/certs.d/{host}"
-        )
-    if "plain HTTP" in cause:
-        return "allow plain HTTP with --tls-verify=false (or --src-tls-verify, --dest-tls-verify)"
-    return TlsProblem.advice
-
-
-def _registry_of(url: URL) -> str:
-    host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
-    return host if url.is_default_port() else f"{host}:{url.port}"

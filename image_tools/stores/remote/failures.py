@@ -1,33 +1,28 @@
-"""What an answer of a registry that is no success means, in our words and its own."""
+"""An answer of a registry that is no success: what it says, and the error to raise for it.
+
+What it means is decided by the table of refusals (`image_tools/refusals/`).
+"""
 
 from __future__ import annotations
 
 import copy
 import email.utils
 import json
+import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from image_tools.errors import (
-    AccessDenied,
-    CopyFailed,
-    DigestMismatch,
-    DiskFull,
-    ImageToolsError,
-    NotFound,
-    RateLimited,
-    TimedOut,
-    Unauthorized,
-    Unavailable,
-    UnknownFailure,
-)
+from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
+from image_tools.refusals.case import Case, Stage
+from image_tools.refusals.classify import classify
+from image_tools.refusals.names import place_of, without_names
 
 _LONGEST_WORDS = 300
-_MISMATCH_CODES = frozenset({"DIGEST_INVALID"})
-_FULL_WORDS = ("no space left", "insufficient storage", "disk quota")
-_PLAIN_REFUSALS = frozenset({401, 403, 408})
-_SAID = {401: "not logged in", 403: "access denied", 404: "not found", 408: "timed out"}
+# Whatever a page or an error says in its first letters decides; the rest may be megabytes.
+_MOST_READ = 4000
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(r"<style.*?</style>|<script.*?</script>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +46,32 @@ class Refusal:
 
     @property
     def words(self) -> str:
-        """Status, code and message on one line, as the registry gave them."""
+        """Status, code, message and detail on one line, as the registry gave them."""
         if self.is_page:
-            return f"{self.status}, answered with a web page"
+            title = _TITLE.search(self._text)
+            said = f"{self.status}, answered with a web page"
+            return f"{said}: {_line(title[1])}"[:_LONGEST_WORDS] if title else said
         message = self._error("message") or self._detail()
-        said = ": ".join(part for part in (self.code, message) if part)
+        detail = self._error("detail")
+        more = detail if detail.lower() not in f"{self.code} {message}".lower() else ""
+        said = ": ".join(part for part in (self.code, message, more) if part)
         return f"{self.status} {said}".strip()[:_LONGEST_WORDS]
+
+    @property
+    def everything(self) -> str:
+        """Return all that was said, to look for words in: details and further errors too."""
+        if self.is_page:
+            return f"{self.words} {_line(_TAGS.sub(' ', self._text))}"
+        return f"{self.words} {_line(self._text, _MOST_READ)}"
+
+    @property
+    def is_of_a_proxy(self) -> bool:
+        """Return whether the answer names a forward proxy as its author."""
+        return "Proxy-Authenticate" in self.headers or "X-Squid-Error" in self.headers
+
+    @property
+    def _text(self) -> str:
+        return self.body[:_MOST_READ].decode("utf-8", "replace")
 
     @property
     def retry_after(self) -> float | None:
@@ -80,38 +95,66 @@ class Refusal:
         return "" if self.code else _line(self.body.decode("utf-8", "replace"))
 
 
-def failure(refusal: Refusal, reference: str, *, doing: str = "") -> ImageToolsError:
-    """The error for `refusal` of a request about `reference`; `doing` says what was tried.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was under way when an answer came; for a manifest that is pushed its type and bytes.
 
-    Only a 404 of a registry means unknown: 401, 403, 429, 5xx and web pages are other failures.
+    `proxied`: a proxy that can read the request stands between here and the registry.
     """
-    status, code = refusal.status, refusal.code
-    tried = f"{doing}: " if doing else ""
-    text = f"{reference}: {tried}{_SAID.get(status, 'the registry refused')} ({refusal.words})"
-    if code in _MISMATCH_CODES:
-        return DigestMismatch(f"{reference}: {tried}the registry got other bytes ({refusal.words})")
-    if status == 507 or any(words in refusal.words.lower() for words in _FULL_WORDS):
-        return DiskFull(
-            f"{reference}: {tried}no space at the registry ({refusal.words})", status=status
+
+    stage: Stage = Stage.READING
+    media_type: str = ""
+    manifest: bytes = field(default=b"", repr=False)
+    proxied: bool = False
+
+
+def failure(
+    refusal: Refusal,
+    reference: str,
+    *,
+    doing: str = "",
+    pushing: bool = False,
+    asked: Asked | None = None,
+) -> ImageToolsError:
+    """Return the error for `refusal` of a request about `reference`; `doing` says what was tried.
+
+    `asked` tells more about the request than that it was `pushing` or not.
+    """
+    asked = asked or Asked(stage=Stage.PUSHING if pushing else Stage.READING)
+    registry, repository, _ = place_of(reference)
+    verdict = classify(
+        Case(
+            stages=frozenset({asked.stage}),
+            status=refusal.status,
+            code=refusal.code,
+            words=without_names(refusal.everything, reference),
+            is_page=refusal.is_page,
+            by_proxy=asked.proxied or refusal.is_of_a_proxy,
+            registry=registry,
+            repository=repository,
+            media_type=asked.media_type,
+            foreign=foreign_layers(asked.manifest),
         )
-    if status == 429 or code == "TOOMANYREQUESTS":
-        return _limited(refusal, reference)
-    if status == 413:
-        return _too_large(refusal, reference, tried)
-    if status >= 500:
-        said = f"{reference}: {tried}the registry failed ({refusal.words})"
-        return Unavailable(said, status=status, retry_after=refusal.retry_after)
-    if status < 400 or (refusal.is_page and status not in _PLAIN_REFUSALS):
-        return _not_a_registry(refusal, reference, tried)
-    kind = {401: Unauthorized, 403: AccessDenied, 404: NotFound, 408: TimedOut}.get(status)
-    if kind is None:
-        return permanent(UnknownFailure(text, status=status))
-    return kind(text, status=status, retry_after=refusal.retry_after)
+    )
+    tried, wish = f"{doing}: " if doing else "", refusal.retry_after
+    said = f"{verdict.said} ({refusal.words})"
+    if wish is not None and issubclass(verdict.row.kind, RateLimited):
+        said = f"{said}, retry after {wish:.0f} s"
+    error = verdict.error(f"{reference}: {tried}{said}", status=refusal.status)
+    if isinstance(error, CopyFailed):
+        error.retry_after = wish
+    return error
 
 
-def means_unknown(refusal: Refusal) -> bool:
-    """Whether this answer says the content is unknown: a 404 that is no web page."""
-    return refusal.status == 404 and not refusal.is_page
+def foreign_layers(manifest: bytes) -> tuple[str, ...]:
+    """Return the digests of the layers of a manifest that have `urls`: they lie somewhere else."""
+    document = _json(manifest)
+    layers = document.get("layers") if isinstance(document, dict) else None
+    return tuple(
+        _line(layer["digest"])
+        for layer in (layers if isinstance(layers, list) else ())
+        if isinstance(layer, dict) and layer.get("urls") and isinstance(layer.get("digest"), str)
+    )
 
 
 def permanent(error: CopyFailed) -> CopyFailed:
@@ -140,36 +183,6 @@ def retry_after(text: str, now: float) -> float | None:
     return max(0.0, moment.timestamp() - now)
 
 
-def _limited(refusal: Refusal, reference: str) -> RateLimited:
-    wish = refusal.retry_after
-    asked = "" if wish is None else f", asks for {wish:.0f} s of rest"
-    return RateLimited(
-        f"{reference}: too many requests ({refusal.words}){asked}",
-        status=refusal.status,
-        retry_after=wish,
-    )
-
-
-def _too_large(refusal: Refusal, reference: str, tried: str) -> CopyFailed:
-    said = "too large for the registry or a proxy before it"
-    return permanent(
-        UnknownFailure(
-            f"{reference}: {tried}{said} ({refusal.words})",
-            status=refusal.status,
-            advice="raise the limit of the proxy before the registry (nginx: client_max_body_size)",
-        )
-    )
-
-
-def _not_a_registry(refusal: Refusal, reference: str, tried: str) -> CopyFailed:
-    said = "no registry answered" if refusal.is_page else "unexpected answer"
-    return Unavailable(
-        f"{reference}: {tried}{said} ({refusal.words})",
-        status=refusal.status,
-        advice="look for a proxy or a login page between here and the registry",
-    )
-
-
 def _json(body: bytes) -> object:
     try:
         return json.loads(body)
@@ -177,6 +190,6 @@ def _json(body: bytes) -> object:
         return None
 
 
-def _line(text: str) -> str:
+def _line(text: str, most: int = _LONGEST_WORDS) -> str:
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:_LONGEST_WORDS]
+    return " ".join(printable.split())[:most]

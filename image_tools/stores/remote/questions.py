@@ -13,9 +13,10 @@ from yarl import URL
 from image_tools.errors import InvalidReference
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE
+from image_tools.refusals.case import Stage
 from image_tools.stores.remote.address import endpoint
 from image_tools.stores.remote.body import StreamBody
-from image_tools.stores.remote.failures import Refusal
+from image_tools.stores.remote.failures import Asked, Refusal
 
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 
@@ -64,6 +65,19 @@ class Question:
     def accepts(self, answer: Refusal) -> bool:
         """Whether it is an answer of a registry as expected; good news on a web page is none."""
         return answer.status in self.expected and not (answer.status < 300 and answer.is_page)
+
+    def asked(self, *, proxied: bool) -> Asked:
+        """Return what the meaning of a refusal depends on; `proxied` as there."""
+        if self.method == "DELETE":
+            return Asked(stage=Stage.DELETING, proxied=proxied)
+        if not self.push:
+            return Asked(proxied=proxied)
+        return Asked(
+            stage=Stage.PUSHING,
+            media_type=self.headers.get("Content-Type", ""),
+            manifest=self.body if isinstance(self.body, bytes) else b"",
+            proxied=proxied,
+        )
 
     def address(self, root: URL) -> URL:
         """Where to ask, below `root`."""

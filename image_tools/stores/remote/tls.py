@@ -118,17 +118,19 @@ def shows_certificate(registry: str, environ: Mapping[str, str]) -> bool:
     )
 
 
-def tls_cause(error: BaseException, host: str, *, shown: bool = True) -> str | None:
+def tls_cause(
+    error: BaseException, host: str, *, shown: bool = True, expired: str = ""
+) -> str | None:
     """Why TLS with `host` failed, in plain words; None when `error` is nothing of TLS.
 
     `shown`: a client certificate was sent. Registries built with Go 1.19 answer a wrong one and
-    none at all with the same alert.
+    none at all with the same alert. `expired` is the day on which a certificate ended.
     """
     problem = _ssl_error(error)
     if problem is None:
         return None
     if isinstance(problem, ssl.SSLCertVerificationError) and hasattr(problem, "verify_code"):
-        return _certificate_cause(problem, host)
+        return _certificate_cause(problem, host, expired)
     reason = problem.reason or ""
     if reason in _NO_TLS_REASONS:
         return f"{host} does not speak TLS, or speaks plain HTTP"
@@ -155,15 +157,22 @@ def speaks_no_tls(error: BaseException) -> bool:
     )
 
 
-def _certificate_cause(problem: ssl.SSLCertVerificationError, host: str) -> str:
+def has_expired(error: BaseException) -> bool:
+    """Return whether a handshake failed because a certificate is no longer valid."""
+    return getattr(_ssl_error(error), "verify_code", None) == _EXPIRED
+
+
+def _certificate_cause(problem: ssl.SSLCertVerificationError, host: str, expired: str) -> str:
     code = problem.verify_code
     if code in _UNKNOWN_AUTHORITY:
         said = problem.verify_message
         return f"the certificate of {host} is signed by an unknown authority ({said})"
     if code == _EXPIRED:
-        return f"the certificate of {host} has expired"
+        return f"the certificate of {host} " + (
+            f"expired on {expired}" if expired else "has expired"
+        )
     if code == _NOT_YET:
-        return f"the certificate of {host} is not valid yet: look at the clocks"
+        return f"the certificate of {host} is not valid yet"
     if code in _WRONG_NAME:
         return f"the certificate of {host} is for another name ({problem.verify_message})"
     return f"the certificate of {host} is not accepted ({problem.verify_message})"

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.errors import (
-    AccessDenied,
     CopyFailed,
     DigestMismatch,
     DiskFull,
@@ -21,7 +20,7 @@ from image_tools.errors import (
     Unavailable,
     UnknownFailure,
 )
-from image_tools.stores.remote.failures import Refusal, failure, means_unknown, retry_after
+from image_tools.stores.remote.failures import Refusal, failure, retry_after
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
@@ -36,7 +35,7 @@ def said(code: str, message: str) -> bytes:
     ("refusal", "kind", "temporary", "text"),
     [
         (Refusal(401, {}, said("UNAUTHORIZED", "who?")), Unauthorized, False, "UNAUTHORIZED: who?"),
-        (Refusal(403, HTML, b"<html>"), AccessDenied, False, "403, answered with a web page"),
+        (Refusal(403, HTML, b"<html>"), Unavailable, False, "403, answered with a web page"),
         (Refusal(404, {}, said("NAME_UNKNOWN", "")), NotFound, False, "404 NAME_UNKNOWN"),
         (Refusal(404, HTML, b"<html>"), Unavailable, True, "no registry answered"),
         (Refusal(200, HTML), Unavailable, True, "no registry answered"),
@@ -69,22 +68,7 @@ def test_failure_keeps_status_and_the_wish_for_rest() -> None:
 
     assert isinstance(found, CopyFailed)
     assert (found.status, found.retry_after) == (429, 7.0)
-    assert "asks for 7 s of rest" in found.message
-
-
-@pytest.mark.parametrize(
-    ("refusal", "expected"),
-    [
-        (Refusal(404, {}), True),
-        (Refusal(404, {}, said("MANIFEST_UNKNOWN", "")), True),
-        (Refusal(404, HTML), False),
-        (Refusal(404, {}, b"<!DOCTYPE html>"), False),
-        (Refusal(401, {}, said("MANIFEST_UNKNOWN", "")), False),
-        (Refusal(410, {}), False),
-    ],
-)
-def test_only_a_404_of_a_registry_means_unknown(refusal: Refusal, expected: bool) -> None:
-    assert means_unknown(refusal) is expected
+    assert "retry after 7 s" in found.message
 
 
 @pytest.mark.parametrize(

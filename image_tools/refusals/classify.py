@@ -1,0 +1,40 @@
+"""The one answer to what a refusal means: kind, whether it may pass, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from image_tools.errors import ImageToolsError
+from image_tools.refusals.case import Case
+from image_tools.refusals.row import Row
+from image_tools.refusals.table import ROWS, UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a refusal means: the row that applies, its sentence and its hint about this case.
+
+    `hint` is empty where the kind's own hint is all there is to say.
+    """
+
+    row: Row
+    said: str
+    hint: str
+
+    def error(self, message: str, *, status: int | None = None) -> ImageToolsError:
+        """Return the error to raise, with `message`."""
+        return self.row.error(message, status=status, hint=self.hint)
+
+
+def classify(case: Case) -> Verdict:
+    """Return what `case` means: the first row of the table that applies. Never raises."""
+    for row in ROWS:
+        groups = row.found(case)
+        if groups is not None:
+            return _verdict(row, case, groups)
+    return _verdict(UNKNOWN, case, {})
+
+
+def _verdict(row: Row, case: Case, groups: dict[str, str]) -> Verdict:
+    fields = {**case.fields, **groups}
+    return Verdict(row, row.said.format_map(fields), row.hint.format_map(fields))

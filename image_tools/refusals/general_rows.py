@@ -1,0 +1,150 @@
+"""Rows of the table: what a status, a code or a common word means by itself."""
+
+from __future__ import annotations
+
+from image_tools.errors import (
+    AccessDenied,
+    DigestMismatch,
+    InvalidManifest,
+    NotFound,
+    ReadOnly,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+    UnknownFailure,
+)
+from image_tools.refusals import hints
+from image_tools.refusals.case import Stage
+from image_tools.refusals.row import Row
+
+_TOOL = frozenset({Stage.TOOL})
+_PUSHING = frozenset({Stage.PUSHING})
+_LOGIN = frozenset({Stage.LOGIN})
+_FOURS = frozenset(range(400, 500))
+_FIVES = frozenset(range(500, 600))
+_NO_ANSWERS = frozenset(range(400))
+
+GENERAL = (
+    Row(
+        kind=DigestMismatch,
+        codes=frozenset({"DIGEST_INVALID"}),
+        said="the registry got other bytes",
+    ),
+    Row(
+        kind=DigestMismatch,
+        stages=_TOOL,
+        words=r"Digest did not match|does not match expected|not match provided manifest digest"
+        r"|got digest|unexpected commit (?:digest|size)|digest invalid",
+    ),
+    Row(
+        kind=UnknownFailure,
+        statuses=frozenset({413}),
+        said="too large for the registry or a proxy before it",
+        hint=hints.TOO_LARGE,
+        temporary=False,
+    ),
+    Row(
+        kind=Unavailable,
+        stages=_TOOL,
+        words=r"content descriptor \S+ \(text/html\)|invalid character '<'"
+        r"|pinging container registry \S+: invalid status code from registry 404",
+        hint=hints.NO_REGISTRY,
+        temporary=False,
+    ),
+    Row(kind=Unavailable, statuses=_FIVES, said="the registry failed"),
+    Row(kind=Unauthorized, stages=_LOGIN, said="authentication failed"),
+    Row(kind=Unauthorized, statuses=frozenset({401}), said="not logged in"),
+    Row(kind=TimedOut, statuses=frozenset({408}), said="timed out"),
+    Row(
+        kind=Unavailable,
+        statuses=frozenset({403}),
+        pages=True,
+        said="no registry answered",
+        hint=hints.NO_REGISTRY,
+        temporary=False,
+    ),
+    Row(
+        kind=Unavailable,
+        statuses=_NO_ANSWERS | _FOURS,
+        pages=True,
+        said="no registry answered",
+        hint=hints.NO_REGISTRY,
+    ),
+    Row(
+        kind=Unavailable,
+        statuses=_NO_ANSWERS,
+        said="unexpected answer",
+        hint=hints.NO_REGISTRY,
+    ),
+    Row(
+        kind=AccessDenied,
+        statuses=frozenset({403, 412}),
+        words=r"due to configured policy|PROJECTPOLICYVIOLATION|vulnerabilit",
+        said="the policy of the project refuses this image",
+        hint=hints.PROJECT_POLICY,
+    ),
+    Row(
+        kind=UnknownFailure,
+        statuses=frozenset({412}),
+        hint=hints.PROJECT_POLICY,
+        temporary=False,
+    ),
+    Row(kind=AccessDenied, statuses=frozenset({403}), said="access denied"),
+    Row(kind=NotFound, statuses=frozenset({404}), said="not found"),
+    Row(
+        kind=InvalidManifest,
+        stages=_PUSHING,
+        codes=frozenset({"MANIFEST_INVALID"}),
+        said="the registry refused the manifest",
+        hint=hints.MANIFEST,
+    ),
+    Row(
+        kind=ReadOnly,
+        stages=_PUSHING,
+        statuses=frozenset({405}),
+        said="the destination is read-only",
+        hint=hints.NO_PUSHES,
+        closes="repository",
+    ),
+    Row(
+        kind=ReadOnly,
+        stages=_PUSHING,
+        codes=frozenset({"UNSUPPORTED"}),
+        said="the destination is read-only",
+        hint=hints.NO_PUSHES,
+        closes="repository",
+    ),
+    Row(
+        kind=Unauthorized,
+        stages=_TOOL,
+        words=r"unauthorized|authentication required|invalid username/password"
+        r"|no basic auth credentials|failed to authorize|error getting credentials",
+    ),
+    Row(kind=AccessDenied, stages=_TOOL, words=r"\bdenied\b"),
+    Row(
+        kind=NotFound,
+        stages=_TOOL,
+        words=r"manifest unknown|name unknown|: not found\b|\bnot found$",
+    ),
+    Row(
+        kind=InvalidManifest,
+        stages=_TOOL,
+        words=r"manifest invalid|no FSLayers|unsupported schema version|invalid character"
+        r"|unexpected end of JSON input",
+    ),
+    Row(
+        kind=UnknownFailure,
+        stages=_TOOL,
+        words=r"too large",
+        hint=hints.TOO_LARGE,
+        temporary=False,
+    ),
+    Row(
+        kind=UnknownFailure,
+        stages=_TOOL,
+        words=r"\bunsupported\b",
+        hint=hints.UNSUPPORTED,
+        temporary=False,
+    ),
+    Row(kind=UnknownFailure, statuses=_FOURS, temporary=False),
+)

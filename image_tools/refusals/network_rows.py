@@ -1,0 +1,142 @@
+"""Rows of the table: proxies, TLS and the network between here and the registry."""
+
+from __future__ import annotations
+
+from image_tools.errors import (
+    CertificateExpired,
+    ConnectionRefused,
+    NameUnknown,
+    ProxyRefused,
+    TimedOut,
+    TlsProblem,
+    Unavailable,
+)
+from image_tools.refusals import hints
+from image_tools.refusals.case import Stage
+from image_tools.refusals.row import Row
+
+_TOOL = frozenset({Stage.TOOL})
+_CONNECTING = frozenset({Stage.CONNECTING})
+_FOURS = frozenset(range(400, 500))
+_NO_ANSWERS = frozenset(range(400))
+_DATE = r"(?P<date>\d{4}-\d\d-\d\d)"
+
+PROXIES = (
+    Row(kind=ProxyRefused, statuses=frozenset({407}), said=hints.PROXY_LOGIN),
+    Row(kind=ProxyRefused, stages=_TOOL, words=r"proxy authentication required"),
+    Row(
+        kind=Unavailable,
+        stages=_CONNECTING,
+        statuses=frozenset({502, 503, 504}),
+        by_proxy=True,
+        said="the proxy cannot reach {registry}",
+        hint=hints.PROXY,
+    ),
+    Row(
+        kind=ProxyRefused,
+        stages=_CONNECTING,
+        by_proxy=True,
+        said="the proxy refuses to connect to {registry}",
+    ),
+    Row(
+        kind=Unavailable,
+        stages=_CONNECTING,
+        words=r"proxyconnect |the proxy for \S+ cannot be reached",
+        said="the proxy for {registry} cannot be reached",
+        hint=hints.PROXY,
+    ),
+    Row(
+        kind=ProxyRefused,
+        statuses=_NO_ANSWERS | _FOURS,
+        pages=True,
+        by_proxy=True,
+        said="the proxy answered instead of the registry",
+    ),
+    Row(
+        kind=ProxyRefused,
+        statuses=_NO_ANSWERS | _FOURS,
+        pages=True,
+        words=r"\bsquid\b|zscaler|blue ?coat|forti(?:gate|guard|net|proxy)|forcepoint|websense"
+        r"|mcafee|skyhigh|netskope|\bproxy\b|web ?filter|web gateway",
+        said="a proxy answered instead of the registry",
+    ),
+)
+
+NETWORK = (
+    Row(
+        kind=TimedOut,
+        stages=_CONNECTING,
+        words=r"TLS handshake timeout|context deadline exceeded|i/o timeout|Client\.Timeout"
+        r"|timed out",
+        said="{registry} does not answer: timed out",
+        hint=hints.SILENT,
+    ),
+    Row(
+        kind=TlsProblem,
+        stages=_CONNECTING,
+        words=r"certificate has expired or is not yet valid: .*is before|is not valid yet",
+        hint=hints.CLOCK,
+    ),
+    Row(
+        kind=CertificateExpired,
+        stages=_CONNECTING,
+        words=rf"certificate (?:has expired or is not yet valid: .*is after|.*expired on) {_DATE}",
+        said="the certificate of {registry} expired on {date}",
+        hint=hints.EXPIRED,
+    ),
+    Row(
+        kind=CertificateExpired,
+        stages=_CONNECTING,
+        words=r"certificate.*has expired",
+        hint=hints.EXPIRED,
+    ),
+    Row(
+        kind=TlsProblem,
+        stages=_CONNECTING,
+        words=r"client certificate",
+        hint=hints.CLIENT_CERTIFICATE,
+    ),
+    Row(
+        kind=TlsProblem,
+        stages=_CONNECTING,
+        words=r"speaks plain HTTP|HTTP response to HTTPS client|look like a TLS handshake"
+        r"|HTTP request to an HTTPS server",
+        hint=hints.PLAIN,
+    ),
+    Row(kind=TlsProblem, stages=_CONNECTING, words=r"x509:|\btls: |certificate|\bTLS with "),
+    Row(
+        kind=ConnectionRefused,
+        stages=_CONNECTING,
+        words=r"connection refused",
+        said="{registry} cannot be reached: connection refused",
+        hint=hints.REFUSED,
+    ),
+    Row(
+        kind=Unavailable,
+        stages=_CONNECTING,
+        words=r"no route to host|host is (?:unreachable|down)",
+        said="{registry} cannot be reached: no route to host",
+        hint=hints.NO_ROUTE,
+    ),
+    Row(
+        kind=Unavailable,
+        stages=_CONNECTING,
+        words=r"network is (?:unreachable|down)",
+        said="{registry} cannot be reached: the network is unreachable",
+        hint=hints.NO_NETWORK,
+    ),
+    Row(
+        kind=NameUnknown,
+        stages=_CONNECTING,
+        words=r"no such host|server misbehaving|name resolution|does not resolve",
+        said="the host name {host} does not resolve",
+        hint=hints.NAME,
+    ),
+    Row(
+        kind=Unavailable,
+        stages=_CONNECTING,
+        words=r"connection reset|broken pipe|unexpected EOF|: EOF$|^EOF$|short read"
+        r"|malformed HTTP|V1 container registry",
+        said="",
+    ),
+)

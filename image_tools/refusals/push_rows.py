@@ -1,0 +1,233 @@
+"""Rows of the table: limits, and what a destination refuses to store."""
+
+from __future__ import annotations
+
+from image_tools.errors import (
+    AccessDenied,
+    QuotaExceeded,
+    RateLimited,
+    ReadOnly,
+    RepositoryMissing,
+    TagImmutable,
+    TypeRefused,
+    UnknownFailure,
+)
+from image_tools.refusals import hints
+from image_tools.refusals.case import Stage
+from image_tools.refusals.row import Row
+
+_PUSHING = frozenset({Stage.PUSHING})
+_WRITING = frozenset({Stage.PUSHING, Stage.DELETING, Stage.TOOL})
+
+_RATE = r"toomanyrequests|too many requests|rate exceeded|rate limit|per minute"
+LIMITS = (
+    Row(
+        kind=RateLimited,
+        stages=_PUSHING,
+        statuses=frozenset({429}),
+        said="too many requests",
+        hint=hints.PUSH_RATE,
+    ),
+    Row(
+        kind=RateLimited,
+        stages=_PUSHING,
+        codes=frozenset({"TOOMANYREQUESTS"}),
+        said="too many requests",
+        hint=hints.PUSH_RATE,
+    ),
+    Row(
+        kind=RateLimited,
+        stages=_PUSHING,
+        words=_RATE,
+        said="too many requests",
+        hint=hints.PUSH_RATE,
+    ),
+    Row(kind=RateLimited, statuses=frozenset({429}), said="too many requests"),
+    Row(kind=RateLimited, codes=frozenset({"TOOMANYREQUESTS"}), said="too many requests"),
+    Row(kind=RateLimited, words=_RATE, said="too many requests"),
+)
+
+
+def _refused(media: str, hint: str) -> tuple[Row, ...]:
+    """Return the rows for a refused `media` type: by status, and by words."""
+    said = "the registry does not store {media_type}"
+    return (
+        Row(
+            kind=TypeRefused,
+            stages=_PUSHING,
+            statuses=frozenset({415}),
+            media=media,
+            said=said,
+            hint=hint,
+        ),
+        Row(
+            kind=TypeRefused,
+            stages=_PUSHING,
+            statuses=frozenset({400, 406, 422}),
+            words=r"media ?type|fail to parse 'manifest\.json'|schema ?version",
+            media=media,
+            said=said,
+            hint=hint,
+        ),
+    )
+
+
+PUSHES = (
+    Row(
+        kind=TypeRefused,
+        stages=_PUSHING,
+        statuses=frozenset({400, 500}),
+        codes=frozenset({"UNKNOWN", "MANIFEST_INVALID"}),
+        foreign=True,
+        said="the registry refused a manifest with layers that have urls ({layers})",
+        hint=hints.FOREIGN,
+        temporary=False,
+    ),
+    Row(
+        kind=TypeRefused,
+        words=r"invalid URL on layer|unexpected (?:foreign )?URL on layer",
+        said="the registry refused a manifest with layers that have urls",
+        hint=hints.FOREIGN,
+    ),
+    Row(
+        kind=QuotaExceeded,
+        stages=_WRITING,
+        words=r"contains \d+ repositor\w+, limit is|private repositor\w+ .{0,20}(?:limit|quota)"
+        r"|no more private repositories",
+        said="the quota of repositories is exceeded",
+        hint=hints.REPOSITORIES,
+        closes="nothing",
+    ),
+    Row(
+        kind=QuotaExceeded,
+        stages=_WRITING,
+        words=r"maximum (?:allowed )?number of (?:images|tags)|LimitExceeded",
+        said="the repository holds as many images as it may",
+        hint=hints.IMAGES,
+        closes="repository",
+    ),
+    Row(
+        kind=QuotaExceeded,
+        stages=_WRITING,
+        words=r"exceed the configured upper limit|quotas?\b.{0,40}\b(?:exceed|reached|full|hit)"
+        r"|exceed\w*\b.{0,40}\bquota|(?:over|out of) (?:\w+ )?quota|(?:not enough|no) quota"
+        r"|storage (?:size )?(?:limit|quota)|(?:storage|plan|size) limit .{0,30}(?:exceed|reached)",
+        said="quota exceeded",
+        hint=hints.QUOTA,
+    ),
+    Row(
+        kind=QuotaExceeded,
+        stages=_PUSHING,
+        statuses=frozenset({402}),
+        said="quota exceeded",
+        hint=hints.QUOTA,
+    ),
+    Row(
+        kind=ReadOnly,
+        stages=_WRITING,
+        words=r"(?:system|registry|server) is (?:currently )?(?:in )?(?:a )?read[- ]?only"
+        r"|pushes to the registry are .{0,20}disabled",
+        said="the registry is read-only",
+        hint=hints.REGISTRY_READ_ONLY,
+        closes="registry",
+    ),
+    Row(
+        kind=ReadOnly,
+        stages=_WRITING,
+        words=r"\bread[- ]?only\b(?! (?:token|access|user|account|credential|key|role|permission))"
+        r"|namespace is disabled",
+        said="the destination is read-only",
+        hint=hints.READ_ONLY,
+    ),
+    Row(
+        kind=ReadOnly,
+        stages=_WRITING,
+        words=r"deploying to groups",
+        said="the destination is a group of repositories",
+        hint=hints.GROUP,
+    ),
+    Row(
+        kind=AccessDenied,
+        stages=_WRITING,
+        words=r"permissions? to (?:delete/)?overwrite|needs DELETE permission",
+        said="access denied",
+        hint=hints.OVERWRITE,
+    ),
+    Row(
+        kind=TagImmutable,
+        stages=_WRITING,
+        words=r"operation is disallowed",
+        said="the image or its repository is locked",
+        hint=hints.LOCKED,
+    ),
+    Row(
+        kind=TagImmutable,
+        stages=_WRITING,
+        codes=frozenset({"TAG_ALREADY_EXISTS"}),
+        said="this tag cannot be changed there",
+        hint=hints.IMMUTABLE,
+    ),
+    Row(
+        kind=TagImmutable,
+        stages=_WRITING,
+        words=r"immutab|cannot (?:be )?(?:overwrit|updat|chang|modif)\w*|tag\b.{0,120}already"
+        r" (?:exists|pushed)|does not allow updating|tag was already pushed",
+        said="this tag cannot be changed there",
+        hint=hints.IMMUTABLE,
+    ),
+    Row(
+        kind=TagImmutable,
+        stages=_PUSHING,
+        statuses=frozenset({412}),
+        said="this tag cannot be changed there",
+        hint=hints.IMMUTABLE,
+    ),
+    *(
+        Row(
+            kind=RepositoryMissing,
+            stages=_PUSHING,
+            codes=frozenset({"NAME_UNKNOWN"}),
+            host=host,
+            said="the repository does not exist",
+            hint=hint,
+        )
+        for host, hint in hints.CREATING
+    ),
+    Row(
+        kind=RepositoryMissing,
+        stages=_PUSHING,
+        statuses=frozenset({404}),
+        words=r"(?:repository|project)\b.{0,160}(?:does not exist|not found)",
+        said="the repository does not exist",
+        hint=hints.CREATING[-1][1],
+    ),
+    *(row for media, hint in hints.TYPES for row in _refused(media, hint)),
+    Row(
+        kind=TypeRefused,
+        stages=_WRITING,
+        words=r"StatusCode: 415|unsupported media ?type|fail to parse 'manifest\.json'",
+        said="the registry does not store {media_type}",
+        hint=hints.TYPE,
+    ),
+    Row(
+        kind=UnknownFailure,
+        stages=_PUSHING,
+        codes=frozenset({"MANIFEST_BLOB_UNKNOWN"}),
+        said="the registry misses a blob of this image",
+        hint=hints.VANISHED,
+    ),
+    Row(
+        kind=UnknownFailure,
+        stages=_PUSHING,
+        codes=frozenset({"BLOB_UNKNOWN"}),
+        media=r".",
+        said="the registry misses a blob of this image",
+        hint=hints.VANISHED,
+    ),
+    Row(
+        kind=UnknownFailure,
+        stages=frozenset({Stage.TOOL}),
+        words=r"manifest blob unknown|blob unknown to registry",
+        hint=hints.VANISHED,
+    ),
+)

@@ -1,0 +1,89 @@
+"""One row of the table of refusals: when it applies, and what it means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from image_tools.errors import CopyFailed, ImageToolsError, Scope
+from image_tools.refusals.case import Case, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A kind of failure and all that has to be true for it; what is empty is not looked at.
+
+    `words`, `host` (the registry) and `media` (the type pushed) are regular expressions; `pages`
+    wants a web page or none. `said` is the sentence before the registry's words, `hint` replaces
+    that of the kind, `temporary` and `closes` do so too. In `said` and `hint` the fields of the
+    case and the named groups of the expressions stand in braces.
+    """
+
+    kind: type[ImageToolsError]
+    stages: frozenset[Stage] = frozenset()
+    statuses: frozenset[int] = frozenset()
+    codes: frozenset[str] = frozenset()
+    words: str = ""
+    host: str = ""
+    media: str = ""
+    pages: bool | None = None
+    by_proxy: bool = False
+    foreign: bool = False
+    said: str = "the registry refused"
+    hint: str = ""
+    temporary: bool | None = None
+    closes: Scope | None = None
+    patterns: tuple[re.Pattern[str] | None, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        compiled = tuple(
+            re.compile(text, re.IGNORECASE | re.DOTALL) if text else None
+            for text in (self.words, self.host, self.media)
+        )
+        object.__setattr__(self, "patterns", compiled)
+
+    @property
+    def advice(self) -> str:
+        """Return the hint of this row, or that of its kind."""
+        return self.hint or self.kind.advice
+
+    @property
+    def is_temporary(self) -> bool:
+        """Return whether it is worth another try."""
+        return self.kind.temporary if self.temporary is None else self.temporary
+
+    def found(self, case: Case) -> dict[str, str] | None:
+        """Return the named groups of the expressions where this row applies, else None."""
+        if not all(self._conditions(case)):
+            return None
+        groups: dict[str, str] = {}
+        texts = (case.words, case.registry, case.media_type)
+        for pattern, text in zip(self.patterns, texts, strict=True):
+            if pattern is None:
+                continue
+            if (match := pattern.search(text)) is None:
+                return None
+            groups |= {name: value or "" for name, value in match.groupdict().items()}
+        return groups
+
+    def error(self, message: str, *, status: int | None, hint: str) -> ImageToolsError:
+        """Return a new error of this row's kind."""
+        advice = hint or None
+        if not issubclass(self.kind, CopyFailed):
+            error = self.kind(message, advice=advice)
+        else:
+            error = self.kind(message, status=status, advice=advice)
+            if self.closes is not None:
+                error.closes = self.closes
+        if self.temporary is not None:
+            error.temporary = self.temporary
+        return error
+
+    def _conditions(self, case: Case) -> Iterator[bool]:
+        yield not self.stages or bool(self.stages & case.stages)
+        yield not self.statuses or case.status in self.statuses
+        yield not self.codes or case.code in self.codes
+        yield self.pages is None or self.pages is case.is_page
+        yield not self.by_proxy or case.by_proxy
+        yield not self.foreign or bool(case.foreign)

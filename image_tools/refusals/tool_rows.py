@@ -1,0 +1,78 @@
+"""Rows of the table: what is wrong on this machine or with a tool, and full storage."""
+
+from __future__ import annotations
+
+from image_tools.errors import (
+    DiskFull,
+    PlatformMissing,
+    PolicyRejected,
+    ToolTooOld,
+    Unauthorized,
+    UnknownFailure,
+)
+from image_tools.refusals import hints
+from image_tools.refusals.case import Stage
+from image_tools.refusals.row import Row
+
+_TOOL = frozenset({Stage.TOOL})
+
+ROOM = (
+    Row(
+        kind=DiskFull,
+        words=r"no space left|not enough space|insufficient storage|disk quota"
+        r"|disk usage is too high",
+        said="no space at the registry",
+    ),
+    Row(kind=DiskFull, statuses=frozenset({507}), said="no space at the registry"),
+)
+
+TOOLS = (
+    Row(
+        kind=UnknownFailure,
+        stages=_TOOL,
+        words=r"Manifest list must be converted to type",
+        temporary=False,
+    ),
+    Row(
+        kind=UnknownFailure,
+        stages=_TOOL,
+        words=r"unsupported docker v2s2 media type|rootfs\.diff\.tar\.zstd",
+        hint=hints.ZSTD,
+        temporary=False,
+    ),
+    Row(kind=ToolTooOld, stages=_TOOL, words=r"unknown (?:shorthand )?flag", hint=hints.OLD_TOOL),
+    Row(
+        kind=PolicyRejected,
+        stages=_TOOL,
+        words=r"rejected by policy|Source image rejected|loading trust policy",
+    ),
+    Row(
+        kind=Unauthorized,
+        stages=_TOOL,
+        words=r"reading JSON file|executable file not found|reading username: EOF",
+        hint=hints.LOGIN_FILE,
+    ),
+    Row(kind=UnknownFailure, stages=_TOOL, words=r"too many open files", hint=hints.OPEN_FILES),
+    Row(
+        kind=UnknownFailure,
+        stages=_TOOL,
+        words=r"no such file or directory|no descriptor found for reference"
+        r"|(?:open|mkdir|l?stat|write) …: permission denied",
+        hint=hints.FILES,
+        temporary=False,
+    ),
+    Row(
+        kind=UnknownFailure,
+        stages=_TOOL,
+        words=r"invalid (?:source|destination) name|invalid reference format|must be lowercase"
+        r"|both a tag and digest|unknown transport|no tags specified|no sources specified",
+        hint=hints.UNSUITABLE,
+        temporary=False,
+    ),
+    Row(
+        kind=PlatformMissing,
+        stages=_TOOL,
+        words=r"no image found in (?:image index|manifest list) for architecture"
+        r"|none of the manifests match the provided platforms",
+    ),
+)
