@@ -73,7 +73,7 @@ LAZY = {
 EXITS = {"sys.exit", "exit", "quit", "SystemExit"}
 STARTS = {"os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp"}
 STARTS |= {"asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "pty.fork"}
-LONGEST_MODULE = 300
+LONGEST_MODULE = 400
 LONGEST_FUNCTION = 50
 
 
