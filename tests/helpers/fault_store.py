@@ -60,6 +60,16 @@ class MemoryStore:
                 self.tags[repository][reference] = digest
         return None, digest
 
+    def delete(self, repository: str, reference: str) -> bool:
+        """Delete a tag, or a manifest with its tags; False when there was no such thing."""
+        with self.lock:
+            tags = self.tags[repository]
+            if ":" not in reference:
+                return tags.pop(reference, None) is not None
+            gone = self.manifests[repository].pop(reference, None)
+            self.tags[repository] = {tag: d for tag, d in tags.items() if d != reference}
+        return gone is not None
+
     def put_blob(self, repository: str, digest: str, data: bytes) -> bool:
         """Store a blob; False when the digest is not that of the data."""
         if digest_of(data) != digest:

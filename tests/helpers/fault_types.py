@@ -90,13 +90,19 @@ class Seen:
     fault: Kind | int | None = None
 
 
+HeaderValue = str | tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer before it is sent."""
+    """An answer before it is sent.
+
+    A tuple in ``headers`` sends the field once for each of its values, an empty one not at all.
+    """
 
     status: int
     body: bytes = field(default=b"", repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, HeaderValue] = field(default_factory=dict)
 
 
 CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
@@ -112,7 +118,7 @@ NOT_FOUND_CODES = {
 
 
 def error_reply(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    status: int, code: str, message: str, headers: Mapping[str, HeaderValue] | None = None
 ) -> Reply:
     """Give an error of the distribution spec."""
     body = json.dumps({"errors": [{"code": code, "message": message, "detail": None}]}).encode()
