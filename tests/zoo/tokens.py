@@ -129,8 +129,7 @@ class GreetsWithPlaceholderScope(Behaviour):
 class GrantsOneOfSeveralScopes(Behaviour):
     """A token server that grants the first scope it is asked for, and says nothing of the others.
 
-    What the token does not allow is refused with 403, without a challenge (docker_auth#67,
-    harbor#2411). `grants` is how many scopes are granted.
+    docker_auth#67, harbor#2411. `grants` is how many scopes are granted.
     """
 
     grants: int = 1
@@ -141,6 +140,14 @@ class GrantsOneOfSeveralScopes(Behaviour):
             call.granted = call.scopes[: self.grants]
         return None
 
+
+@dataclass(slots=True)
+class Forbids(Behaviour):
+    """403 in place of 401, without a challenge, where the token does not allow what is asked.
+
+    harbor#2411; RFC 9110 section 15.5.4.
+    """
+
     def after(self, call: Call, reply: Reply) -> Reply:
         """Forbid what the token shown does not allow."""
         return error_reply(403, "DENIED", DENIED) if is_too_narrow(call, reply) else reply
@@ -150,15 +157,33 @@ class GrantsOneOfSeveralScopes(Behaviour):
 class ForbidsWithChallenge(Behaviour):
     """403 with a challenge in place of 401 where the token does not allow what is asked.
 
-    RFC 6750 section 3.1, `insufficient_scope`.
+    RFC 6750 section 3.1, `insufficient_scope`. With `always` a request without any token gets the
+    same answer.
     """
+
+    always: bool = False
 
     def after(self, call: Call, reply: Reply) -> Reply:
         """Turn the challenge for a token that is too narrow into a 403."""
-        if not is_too_narrow(call, reply):
+        is_bare = self.always and reply.status == 401 and call.asked.what != "ping"
+        if call.asked.what == "token" or not (is_bare or is_too_narrow(call, reply)):
             return reply
         challenge = f'{reply.headers["WWW-Authenticate"]},error="insufficient_scope"'
         return error_reply(403, "DENIED", DENIED, {"WWW-Authenticate": challenge})
+
+
+@dataclass(slots=True)
+class GreetsEverybody(Behaviour):
+    """`/v2/` is answered with 200 whoever asks, so the greeting tells no token server.
+
+    The specification asks for no more of a registry that lets anonymous users read
+    (distribution-spec, "Determining Support").
+    """
+
+    def before(self, call: Call) -> Reply | None:
+        """Answer the greeting."""
+        is_greeting = call.asked.what == "ping" and call.asked.path.startswith("/v2")
+        return json_reply({}) if is_greeting else None
 
 
 @dataclass(slots=True)
