@@ -62,12 +62,12 @@ class WebPage(Behaviour):
 class PolicyRefuses(Behaviour):
     """Harbor: 412 for manifests that a policy blocks; only a body can say which.
 
-    harbor#15283, harbor#19408, containerd#8969. Others use 451 or 403. `tags` are blocked, all of
-    them if there are none; a digest is blocked like the tags that lead to it.
+    harbor#15283, harbor#19408, containerd#8969. Others use 451 or 403. `digests` are blocked, and
+    the tags that lead to them; every manifest if there are none.
     """
 
     status: int = 412
-    tags: Collection[str] = ()
+    digests: Collection[str] = ()
     words: str = CVE_WORDS
 
     def before(self, call: Call) -> Reply | None:
@@ -77,11 +77,8 @@ class PolicyRefuses(Behaviour):
         return error_reply(self.status, "PROJECTPOLICYVIOLATION", self.words)
 
     def _blocks(self, call: Call) -> bool:
-        store, name = call.registry.store, call.repository
-        digest = store.tags[name].get(call.reference, call.reference)
-        tags = [tag for tag, found in store.tags[name].items() if found == digest]
-        exists = digest in store.manifests[name]
-        return exists and (not self.tags or any(tag in self.tags for tag in tags))
+        found = call.registry.store.manifest(call.repository, call.reference)
+        return found is not None and (not self.digests or found.digest in self.digests)
 
 
 @dataclass(slots=True)

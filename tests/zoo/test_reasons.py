@@ -1,0 +1,302 @@
+"""Known reasons are reported as what they are, and nothing is sent in vain after them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.helpers import images
+from tests.helpers.certificates import Certificates
+from tests.helpers.faults import FaultOptions
+from tests.helpers.registry import free_port
+from tests.helpers.running import Ran, image_tools, mirror
+from tests.zoo.behaviour import UPLOADS, Behaviour
+from tests.zoo.pushing import LimitsUploads
+from tests.zoo.refusing import (
+    IMMUTABLE,
+    DeleteByTagRefused,
+    DeleteLeavesTags,
+    DeleteRefused,
+    DeleteWantsTagsFirst,
+    ImmutableTags,
+    QuotaExceeded,
+    ReadOnly,
+    RepositoryMissing,
+    read_only_405,
+)
+from tests.zoo.registry import ZooRegistry
+from tests.zoo.tokens import AsksForTokens
+from tests.zoo.trip import CHANGED, NAME, ONE, SMALL, TAG, Trip, filled, log_in, single
+
+THREE = tuple(f"team/app{number}:1.0" for number in range(3))
+
+
+def text_of(ran: Ran) -> str:
+    """Return reason and advice of the one outcome."""
+    found = ran.only()
+    return f"{found['reason']} {found['advice']}"
+
+
+def loaded(registry: ZooRegistry) -> ZooRegistry:
+    for image in THREE:
+        registry.load(image.partition(":")[0], TAG, SMALL)
+    return registry
+
+
+# --- quota and read-only
+
+
+QUOTAS = [
+    pytest.param(QuotaExceeded(status, at), id=f"{status}-{at}")
+    for status in (403, 412)
+    for at in (UPLOADS, "manifests")
+]
+READ_ONLY = [pytest.param(ReadOnly(), id="403"), pytest.param(read_only_405(), id="405")]
+
+
+@pytest.mark.parametrize("behaviour", QUOTAS)
+def test_quota_that_is_exceeded_is_named(behaviour: Behaviour, tmp_path: Path) -> None:
+    with ZooRegistry() as source, ZooRegistry(behaviour) as destination:
+        ran = Trip(source=filled(source), destination=destination, folder=tmp_path).mirror()
+
+    assert (ran.code, ran.only()["kind"]) == (1, "quota-exceeded"), ran.only()
+    assert "will exceed the configured upper limit" in ran.only()["reason"]
+    assert "quota" in ran.only()["advice"]
+
+
+@pytest.mark.parametrize("behaviour", READ_ONLY)
+def test_destination_that_is_read_only_is_named(behaviour: Behaviour, tmp_path: Path) -> None:
+    with ZooRegistry() as source, ZooRegistry(behaviour) as destination:
+        ran = Trip(source=filled(source), destination=destination, folder=tmp_path).mirror()
+        sent = destination.put_blobs()
+
+    assert (ran.code, ran.only()["kind"]) == (1, "read-only"), ran.only()
+    assert "read-only" in text_of(ran).lower().replace("read only", "read-only")
+    assert sent == 0
+
+
+@pytest.mark.parametrize("behaviour", QUOTAS)
+def test_nothing_more_is_sent_to_a_project_whose_quota_is_exceeded(
+    behaviour: Behaviour, tmp_path: Path
+) -> None:
+    with ZooRegistry() as source, ZooRegistry(behaviour) as destination:
+        trip = Trip(source=loaded(source), destination=destination, folder=tmp_path)
+        ran = trip.mirror("-j", "1", images=THREE)
+        first = next(s.path for s in destination.requests if s.status in (403, 412))
+        told = [s.path for s in destination.requests].index(first)
+        later = [s for s in destination.requests[told + 1 :] if s.method == "POST"]
+
+    assert {outcome["kind"] for outcome in ran.outcomes} == {"quota-exceeded"}
+    # What was on its way when the answer came is no new upload.
+    assert len(later) <= len(THREE)
+    assert destination.put_blobs() <= 2 * len(THREE)
+
+
+@pytest.mark.parametrize("behaviour", READ_ONLY)
+def test_read_only_project_is_tried_once(behaviour: Behaviour, tmp_path: Path) -> None:
+    with ZooRegistry() as source, ZooRegistry(behaviour) as destination:
+        trip = Trip(source=loaded(source), destination=destination, folder=tmp_path)
+        ran = trip.mirror("-j", "1", images=THREE)
+        uploads = len(destination.asked("POST", UPLOADS))
+
+    assert {outcome["kind"] for outcome in ran.outcomes} == {"read-only"}
+    assert uploads <= len(THREE)
+    assert destination.put_blobs() == 0
+
+
+# --- immutable tags
+
+
+@pytest.mark.parametrize("style", IMMUTABLE)
+def test_immutable_tag_that_would_change_is_named(style: str, tmp_path: Path) -> None:
+    immutable = ImmutableTags(IMMUTABLE[style])
+    with ZooRegistry() as source, ZooRegistry(immutable) as destination:
+        filled(destination, SMALL)
+        trip = Trip(source=filled(source, CHANGED), destination=destination, folder=tmp_path)
+        ran = trip.mirror()
+        puts = len(destination.asked("PUT", "manifests", TAG))
+
+    assert (ran.code, ran.only()["kind"]) == (1, "tag-immutable"), ran.only()
+    assert puts == 1
+    assert trip.digests() == {NAME: {TAG: SMALL.top.digest}}
+
+
+@pytest.mark.parametrize("style", IMMUTABLE)
+def test_new_tag_and_unchanged_tag_of_immutable_tags_are_no_failure(
+    style: str, tmp_path: Path
+) -> None:
+    with ZooRegistry() as source, ZooRegistry(ImmutableTags(IMMUTABLE[style])) as destination:
+        trip = Trip(source=filled(source), destination=destination, folder=tmp_path)
+        ran = trip.mirror()
+        again = trip.mirror("--no-state")
+
+    assert (ran.statuses, again.statuses) == (["copied"], ["unchanged"]), ran.stderr
+
+
+@pytest.mark.parametrize("style", IMMUTABLE)
+def test_nothing_is_sent_for_the_second_immutable_tag_of_a_repository(
+    style: str, tmp_path: Path
+) -> None:
+    tags = tuple(f"{NAME}:{number}.0" for number in range(3))
+    with ZooRegistry() as source, ZooRegistry(ImmutableTags(IMMUTABLE[style])) as destination:
+        for number in range(3):
+            source.load(NAME, f"{number}.0", images.helm_chart(number + 10))
+            destination.load(NAME, f"{number}.0", images.helm_chart(number))
+        trip = Trip(source=source, destination=destination, folder=tmp_path)
+        ran = trip.mirror("-j", "1", images=tags)
+        refused = [s for s in destination.asked("PUT", "manifests") if s.status >= 400]
+
+    assert {outcome["kind"] for outcome in ran.outcomes} == {"tag-immutable"}
+    assert len(refused) == 1
+
+
+# --- repositories, limits
+
+
+def test_repository_that_must_be_created_first_is_named(tmp_path: Path) -> None:
+    with ZooRegistry() as source, ZooRegistry(RepositoryMissing()) as destination:
+        ran = Trip(source=filled(source), destination=destination, folder=tmp_path).mirror()
+
+    assert (ran.code, ran.only()["kind"]) == (1, "repository-missing"), ran.only()
+    assert "create" in ran.only()["advice"]
+    assert "spelling" not in ran.only()["advice"]
+
+
+def test_limit_on_uploads_is_the_destinations(tmp_path: Path) -> None:
+    with ZooRegistry() as source, ZooRegistry(LimitsUploads(1000)) as destination:
+        trip = Trip(source=filled(source), destination=destination, folder=tmp_path)
+        ran = trip.mirror("--retry-times", "1")
+
+    assert (ran.code, ran.only()["kind"]) == (1, "rate-limited"), ran.only()
+    assert "log in to the source" not in ran.only()["advice"]
+
+
+# --- connections
+
+
+def test_refused_connection_is_named(tmp_path: Path) -> None:
+    with ZooRegistry() as destination:
+        lines = f"127.0.0.1:{free_port()}/{ONE}\n"
+        ran = mirror(tmp_path, lines, "-d", destination.address, "--retry-times", "0")
+
+    assert (ran.code, ran.only()["kind"]) == (1, "connection-refused"), ran.only()
+    assert "Connect call failed" not in ran.only()["reason"]
+
+
+def test_unknown_name_is_named(tmp_path: Path) -> None:
+    with ZooRegistry() as destination:
+        lines = f"no-such-host.invalid/{ONE}\n"
+        ran = mirror(tmp_path, lines, "-d", destination.address, "--retry-times", "0")
+
+    assert (ran.code, ran.only()["kind"]) == (1, "name-unknown"), ran.only()
+    assert "no-such-host.invalid" in ran.only()["reason"]
+
+
+def test_expired_certificate_is_named_with_its_date(tmp_path: Path) -> None:
+    end = datetime.datetime(2024, 5, 17, tzinfo=datetime.timezone.utc)
+    certificates = expired(tmp_path / "tls", end)
+    options = FaultOptions(certificates=certificates, referrers=True)
+    with ZooRegistry(options=options) as source, ZooRegistry() as destination:
+        trip = Trip(source=filled(source), destination=destination, folder=tmp_path)
+        ran = trip.mirror("--ca-file", str(certificates.authority), "--retry-times", "0")
+
+    assert (ran.code, ran.only()["kind"]) == (1, "certificate-expired"), ran.only()
+    assert "2024-05-17" in text_of(ran)
+    assert "--ca-file" not in ran.only()["advice"]
+
+
+def expired(folder: Path, end: datetime.datetime) -> Certificates:
+    """Return an authority whose server certificate ended at `end`."""
+    folder.mkdir()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    start = end - datetime.timedelta(days=90)
+    leaf = authority.issue_cert("127.0.0.1", not_before=start, not_after=end)
+    (folder / "server.crt").write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
+    leaf.private_key_pem.write_to_path(folder / "server.key")
+    pair = folder / "server.crt", folder / "server.key"
+    return Certificates(folder / "ca.crt", *pair, *pair)
+
+
+# --- deleting
+
+
+DELETED: dict[str, tuple[Behaviour, ...]] = {
+    "core": (),
+    "tags-first": (DeleteWantsTagsFirst(),),
+    "by-digest-only": (DeleteByTagRefused(),),
+}
+
+
+@pytest.mark.parametrize("case", DELETED)
+def test_image_is_deleted_with_its_tags(case: str) -> None:
+    with ZooRegistry(*DELETED[case]) as registry:
+        for tag in (TAG, "latest"):
+            registry.load(NAME, tag, SMALL)
+        registry.load(NAME, "other", CHANGED)
+        ran = single("delete", registry, ONE, "-y")
+
+    assert ran.code == 0, ran.stderr
+    assert registry.tags[NAME] == {"other": CHANGED.top.digest}
+    assert SMALL.top.digest not in registry.manifests[NAME]
+
+
+STUBBORN: dict[str, Callable[[], tuple[Behaviour, ...]]] = {
+    "crane": lambda: (DeleteByTagRefused(), DeleteLeavesTags()),
+}
+
+
+@pytest.mark.parametrize("case", STUBBORN)
+def test_tag_that_survives_its_digest_is_an_error(case: str) -> None:
+    with ZooRegistry(*STUBBORN[case]()) as registry:
+        ran = single("delete", filled(registry), ONE, "-y")
+
+    assert ran.code == 1
+    assert "hint:" in ran.stderr or TAG in ran.stderr
+    assert "deleted" not in ran.stdout
+
+
+def test_tag_that_survives_its_digest_goes_with_its_name() -> None:
+    """Where a tag can be deleted by its name, it is."""
+    with ZooRegistry(DeleteLeavesTags()) as registry:
+        ran = single("delete", filled(registry), ONE, "-y")
+        left = registry.tags[NAME]
+
+    assert (ran.code, left) in [(0, {}), (1, {TAG: SMALL.top.digest})]
+
+
+@pytest.mark.parametrize("status", [405, 403])
+def test_registry_that_deletes_nothing_says_so(status: int) -> None:
+    with ZooRegistry(DeleteRefused(status)) as registry:
+        ran = single("delete", filled(registry), ONE, "-y")
+
+    assert ran.code == 1
+    assert registry.tags[NAME] == {TAG: SMALL.top.digest}
+
+
+def test_delete_asks_for_the_right_to_delete_one_repository_alone(
+    clean_environment: Path,
+) -> None:
+    with ZooRegistry(AsksForTokens()) as registry:
+        log_in(clean_environment, registry)
+        ran = image_tools("delete", f"{filled(registry).address}/{ONE}", "-y")
+
+    assert ran.code == 0, ran.stderr
+    assert {one.rpartition(":")[0] for one in registry.scopes} == {f"repository:{NAME}"}
+
+
+def test_image_without_a_wanted_platform_is_skipped_and_remembered(tmp_path: Path) -> None:
+    with ZooRegistry() as source, ZooRegistry() as destination:
+        filled(source, images.windows_only(1))
+        trip = Trip(source=source, destination=destination, folder=tmp_path)
+        first = trip.mirror()
+        trip.forget()
+        again = trip.mirror()
+        asked = [seen.method for seen in source.requests if "/manifests/" in seen.path]
+
+    assert (first.statuses, again.statuses) == (["skipped"], ["skipped"])
+    assert asked == ["HEAD"]
