@@ -43,10 +43,12 @@ class SignedForGet(Behaviour):
 class BlobsRedirected(Behaviour):
     """Blobs lie at a storage host, whose addresses are signed for GET alone (pulp_container#579).
 
-    `storage` is that host, with its own log.
+    `storage` is that host, with its own log. `methods` are those that are redirected: most
+    registries answer HEAD themselves.
     """
 
     status: int = 307
+    methods: str = "GET HEAD"
     storage: ZooRegistry = field(init=False)
 
     def opened(self, registry: ZooRegistry, stack: ExitStack) -> None:
@@ -57,7 +59,7 @@ class BlobsRedirected(Behaviour):
     def before(self, call: Call) -> Reply | None:
         """Redirect to the storage."""
         held = call.registry.store.blob(call.repository, call.reference)
-        if not call.asks("GET HEAD", "blobs") or held is None:
+        if not call.asks(self.methods, "blobs") or held is None:
             return None
         place = f"http://{self.storage.address}{call.asked.path}?{SIGNATURE}"
         return Reply(self.status, b"", {"Location": place})

@@ -106,8 +106,8 @@ class Pagination(Behaviour):
 class ReferrersRefused(Behaviour):
     """The referrers API answers anything but a list of referrers.
 
-    harbor#18305, ggcr#1962. `answer` is a status, or one of "page", "errors" (200 with
-    `{"errors":[]}`), "empty" (200 without a body).
+    harbor#18305, ggcr#1962, artifacthub/hub#4785 (303). `answer` is a status, or one of "page",
+    "errors" (200 with `{"errors":[]}`), "empty" (200 without a body).
     """
 
     answer: int | str = 404

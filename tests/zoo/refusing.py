@@ -55,6 +55,14 @@ class ReadOnly(Behaviour):
         return error_reply(self.status, code, self.words)
 
 
+def proxy_project() -> ReadOnly:
+    """Return a Harbor project that caches another registry.
+
+    goharbor/harbor src/server/middleware/repoproxy/proxy.go.
+    """
+    return ReadOnly(403, "can not push artifact to a proxy project: team")
+
+
 def read_only_405() -> ReadOnly:
     """Return a registry whose configuration says `readonly: enabled` (distribution#1718)."""
     return ReadOnly(405, UNSUPPORTED)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from image_tools.stores.remote.registry import Remote
-from tests.helpers.running import image_tools
 from tests.zoo.behaviour import Behaviour
 from tests.zoo.registry import ZooRegistry
 from tests.zoo.tokens import (
@@ -134,7 +133,7 @@ READERS: dict[str, Callable[[Trip], object]] = {
     "inventory": lambda trip: trip.inventory(),
     "inspect": lambda trip: single("inspect", trip.destination),
     "list-tags": lambda trip: single("list-tags", trip.destination, NAME),
-    "doctor": lambda trip: image_tools("doctor", "-f", trip._list(), "-d", trip.ends[1].address),
+    "doctor": lambda trip: trip.doctor(),
 }
 
 

@@ -256,22 +256,24 @@ class RepeatedScopeRefused(Behaviour):
 
 
 @dataclass(slots=True)
-class TokenRefused(Behaviour):
-    """A token server that refuses scopes with `push`, in words of its own.
+class NoMoreRepositories(Behaviour):
+    """DigitalOcean: no token with push for a repository that is one too many.
 
-    DigitalOcean answers 403 "registry contains 1 repositories, limit is 1"
-    (docker/build-push-action#586).
+    The token server says so, with 403 (docker/build-push-action#586).
     """
 
-    status: int = 403
     words: str = "registry contains 1 repositories, limit is 1"
 
     def before(self, call: Call) -> Reply | None:
-        """Refuse questions for push."""
-        if call.asked.what != "token" or not any("push" in scope for scope in call.scopes):
+        """Refuse questions for push to a repository that does not exist."""
+        if call.asked.what != "token":
             return None
-        log(call, "basic", None, self.status)
-        return error_reply(self.status, "DENIED", self.words)
+        rights, store = rights_of(call.scopes, None), call.registry.store
+        pushed = [name for name, actions in rights.items() if "push" in actions]
+        if all(store.has_repository(name) for name in pushed):
+            return None
+        log(call, "basic", None, 403)
+        return error_reply(403, "DENIED", self.words)
 
 
 def needed(call: Call) -> frozenset[str]:

@@ -53,16 +53,21 @@ class Trip:
 
     def validate(self, depth: str, *words: str) -> Ran:
         """Compare both ends, as deep as `depth` says."""
-        return self._listed("mirror-validate", "--depth", depth, "--no-state", *words)
+        shown = ("--format", "json", "-o", str(self.folder / "validate-failed.txt"), *QUICK)
+        return self._listed("mirror-validate", "--depth", depth, "--no-state", *shown, *words)
 
     def inventory(self) -> Ran:
         """Write down what is at the destination."""
-        return self._listed("inventory", json=False)
+        return self._listed("inventory")
+
+    def doctor(self) -> Ran:
+        """Look at both registries."""
+        return self._listed("doctor")
 
     def save(self) -> Ran:
         """Save the image of the source into an archive."""
-        words = ("save", "-f", self._list(), "-d", self.archive, "--format", "json", *QUICK)
-        return image_tools(*words)
+        words = ("-f", self._list(), "-d", self.archive, "--format", "json", *QUICK)
+        return image_tools("save", *words, "-o", self.folder / "save-failed.txt")
 
     def load(self) -> Ran:
         """Load that archive into the destination."""
@@ -94,11 +99,9 @@ class Trip:
         path.write_text(self.lines((ONE,)))
         return path
 
-    def _listed(self, command: str, *words: str, json: bool = True) -> Ran:
-        shown = ("--format", "json") if json else ()
-        quick = QUICK if json else ()
+    def _listed(self, command: str, *words: str) -> Ran:
         ends = ("-f", self._list(), "-d", self.destination.address)
-        return image_tools(command, *ends, *shown, *quick, *words)
+        return image_tools(command, *ends, *words)
 
 
 def single(command: str, registry: ZooRegistry, image: str = ONE, *words: str) -> Ran:
