@@ -12,7 +12,7 @@ from image_tools.errors import ImageToolsError
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.registry import Remote
 from tests.helpers import images
-from tests.helpers.content import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from tests.helpers.content import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Image
 from tests.helpers.studio import Studio
 from tests.zoo.behaviour import UPLOADS, Behaviour
 from tests.zoo.pushing import (
@@ -41,7 +41,7 @@ def shared(registry: ZooRegistry) -> ZooRegistry:
     return registry
 
 
-def foreign(kind: str) -> images.Image:
+def foreign(kind: str) -> Image:
     """Return an image with one layer that has urls."""
     studio = Studio(kind, 1)
     layers = studio.own_layers("amd64")
