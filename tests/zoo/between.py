@@ -30,7 +30,10 @@ class RefusesCredentials(Behaviour):
 
 @dataclass(slots=True)
 class SignedForGet(Behaviour):
-    """A storage whose addresses are signed for GET: another method is a wrong signature."""
+    """A storage whose addresses are signed for GET: another method is a wrong signature.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    """
 
     def before(self, call: Call) -> Reply | None:
         """Refuse everything but GET of what is signed."""

@@ -9,7 +9,7 @@ from tests.helpers.content import OCI_INDEX
 from tests.zoo.behaviour import Behaviour
 from tests.zoo.between import BlobsRedirected
 from tests.zoo.listing import ReferrersRefused
-from tests.zoo.pushing import BlobUnknownOnce, MediaTypeRefused, SinglePutRefused
+from tests.zoo.pushing import BlobUnknown, MediaTypeRefused, SinglePutRefused
 from tests.zoo.reading import CVE_WORDS, AbsentTagForbidden, PolicyRefuses, SubjectUnderFallbackTag
 from tests.zoo.refusing import (
     QUOTA_WORDS,
@@ -76,7 +76,7 @@ def ghcr() -> Behaviours:
     skopeo#1880, artifacthub/hub#4785.
     """
     guards = GreetsWithPlaceholderScope(), AsksForTokens(public=True)
-    return (*guards, BlobUnknownOnce(), DeleteRefused(), ReferrersRefused(303))
+    return (*guards, BlobUnknown(), DeleteRefused(), ReferrersRefused(303))
 
 
 def ecr() -> Behaviours:
@@ -183,7 +183,7 @@ def artifactory() -> Behaviours:
 
 def nexus() -> Behaviours:
     """Nexus: Basic logins, blobs unknown for a moment (manifest-tool#191)."""
-    return AsksForLogin(), BlobUnknownOnce(), ReferrersRefused(404)
+    return AsksForLogin(), BlobUnknown(), ReferrersRefused(404)
 
 
 def nexus_without_redeploy() -> Behaviours:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
@@ -31,7 +32,7 @@ class MountRefused(Behaviour):
 
 @dataclass(slots=True)
 class MountIgnored(Behaviour):
-    """A mount begins an upload, as the specification allows (202)."""
+    """A mount begins an upload, 202 in place of 201 (distribution-spec, "Mounting a blob")."""
 
     def before(self, call: Call) -> Reply | None:
         """Take the mount for a plain POST."""
@@ -60,25 +61,30 @@ class SinglePutRefused(Behaviour):
 
 
 @dataclass(slots=True)
-class BlobUnknownOnce(Behaviour):
-    """The first manifest after a blob was stored is told that the blob is unknown.
+class BlobUnknown(Behaviour):
+    """The first manifests after a blob was stored are told that the blob is unknown.
 
-    GHCR (konk#626), Nexus (manifest-tool#191). One refusal for each repository.
+    GHCR (konk#626), Nexus (manifest-tool#191). `times` refusals for each repository.
     """
 
-    refused: set[str] = field(default_factory=set)
+    times: int = 1
+    status: int = 404
+    refused: Counter[str] = field(default_factory=Counter)
 
     def before(self, call: Call) -> Reply | None:
-        """Refuse the first manifest of a repository."""
-        if not call.asks("PUT", "manifests") or call.repository in self.refused:
+        """Refuse the first manifests of a repository."""
+        if not call.asks("PUT", "manifests") or self.refused[call.repository] >= self.times:
             return None
-        self.refused.add(call.repository)
-        return error_reply(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+        self.refused[call.repository] += 1
+        return error_reply(self.status, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
 
 
 @dataclass(slots=True)
 class ManifestPutAnswers(Behaviour):
-    """A manifest is stored, and the answer is another success than 201."""
+    """A manifest is stored, and the answer is another success than 201.
+
+    distribution-spec, "Pushing Manifests", names 201 alone.
+    """
 
     status: int = 204
 
@@ -143,7 +149,7 @@ class LimitsUploads(Behaviour):
 
 @dataclass(slots=True)
 class AbortRefused(Behaviour):
-    """DELETE of an upload is refused, which the specification does not name at all."""
+    """DELETE of an upload is refused (distribution-spec has no such request)."""
 
     status: int = 405
 

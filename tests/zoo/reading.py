@@ -48,7 +48,10 @@ class NotFoundPage(Behaviour):
 
 @dataclass(slots=True)
 class WebPage(Behaviour):
-    """Something else than a registry: a page with `status` for every manifest."""
+    """Something else than a registry: a page with `status` for every manifest.
+
+    A captive portal (RFC 8952 section 1), or a web server at the registry's address.
+    """
 
     status: int = 200
 

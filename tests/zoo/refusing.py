@@ -110,7 +110,10 @@ IMMUTABLE: dict[str, Refusal] = {
 
 @dataclass(slots=True)
 class ImmutableTags(Behaviour):
-    """A tag that exists cannot be written again; `refusal` is how it is said."""
+    """A tag that exists cannot be written again, whatever its content (containers-roadmap#2380).
+
+    `refusal` is how it is said, one of those above.
+    """
 
     refusal: Refusal = harbor_immutable
 

@@ -30,6 +30,7 @@ from tests.zoo.reading import (
     SubjectUnderFallbackTag,
 )
 from tests.zoo.registry import ZooRegistry
+from tests.zoo.sample import sample
 from tests.zoo.trip import NAME, SMALL, TAG, Trip, ask, filled, single
 
 INDEX = images.oci_index(3)
@@ -60,7 +61,7 @@ def referred(source: ZooRegistry) -> str:
 # --- referrers
 
 
-@pytest.mark.parametrize("answer", REFERRERS_ANSWERS)
+@pytest.mark.parametrize("answer", sample(REFERRERS_ANSWERS, 403, 303, "page"))
 def test_signature_tag_where_referrers_are_refused_is_copied(
     answer: int | str, tmp_path: Path
 ) -> None:
@@ -88,7 +89,7 @@ def test_referrers_that_are_refused_are_asked_for_once(answer: int | str) -> Non
     assert len({seen.path for seen in asked}) == 1, [(s.path, s.status) for s in asked]
 
 
-@pytest.mark.parametrize("answer", REFERRERS_ANSWERS)
+@pytest.mark.parametrize("answer", sample(REFERRERS_ANSWERS, 404, 500, "errors"))
 def test_referrer_under_the_fallback_tag_is_found_where_the_api_is_refused(
     answer: int | str, tmp_path: Path
 ) -> None:
@@ -141,7 +142,7 @@ def test_subject_that_answers_for_its_fallback_tag_has_no_referrers(
     assert ran.only()["warnings"] == []
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 405, 500])
+@pytest.mark.parametrize("status", sample([401, 403, 404, 405, 500], 403))
 def test_signature_where_tags_are_not_listed_is_copied(status: int, tmp_path: Path) -> None:
     with ZooRegistry(TagsRefused(status)) as source, ZooRegistry() as destination:
         tag = signed(source)
@@ -183,15 +184,3 @@ def test_tags_of_all_pages_are_listed(form: str, gap: bool) -> None:
             registry.load(NAME, tag, SMALL)
 
         assert ask(registry, lambda store: store.tags(NAME)) == tuple(TAGS)
-
-
-def test_tags_of_the_core_are_listed_in_pages() -> None:
-    """The core's own pages, as docker-registry has them."""
-    with ZooRegistry() as registry:
-        for tag in TAGS:
-            registry.load(NAME, tag, SMALL)
-        with Client(registry.endpoint) as client:
-            answer = client.ask("GET", f"/v2/{NAME}/tags/list?n=3&last=v1")
-
-    assert json.loads(answer.body)["tags"] == ["v2", "v3", "v4"]
-    assert answer.headers["link"] == f'</v2/{NAME}/tags/list?n=3&last=v4>; rel="next"'

@@ -195,3 +195,16 @@ def test_every_command_does_what_the_product_allows(
     assert signature or found["signed"] == "failed"
     for step, words in refusals(product, side).items():
         assert words in way.words[step], step
+
+
+def test_image_without_a_wanted_platform_is_skipped_and_remembered(tmp_path: Path) -> None:
+    with ZooRegistry() as source, ZooRegistry() as destination:
+        filled(source, images.windows_only(1))
+        trip = Trip(source=source, destination=destination, folder=tmp_path)
+        first = trip.mirror()
+        trip.forget()
+        again = trip.mirror()
+        asked = [seen.method for seen in source.requests if "/manifests/" in seen.path]
+
+    assert (first.statuses, again.statuses) == (["skipped"], ["skipped"])
+    assert asked == ["HEAD"]
