@@ -80,7 +80,7 @@ def test_question_after_a_greeting_with_a_placeholder_is_answered(command: str) 
 # --- a refusal counts for its question
 
 
-@pytest.mark.parametrize("forbids", [Forbids, ForbidsWithChallenge])
+@pytest.mark.parametrize("forbids", [Behaviour, Forbids, ForbidsWithChallenge])
 def test_wide_token_that_is_refused_leads_to_the_images_own_token(
     forbids: Callable[[], Behaviour],
 ) -> None:
@@ -100,7 +100,7 @@ def test_wide_token_that_is_refused_leads_to_the_images_own_token(
 
 
 @pytest.mark.parametrize("side", ["source", "destination"])
-@pytest.mark.parametrize("forbids", [Forbids, ForbidsWithChallenge])
+@pytest.mark.parametrize("forbids", [Behaviour, Forbids, ForbidsWithChallenge])
 def test_mirror_where_tokens_serve_one_repository_copies_all(
     forbids: Callable[[], Behaviour], side: str, tmp_path: Path, clean_environment: Path
 ) -> None:

@@ -8,6 +8,9 @@ import pytest
 
 from image_tools.oci.digest import Digest
 from tests.helpers import images
+from tests.helpers.endpoint import LAB_LOGIN
+from tests.helpers.proxy import Proxy
+from tests.helpers.running import mirror
 from tests.zoo.behaviour import UPLOADS, Behaviour
 from tests.zoo.between import (
     BlobsRedirected,
@@ -16,10 +19,11 @@ from tests.zoo.between import (
     RedirectsWrites,
     redirects_manifests,
 )
+from tests.zoo.pushing import SinglePutRefused
 from tests.zoo.registry import ZooRegistry
 from tests.zoo.sample import sample
 from tests.zoo.tokens import AsksForLogin, AsksForTokens
-from tests.zoo.trip import LOGIN, NAME, SMALL, TAG, Trip, ask, filled, log_in, send
+from tests.zoo.trip import LOGIN, NAME, ONE, SMALL, TAG, Trip, ask, filled, log_in, send
 
 REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -70,13 +74,15 @@ def test_upload_that_is_redirected_keeps_method_and_body(
 @pytest.mark.parametrize("status", [302, 307, 308])
 def test_single_step_of_an_upload_that_is_redirected_arrives(status: int, method: str) -> None:
     gateway = RedirectsWrites(status, methods=(method,))
+    # Without a single PUT the blob is sent with PATCH.
+    habits: tuple[Behaviour, ...] = (SinglePutRefused(),) if method == "PATCH" else ()
     data = b"blob" * 1000
-    with ZooRegistry(AsksForLogin(), gateway) as registry:
+    with ZooRegistry(AsksForLogin(), gateway, *habits) as registry:
         ask(registry, lambda store: send(store, data), LOGIN)
         found = registry.store.blob(NAME, str(Digest.of(data)))
 
     assert found == data
-    assert gateway.backend.credentials_seen() <= {None}
+    assert gateway.backend.credentials_seen() == {None}
 
 
 @pytest.mark.parametrize("status", sample(REDIRECTS, 303, 307))
@@ -133,3 +139,17 @@ def test_proxy_page_for_the_greeting_is_reported_as_the_proxys(tmp_path: Path) -
         ran = Trip(source=filled(source), destination=destination, folder=tmp_path).mirror()
 
     assert (ran.code, ran.only()["kind"]) == (1, "proxy-refused")
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "HTTP_PROXY"])
+def test_proxy_that_wants_a_login_is_reported_and_asked_once(variable: str, tmp_path: Path) -> None:
+    """A tunnel over TLS is refused as a plain request is: for good."""
+    with Proxy(LAB_LOGIN) as proxy, ZooRegistry() as destination:
+        environ = {variable: f"http://{proxy.url.rpartition('@')[2]}"}
+        plain = ("--src-tls-verify=false",) if variable == "HTTP_PROXY" else ()
+        words = ("-d", destination.address, "--retry-times", "3", *plain)
+        ran = mirror(tmp_path, f"registry.image-tools.test:5000/{ONE}\n", *words, environ=environ)
+        refused = [passed.status for passed in proxy.passed]
+
+    assert (ran.code, ran.only()["kind"]) == (1, "proxy-refused"), ran.only()
+    assert refused == [407]

@@ -25,8 +25,10 @@ from tests.zoo.reading import (
     RangeRefused,
     WebPage,
 )
+from tests.zoo.refusing import ReadOnly
 from tests.zoo.registry import ZooRegistry
 from tests.zoo.sample import sample
+from tests.zoo.tokens import DENIED
 from tests.zoo.trip import CHANGED, NAME, SMALL, TAG, Trip, ask, filled, receive
 
 TOP = Digest.parse(SMALL.top.digest)
@@ -57,6 +59,15 @@ def test_absent_tag_of_a_source_that_forbids_is_no_success(tmp_path: Path) -> No
         ran = Trip(source=source, destination=destination, folder=tmp_path).mirror()
 
     assert (ran.code, ran.only()["kind"]) == (1, "access-denied")
+
+
+def test_new_tag_where_pushes_are_forbidden_too_is_refused(tmp_path: Path) -> None:
+    habits = AbsentTagForbidden(), ReadOnly(403, DENIED)
+    with ZooRegistry() as source, ZooRegistry(*habits) as destination:
+        ran = Trip(source=filled(source), destination=destination, folder=tmp_path).mirror()
+
+    assert (ran.code, ran.only()["kind"]) == (1, "access-denied")
+    assert destination.put_blobs() == 0
 
 
 def test_new_tag_behind_pages_for_what_is_missing_is_written(tmp_path: Path) -> None:
@@ -187,6 +198,24 @@ def test_blob_head_that_is_refused_is_told_by_its_first_byte(status: int) -> Non
         size = ask(filled(registry), lambda store: store.blob_size(NAME, Digest.parse(BOUGHT)))
 
     assert size == len(BLOB)
+
+
+@pytest.mark.parametrize("what", ["manifests", "blobs"])
+@pytest.mark.parametrize("status", [405, 501])
+def test_head_that_a_registry_does_not_know_is_asked_for_once(status: int, what: str) -> None:
+    async def twice(store: Remote) -> None:
+        for number in range(2):
+            if what == "manifests":
+                await store.manifest_head(NAME, f"{number}.0")
+            else:
+                await store.blob_size(NAME, Digest.parse(SMALL.blobs[number].digest))
+
+    with ZooRegistry(HeadRefused(status, (what,))) as registry:
+        filled(registry).load(NAME, "0.0", CHANGED)
+        ask(registry, twice)
+        heads = len({seen.path for seen in registry.asked("HEAD", what)})
+
+    assert heads == 1
 
 
 def test_blob_head_without_length_is_told_by_its_first_byte() -> None:
