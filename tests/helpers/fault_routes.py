@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from tests.helpers.content import INDEX_TYPES, OCI_INDEX
-from tests.helpers.fault_store import MemoryStore
+from tests.helpers.fault_store import RegistryContent
 from tests.helpers.fault_types import Reply, Stage, error_reply, status_reply
 
 _ROUTE = re.compile(
@@ -51,7 +51,7 @@ def take_apart(method: str, target: str, headers: Mapping[str, str]) -> Asked:
     )
 
 
-def stage_of(asked: Asked, store: MemoryStore) -> Stage:
+def stage_of(asked: Asked, store: RegistryContent) -> Stage:
     """Give the stage of a request."""
     fixed = {
         ("GET", "ping"): Stage.PING,
@@ -74,9 +74,9 @@ def stage_of(asked: Asked, store: MemoryStore) -> Stage:
 
 
 class Routes:
-    """Answers of a well-behaved registry over a `MemoryStore`."""
+    """Answers of a well-behaved registry over a `RegistryContent`."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: RegistryContent) -> None:
         """Answer from this store; Range and mounting may be turned off, referrers on."""
         self.store = store
         self.ranges = True

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.helpers.fault_routes import take_apart
-from tests.helpers.fault_types import Fault, HeaderValue, Kind, Reply, Seen, status_reply
+from tests.helpers.fault_types import CUT, Fault, HeaderValue, Kind, Reply, Seen, status_reply
 from tests.helpers.threaded_server import body_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class FaultHandler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply, seen: Seen, fault: Fault | None) -> None:
         kind = fault.kind if fault else None
-        if kind is Kind.RESET_AFTER:
+        if kind is Kind.RESET_AFTER or reply is CUT:
             return self._reset()
         changed = _falsified(reply, kind)
         head = self._head(changed, kind)

@@ -12,7 +12,7 @@ from tests.helpers.content import INDEX_TYPES, SCHEMA1_TYPES, Image, Manifest, d
 from tests.helpers.schema1 import manifest_digest
 
 
-class MemoryStore:
+class RegistryContent:
     """Content by repository; ``blobs[repository][digest]``, ``manifests`` and ``tags`` alike."""
 
     def __init__(self) -> None:

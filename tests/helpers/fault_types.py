@@ -105,6 +105,8 @@ class Reply:
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
 
 
+# In place of an answer the connection ends.
+CUT = Reply(0)
 CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
 NOT_FOUND_CODES = {
     Stage.BLOB: "BLOB_UNKNOWN",

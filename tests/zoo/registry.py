@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TypeVar
 
 from tests.helpers.fault_routes import Asked
-from tests.helpers.fault_store import MemoryStore
+from tests.helpers.fault_store import RegistryContent
 from tests.helpers.fault_types import Reply, Seen
 from tests.helpers.faults import FaultOptions, FaultRegistry
 from tests.helpers.token_server import TokenRequest
 from tests.zoo.behaviour import Behaviour, Call, page
+
+Kind = TypeVar("Kind", bound="ZooRegistry")
 
 
 class ZooRegistry(FaultRegistry):
@@ -23,7 +26,7 @@ class ZooRegistry(FaultRegistry):
     def __init__(
         self,
         *behaviours: Behaviour,
-        store: MemoryStore | None = None,
+        store: RegistryContent | None = None,
         options: FaultOptions | None = None,
     ) -> None:
         """Listen on a port; answers come inside the context, from `store` if one is given."""
@@ -35,7 +38,7 @@ class ZooRegistry(FaultRegistry):
         self._stack = ExitStack()
         self._plain: ZooRegistry | None = None
 
-    def __enter__(self) -> ZooRegistry:
+    def __enter__(self: Kind) -> Kind:
         """Start to answer, with every server that a behaviour needs."""
         super().__enter__()
         for behaviour in self.behaviours:
