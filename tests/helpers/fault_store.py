@@ -19,7 +19,7 @@ from tests.helpers.content import (
 from tests.helpers.schema1 import manifest_digest
 
 
-class MemoryStore:
+class RegistryContent:
     """Content by repository; ``blobs[repository][digest]``, ``manifests`` and ``tags`` alike."""
 
     def __init__(self) -> None:
@@ -66,6 +66,16 @@ class MemoryStore:
             if ":" not in reference:
                 self.tags[repository][reference] = digest
         return None, digest
+
+    def delete(self, repository: str, reference: str) -> bool:
+        """Delete a tag, or a manifest with its tags; False when there was no such thing."""
+        with self.lock:
+            tags = self.tags[repository]
+            if ":" not in reference:
+                return tags.pop(reference, None) is not None
+            gone = self.manifests[repository].pop(reference, None)
+            self.tags[repository] = {tag: d for tag, d in tags.items() if d != reference}
+        return gone is not None
 
     def put_blob(self, repository: str, digest: str, data: bytes) -> bool:
         """Store a blob; False when the digest is not that of the data."""
