@@ -12,6 +12,7 @@ from image_tools.oci.digest import Digest
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import ManifestHead
 from tests.helpers.content import digest_of
+from tests.helpers.fault_types import ALWAYS, Fault, Stage
 from tests.zoo.behaviour import Behaviour
 from tests.zoo.reading import (
     CVE_WORDS,
@@ -54,11 +55,17 @@ def test_new_tag_where_absence_is_forbidden_is_written(tmp_path: Path) -> None:
     assert trip.digests() == {NAME: {TAG: SMALL.top.digest}}
 
 
-def test_absent_tag_of_a_source_that_forbids_is_no_success(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("lists", "kind"), [(True, "not-found"), (False, "access-denied")])
+def test_absent_tag_of_a_source_that_forbids_is_no_success(
+    lists: bool, kind: str, tmp_path: Path
+) -> None:
+    """The list of tags tells, where there is one."""
     with ZooRegistry(AbsentTagForbidden()) as source, ZooRegistry() as destination:
+        if not lists:
+            source.add(Fault(Stage.TAGS, 403, ALWAYS))
         ran = Trip(source=source, destination=destination, folder=tmp_path).mirror()
 
-    assert (ran.code, ran.only()["kind"]) == (1, "access-denied")
+    assert (ran.code, ran.only()["kind"]) == (1, kind)
 
 
 def test_new_tag_where_pushes_are_forbidden_too_is_refused(tmp_path: Path) -> None:

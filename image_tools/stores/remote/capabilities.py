@@ -13,7 +13,8 @@ class Capabilities:
     tag schema for the referrers API, PATCH and PUT for a single PUT, leaving it for an abort.
 
     `puts` is None until a single PUT with a body was answered. `no_referrers` are repositories
-    whose referrers are not listed, where the refusal said nothing about the whole registry.
+    whose referrers are not listed, `no_mounts` pairs of a repository and an origin it takes no
+    blob from, where the refusal said nothing about the whole registry.
     """
 
     heads: bool = True
@@ -24,3 +25,4 @@ class Capabilities:
     referrers: bool = True
     puts: bool | None = None
     no_referrers: set[str] = field(default_factory=set)
+    no_mounts: set[tuple[str, str]] = field(default_factory=set)

@@ -99,8 +99,8 @@ class Connections:
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._proxies: dict[str, str | None] = {}
-        # Servers that sent an upload on: they are asked before its body is sent.
-        self._senders_on: set[str] = set()
+        # Where servers sent an upload on: to the same path of another one, or, None, elsewhere.
+        self._sent_on: dict[str, URL | None] = {}
 
     @property
     def stall(self) -> float:
@@ -119,27 +119,35 @@ class Connections:
         (distribution-spec#299, #607). The login goes to no other host. TlsProblem, TimedOut or
         Unavailable where no answer came. The caller releases or closes it.
         """
-        response = await self._send(request, request.url, request.authorization)
-        here = request.url
+        here = self._known_target(request)
+        response = await self._send(request, here, _authorization(request, here))
         for _ in range(MOST_REDIRECTS):
             target = self._redirect(request, here, response)
             if target is None:
                 return response
             await drain(response)
-            self._keep_body(request, here)
-            same = same_origin(target, request.url)
-            response = await self._send(request, target, request.authorization if same else None)
+            self._keep_body(request, here, target)
+            response = await self._send(request, target, _authorization(request, target))
             here = target
         if response.status in _REDIRECTS and request.follows:
             response.close()
             raise Unavailable(f"{request.reference}: more than {MOST_REDIRECTS} redirects")
         return response
 
-    def _keep_body(self, request: Request, here: URL) -> None:
+    def _known_target(self, request: Request) -> URL:
+        """Where a body that is sent once only has to go: where the server sent the last one on."""
+        url = request.url
+        if not isinstance(request.body, StreamBody):
+            return url
+        other = self._sent_on.get(str(url.origin()))
+        return url if other is None else URL(f"{other}{url.raw_path_qs}", encoded=True)
+
+    def _keep_body(self, request: Request, here: URL, target: URL) -> None:
         """Nothing while the body can be sent on; else an error that says to begin once more."""
         if not isinstance(request.body, StreamBody):
             return
-        self._senders_on.add(str(here.origin()))
+        is_same_path = here.raw_path_qs == target.raw_path_qs
+        self._sent_on[str(here.origin())] = target.origin() if is_same_path else None
         if request.body.started:
             error = Unavailable(f"{request.reference}: the upload is redirected")
             error.another_way = True
@@ -213,8 +221,11 @@ class Connections:
         return response
 
     def _asks_first(self, request: Request, url: URL) -> bool:
-        """Whether the server says where the body goes before it is sent (RFC 9110, 10.1.1)."""
-        return isinstance(request.body, StreamBody) and str(url.origin()) in self._senders_on
+        """Whether the server is to say where the body goes before it is sent (RFC 9110, 10.1.1).
+
+        Not all servers wait for an answer to that, so it is the second best.
+        """
+        return isinstance(request.body, StreamBody) and str(url.origin()) in self._sent_on
 
     def _patience(self, request: Request) -> float:
         """The seconds until the head of an answer has to be there, whatever is sent meanwhile."""
@@ -271,6 +282,11 @@ class Connections:
 
 def _timeout(connect: float, silence: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=silence)
+
+
+def _authorization(request: Request, url: URL) -> str | None:
+    """The header of the request, for nobody but the server it is meant for."""
+    return request.authorization if same_origin(url, request.url) else None
 
 
 async def _response(answering: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:

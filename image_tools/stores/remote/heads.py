@@ -72,7 +72,10 @@ class Heads:
             return await self._size_by_content(repository, digest)
         expected = frozenset({200, 404}) | _NO_HEAD | _NO_HEAD_OF_BLOB
         question = self.blob_question("HEAD", repository, digest, expected)
-        answer = await self._client.ask(question)
+        try:
+            answer = await self._client.ask(question)
+        except Unavailable as error:
+            return await self._size_in_place_of(error, repository, digest)
         if self._client.says_unknown(answer):
             return None
         # Some gateways say 0 of everything they have no body for.
@@ -159,7 +162,22 @@ class Heads:
             verify(manifest, digest, named(self._client.registry, repository, reference))
         return manifest
 
-    async def _size_by_content(self, repository: str, digest: Digest) -> int | None:
+    async def _size_in_place_of(
+        self, error: Unavailable, repository: str, digest: Digest
+    ) -> int | None:
+        """The size as a GET tells it where a HEAD fails; `error` where that fails as well."""
+        if error.status is None:
+            raise error
+        try:
+            size = await self._size_by_content(repository, digest, once=True)
+        except ImageToolsError as second:
+            raise error from second
+        self._known.blob_heads = False
+        return size
+
+    async def _size_by_content(
+        self, repository: str, digest: Digest, *, once: bool = False
+    ) -> int | None:
         """The size as a GET of the first byte tells it: for registries and caches without HEAD.
 
         Where that tells nothing either, the blob is read and counted.
@@ -167,7 +185,7 @@ class Heads:
         question = self.blob_question("GET", repository, digest, {200, 206})
         reader = BlobReader(self._client, question, digest, first=0, last=0)
         try:
-            await reader.open()
+            await reader.open(once=once)
         except NotFound:
             return None
         finally:

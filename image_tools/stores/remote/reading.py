@@ -55,9 +55,9 @@ class BlobReader:
         self._response: aiohttp.ClientResponse | None = None
         self._is_given_up = False
 
-    async def open(self) -> None:
-        """Ask for the blob; NotFound when it is unknown."""
-        await self._client.repeat(self._open)
+    async def open(self, *, once: bool = False) -> None:
+        """Ask for the blob, again where that may pass, or `once`; NotFound when it is unknown."""
+        await (self._open() if once else self._client.repeat(self._open))
 
     def close(self) -> None:
         """Give the connection back, or end it where bytes are still to come."""

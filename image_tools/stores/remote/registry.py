@@ -37,6 +37,7 @@ __all__ = ["Remote", "RemoteOptions"]
 
 # Harbor, jib#703, kaniko#1013.
 _NO_MOUNT = frozenset({400, 405, 406, 409, 410, 415, 422, 500, 501})
+_ABOUT_ORIGIN = frozenset({401, 403, 404})
 _NOT_YET = frozenset({400, 404})
 _UNKNOWN_BLOB = frozenset({"BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 
@@ -150,7 +151,8 @@ class Remote:
 
         Where the registry does not mount, that is a plain upload; it is asked no more then.
         """
-        if not self.capabilities.mounts and origin != repository:
+        known, pair = self.capabilities, (repository, origin)
+        if origin != repository and (not known.mounts or pair in known.no_mounts):
             return await self.upload(repository)
         question = Question(
             method="POST",
@@ -173,7 +175,9 @@ class Remote:
             if origin == repository:
                 raise  # That was to find out whether the blob is there: no upload tells.
             # A right that is missing at the origin says nothing of other repositories.
-            self.capabilities.mounts = error.status not in _NO_MOUNT
+            known.mounts = known.mounts and error.status not in _NO_MOUNT
+            if error.status in _ABOUT_ORIGIN:
+                known.no_mounts.add(pair)
         return await self.upload(repository)
 
     async def upload(self, repository: str) -> RemoteUpload:
@@ -210,9 +214,12 @@ class Remote:
         """
         patient = replace(question, expected=question.expected | _NOT_YET)
         answer = await self._client.ask(patient)
+        is_unknown = answer.status not in question.expected and answer.code in _UNKNOWN_BLOB
+        if is_unknown:
+            await asyncio.sleep(self._client.policy.delay)
+            answer = await self._client.ask(patient)
         if answer.status in question.expected:
             return answer
-        if answer.code not in _UNKNOWN_BLOB:
-            raise self._client.refusal(answer, question)
-        await asyncio.sleep(self._client.policy.delay)
-        return await self._client.ask(question)
+        error = self._client.refusal(answer, question)
+        error.exhausted = is_unknown
+        raise error

@@ -20,7 +20,6 @@ ABORT_SECONDS = 5.0
 _STORED = frozenset({200, 201, 202, 204})
 _TOO_LARGE = 413
 _NO_SINGLE_PUT = frozenset({400, 404, 405, 411, _TOO_LARGE, 415, 416, 422, 501})
-_NO_ABORT = frozenset({400, 403, 405, 501})
 
 
 class RemoteUpload:
@@ -98,7 +97,8 @@ class RemoteUpload:
         try:
             await self._client.once(self._question("DELETE", None, self._location))
         except CopyFailed as error:
-            self._client.capabilities.aborts = error.status not in _NO_ABORT
+            # It goes by itself, in time.
+            self._client.capabilities.aborts = error.status is None
         except ImageToolsError as error:
             logger.debug("{}", error)
 
