@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from image_tools.errors import CopyFailed, Deferred, ImageToolsError, NotFound, Unavailable
+from image_tools.errors import (
+    AccessDenied,
+    CopyFailed,
+    Deferred,
+    ImageToolsError,
+    NotFound,
+    Unavailable,
+)
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
@@ -57,10 +64,13 @@ class Heads:
         if answer.status == 200 and digest is not None:
             media_type = told_type(answer.media_type)
             return ManifestHead(digest, media_type, answer.length or None, self._client.registry)
-        if await self._is_not_listed(answer, repository, reference):
-            return None
         refusal = self._client.refusal(answer, self._question("HEAD", repository, reference, ()))
-        return await self._in_place_of(refusal, repository, reference)
+        try:
+            return await self._in_place_of(refusal, repository, reference)
+        except AccessDenied as error:
+            if await self._is_not_listed(error, repository, reference):
+                return None
+            raise
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
         """The manifest, verified by the digest asked for or told; NotFound when unknown."""
@@ -108,10 +118,10 @@ class Heads:
         return answer
 
     async def _is_not_listed(
-        self, answer: Answer, repository: str, reference: str | Digest
+        self, error: AccessDenied, repository: str, reference: str | Digest
     ) -> bool:
         """Whether a 403 is about a tag that the repository does not list (cosign#2973)."""
-        if answer.status != FORBIDDEN or isinstance(reference, Digest):
+        if error.status != FORBIDDEN or isinstance(reference, Digest):
             return False
         return await self._tags.holds(repository, reference) is False
 

@@ -90,6 +90,8 @@ class Remote:
             push=True,
         )
         answer = await self._put_patiently(question)
+        if not isinstance(reference, Digest):
+            self._tags.note(repository, reference)
         if answer.digest is not None:
             verify(manifest, answer.digest, named(self.name, repository, reference))
 

@@ -71,6 +71,12 @@ class TagLists:
                 listed.is_known = True
         return None if listed.tags is None else tag in listed.tags
 
+    def note(self, repository: str, tag: str) -> None:
+        """Remember that `tag` was written since."""
+        listed = self._listed[repository]
+        if listed.tags is not None:
+            listed.tags |= {tag}
+
     async def _tags(self, repository: str) -> frozenset[str] | None:
         try:
             return frozenset(await self.all(repository))
