@@ -45,7 +45,8 @@ def test_mirror_forbidden_tag_that_is_not_listed_is_written(
 ) -> None:
     """cosign#2973: 403 for what does not exist, and pushes are taken."""
     destination.load("team/app", "other", images.docker_list(2))
-    destination.add(Fault(Stage.HEAD_MANIFEST, 403, 1, reference="1.0"))
+    for stage in LOOKS:
+        destination.add(Fault(stage, 403, 1, reference="1.0"))
     ran = run(source, destination, tmp_path)
     assert ran.statuses == ["copied"], ran.stderr
     assert destination.count(Stage.TAGS) == 1
