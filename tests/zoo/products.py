@@ -248,7 +248,7 @@ PRODUCTS: dict[str, Product] = {
         sides=("source",),
         sending={
             **_refused("", "digest", "tree", "content", "again", "delete"),
-            **_refused(CVE_WORDS[:40], *WRITES, "save", "inspect"),
+            **_refused(CVE_WORDS[:40], "cold", "changed", "filtered", "signed", "save", "inspect"),
         },
     ),
     "harbor-proxy": Product(behaviours=harbor_proxy, taking=_writes("proxy project")),

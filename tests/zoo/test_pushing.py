@@ -106,8 +106,8 @@ def test_single_put_that_is_refused_becomes_patch_and_put(status: int, tmp_path:
         refused = [s for s in destination.asked("PUT", UPLOADS) if s.status == status]
 
     assert ran.statuses == ["copied"] * 4, ran.stderr
-    # The first blobs of an image are sent at once, before any of them is answered.
-    assert 1 <= len(refused) <= 6
+    # Some were on their way together when the first was refused; all others begin with PATCH.
+    assert 1 <= len(refused) <= destination.put_blobs() / 3
 
 
 def test_second_upload_where_the_single_put_was_refused_begins_with_patch() -> None:
