@@ -8,7 +8,8 @@
       AlreadyRunning                4
       CopyFailed                    1   NotFound AccessDenied Unauthorized RateLimited Unavailable
                                         TimedOut TlsProblem PlatformMissing PolicyRejected DiskFull
-                                        QuotaExceeded ReadOnly TypeRefused UnknownFailure
+                                        ManifestUnsupported QuotaExceeded ReadOnly TypeRefused
+                                        UnknownFailure
         of these                        RepositoryMissing TagImmutable ConnectionRefused
                                         NameUnknown ProxyRefused CertificateExpired
         Deferred                    5   put off by a pull limit, not failed
@@ -29,11 +30,15 @@ Scope = Literal["nothing", "tags", "repository", "project", "registry"]
 
 
 class ImageToolsError(Exception):
-    """A failure we can explain: one sentence, and what to do next in `advice`."""
+    """A failure we can explain: one sentence, and what to do next in `advice`.
+
+    `another_way`: nothing was stored, and the same content sent once more goes another way.
+    """
 
     exit_code: ClassVar[int] = 1
     temporary: bool = False
     exhausted: bool = False
+    another_way: bool = False
     advice: str = ""
 
     def __init__(self, message: str, *, advice: str | None = None) -> None:
@@ -235,6 +240,12 @@ class DiskFull(CopyFailed):
     """No space left on this machine or in the registry's storage."""
 
     advice = "make room and run again: what has arrived stays"
+
+
+class ManifestUnsupported(CopyFailed):
+    """A tool cannot parse a manifest that is otherwise in order."""
+
+    advice = "install a newer skopeo and docker buildx: they may be able to parse it"
 
 
 class QuotaExceeded(CopyFailed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
 import threading
@@ -20,6 +21,7 @@ from image_tools.process.planted import refuse_planted
 VERSION = 1
 _BUSY_MILLISECONDS = 10_000
 _BESIDE = ("-wal", "-shm", "-journal", ".lock")
+_SKIPPED = "skipped "
 _TABLE = """
 CREATE TABLE IF NOT EXISTS finished (
     source TEXT NOT NULL,
@@ -34,10 +36,14 @@ CREATE TABLE IF NOT EXISTS finished (
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The digests of both ends when an image was last finished."""
+    """The digests of both ends when an image was last finished.
+
+    No destination digest: it was skipped, since the source `offered` other platforms only.
+    """
 
     source_digest: Digest
-    destination_digest: Digest
+    destination_digest: Digest | None
+    offered: tuple[str, ...] = ()
 
 
 def default_state_path(environ: Mapping[str, str]) -> Path:
@@ -81,8 +87,8 @@ class State:
         try:
             with self._lock:
                 row = self._connection.execute(query, (destination, selection, source)).fetchone()
-            return None if row is None else Remembered(Digest.parse(row[0]), Digest.parse(row[1]))
-        except (sqlite3.Error, InvalidReference) as error:
+            return None if row is None else _remembered(*row)
+        except (sqlite3.Error, InvalidReference, ValueError) as error:
             logger.debug("{}: {}", self._path, error)
             return None
 
@@ -90,8 +96,7 @@ class State:
         self, source: str, destination: str, selection: str, remembered: Remembered
     ) -> None:
         """Note durably what both ends hold now; a state that cannot be written is said once."""
-        digests = (str(remembered.source_digest), str(remembered.destination_digest))
-        row = (source, destination, selection, *digests)
+        row = (source, destination, selection, str(remembered.source_digest), _ending(remembered))
         try:
             with self._lock, self._connection:
                 self._connection.execute("REPLACE INTO finished VALUES (?, ?, ?, ?, ?)", row)
@@ -104,6 +109,20 @@ class State:
         """Close the file."""
         with self._lock, suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _ending(remembered: Remembered) -> str:
+    """How an image ended, as text. An older program takes a skipped one for unknown."""
+    if remembered.destination_digest is not None:
+        return str(remembered.destination_digest)
+    return _SKIPPED + json.dumps(remembered.offered)
+
+
+def _remembered(source: str, ending: str) -> Remembered:
+    if not ending.startswith(_SKIPPED):
+        return Remembered(Digest.parse(source), Digest.parse(ending))
+    offered = json.loads(ending.removeprefix(_SKIPPED))
+    return Remembered(Digest.parse(source), None, tuple(map(str, offered)))
 
 
 @contextmanager

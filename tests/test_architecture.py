@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import gc
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -73,8 +74,9 @@ LAZY = {
 EXITS = {"sys.exit", "exit", "quit", "SystemExit"}
 STARTS = {"os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp"}
 STARTS |= {"asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "pty.fork"}
-LONGEST_MODULE = 300
+LONGEST_MODULE = 400
 LONGEST_FUNCTION = 50
+LONGEST_ZOO = 400
 
 
 @dataclass(frozen=True)
@@ -339,3 +341,37 @@ def test_reexport_in_package_is_noticed() -> None:
     module = Module("image_tools.oci", "from image_tools.oci import digest", is_package=True)
 
     assert len(list(reexports(module))) == 1
+
+
+# --- the doubles of products
+
+SOURCE = re.compile(r"\w#\d|https://|RFC \d{4}|distribution-spec|\w\.(?:py|go)\b|\w/\w+/\w+/")
+ZOO = tuple(read_module(path) for path in sorted((ROOT / "tests" / "zoo").glob("*.py")))
+
+
+def without_source(module: Module) -> Iterator[str]:
+    """Yield the behaviours of the zoo that name no public source."""
+    classes = [node for node in module.nodes if isinstance(node, ast.ClassDef)]
+    for node in classes:
+        is_behaviour = "Behaviour" in [dotted(base) for base in node.bases]
+        if is_behaviour and not SOURCE.search(ast.get_docstring(node) or ""):
+            yield f"{node.lineno}: {node.name} names no public source"
+
+
+def too_long_for_the_zoo(module: Module) -> Iterator[str]:
+    """Yield the modules of the zoo over 400 lines."""
+    if (lines := len(module.source.splitlines())) > LONGEST_ZOO:
+        yield f"{LONGEST_ZOO}: {lines} lines in one module"
+
+
+@pytest.mark.parametrize("rule", [without_source, too_long_for_the_zoo], ids=lambda r: r.__name__)
+def test_zoo_every_module_keeps_rule(rule: Callable[[Module], Iterator[str]]) -> None:
+    modules = [one for one in ZOO if rule is too_long_for_the_zoo or ".test_" not in one.name]
+
+    assert [f"{module.name}:{text}" for module in modules for text in rule(module)] == []
+
+
+def test_zoo_behaviour_without_source_is_noticed() -> None:
+    source = 'class Odd(Behaviour):\n """Does something odd."""'
+
+    assert len(list(without_source(Module("tests.zoo.odd", source)))) == 1

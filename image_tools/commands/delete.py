@@ -54,7 +54,8 @@ def delete(
 ) -> Deletion:
     """What was deleted, or left because `confirm` said no; it is asked once all is known.
 
-    NotFound when there is nothing to delete, AccessDenied where the registry does not let us.
+    NotFound when there is nothing to delete, AccessDenied where the registry does not let us,
+    IntegrityError where a tag still leads to it afterwards.
     """
     reference = request.reference
     doomed = opening.run(_found(reference, opening))
@@ -63,7 +64,7 @@ def delete(
 
     async def remove() -> bool:
         store = opening.registry(reference.registry)
-        return await store.delete_manifest(reference.repository, doomed.digest)
+        return await store.delete_manifest(reference.repository, doomed.digest, doomed.tags)
 
     # Gone in the meantime is as good as deleted.
     opening.run(remove())

@@ -75,6 +75,10 @@ class Inspector:
         found = parse(await self._chosen(selection))
         if not isinstance(found, Manifest):
             raise InvalidManifest(f"{self._reference}: a schema 1 image has no config", advice="")
+        if found.config is None:
+            raise InvalidManifest(
+                f"{self._reference}: an artifact manifest has no config", advice=""
+            )
         return await self._reader.config(self._repository, found.config)
 
     async def _top(self) -> tuple[Digest, RawManifest]:

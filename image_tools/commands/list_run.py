@@ -235,7 +235,7 @@ class ListRun:
         policy = policy_of(self._request, self._environ) if is_bound else SignaturePolicy()
         direct = DirectWay(policy, options.direct, ends, toolbox)
         copier = Copier(toolbox, options, reader, slots, direct)
-        assembler = Assembler(toolbox, reader, slots, options.retry)
+        assembler = Assembler(toolbox, reader, slots, options.retry, copier.own)
         companions, signer, key = None, None, self._request.signing_key
         if not self._request.remove_signatures:
             companions = Companions(reader, copier, assembler, options.overwrite)

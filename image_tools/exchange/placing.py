@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from image_tools.errors import AccessDenied, CopyFailed, NotFound, ReadOnly, Unauthorized
+from loguru import logger
+
+from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.presence import Presence
@@ -16,6 +18,8 @@ from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
 
 PATIENCE = 30.0
+# One PUT, PATCH and PUT, and either of them where an upload is redirected.
+MOST_WAYS = 4
 SILENCE = 2 * LONGEST_WISH
 
 
@@ -94,6 +98,16 @@ class Placer:
         self.ledger.closed.check(place, wish.repository, changes_tag=wish.changes_tag)
         flight.moved += 1  # The attempt before may have been told to wait for minutes.
         looks, size = flight.origin is None, wish.blob.size
+        for _ in range(MOST_WAYS - 1):
+            try:
+                return await self._by_one_way(wish, flight, looks, size)
+            except ImageToolsError as error:
+                if not error.another_way:
+                    raise
+                logger.debug("{}; sending it another way", error)
+        return await self._by_one_way(wish, flight, looks, size)
+
+    async def _by_one_way(self, wish: Placement, flight: Flight, looks: bool, size: int) -> bool:
         upload = await (self._presence.begin(flight, size) if looks else self._mounted(flight))
         if upload is None:
             return False
@@ -126,12 +140,15 @@ async def mount(store: Store, ledger: Ledger, flight: Flight) -> Upload | None:
     """Try `flight`'s mount; its `origin` is None afterwards when the store did not want to.
 
     The upload a registry begins instead (202, distribution spec "Mounting a blob") is returned.
-    A refusal by rights is no failure of the blob: it is sent then.
+    A mount that fails is no failure of the blob: it is sent then.
     """
     assert flight.origin is not None
     try:
         upload = await store.mount(flight.repository, flight.digest, flight.origin)
-    except (NotFound, Unauthorized, AccessDenied, ReadOnly):
+    except RateLimited:
+        raise
+    except ImageToolsError as error:
+        logger.debug("{}; the blob is sent", error)
         ledger.refuse_mount(flight)
         return None
     if upload is not None:

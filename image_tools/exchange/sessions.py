@@ -31,6 +31,20 @@ class Book:
     store: Store
     ledger: Ledger
 
+    async def put_manifest(
+        self, repository: str, reference: str | Digest, raw: RawManifest
+    ) -> None:
+        """Store `raw`; IntegrityError when the store failed on it before, and still hides it."""
+        await self.store.put_manifest(repository, reference, raw)
+        if not self.ledger.is_doubted(repository, raw.digest):
+            return
+        head = await self.store.manifest_head(repository, raw.digest)
+        if head is None or head.digest != raw.digest:
+            raise IntegrityError(
+                f"{self.store.name}/{repository}@{raw.digest}: it was stored, and is not shown",
+                advice="its storage is damaged: remove that manifest there and run again",
+            )
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Begun:
@@ -146,20 +160,12 @@ class Session:
     async def _stored(self, reference: str | Digest, raw: RawManifest) -> None:
         if raw.digest not in self.withheld:
             self.check_open()
-            await self.store.put_manifest(self.repository, reference, raw)
-            if self.ledger is not None and self.ledger.is_doubted(self.repository, raw.digest):
-                await self._check_shown(raw.digest)
+            if self.ledger is None:
+                await self.store.put_manifest(self.repository, reference, raw)
+            else:
+                await Book(self.store, self.ledger).put_manifest(self.repository, reference, raw)
             self.account.wrote(len(raw.content))
         self.pushed.append(raw)
-
-    async def _check_shown(self, digest: Digest) -> None:
-        """Nothing when the store shows what it could not show before."""
-        head = await self.store.manifest_head(self.repository, digest)
-        if head is None or head.digest != digest:
-            raise IntegrityError(
-                f"{self.store.name}/{self.repository}@{digest}: it was stored, and is not shown",
-                advice="its storage is damaged: remove that manifest there and run again",
-            )
 
     def _has_stored(self, task: asyncio.Task[None]) -> None:
         self.answering.discard(task)

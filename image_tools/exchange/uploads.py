@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from image_tools.errors import AccessDenied, DigestMismatch, NotFound, ReadOnly, Unauthorized
+from image_tools.errors import DigestMismatch, ImageToolsError
 from image_tools.exchange.answers import answer, error_answer
 from image_tools.exchange.blobs import blob_digest
 from image_tools.exchange.routes import Route
@@ -156,7 +156,7 @@ async def _mounted(session: Session, digest: Digest, origin: Session | None) -> 
     if session.ledger.size(session.repository, digest) is None:
         try:
             upload = await session.store.mount(session.repository, digest, origin.repository)
-        except (NotFound, Unauthorized, AccessDenied, ReadOnly):
+        except ImageToolsError:
             return False  # Sending it is always right.
         if upload is not None:
             await upload.abort()

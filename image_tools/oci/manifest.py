@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from image_tools.errors import InvalidManifest, InvalidReference
@@ -18,6 +18,7 @@ MAXIMUM_ENTRIES = 10_000
 _FIELDS = frozenset(
     {"schemaVersion", "mediaType", "artifactType", "manifests", "config", "layers", "subject"}
     | {"annotations", "fsLayers", "history", "signatures", "name", "tag", "architecture"}
+    | {"blobs"}
 )
 
 
@@ -41,22 +42,29 @@ class RawManifest:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image or artifact: its config and its layers, in order."""
+    """One image or artifact: its config and its layers, in order.
+
+    An artifact manifest (`media.OCI_ARTIFACT`) has no config. `stated_type` is the `mediaType` in
+    the bytes themselves, whatever they were served as.
+    """
 
     media_type: str
-    config: Descriptor
+    config: Descriptor | None
     layers: tuple[Descriptor, ...]
+    stated_type: str = field(default="", compare=False)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """Config and layers that lie in the registry: no foreign layers, each digest once."""
-        held = (self.config, *(layer for layer in self.layers if not layer.fields.get("urls")))
+        held = [layer for layer in self.layers if not layer.fields.get("urls")]
+        if self.config is not None:
+            held.insert(0, self.config)
         return tuple({blob.digest: blob for blob in held}.values())
 
     @property
     def is_image(self) -> bool:
         """Whether the config is an image config, which states a platform."""
-        return self.config.media_type in media.IMAGE_CONFIGS
+        return self.config is not None and self.config.media_type in media.IMAGE_CONFIGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +95,14 @@ def parse(raw: RawManifest) -> Manifest | Index | Schema1:
         raise InvalidManifest(f"the manifest has {len(raw.content)} bytes, more than 4 MiB")
     document = _object(raw.content, object_pairs_hook=_one_meaning)
     refuse_look_alikes(document, _FIELDS)
-    stated = {name for name in ("manifests", "config", "layers") if document.get(name) is not None}
-    if "manifests" in stated and len(stated) > 1:
-        # One digest must not mean two things to two readers (CVE-2021-41190).
-        raise InvalidManifest("the manifest is an image and an index at once")
+    is_artifact = media.OCI_ARTIFACT in (document.get("mediaType"), raw.media_type)
+    _refuse_two_meanings(document, is_artifact=is_artifact)
     if document.get("schemaVersion") == 1:
         return _schema1(document)
-    if "config" in stated:
+    if _states(document, "config"):
         return _manifest(raw.media_type, document)
+    if is_artifact:
+        return _artifact(document)
     if "manifests" in document:
         return _index(raw.media_type, document)
     raise InvalidManifest(f"unsupported manifest of type {raw.media_type or 'unknown'}")
@@ -138,6 +146,20 @@ def _object(content: bytes, **hooks: Any) -> dict[str, Any]:
     return document
 
 
+def _states(document: dict[str, Any], *names: str) -> bool:
+    return any(document.get(name) is not None for name in names)
+
+
+def _refuse_two_meanings(document: dict[str, Any], *, is_artifact: bool) -> None:
+    """One digest must not mean two things to two readers (CVE-2021-41190); skopeo agrees."""
+    is_image = _states(document, "config", "layers")
+    if is_image and _states(document, "manifests"):
+        raise InvalidManifest("the manifest is an image and an index at once")
+    is_newer = is_image or _states(document, "manifests")
+    if is_newer and (is_artifact or _states(document, "fsLayers", "history")):
+        raise InvalidManifest("the manifest is of two kinds at once")
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")  # Python reads it, and nobody else would
 
@@ -167,7 +189,18 @@ def _manifest(media_type: str, document: dict[str, Any]) -> Manifest:
             if config.media_type == media.DOCKER_CONFIG
             else media.OCI_MANIFEST
         )
-    return Manifest(stated, config, tuple(Descriptor.from_json(layer) for layer in layers))
+    own = document.get("mediaType")
+    return Manifest(
+        stated,
+        config,
+        tuple(Descriptor.from_json(layer) for layer in layers),
+        own if isinstance(own, str) else "",
+    )
+
+
+def _artifact(document: dict[str, Any]) -> Manifest:
+    blobs = tuple(Descriptor.from_json(blob) for blob in _listed(document, "blobs"))
+    return Manifest(media.OCI_ARTIFACT, None, blobs, media.OCI_ARTIFACT)
 
 
 def _index(media_type: str, document: dict[str, Any]) -> Index:

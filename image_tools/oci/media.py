@@ -8,9 +8,12 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+# Of a draft of OCI 1.1, without a config; some registries still hold such artifacts.
+OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
 
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_ZSTD_LAYER = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
 SCHEMA1 = frozenset({DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED})
 INDEXES = frozenset({DOCKER_LIST, OCI_INDEX})
@@ -25,6 +28,7 @@ ACCEPTED = (
     DOCKER_MANIFEST,
     DOCKER_SCHEMA1_SIGNED,
     DOCKER_SCHEMA1,
+    OCI_ARTIFACT,
 )
 
 

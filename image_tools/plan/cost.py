@@ -32,12 +32,13 @@ def foreseen(
     """
     if media_type in media.SCHEMA1:
         return Need(1, 1) if tops_only else Need(_SCHEMA1, 1)
-    if tops_only or media_type not in media.INDEXES:
+    if tops_only or (media_type and media_type not in media.INDEXES):
         return Need(1, 1)
     most = _UNKNOWN_ENTRIES if size is None else max(1, size // SMALLEST_ENTRY)
     platforms = min(most, _platforms(selection, most))
     attested = 2 * platforms if selection.attestations else platforms
-    return Need(1 + min(most, attested), 1 + platforms)
+    # Without a type it may be an index or not.
+    return Need(1 + min(most, attested), 1 + platforms if media_type else 1)
 
 
 def _platforms(selection: Selection, most: int) -> int:

@@ -49,7 +49,9 @@ class OriginMemory:
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
     ) -> None:
-        """Note it in the entry; what cannot be noted only costs requests."""
+        """Note it in the entry; what cannot be noted, or has no entry, only costs requests."""
+        if remembered.destination_digest is None:
+            return
         origin = Origin(source, remembered.source_digest, selection)
         try:
             self._archive.add_origin(Reference.parse(destination), origin)
@@ -71,6 +73,8 @@ class RepairMemory(OriginMemory):
         self, source: str, destination: str, selection: str, remembered: Remembered
     ) -> None:
         """Note what was known; of an image that has become another one, what it is now."""
+        if remembered.destination_digest is None:
+            return
         reference = Reference.parse(destination)
         entry, origin = self._before.get(reference, (None, None))
         if origin is not None and entry == self._archive.tagged(reference):

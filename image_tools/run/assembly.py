@@ -1,4 +1,4 @@
-"""Publishing what a tag holds in the end: by buildx, or byte for byte by skopeo."""
+"""Publishing what a tag holds in the end: by buildx, byte for byte by skopeo, or by ourselves."""
 
 from __future__ import annotations
 
@@ -9,20 +9,36 @@ from typing import Any
 
 from loguru import logger
 
-from image_tools.errors import IntegrityError, UnknownFailure
+from image_tools.errors import (
+    IntegrityError,
+    InvalidManifest,
+    ManifestUnsupported,
+    NotFound,
+    UnknownFailure,
+)
 from image_tools.exchange.sessions import Session
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
+from image_tools.oci.manifest import (
+    Index,
+    Manifest,
+    RawManifest,
+    Schema1,
+    index_bytes,
+    parse,
+)
 from image_tools.plan.plan import FinalIndex
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.executor import Slots
 from image_tools.run.failure import cause_of
 from image_tools.run.job import Job
-from image_tools.run.reading import Reader
+from image_tools.run.own_client import OWN_CLIENT, OwnClient
+from image_tools.run.reading import DEEPEST_NESTING, Reader
+from image_tools.run.together import together
 from image_tools.run.toolbox import Toolbox
 from image_tools.tools.buildx import can_express, create_argv, descriptor_file
 from image_tools.tools.skopeo import cannot_keep, index_only_argv, write_index_folder
+from image_tools.tools.unreadable import buildx_cannot_pass_on, leaves_the_exchange
 
 _Argv = Callable[[str], tuple[str, ...]]
 BUILDX = "buildx"
@@ -45,6 +61,7 @@ class Assembler:
     reader: Reader
     slots: Slots
     retry: RetryPolicy
+    own: OwnClient
 
     async def publish(
         self,
@@ -62,12 +79,12 @@ class Assembler:
         if final.exact is not None:
             logger.debug("the source's own bytes are kept: skopeo copies the index alone")
             return await self.exactly(job, final.exact, tag)
-        reason = can_express(final.index)
+        reason = can_express(final.index) or await self._leaves_the_exchange(job, final.index)
         if reason is None:
             published = await repeat_async(self.retry, lambda: self._composed(job, final, tag))
             if published is not None:
                 return published
-            reason = "it would have written something else"
+            reason = "it would have written something else, or cannot parse a manifest"
         logger.debug("buildx cannot write this index ({}): skopeo copies it alone", reason)
         raw = RawManifest(final.media_type, index_bytes(final.index))
         return await self.exactly(job, raw, tag)
@@ -76,11 +93,44 @@ class Assembler:
         """Write the bytes of `raw`, an index, under `tag`; None: by its digest alone."""
         try:
             return await repeat_async(self.retry, lambda: self._alone(job, raw, tag))
-        except UnknownFailure as error:
-            if not cannot_keep(str(error)):
+        except (UnknownFailure, ManifestUnsupported) as error:
+            if not (isinstance(error, ManifestUnsupported) or cannot_keep(str(error))):
                 raise
-        logger.debug("this skopeo would change the bytes of the index: buildx passes it on")
-        return await repeat_async(self.retry, lambda: self._passed_on(job, raw, tag))
+        reason = await self._must_not_pass(job, parse(raw))
+        if reason is None:
+            logger.debug("this skopeo would change the bytes of the index: buildx passes it on")
+            try:
+                return await repeat_async(self.retry, lambda: self._passed_on(job, raw, tag))
+            except ManifestUnsupported:
+                reason = "a manifest in it cannot be parsed"
+        reason = f"skopeo cannot keep the bytes of this index, and buildx must not get it: {reason}"
+        await self.own.write(job, raw, _ending(raw, tag), reason)
+        return Published(raw.digest, OWN_CLIENT)
+
+    async def _must_not_pass(self, job: Job, found: Manifest | Index | Schema1) -> str | None:
+        """Why buildx must not push `found` as it is; None when it may."""
+        reason = buildx_cannot_pass_on(found) if isinstance(found, Index) else None
+        return reason or await self._leaves_the_exchange(job, found)
+
+    async def _leaves_the_exchange(
+        self, job: Job, found: Manifest | Index | Schema1, levels: int = DEEPEST_NESTING
+    ) -> str | None:
+        """Why buildx would ask other addresses for `found` or what is behind it; None: it won't."""
+        reason = leaves_the_exchange(found)
+        if reason is not None or not isinstance(found, Index) or not levels:
+            return reason
+        digests = dict.fromkeys(entry.digest for entry in found.entries)
+        reasons = await together(self._of_entry(job, digest, levels - 1) for digest in digests)
+        return next(filter(None, reasons), None)
+
+    async def _of_entry(self, job: Job, digest: Digest, levels: int) -> str | None:
+        try:
+            found = parse(await self.reader.manifest(job.destination, digest))
+        except NotFound:
+            return None  # buildx does not find it either, and says so.
+        except InvalidManifest as error:
+            return f"a manifest in it is unknown to us: {error}"
+        return await self._leaves_the_exchange(job, found, levels)
 
     async def _alone(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
         tools = await self.toolbox.tools()
@@ -90,7 +140,7 @@ class Assembler:
             job,
             {"check": _same_as(raw)},
             lambda name: index_only_argv(tools.setting, folder, name),
-            f"@{raw.digest}" if tag is None else f":{tag}",
+            _ending(raw, tag),
         )
         return Published(_digest(job, session), INDEX_ONLY)
 
@@ -111,7 +161,7 @@ class Assembler:
         return Published(_digest(job, session), BUILDX)
 
     async def _composed(self, job: Job, final: FinalIndex, tag: str | None) -> Published | None:
-        """None when buildx was stopped from writing something else than `final`."""
+        """None when buildx was stopped from writing something else than `final`, or cannot read."""
         tools = await self.toolbox.tools()
         files = _descriptor_files(self.toolbox.new_folder("entries"), final)
         try:
@@ -125,7 +175,7 @@ class Assembler:
                 lambda name: create_argv(tools.buildx, name, files),
                 f":{tag or job.tag}",
             )
-        except _Refused as refusal:
+        except (_Refused, ManifestUnsupported) as refusal:
             logger.debug("buildx: {}", refusal)
             return None
         return Published(_digest(job, session), BUILDX)
@@ -175,6 +225,10 @@ def _same_as(raw: RawManifest) -> Callable[[RawManifest], str | None]:
         return None if pushed.digest == raw.digest else "the tool changed the bytes of the index"
 
     return check
+
+
+def _ending(raw: RawManifest, tag: str | None) -> str:
+    return f"@{raw.digest}" if tag is None else f":{tag}"
 
 
 def _digest(job: Job, session: Session) -> Digest:

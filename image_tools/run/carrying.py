@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from loguru import logger
 
-from image_tools.errors import IntegrityError, UnknownFailure
+from image_tools.errors import CopyFailed, IntegrityError, ManifestUnsupported, UnknownFailure
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.plan.bundle import Bundle, bundle
@@ -22,9 +22,12 @@ from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.own_client import OWN_CLIENT
 from image_tools.run.preparing import Prepared, own_tag, remember
 from image_tools.run.projects import ensure_project
+from image_tools.run.refused import NOT_SHOWN
 from image_tools.run.together import together
+from image_tools.state import Remembered
 from image_tools.tools.skopeo import cannot_keep
 
 COPY = "copy"
@@ -46,38 +49,46 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         await beside.look()
         await _copied(gear, job, prepared, tagged=not beside.comes_first)
         published = await _published(gear, job, prepared, beside)
-    elif _go_together(gear, job, prepared):
+    elif await _go_together(gear, job, prepared):
         published = await _in_one_run(gear, job, prepared, beside)
     else:
         await together([_copied(gear, job, prepared, tagged=False), beside.look()])
         published = await _published(gear, job, prepared, beside)
     await read_back(gear, job, published.digest)
     beside.conclude(published.digest)
-    await remember(gear, job, prepared.source_digest, published.digest)
+    remember(gear, job, Remembered(prepared.source_digest, published.digest))
     return replace(
         outcome_of(job.entry, Status.COPIED),
         digest=str(published.digest),
         source_digest=str(prepared.source_digest),
         digest_preserved=published.digest == prepared.source_digest,
         platforms=platforms_of(decided.wanted),
-        path=published.path,
+        path=OWN_CLIENT if job.by_own_client else published.path,
         warnings=tuple(beside.warnings),
     )
 
 
-def _go_together(gear: Gear, job: Job, prepared: Prepared) -> bool:
+async def _go_together(gear: Gear, job: Job, prepared: Prepared) -> bool:
     several = len(prepared.children) > 1 and not gear.options.arch_tags
-    return several and gear.copier.takes_several(job)
+    if not several or not gear.copier.takes_several(job):
+        return False
+    return len(await gear.copier.readable(prepared.children)) > 1
 
 
 async def _in_one_run(gear: Gear, job: Job, prepared: Prepared, beside: Beside) -> Published:
-    """Bring all children with one run of skopeo, and the index, too, where it is the source's."""
+    """Bring all children with one run of skopeo, and the index, too, where it is the source's.
+
+    What skopeo is known not to parse is written by our own client before.
+    """
     count, key = len(prepared.children), f"{job.entry.number}.1"
     with logger.contextualize(img_id=1):
         gear.progress.begin(key, f"{job.entry.destination} {count} platforms")
         try:
             await together([gear.copier.place(job, prepared.children), beside.look()])
-            bundled = _bundled(prepared, beside)
+            readable = await gear.copier.readable(prepared.children)
+            others = [child for child in prepared.children if child not in readable]
+            await together(gear.copier.copy(job, one, f"@{one.digest}") for one in others)
+            bundled = _bundled(replace(prepared, children=readable), beside)
             has_tag = await _copied_at_once(gear, job, bundled)
         finally:
             gear.progress.end(key)
@@ -99,6 +110,11 @@ async def _copied_at_once(gear: Gear, job: Job, bundled: Bundle) -> bool:
     logger.debug("copying {} of {} at once", where, job.entry.source)
     try:
         await gear.copier.copy_several(job, bundled, job.tag)
+    except ManifestUnsupported as error:
+        # One of them; which one, each by itself finds out.
+        logger.debug("{}; copying one after the other", error)
+        await together(gear.copier.copy(job, one, f"@{one.digest}") for one in bundled.children)
+        return False
     except UnknownFailure as error:
         if not cannot_keep(str(error)):
             raise
@@ -202,7 +218,14 @@ async def read_back(gear: Gear, job: Job, expected: Digest) -> None:
 
 
 async def _look_back(job: Job, expected: Digest) -> None:
-    head = await job.destination.store.manifest_head(job.destination.name, job.tag)
+    try:
+        head = await job.destination.store.manifest_head(job.destination.name, job.tag)
+    except CopyFailed as refusal:
+        if refusal.status not in NOT_SHOWN:
+            raise
+        # The registry has taken it; a policy may want to look at it before anybody reads it.
+        logger.warning("{}; {} was accepted there, and is not shown yet", refusal, expected)
+        return
     if head is None or head.digest != expected:
         found = "nothing" if head is None else str(head.digest)
         error = IntegrityError(

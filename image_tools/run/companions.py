@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakValueDictionary
 
 from loguru import logger
@@ -50,11 +51,7 @@ class Companions:
 
     async def find(self, job: Job, subjects: Iterable[Digest]) -> Found:
         """What speaks about `subjects` at the source; a failure to look is a warning."""
-        found = await together(self._looked_for(job, subject) for subject in subjects)
-        return Found(
-            tuple(companion for one in found for companion in one.companions),
-            tuple(dict.fromkeys(warning for one in found for warning in one.warnings)),
-        )
+        return _all_of(await together(self._looked_for(job, subject) for subject in subjects))
 
     async def bring(self, job: Job, companions: Sequence[Companion]) -> tuple[str, ...]:
         """Lay `companions` beside their subjects; what has to be said about it.
@@ -87,37 +84,36 @@ class Companions:
     async def _about(self, job: Job, subject: Digest) -> Found:
         try:
             place = await _place(job.source, subject)
-            tagged = await together(
-                self._tagged(place, subject, kind, tag) for kind, tag in cosign_tags(subject)
-            )
-            referring = await self._referring(place, subject, 1)
         except Deferred:
             raise
         except ImageToolsError as error:
-            return Found(warnings=(f"signatures could not be looked for: {error}",))
-        return Found((*(one for one in tagged if one is not None), *referring))
+            return _not_looked_for(error)
+        ways = [self._tagged(place, subject, kind, tag) for kind, tag in cosign_tags(subject)]
+        found = await together(
+            _as_far_as_possible(way) for way in (*ways, self._referring(place, subject, 1))
+        )
+        return _all_of(found)
 
-    async def _tagged(
-        self, place: Repository, subject: Digest, kind: str, tag: str
-    ) -> Companion | None:
+    async def _tagged(self, place: Repository, subject: Digest, kind: str, tag: str) -> Found:
         head = await place.store.manifest_head(place.name, tag)
-        if head is None:
-            return None
+        if head is None or head.digest == subject:
+            return Found()  # Some resolve a digest with anything behind it (GitLab, oras-go#1396).
         raw = await self.reader.manifest(place, head.digest)
-        return Companion(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag)
+        return Found((Companion(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag),))
 
-    async def _referring(
-        self, place: Repository, subject: Digest, depth: int
-    ) -> tuple[Companion, ...]:
+    async def _referring(self, place: Repository, subject: Digest, depth: int) -> Found:
         """What refers to `subject`, and what refers to that: an SBOM may be signed itself."""
         entries = await place.store.referrers(place.name, subject)
-        found = tuple(
-            Companion(subject=subject, descriptor=entry, kind=kind_of(entry)) for entry in entries
+        found = Found(
+            tuple(Companion(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
         )
         if depth >= DEEPEST:
             return found
-        inner = await together(self._referring(place, entry.digest, depth + 1) for entry in entries)
-        return (*found, *(one for referring in inner for one in referring))
+        inner = await together(
+            _as_far_as_possible(self._referring(place, entry.digest, depth + 1))
+            for entry in entries
+        )
+        return _all_of((found, *inner))
 
     async def _beside(
         self, job: Job, subject: Digest, companions: Sequence[Companion]
@@ -198,6 +194,28 @@ class Companions:
             bare = Child(raw.descriptor, raw, found)
             ending = f":{tag}" if tag else f"@{raw.digest}"
             await self.copier.copy(job, bare, ending, companion=True)
+
+
+async def _as_far_as_possible(way: Coroutine[Any, Any, Found]) -> Found:
+    """What one way of looking gives: where it fails, the others have found what they have."""
+    try:
+        return await way
+    except Deferred:
+        raise
+    except ImageToolsError as error:
+        return _not_looked_for(error)
+
+
+def _not_looked_for(error: ImageToolsError) -> Found:
+    return Found(warnings=(f"signatures could not be looked for: {error}",))
+
+
+def _all_of(found: Iterable[Found]) -> Found:
+    known = tuple(found)
+    return Found(
+        tuple(companion for one in known for companion in one.companions),
+        tuple(dict.fromkeys(warning for one in known for warning in one.warnings)),
+    )
 
 
 async def _place(source: Repository, subject: Digest) -> Repository:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from loguru import logger
 
-from image_tools.errors import ImageToolsError, UnknownFailure
+from image_tools.errors import ImageToolsError, ManifestUnsupported, UnknownFailure
 from image_tools.exchange.placing import Placement
 from image_tools.exchange.sessions import Check, Session
 from image_tools.oci.descriptor import Descriptor
@@ -23,11 +23,13 @@ from image_tools.run.executor import Slots
 from image_tools.run.failure import cause_of
 from image_tools.run.job import Job
 from image_tools.run.options import Options
+from image_tools.run.own_client import OwnClient
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.together import together
 from image_tools.run.toolbox import Toolbox
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.tools.skopeo import CopyRequest, cannot_keep, copy_argv
+from image_tools.tools.unreadable import OLDEST_SKOPEO, cannot_parse, skopeo_cannot_parse
 
 _Run = Callable[[], Awaitable[frozenset[Digest]]]
 
@@ -41,16 +43,30 @@ class Copier:
     reader: Reader
     slots: Slots
     direct: DirectWay
+    own: OwnClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.own = OwnClient(self.options.retry)
 
     async def copy(self, job: Job, child: Child, ending: str, *, companion: bool = False) -> None:
         """Bring `child` into the destination repository, as `ending`: `@digest` or `:tag`.
 
         A `companion` never goes past the exchange: no signature policy is meant for signatures.
+        Our own client writes what skopeo cannot parse, unless skopeo has to verify it.
         """
-        direct = not companion and self.direct.applies_to(job.entry.source)
-        ahead = self.options.ahead and not direct
-        await self._repeated(
-            job, (child,), lambda: self._run(job, child, ending, direct), ahead=ahead
+        if not companion and self.direct.applies_to(job.entry.source):
+            await self._directly(job, child, ending)
+            return
+        reason = await self._refusal(child) or await self._tried(job, child, ending)
+        if reason is not None:
+            await self.place(job, (child,))
+            await self.own.write(job, child.raw, ending, f"skopeo cannot parse {reason}")
+
+    async def readable(self, children: tuple[Child, ...]) -> tuple[Child, ...]:
+        """Return those of `children` that this skopeo is not known to refuse."""
+        reasons = [await self._refusal(child) for child in children]
+        return tuple(
+            child for child, reason in zip(children, reasons, strict=True) if reason is None
         )
 
     def takes_several(self, job: Job) -> bool:
@@ -64,7 +80,8 @@ class Copier:
     async def copy_several(self, job: Job, bundle: Bundle, tag: str) -> None:
         """Bring the children of `bundle` by digest, and its index last where that is the image.
 
-        UnknownFailure when this skopeo cannot keep the bytes of the index (`cannot_keep`).
+        UnknownFailure when this skopeo cannot keep the bytes of the index (`cannot_keep`),
+        ManifestUnsupported when it cannot parse a manifest.
         """
         await self._repeated(
             job, bundle.children, lambda: self._run_several(job, bundle, tag), ahead=True
@@ -74,6 +91,35 @@ class Copier:
         """The schema 2 manifest a schema 1 source becomes, pushed under `tag`, else by digest."""
         return await repeat_async(
             self.options.retry, lambda: self._convert(job, tag), on_retry=_warn
+        )
+
+    async def _refusal(self, child: Child) -> str | None:
+        media_type, manifest = child.raw.media_type, child.manifest
+        if skopeo_cannot_parse(media_type, manifest, OLDEST_SKOPEO) is None:
+            # Nearly always: blobs are not kept waiting until skopeo has told its version.
+            return None
+        tools = await self.toolbox.tools()
+        return skopeo_cannot_parse(media_type, manifest, tools.skopeo)
+
+    async def _tried(self, job: Job, child: Child, ending: str) -> str | None:
+        """None once skopeo has copied `child`, else what it says it cannot parse."""
+        try:
+            await self._by_skopeo(job, child, ending, direct=False)
+        except ManifestUnsupported as error:
+            return f"this manifest ({cannot_parse(error.message) or 'unsupported'})"
+        return None
+
+    async def _directly(self, job: Job, child: Child, ending: str) -> None:
+        try:
+            await self._by_skopeo(job, child, ending, direct=True)
+        except ManifestUnsupported as error:
+            error.advice = self.direct.advice(job.entry.source)
+            raise
+
+    async def _by_skopeo(self, job: Job, child: Child, ending: str, *, direct: bool) -> None:
+        ahead = self.options.ahead and not direct
+        await self._repeated(
+            job, (child,), lambda: self._run(job, child, ending, direct), ahead=ahead
         )
 
     async def _repeated(
@@ -91,7 +137,8 @@ class Copier:
                 await self._place(job, children)
             pushed = await run()
         except ImageToolsError as error:
-            for blob in () if cannot_keep(str(error)) else _blobs(children):
+            understood = cannot_keep(str(error)) or isinstance(error, ManifestUnsupported)
+            for blob in () if understood else _blobs(children):
                 # What the book says may be the reason: the next attempt looks again.
                 job.end.book.ledger.forget(job.destination.name, blob.digest)
             raise
@@ -104,7 +151,8 @@ class Copier:
 
     async def _place_one(self, job: Job, child: Child, blob: Descriptor) -> None:
         content = None
-        if blob.digest == child.manifest.config.digest:
+        config = child.manifest.config
+        if config is not None and blob.digest == config.digest:
             content = await self.reader.config(await _holder(job, blob), blob)
         await job.end.placer.place(
             Placement(
@@ -142,7 +190,8 @@ class Copier:
 
     def _memory(self, children: tuple[Child, ...]) -> dict[str, Any]:
         """What skopeo asks the source about `children`, as far as the run has read it."""
-        configs = (self.reader.known(child.manifest.config.digest) for child in children)
+        named = (child.manifest.config for child in children)
+        configs = (self.reader.known(config.digest) for config in named if config is not None)
         return {
             "manifests": {child.digest: child.raw for child in children},
             "blobs": {raw.digest: raw.content for raw in configs if raw is not None},

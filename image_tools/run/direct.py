@@ -37,6 +37,12 @@ class DirectWay:
             self._answers[source] = self.always or self.policy.demands(source)
         return self._answers[source]
 
+    def advice(self, source: Reference) -> str:
+        """Return what helps where skopeo cannot parse what it reads by itself."""
+        if self.policy.demands(source):
+            return "install a newer skopeo: the signature policy lets nothing else read this source"
+        return "leave out --direct, or install a newer skopeo"
+
     async def request(self, source: Reference, request: CopyRequest, ending: str) -> CopyRequest:
         """`request` with the real source at `ending`, its own login, trust and policy."""
         setting = request.setting

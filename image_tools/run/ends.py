@@ -93,7 +93,11 @@ class Ends:
         return self._destinations[registry]
 
     def expect(self, sources: Iterable[Reference], destinations: Iterable[Reference]) -> None:
-        """Announce what the run will touch, so that one token serves many repositories."""
+        """Announce what the run will look at, so that one token serves many repositories.
+
+        Where something will be written, the right to push is announced by then: some registries
+        make a repository of every request for it (Quay, endpoints/v2/v2auth.py).
+        """
         for registry, names in _by_registry(sources).items():
             source = self.source_store(registry)
             if isinstance(source, Remote):
@@ -101,7 +105,7 @@ class Ends:
         for registry, names in _by_registry(destinations).items():
             destination = self.destination_end(registry).store
             if isinstance(destination, Remote):
-                destination.expect(names, push=True)
+                destination.expect(names, push=False)
 
     def is_one_place(self, source: Reference, destination: Reference) -> bool:
         """Whether both lie in one registry, where a blob of the one can be mounted in the other."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from image_tools.errors import ImageToolsError
+from image_tools.errors import ImageToolsError, ManifestUnsupported
 from image_tools.exchange.sessions import Session
 from image_tools.oci.reference import Reference
 from image_tools.process.run import CompletedRun
 from image_tools.tools.diagnose import diagnose
+from image_tools.tools.unreadable import cannot_parse
+from image_tools.tools.words import last_line
 
 
 def cause_of(
@@ -17,7 +19,7 @@ def cause_of(
     """The failure of a tool run about `reference`, None when it went well.
 
     The first of `sessions` whose store failed names the cause; only without one the last words of
-    the tool do.
+    the tool do. ManifestUnsupported is never a registry's answer: only a tool says that.
     """
     if completed.returncode == 0:
         return None
@@ -25,4 +27,7 @@ def cause_of(
         if session.cause is not None:
             return session.cause
     tool = Path(completed.argv[0]).name.removeprefix("docker-")
-    return diagnose(completed.stderr, str(reference), returncode=completed.returncode, tool=tool)
+    error = diagnose(completed.stderr, str(reference), returncode=completed.returncode, tool=tool)
+    if completed.returncode > 0 and cannot_parse(last_line(completed.stderr)) is not None:
+        return ManifestUnsupported(error.message)
+    return error

@@ -18,8 +18,9 @@ class Job:
     """One entry with both its repositories and its own account of bytes.
 
     `held` are pulls that skopeo will make by itself. `in_one_place`: both are of one registry,
-    which can mount the blobs of the one in the other. `changes_tag`: the tag exists at the
-    destination and is to lead to something else.
+    which can mount the blobs of the one in the other. `by_own_client`: no tool could carry one of
+    its manifests, so that our own client wrote it. `changes_tag`: the tag exists at the destination
+    and is to lead to something else.
     """
 
     entry: Entry
@@ -28,6 +29,7 @@ class Job:
     in_one_place: bool = False
     account: Account = field(default_factory=Account)
     held: Share | None = None
+    by_own_client: bool = False
     changes_tag: bool = False
 
     def hold(self, share: Share | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 
 from loguru import logger
 
-from image_tools.errors import NotFound
+from image_tools.errors import CopyFailed, NotFound, PlatformMissing
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import foreseen
@@ -15,6 +17,7 @@ from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.outcomes import outcome_of
 from image_tools.run.quota import Wanted
+from image_tools.run.refused import NOT_SHOWN, behind_refusal
 from image_tools.run.together import together
 from image_tools.state import Remembered
 from image_tools.stores.archive.store import ArchiveStore
@@ -49,15 +52,31 @@ class Seen:
 
 async def look(gear: Gear, job: Job) -> Seen | Outcome:
     """What two heads tell of `job`, which no registry counts: its outcome, if nothing is to do."""
-    source, destination = await probe(job)
+    source, shown = await _heads(job)
     if source is None:
         raise unknown_source(job)
+    if not gear.options.force and (offered := _known_offer(gear, job, source)) is not None:
+        return skipped(gear, job, offered)
+    destination = await behind_refusal(gear, job, shown) if isinstance(shown, CopyFailed) else shown
     is_same = destination is not None and is_unchanged(gear, job, source, destination)
     if is_same and destination is not None and not await is_broken(job, destination.digest):
         return unchanged(job, source.digest, destination.digest)
     if destination is None and (held := held_by_base(gear, job, source)) is not None:
         return unchanged(job, source.digest, held)
     return Seen(source, destination, destination is None or _has_moved(gear, job, source))
+
+
+def skipped(gear: Gear, job: Job, offered: tuple[str, ...]) -> Outcome:
+    """The outcome of an image that has none of the wanted platforms but those `offered`.
+
+    PlatformMissing where that is a failure.
+    """
+    shown = ", ".join(offered) or "none"
+    reason = f"{job.entry.source}: none of the wanted platforms; the source has: {shown}"
+    if gear.options.missing_platform_fails:
+        raise PlatformMissing(reason)
+    logger.warning("{}", reason)
+    return replace(outcome_of(job.entry, Status.SKIPPED), reason=reason)
 
 
 def held_by_base(gear: Gear, job: Job, source: ManifestHead) -> Digest | None:
@@ -80,13 +99,30 @@ def unknown_source(job: Job) -> NotFound:
 
 async def probe(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:
     """The heads of the source and of the destination, None where the registry knows none."""
-    source, destination = await together(
-        [
-            job.source.store.manifest_head(job.source.name, job.entry.source.target),
-            job.destination.store.manifest_head(job.destination.name, job.tag),
-        ]
-    )
+    source, destination = await _heads(job)
+    if isinstance(destination, CopyFailed):
+        raise destination
     return source, destination
+
+
+async def _heads(job: Job) -> tuple[ManifestHead | None, ManifestHead | CopyFailed | None]:
+    looks: list[Coroutine[Any, Any, ManifestHead | CopyFailed | None]] = [
+        job.source.store.manifest_head(job.source.name, job.entry.source.target),
+        _destination_head(job),
+    ]
+    source, destination = await together(looks)
+    assert not isinstance(source, CopyFailed)
+    return source, destination
+
+
+async def _destination_head(job: Job) -> ManifestHead | CopyFailed | None:
+    """The head of the tag that is written, None where there is none, or why it is not shown."""
+    try:
+        return await job.destination.store.manifest_head(job.destination.name, job.tag)
+    except CopyFailed as error:
+        if error.status not in NOT_SHOWN:
+            raise
+        return error
 
 
 def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: ManifestHead) -> bool:
@@ -111,6 +147,14 @@ def _remembered(gear: Gear, job: Job) -> Remembered | None:
         return None
     entry, key = job.entry, gear.options.state_key
     return gear.state.recall(str(entry.source), str(entry.destination), key)
+
+
+def _known_offer(gear: Gear, job: Job, source: ManifestHead) -> tuple[str, ...] | None:
+    """The platforms of a source that an earlier run has skipped, unless it has moved since."""
+    known = _remembered(gear, job)
+    if known is None or known.destination_digest is not None:
+        return None
+    return known.offered if known.source_digest == source.digest else None
 
 
 def unchanged(job: Job, source: Digest, destination: Digest) -> Outcome:

@@ -84,7 +84,7 @@ class Preflight:
         found = await self._through(job, store, prepare, push=False)
         self._doors[store.name].readable = True
         if copies is not None and isinstance(found, copies):
-            await self._through(job, store, lambda: self._try_push(job, store), push=True)
+            await self._through(job, store, lambda: self.try_push(job, store), push=True)
         return found
 
     async def _through(
@@ -155,7 +155,7 @@ class Preflight:
                 return True
         return False
 
-    async def _try_push(self, job: Job, store: Remote) -> None:
+    async def try_push(self, job: Job, store: Remote) -> None:
         """Nothing when the repository takes pushes; raises why it does not."""
         room = self._rooms[store.name, job.destination.name]
         async with room.lock:
@@ -171,6 +171,7 @@ class Preflight:
 async def _refusal(job: Job, store: Remote) -> CopyFailed | None:
     """Why no push is taken. What may pass is no refusal: the copy will see."""
     await ensure_project(job)
+    store.expect((job.destination.name,), push=True)
     try:
         await store.admission.try_push(job.destination.name)
     except Unauthorized:

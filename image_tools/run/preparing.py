@@ -7,13 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from loguru import logger
 
-from image_tools.errors import (
-    DigestMismatch,
-    InvalidManifest,
-    NotFound,
-    PlatformMissing,
-    Unavailable,
-)
+from image_tools.errors import CopyFailed, DigestMismatch, InvalidManifest, NotFound
 from image_tools.exchange.presence import FAILS_ON_IT
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
@@ -25,12 +19,13 @@ from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
 from image_tools.plan.schedule import Work
-from image_tools.report import Outcome, Status
+from image_tools.report import Outcome
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
-from image_tools.run.looking import Seen, is_broken, unchanged
+from image_tools.run.looking import Seen, is_broken, skipped, unchanged
 from image_tools.run.naming import arch_tag
-from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.outcomes import platforms_of
+from image_tools.run.refused import NOT_SHOWN
 from image_tools.run.together import together
 from image_tools.state import Remembered
 from image_tools.stores.remote.meter import apart, cover, is_limited
@@ -69,7 +64,8 @@ async def prepare(gear: Gear, job: Job, seen: Seen) -> Prepared | Outcome:
     found = parse(top)
     if isinstance(found, Schema1):
         if not gear.options.selection.matches(found.platform):
-            return skipped(gear, job, (replace(top.descriptor, platform=found.platform),))
+            offered = replace(top.descriptor, platform=found.platform)
+            return _passed_over(gear, job, (offered,), source.digest)
         existing = await _existing(gear, job, destination)
         return Prepared(source_digest=source.digest, convert=found.platform, existing=existing)
     image = await gear.reader.source_image(job.source, top)
@@ -93,10 +89,10 @@ async def prepared(
         wish = replace(wish, force=True)
         first = plan(image, wanted, existing, wish)
     if first.action is Action.SKIP:
-        return skipped(gear, job, image.leaves)
+        return _passed_over(gear, job, image.leaves, source_digest)
     if first.action is Action.UNCHANGED:
         assert existing is not None
-        await remember(gear, job, source_digest, existing.top.digest)
+        remember(gear, job, Remembered(source_digest, existing.top.digest))
         outcome = unchanged(job, source_digest, existing.top.digest)
         return replace(outcome, platforms=platforms_of(wanted))
     present = frozenset[Digest]()
@@ -152,14 +148,11 @@ def own_tag(gear: Gear, job: Job, copy: Descriptor) -> str | None:
     return None
 
 
-async def remember(gear: Gear, job: Job, source: Digest, destination: Digest) -> None:
-    """Note durably that this source was mirrored with this result."""
-    if gear.state is None or gear.options.dry_run:
-        return
-    entry, key = job.entry, gear.options.state_key
-    gear.state.remember(
-        str(entry.source), str(entry.destination), key, Remembered(source, destination)
-    )
+def remember(gear: Gear, job: Job, ended: Remembered) -> None:
+    """Note durably how this source ended."""
+    if gear.state is not None and not gear.options.dry_run:
+        entry, key = job.entry, gear.options.state_key
+        gear.state.remember(str(entry.source), str(entry.destination), key, ended)
 
 
 def _forced(gear: Gear) -> bool:
@@ -221,8 +214,10 @@ async def _head_of(gear: Gear, job: Job, copy: Descriptor) -> ManifestHead | Non
     place = _place(gear, job, copy)
     try:
         return await job.destination.store.manifest_head(job.destination.name, place)
-    except Unavailable as error:
-        if error.status != FAILS_ON_IT or isinstance(place, str):
+    except CopyFailed as error:
+        if error.status != FAILS_ON_IT and error.status not in NOT_SHOWN:
+            raise
+        if error.status == FAILS_ON_IT and isinstance(place, str):
             raise
         logger.warning("{}; it counts as missing", error)
         job.end.book.ledger.forget(job.destination.name, copy.digest)
@@ -233,11 +228,8 @@ def _place(gear: Gear, job: Job, copy: Descriptor) -> str | Digest:
     return own_tag(gear, job, copy) or copy.digest
 
 
-def skipped(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> Outcome:
-    """The outcome of an image without wanted platforms; PlatformMissing where that is a failure."""
-    offered = ", ".join(platforms_of(leaves)) or "none"
-    reason = f"{job.entry.source}: none of the wanted platforms; the source has: {offered}"
-    if gear.options.missing_platform_fails:
-        raise PlatformMissing(reason)
-    logger.warning("{}", reason)
-    return replace(outcome_of(job.entry, Status.SKIPPED), reason=reason)
+def _passed_over(gear: Gear, job: Job, leaves: tuple[Descriptor, ...], source: Digest) -> Outcome:
+    """The outcome of an image without wanted platforms, which the next run knows by its head."""
+    offered = platforms_of(leaves)
+    remember(gear, job, Remembered(source, None, offered))
+    return skipped(gear, job, offered)

@@ -166,7 +166,7 @@ class Reader:
         if _says_enough(entry):
             return entry
         found = parse(await self.manifest(repository, entry.digest))
-        if not isinstance(found, Manifest) or not found.is_image:
+        if not isinstance(found, Manifest) or found.config is None or not found.is_image:
             return entry
         config = config_platform(await self.config(repository, found.config))
         return replace(entry, platform=entry.platform.completed_from(config))

@@ -31,19 +31,21 @@ from image_tools.tools.environment import (
 )
 from image_tools.tools.locate import downloaded_skopeo, find_buildx, find_skopeo
 from image_tools.tools.skopeo import OPEN_POLICY, Setting
-from image_tools.tools.versions import probe
+from image_tools.tools.versions import Version, probe
 
 if TYPE_CHECKING:
     from image_tools.exchange.server import Exchange
 
 Notice = Callable[[int, int | None], None]
+_Found = tuple[Path, Version]
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Both tools, usable: skopeo's setting for the exchange, buildx's binary."""
+    """Both tools, usable: skopeo's setting for the exchange and its version, buildx's binary."""
 
     setting: Setting
+    skopeo: Version
     buildx: str
 
 
@@ -152,11 +154,13 @@ class Toolbox:
         skopeo, buildx, _ = await together(
             [self._found(self._skopeo), self._found(self._buildx), self._start_exchange()]
         )
-        return Tools(self._setting(str(skopeo)), str(buildx))
+        assert skopeo is not None
+        assert buildx is not None
+        return Tools(self._setting(str(skopeo[0])), skopeo[1], str(buildx[0]))
 
-    async def _found(self, find: Callable[[Cancel], Path]) -> Path:
+    async def _found(self, find: Callable[[Cancel], _Found]) -> _Found:
         cancel = Cancel()
-        found: Path = await self._in_thread(lambda: find(cancel), cancel)
+        found: _Found = await self._in_thread(lambda: find(cancel), cancel)
         return found
 
     async def _in_thread(self, work: Callable[[], Any], cancel: Cancel | None = None) -> Any:
@@ -185,7 +189,7 @@ class Toolbox:
     def _login(self) -> bytes:
         return auth_file({self.exchange.address: self.exchange.login})
 
-    def _skopeo(self, cancel: Cancel) -> Path:
+    def _skopeo(self, cancel: Cancel) -> _Found:
         try:
             found = find_skopeo(self._environ)
         except ToolMissing:
@@ -194,7 +198,7 @@ class Toolbox:
             found = self._installed(cancel)
         version = probe("skopeo", found, self._child_environment(), cancel=cancel)
         logger.debug("skopeo {} is {}", version, found)
-        return found
+        return found, version
 
     def _installed(self, cancel: Cancel) -> Path:
         download = install.download_for(platform.machine(), platform.system(), self._environ)
@@ -213,11 +217,11 @@ class Toolbox:
                 f"skopeo is not installed and could not be downloaded: {error}", advice=error.advice
             ) from error
 
-    def _buildx(self, cancel: Cancel) -> Path:
+    def _buildx(self, cancel: Cancel) -> _Found:
         found = find_buildx(self._environ)
         version = probe("buildx", found, self._child_environment(), cancel=cancel)
         logger.debug("docker buildx {} is {}", version, found)
-        return found
+        return found, version
 
     def _child_environment(self) -> dict[str, str]:
         return child_environment(self.workspace.path, self._environ)

@@ -31,10 +31,11 @@ from image_tools.run.looking import (
     held_by_base,
     is_unchanged,
     probe,
+    skipped,
     unknown_source,
 )
 from image_tools.run.outcomes import outcome_of, platforms_of
-from image_tools.run.preparing import read_top, skipped
+from image_tools.run.preparing import read_top
 from image_tools.run.walking import Depth, Walk
 from image_tools.stores.store import ManifestHead
 
@@ -99,7 +100,7 @@ async def _compare(
     if isinstance(found, Schema1):
         stated = replace(top.descriptor, platform=found.platform)
         if not gear.options.selection.matches(found.platform):
-            return skipped(gear, job, (stated,))
+            return skipped(gear, job, platforms_of((stated,)))
         existing = await _existing(gear, job, head)
         return _Compared(*explain_converted(stated.platform, existing, names_of(job)))
     image = await gear.reader.source_image(job.source, top)
@@ -108,7 +109,7 @@ async def _compare(
     wanted = select(image.leaves, gear.options.selection)
     decided = plan(image, wanted, existing, Wish(overwrite=gear.options.overwrite))
     if decided.action is Action.SKIP:
-        return skipped(gear, job, image.leaves)
+        return skipped(gear, job, platforms_of(image.leaves))
     if decided.action is Action.UNCHANGED:
         return _Compared(wanted, Verdict())
     return _Compared(wanted, explain(image, wanted, existing, names_of(job)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from image_tools.cli.catalogue import PAGES
 from image_tools.cli.completion import SCRIPTS
 from image_tools.cli.options import Group, Option, Page
+from tests.helpers.tools import program
 
 ASK = """\
 source "$1"; shift
@@ -102,12 +102,10 @@ def test_bash_offers_files(words: list[str], script: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_script_is_good_syntax_where_the_shell_is_there(shell: str, tmp_path: Path) -> None:
+def test_script_is_good_syntax_to_its_shell(shell: str, tmp_path: Path) -> None:
     path = tmp_path / "script"
     path.write_text(SCRIPTS[shell](PAGES))
-    program = shutil.which(shell)
-    done = subprocess.run(
-        [program or "true", "-n", path], capture_output=True, text=True, check=False
-    )
+
+    done = subprocess.run([program(shell), "-n", path], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -14,14 +14,16 @@ import pytest
 from tests.helpers.children import is_gone
 
 ROOT = Path(__file__).resolve().parents[2]
+# A signal handler may run while the program is inside a print of its own, and Python refuses to
+# enter a buffered stream twice ("reentrant call"). So the handlers write to the file itself.
 LISTENER = """
-import signal, sys, time
+import os, signal, sys
 from image_tools.run.signals import listening
 
 def say(word):
-    return lambda number: print(word, int(number), flush=True)
+    return lambda number: os.write(1, b"%s %d\\n" % (word, number))
 
-with listening(say("first"), say("second")):
+with listening(say(b"first"), say(b"second")):
     print("ready", flush=True)
     for line in sys.stdin:
         if line == "leave\\n":
@@ -47,7 +49,7 @@ def work():
             timeout=None, on_line=lambda line: sys.stdout.write(line + "\\n"))
 
 sys.stdout.reconfigure(line_buffering=True)
-with listening(lambda _: sys.stdout.write("first\\n"), die_now(folder)):
+with listening(lambda _: os.write(1, b"first\\n"), die_now(folder)):
     for _ in range(3):
         threading.Thread(target=work, daemon=True).start()
     while True:

@@ -12,12 +12,12 @@ from tests.helpers.certificates import Certificates
 from tests.helpers.client import manifest, tags
 from tests.helpers.content import Image
 from tests.helpers.endpoint import Login
-from tests.helpers.harbor import HarborPolicy, HarborServer
 from tests.helpers.proxy import Proxy
 from tests.helpers.registry import Registry, start_registry
 from tests.helpers.registry_options import RegistryOptions
 from tests.helpers.served import serving
 from tests.helpers.studio import Studio
+from tests.zoo.harbor import Harbor, HarborPolicy
 
 HERE, HARBOR = "registry.example:5000", "harbor.example:443"
 SERVED = "archive.example:5000"
@@ -50,7 +50,7 @@ class ExampleLab:
         self._open = ExitStack()
         self.routes = {f"{name}:443": world.address for name in WORLD_NAMES}
         self.proxy = self._open.enter_context(Proxy(routes=self.routes))
-        self.harbor: HarborServer | None = None
+        self.harbor: Harbor | None = None
         self.renew()
 
     def close(self) -> None:
@@ -80,10 +80,9 @@ class ExampleLab:
 
     def build_harbor(self) -> None:
         """Put an empty Harbor behind its name, where ROBOT may create projects."""
-        tls = self.company.server_context()
-        behind = self._open.enter_context(start_registry())
-        server = HarborServer(behind, HarborPolicy(login=ROBOT), tls)
-        self.harbor = self._open.enter_context(server)
+        server = Harbor(HarborPolicy(login=ROBOT), self.company)
+        self.harbor = server
+        self._open.enter_context(server)
         self.routes[HARBOR] = server.address
 
     def serve(self, words: Sequence[str], environ: Mapping[str, str]) -> str:

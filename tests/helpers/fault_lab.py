@@ -28,7 +28,7 @@ from tests.helpers.content import SCHEMA1_TYPES, Image
 from tests.helpers.fault_cells import Cell, Side, Step
 from tests.helpers.fault_declared import attempts_of, rule_of, tag_of
 from tests.helpers.fault_rules import COPIED, REPEATS
-from tests.helpers.fault_store import MemoryStore
+from tests.helpers.fault_store import RegistryContent
 from tests.helpers.fault_types import Seen, Stage
 from tests.helpers.faults import FaultOptions, FaultRegistry
 from tests.helpers.running import mirror
@@ -181,7 +181,7 @@ class _Bench:
             said=" | ".join(map(str, filter(None, said))),
         )
 
-    def _problems(self, store: MemoryStore, top: str) -> Iterator[str]:
+    def _problems(self, store: RegistryContent, top: str) -> Iterator[str]:
         yield from problems_of(store, self.repository, TAG)
         if top == self.old.top.digest:
             return
@@ -206,7 +206,7 @@ def _thing(seen: Seen) -> tuple[object, ...]:
     return seen.method, "" if seen.stage in uploads[:2] else place
 
 
-def _listed(store: MemoryStore, repository: str, digest: str) -> list[dict[str, str]]:
+def _listed(store: RegistryContent, repository: str, digest: str) -> list[dict[str, str]]:
     found = store.manifest(repository, digest)
     listed: list[dict[str, str]] = json.loads(found.data).get("manifests", []) if found else []
     return listed

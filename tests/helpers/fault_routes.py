@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from tests.helpers.content import INDEX_TYPES, OCI_INDEX
-from tests.helpers.fault_store import MemoryStore
+from tests.helpers.fault_store import RegistryContent
 from tests.helpers.fault_types import Reply, Stage, error_reply, status_reply
 
 _ROUTE = re.compile(
@@ -51,7 +51,7 @@ def take_apart(method: str, target: str, headers: Mapping[str, str]) -> Asked:
     )
 
 
-def stage_of(asked: Asked, store: MemoryStore) -> Stage:
+def stage_of(asked: Asked, store: RegistryContent) -> Stage:
     """Give the stage of a request."""
     fixed = {
         ("GET", "ping"): Stage.PING,
@@ -74,9 +74,9 @@ def stage_of(asked: Asked, store: MemoryStore) -> Stage:
 
 
 class Routes:
-    """Answers of a well-behaved registry over a `MemoryStore`."""
+    """Answers of a well-behaved registry over a `RegistryContent`."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: RegistryContent) -> None:
         """Answer from this store; Range and mounting may be turned off, referrers on."""
         self.store = store
         self.ranges = True
@@ -114,17 +114,24 @@ class Routes:
         return Reply(201, b"", {"Location": place, "Docker-Content-Digest": digest})
 
     def _delete_manifests(self, asked: Asked, repository: str, _: bytes) -> Reply:
+        is_gone = self.store.delete(repository, asked.rest)
+        return Reply(202) if is_gone else status_reply(Stage.MANIFEST, 404, "manifest unknown")
+
+    def _delete_blobs(self, asked: Asked, repository: str, _: bytes) -> Reply:
         with self.store.lock:
-            gone = self.store.manifests[repository].pop(asked.rest, None)
-            tags = self.store.tags[repository]
-            self.store.tags[repository] = {t: d for t, d in tags.items() if d != asked.rest}
-        return Reply(202) if gone else status_reply(Stage.MANIFEST, 404, "manifest unknown")
+            gone = self.store.blobs[repository].pop(asked.rest, None)
+        return status_reply(Stage.BLOB, 404, "blob unknown") if gone is None else Reply(202)
 
     def _get_tags(self, asked: Asked, repository: str, _: bytes) -> Reply:
         if not self.store.has_repository(repository):
             return status_reply(Stage.TAGS, 404, "repository name not known to registry")
-        value = {"name": repository, "tags": sorted(self.store.tags.get(repository, {}))}
-        return Reply(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+        last, most = asked.query.get("last", ""), int(asked.query.get("n", "0"))
+        names = [name for name in sorted(self.store.tags.get(repository, {})) if name > last]
+        page = names[:most] if most else names
+        headers = {"Content-Type": "application/json"}
+        if page != names and page:
+            headers["Link"] = f'<{asked.path}?n={most}&last={page[-1]}>; rel="next"'
+        return Reply(200, json.dumps({"name": repository, "tags": page}).encode(), headers)
 
     def _get_referrers(self, asked: Asked, repository: str, _: bytes) -> Reply:
         if not self.referrers:

@@ -7,13 +7,14 @@ import json
 import os
 import socket
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.helpers.fault_routes import take_apart
-from tests.helpers.fault_types import Fault, Kind, Reply, Seen, status_reply
+from tests.helpers.fault_types import CUT, Fault, HeaderValue, Kind, Reply, Seen, status_reply
 from tests.helpers.threaded_server import body_of
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class FaultHandler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply, seen: Seen, fault: Fault | None) -> None:
         kind = fault.kind if fault else None
-        if kind is Kind.RESET_AFTER:
+        if kind is Kind.RESET_AFTER or reply is CUT:
             return self._reset()
         changed = _falsified(reply, kind)
         head = self._head(changed, kind)
@@ -117,9 +118,9 @@ class FaultHandler(BaseHTTPRequestHandler):
             length += len(EXTRA)
         headers = {"Docker-Distribution-Api-Version": "registry/2.0", **reply.headers}
         if reply.status != HTTPStatus.NO_CONTENT:
-            headers["Content-Length"] = str(length)
+            headers.setdefault("Content-Length", str(length))
         phrase = HTTPStatus(reply.status).phrase
-        lines = [f"HTTP/1.1 {reply.status} {phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+        lines = [f"HTTP/1.1 {reply.status} {phrase}", *_fields(headers)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def _trickle(self, head: bytes, body: bytes, pause: float) -> None:
@@ -143,6 +144,12 @@ class FaultHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Stay silent: the requests are kept as data."""
+
+
+def _fields(headers: Mapping[str, HeaderValue]) -> Iterator[str]:
+    for name, value in headers.items():
+        for one in (value,) if isinstance(value, str) else value:
+            yield f"{name}: {one}"
 
 
 def _falsified(reply: Reply, kind: Kind | int | None) -> Reply:

@@ -8,11 +8,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from tests.helpers.content import INDEX_TYPES, SCHEMA1_TYPES, Image, Manifest, digest_of
+from tests.helpers.content import (
+    INDEX_TYPES,
+    OCI_ARTIFACT,
+    SCHEMA1_TYPES,
+    Image,
+    Manifest,
+    digest_of,
+)
 from tests.helpers.schema1 import manifest_digest
 
 
-class MemoryStore:
+class RegistryContent:
     """Content by repository; ``blobs[repository][digest]``, ``manifests`` and ``tags`` alike."""
 
     def __init__(self) -> None:
@@ -59,6 +66,16 @@ class MemoryStore:
             if ":" not in reference:
                 self.tags[repository][reference] = digest
         return None, digest
+
+    def delete(self, repository: str, reference: str) -> bool:
+        """Delete a tag, or a manifest with its tags; False when there was no such thing."""
+        with self.lock:
+            tags = self.tags[repository]
+            if ":" not in reference:
+                return tags.pop(reference, None) is not None
+            gone = self.manifests[repository].pop(reference, None)
+            self.tags[repository] = {tag: d for tag, d in tags.items() if d != reference}
+        return gone is not None
 
     def put_blob(self, repository: str, digest: str, data: bytes) -> bool:
         """Store a blob; False when the digest is not that of the data."""
@@ -125,5 +142,8 @@ class MemoryStore:
             return False
         if media_type in SCHEMA1_TYPES:
             return any(self.blob(repository, li["blobSum"]) is None for li in value["fsLayers"])
-        wanted = [value["config"], *value["layers"]]
+        if media_type == OCI_ARTIFACT:
+            wanted = value["blobs"]
+        else:
+            wanted = [value["config"], *value["layers"]]
         return any(self.blob(repository, line["digest"]) is None for line in wanted)

@@ -90,15 +90,23 @@ class Seen:
     fault: Kind | int | None = None
 
 
+HeaderValue = str | tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer before it is sent."""
+    """An answer before it is sent.
+
+    A tuple in ``headers`` sends the field once for each of its values, an empty one not at all.
+    """
 
     status: int
     body: bytes = field(default=b"", repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, HeaderValue] = field(default_factory=dict)
 
 
+# In place of an answer the connection ends.
+CUT = Reply(0)
 CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
 NOT_FOUND_CODES = {
     Stage.BLOB: "BLOB_UNKNOWN",
@@ -112,7 +120,7 @@ NOT_FOUND_CODES = {
 
 
 def error_reply(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    status: int, code: str, message: str, headers: Mapping[str, HeaderValue] | None = None
 ) -> Reply:
     """Give an error of the distribution spec."""
     body = json.dumps({"errors": [{"code": code, "message": message, "detail": None}]}).encode()

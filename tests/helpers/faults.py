@@ -16,7 +16,7 @@ from tests.helpers.content import Image, Manifest
 from tests.helpers.endpoint import Endpoint, Login
 from tests.helpers.fault_routes import Asked, Routes, stage_of, take_apart
 from tests.helpers.fault_server import FaultHandler
-from tests.helpers.fault_store import MemoryStore
+from tests.helpers.fault_store import RegistryContent
 from tests.helpers.fault_types import Fault, Reply, Seen, Stage, error_reply
 from tests.helpers.threaded_server import ThreadedServer
 
@@ -57,7 +57,7 @@ class FaultRegistry:
     def __init__(self, options: FaultOptions | None = None) -> None:
         """Listen on a random loopback port; answers come inside the context."""
         self.options = options or FaultOptions()
-        self.store = MemoryStore()
+        self.store = RegistryContent()
         self.routes = Routes(self.store)
         self.routes.ranges, self.routes.mounts = self.options.ranges, self.options.mounts
         self.routes.referrers = self.options.referrers

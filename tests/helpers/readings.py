@@ -105,7 +105,7 @@ READINGS: Mapping[str, Reading] = {
     "refusal": Reading("json", _refused),
     "challenges": Reading("header", _challenges),
     "location": Reading("header", lambda text: located(BASE, text)),
-    "next-page": Reading("header", next_page),
+    "next-page": Reading("header", lambda text: next_page([text])),
     "range": Reading("header", lambda text: byte_range({"Range": text})),
     "retry-after": Reading("header", lambda text: retry_after(text, 0.0)),
     "tool-words": Reading("words", lambda text: diagnose(text, "r.example/team/app:1")),

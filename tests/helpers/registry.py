@@ -115,7 +115,7 @@ def relaunched(registry: Registry, pid: int, *, after: float) -> Iterator[int]:
     """Kill a registry, which is `pid`; another process takes its place `after` seconds later."""
     os.kill(pid, signal.SIGKILL)
     time.sleep(after)
-    process = _launch(registry.folder)
+    process = _launch(registry.folder, registry.options.program)
     try:
         identity = json.loads((registry.folder / "config.yml").read_text())["http"]["secret"]
         assert _is_up(process, registry.endpoint, identity)
@@ -181,7 +181,7 @@ def _start(folder: Path, options: RegistryOptions) -> tuple[subprocess.Popen[byt
         port, identity = free_port(), secrets.token_hex(8)
         config = configuration(folder, options, port, identity)
         (folder / "config.yml").write_text(json.dumps(config))
-        process = _launch(folder)
+        process = _launch(folder, options.program)
         if _is_up(process, _endpoint(port, options), identity):
             return process, port
         process.kill()
@@ -189,8 +189,8 @@ def _start(folder: Path, options: RegistryOptions) -> tuple[subprocess.Popen[byt
     raise RuntimeError(f"docker-registry did not start: {(folder / 'error.log').read_text()}")
 
 
-def _launch(folder: Path) -> subprocess.Popen[bytes]:
-    program = shutil.which("docker-registry")
+def _launch(folder: Path, chosen: Path | None) -> subprocess.Popen[bytes]:
+    program = chosen or shutil.which("docker-registry")
     if program is None:
         raise FileNotFoundError("docker-registry is not installed: run scripts/setup")
     with (folder / "access.log").open("wb") as out, (folder / "error.log").open("wb") as error:

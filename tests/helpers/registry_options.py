@@ -23,7 +23,7 @@ class RegistryOptions:
     user, ``token_server`` hands authorisation over to it. ``host`` is the loopback address it
     listens on, an IPv6 one in brackets. ``storage`` is that of another registry: the same content
     with nothing remembered, as after a restart. ``log_level`` ``info`` notes every answer with the
-    client's address and port.
+    client's address and port. ``program`` is another docker-registry than the installed one.
     """
 
     certificates: Certificates | None = None
@@ -34,6 +34,7 @@ class RegistryOptions:
     host: str = "127.0.0.1"
     storage: Path | None = None
     log_level: str = "error"
+    program: Path | None = None
 
 
 def configuration(

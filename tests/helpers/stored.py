@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.helpers.content import INDEX_TYPES, SCHEMA1_TYPES, digest_of
-from tests.helpers.fault_store import MemoryStore
+from tests.helpers.fault_store import RegistryContent
 
 
-def problems_of(store: MemoryStore, repository: str, reference: str) -> Iterator[str]:
+def problems_of(store: RegistryContent, repository: str, reference: str) -> Iterator[str]:
     """Give what is missing or changed below a tag or digest: manifests, configs and layers."""
     found = store.manifest(repository, reference)
     if found is None:
@@ -25,7 +25,7 @@ def problems_of(store: MemoryStore, repository: str, reference: str) -> Iterator
             yield from _named(store, repository, [value["config"], *value["layers"]])
 
 
-def _listed(store: MemoryStore, repository: str, lines: list[dict[str, Any]]) -> Iterator[str]:
+def _listed(store: RegistryContent, repository: str, lines: list[dict[str, Any]]) -> Iterator[str]:
     for line in lines:
         child = store.manifest(repository, line["digest"])
         if child is not None and len(child.data) != line["size"]:
@@ -33,7 +33,7 @@ def _listed(store: MemoryStore, repository: str, lines: list[dict[str, Any]]) ->
         yield from problems_of(store, repository, line["digest"])
 
 
-def _named(store: MemoryStore, repository: str, lines: list[dict[str, Any]]) -> Iterator[str]:
+def _named(store: RegistryContent, repository: str, lines: list[dict[str, Any]]) -> Iterator[str]:
     for line in lines:
         data = store.blob(repository, line["digest"])
         if data is None:

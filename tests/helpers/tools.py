@@ -79,6 +79,14 @@ def oldest(name: str) -> Path:
     return versions(name)[0].path
 
 
+def program(name: str) -> Path:
+    """Return the path of a program that scripts/setup installs; ToolNotFound without it."""
+    found = shutil.which(name)
+    if found is None:
+        raise ToolNotFound(f"{name} is not installed: run scripts/setup")
+    return Path(found)
+
+
 def run(
     *argv: str | Path,
     environment: Mapping[str, str] | None = None,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.helpers.content import Image, Manifest
 from tests.helpers.fault_types import Stage
 from tests.helpers.faults import FaultOptions, FaultRegistry
-from tests.helpers.images import AMD64, ARM64
+from tests.helpers.images import AMD64, ARM64, S390X
 from tests.helpers.registry import Registry
 from tests.helpers.running import image_tools, mirror
-from tests.helpers.studio import Format, Studio, descriptor
+from tests.helpers.studio import Format, Studio, descriptor, index_value
+from tests.helpers.tools import Tool, every
 
 FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 
@@ -25,9 +28,12 @@ def nowhere() -> Iterator[FaultRegistry]:
         yield double
 
 
-def with_foreign_layers(nowhere: FaultRegistry) -> Image:
-    """Give an image of two platforms; one layer of each lies at `nowhere`, says its manifest."""
-    studio = Studio("foreign", 1, Format.DOCKER)
+def with_foreign_layers(nowhere: FaultRegistry, form: Format = Format.DOCKER) -> Image:
+    """Give an image of two platforms; one layer of each lies at `nowhere`, says its manifest.
+
+    An OCI one has entries with artifact types, which skopeo 1.9 cannot keep.
+    """
+    studio = Studio("foreign", 1, form)
     entries = []
     for where in (AMD64, ARM64):
         far, near = studio.own_layers(str(where["architecture"]))
@@ -45,7 +51,10 @@ def with_foreign_layers(nowhere: FaultRegistry) -> Image:
             studio.types.manifest,
         )
         entries.append(studio.entry(made, where, config_platform=where))
-    return studio.index(entries)
+    value: dict[str, Any] = dict(index_value(entries, studio.types.index))
+    if form is Format.OCI:
+        value["manifests"] = [{**one, "artifactType": "text/x"} for one in value["manifests"]]
+    return studio.raw_index(value, entries)
 
 
 @pytest.mark.parametrize("way", [(), ("--no-ahead",), ("--arch-tags",)], ids=" ".join)
@@ -63,6 +72,52 @@ def test_foreign_layers_are_neither_fetched_nor_sent(
         assert len(far) == len(image.blobs) - 2
     assert nowhere.requests == []
     assert fault_registry.count(Stage.BLOB) == 2
+
+
+@pytest.mark.parametrize("buildx", every("buildx"), ids=lambda tool: tool.version)
+def test_merged_index_over_foreign_layers_asks_no_address(
+    nowhere: FaultRegistry, fault_registry: FaultRegistry, tmp_path: Path, buildx: Tool
+) -> None:
+    image = with_foreign_layers(nowhere)
+    nowhere.load("base", "1.0", image)
+    fault_registry.load("team/app", "1.0", image)
+    with FaultRegistry(FaultOptions(partial_images=True)) as destination:
+        studio = Studio("there", 1, Format.DOCKER)
+        destination.load("team/app", "1.0", studio.index([studio.child(S390X)]))
+        ran = mirror(
+            tmp_path,
+            f"{fault_registry.address}/team/app:1.0\n",
+            *("-d", destination.address),
+            environ={"IMAGE_TOOLS_BUILDX": str(buildx.path)},
+        )
+        outcome = ran.only()
+        assert (outcome["status"], outcome["path"]) == ("copied", "index-only"), ran.stderr
+        listed = json.loads(destination.manifests["team/app"][outcome["digest"]].data)
+        assert len(listed["manifests"]) == 3
+        far = {blob for name in destination.blobs for blob in destination.blobs[name]}
+        assert len(far & {blob.digest for blob in image.blobs}) == len(image.blobs) - 2
+    assert nowhere.requests == []
+
+
+@pytest.mark.parametrize("buildx", every("buildx"), ids=lambda tool: tool.version)
+def test_index_that_skopeo_cannot_keep_over_foreign_layers_does_not_reach_buildx(
+    nowhere: FaultRegistry, fault_registry: FaultRegistry, tmp_path: Path, buildx: Tool
+) -> None:
+    image = with_foreign_layers(nowhere, Format.OCI)
+    nowhere.load("base", "1.0", image)
+    fault_registry.load("team/app", "1.0", image)
+    with FaultRegistry(FaultOptions(partial_images=True)) as destination:
+        tools = {"SKOPEO": every("skopeo")[0], "BUILDX": buildx}
+        ran = mirror(
+            tmp_path,
+            f"{fault_registry.address}/team/app:1.0\n",
+            *("-d", destination.address),
+            environ={f"IMAGE_TOOLS_{name}": str(tool.path) for name, tool in tools.items()},
+        )
+        outcome = ran.only()
+        assert (outcome["status"], outcome["path"]) == ("copied", "own-client"), ran.stderr
+        assert destination.tags["team/app"]["1.0"] == image.top.digest
+    assert nowhere.requests == []
 
 
 def test_foreign_layers_stay_where_they_are_when_saved(

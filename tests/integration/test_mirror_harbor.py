@@ -12,21 +12,22 @@ from tests.helpers.certificates import Certificates
 from tests.helpers.client import push
 from tests.helpers.crossing import NAME, SMALL
 from tests.helpers.endpoint import LAB_LOGIN
-from tests.helpers.harbor import DROPPED, Call, HarborServer
 from tests.helpers.proxy import Proxy
 from tests.helpers.registry import Registry
 from tests.helpers.running import Ran, image_tools, mirror
 from tests.helpers.walk import pull_everything
+from tests.zoo.harbor import DROPPED, Harbor, ProjectCall
 
 HARBOR = ("--repo-type", "harbor")
 LOGIN = {"DOCKER_USERNAME": LAB_LOGIN.username, "DOCKER_PASSWORD": LAB_LOGIN.password}
-LOOKED, CREATED = Call("HEAD", "team", 404), Call("POST", "team", 201)
+LOOKED, CREATED = ProjectCall("HEAD", "team", 404), ProjectCall("POST", "team", 201)
+BROKEN = ProjectCall("POST", "team", DROPPED)
 
 
 @pytest.fixture
-def harbor(registry: Registry) -> Iterator[HarborServer]:
+def harbor() -> Iterator[Harbor]:
     """Give a Harbor over plain HTTP without any project."""
-    with HarborServer(registry) as server:
+    with Harbor() as server:
         yield server
 
 
@@ -41,7 +42,7 @@ def source(source_registry: Registry) -> Registry:
 def run(
     folder: Path,
     source: Registry,
-    harbor: HarborServer,
+    harbor: Harbor,
     *words: str | Path,
     names: str = "team/app",
 ) -> Ran:
@@ -54,7 +55,7 @@ def run(
 
 @pytest.mark.parametrize("public", [True, False], ids=["public", "private"])
 def test_missing_project_is_created_once_and_never_again(
-    source: Registry, harbor: HarborServer, tmp_path: Path, public: bool
+    source: Registry, harbor: Harbor, tmp_path: Path, public: bool
 ) -> None:
     first = run(tmp_path, source, harbor, f"--harbor-public={str(public).lower()}")
 
@@ -62,7 +63,7 @@ def test_missing_project_is_created_once_and_never_again(
     assert harbor.policy.projects == {"team": public}
     assert harbor.calls == [LOOKED, CREATED]
     assert f"{harbor.address}/team: the project was missing and is created" in first.stderr
-    pulled = pull_everything(harbor.endpoint, "team/app", "1.0")
+    pulled = pull_everything(harbor.plain.endpoint, "team/app", "1.0")
     assert pulled.blobs.keys() == {blob.digest for blob in SMALL.blobs}
 
     again = run(tmp_path, source, harbor, "--no-state")
@@ -70,7 +71,7 @@ def test_missing_project_is_created_once_and_never_again(
 
 
 def test_multi_platform_image_and_its_index_reach_the_new_project(
-    source: Registry, harbor: HarborServer, tmp_path: Path
+    source: Registry, harbor: Harbor, tmp_path: Path
 ) -> None:
     push(source, "team/app", "1.0", images.oci_index(1))
     ran = run(tmp_path, source, harbor, "--arch", "amd64")
@@ -80,7 +81,7 @@ def test_multi_platform_image_and_its_index_reach_the_new_project(
 
 
 def test_many_images_ask_once_for_each_project(
-    source: Registry, harbor: HarborServer, tmp_path: Path
+    source: Registry, harbor: Harbor, tmp_path: Path
 ) -> None:
     ran = run(tmp_path, source, harbor, "-j", "4", names="team/app web/site team/tool")
 
@@ -90,9 +91,9 @@ def test_many_images_ask_once_for_each_project(
 
 
 def test_same_project_of_two_registries_is_created_at_both(
-    source: Registry, registry: Registry, harbor: HarborServer, tmp_path: Path
+    source: Registry, harbor: Harbor, tmp_path: Path
 ) -> None:
-    with HarborServer(registry) as other:
+    with Harbor() as other:
         places = (harbor.address, other.address)
         lines = "".join(f"{source.address}/team/app {place}/team/app 1.0\n" for place in places)
         auths = {place: {"auth": "bGFiLXVzZXI6bGFiLVNlY3JldCsxOi9A"} for place in places}
@@ -106,29 +107,32 @@ def test_same_project_of_two_registries_is_created_at_both(
 
 # how the project stands -> what the API is asked and answers
 STANDING = {
-    "not seen by who may create": ({"unknown": 403}, [Call("HEAD", "team", 403), CREATED]),
-    "there": ({"projects": {"team": True}}, [Call("POST", "team", 409)]),
+    "not seen by who may create": ({"unknown": 403}, [ProjectCall("HEAD", "team", 403), CREATED]),
+    "there": ({"projects": {"team": True}}, [ProjectCall("POST", "team", 409)]),
     "there for a robot that may only push": (
         {"projects": {"team": True}, "may_create": False},
-        [Call("POST", "team", 403), Call("HEAD", "team", 200)],
+        [ProjectCall("POST", "team", 403), ProjectCall("HEAD", "team", 200)],
     ),
     "created by somebody else meanwhile": (
         {"projects": {"team": True}, "refusals": [409]},
-        [Call("POST", "team", 409)],
+        [ProjectCall("POST", "team", 409)],
     ),
-    "after an error": ({"refusals": [500]}, [LOOKED, Call("POST", "team", 500), CREATED]),
-    "after a rest": ({"refusals": [429]}, [LOOKED, Call("POST", "team", 429), CREATED]),
-    "after a cut": ({"refusals": [DROPPED]}, [LOOKED, Call("POST", "team", DROPPED), CREATED]),
+    "after an error": ({"refusals": [500]}, [LOOKED, ProjectCall("POST", "team", 500), CREATED]),
+    "after a rest": ({"refusals": [429]}, [LOOKED, ProjectCall("POST", "team", 429), CREATED]),
+    "after a cut": (
+        {"refusals": [DROPPED]},
+        [LOOKED, ProjectCall("POST", "team", DROPPED), CREATED],
+    ),
 }
 
 
 @pytest.mark.parametrize(("policy", "calls"), STANDING.values(), ids=STANDING)
 def test_project_in_any_standing_lets_the_image_in(
     source: Registry,
-    harbor: HarborServer,
+    harbor: Harbor,
     tmp_path: Path,
     policy: dict[str, object],
-    calls: list[Call],
+    calls: list[ProjectCall],
 ) -> None:
     for name, value in policy.items():
         setattr(harbor.policy, name, value)
@@ -171,7 +175,7 @@ REFUSED = {
 )
 def test_project_not_created_is_a_clear_failure(
     source: Registry,
-    harbor: HarborServer,
+    harbor: Harbor,
     tmp_path: Path,
     status: int,
     kind: str,
@@ -192,13 +196,11 @@ def test_project_not_created_is_a_clear_failure(
         assert advice.format(place=harbor.address) in outcome["advice"]
     # Whoever waits for the same project shares the answer.
     assert [call for call in harbor.calls if call.method == "POST"] == [
-        Call("POST", "team", status)
+        ProjectCall("POST", "team", status)
     ] * asked
 
 
-def test_wrong_password_is_shown_once(
-    source: Registry, harbor: HarborServer, tmp_path: Path
-) -> None:
+def test_wrong_password_is_shown_once(source: Registry, harbor: Harbor, tmp_path: Path) -> None:
     wrong = {**LOGIN, "DOCKER_PASSWORD": "wrong-Secret"}
     lines = f"{source.address}/team/app:1.0\n{source.address}/web/site:1.0\n"
     ran = mirror(tmp_path, lines, "-d", harbor.address, *HARBOR, environ=wrong)
@@ -208,7 +210,7 @@ def test_wrong_password_is_shown_once(
 
 
 def test_missing_project_without_the_option_fails(
-    source: Registry, harbor: HarborServer, tmp_path: Path
+    source: Registry, harbor: Harbor, tmp_path: Path
 ) -> None:
     ran = run(tmp_path, source, harbor, "--repo-type=")
 
@@ -225,7 +227,7 @@ NOTHING_TO_COPY = {
 @pytest.mark.parametrize(("name", "words", "status"), NOTHING_TO_COPY.values(), ids=NOTHING_TO_COPY)
 def test_no_project_is_created_for_what_is_not_copied(
     source: Registry,
-    harbor: HarborServer,
+    harbor: Harbor,
     tmp_path: Path,
     name: str,
     words: tuple[str, ...],
@@ -238,7 +240,7 @@ def test_no_project_is_created_for_what_is_not_copied(
 
 
 def test_dry_run_plans_a_copy_into_the_missing_project(
-    source: Registry, harbor: HarborServer, tmp_path: Path
+    source: Registry, harbor: Harbor, tmp_path: Path
 ) -> None:
     ran = run(tmp_path, source, harbor, "--dry-run")
 
@@ -249,7 +251,7 @@ def test_dry_run_plans_a_copy_into_the_missing_project(
 
 
 def test_validate_says_that_nothing_is_there(
-    source: Registry, harbor: HarborServer, tmp_path: Path
+    source: Registry, harbor: Harbor, tmp_path: Path
 ) -> None:
     (tmp_path / "list.txt").write_text(f"{source.address}/team/app:1.0\n")
     files = ("-f", tmp_path / "list.txt", "-o", tmp_path / "failed.txt", "--no-state")
@@ -261,7 +263,7 @@ def test_validate_says_that_nothing_is_there(
 
 
 def test_destination_without_project_is_refused(
-    source: Registry, harbor: HarborServer, tmp_path: Path
+    source: Registry, harbor: Harbor, tmp_path: Path
 ) -> None:
     lines = f"{source.address}/team/app app 1.0\n"
     words = ("-d", harbor.address, "--default-project=", *HARBOR)
@@ -272,14 +274,14 @@ def test_destination_without_project_is_refused(
 
 
 @pytest.fixture
-def tls_harbor(registry: Registry, certificates: Certificates) -> Iterator[HarborServer]:
+def tls_harbor(certificates: Certificates) -> Iterator[Harbor]:
     """Give a Harbor over TLS with the private authority."""
-    with HarborServer(registry, tls=certificates.server_context()) as server:
+    with Harbor(certificates=certificates) as server:
         yield server
 
 
 def test_api_is_reached_with_the_trust_of_the_destination(
-    source: Registry, tls_harbor: HarborServer, certificates: Certificates, tmp_path: Path
+    source: Registry, tls_harbor: Harbor, certificates: Certificates, tmp_path: Path
 ) -> None:
     ran = run(tmp_path, source, tls_harbor, "--ca-file", certificates.authority)
 
@@ -287,7 +289,7 @@ def test_api_is_reached_with_the_trust_of_the_destination(
 
 
 def test_api_is_reached_by_the_proxy_of_the_destination(
-    source: Registry, tls_harbor: HarborServer, certificates: Certificates, tmp_path: Path
+    source: Registry, tls_harbor: Harbor, certificates: Certificates, tmp_path: Path
 ) -> None:
     place = f"{NAME}:{tls_harbor.address.rpartition(':')[2]}"
     lines = f"{source.address}/team/app {place}/team/app 1.0\n"

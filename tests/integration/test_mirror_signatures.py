@@ -205,8 +205,8 @@ def test_signature_that_cannot_be_copied_fails_the_image_and_leaves_the_tag(doub
 def test_signatures_that_cannot_be_looked_for_are_a_warning(doubles: Lab) -> None:
     doubles.push("oci_index")
     assert isinstance(doubles.source, FaultRegistry)
-    doubles.source.add(Fault(Stage.OTHER, 403, times=ALWAYS))
-    outcome = doubles.mirror().only()
+    doubles.source.add(Fault(Stage.OTHER, 503, times=ALWAYS))
+    outcome = doubles.mirror("--retry-times", "0").only()
     assert outcome["status"] == "copied"
     assert "could not be looked for" in outcome["warnings"][0]
 

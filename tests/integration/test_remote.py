@@ -278,6 +278,28 @@ FAILURES = [
 ]
 
 
+# After a HEAD that was refused or out of order the manifest itself is asked for.
+BY_GET = {403: 1, 500: 3, 503: 3, Kind.HTML: 3}
+
+
+@pytest.mark.parametrize(("kind", "heads"), BY_GET.items(), ids=str)
+def test_failing_head_is_answered_by_the_manifest(
+    fault_registry: FaultRegistry, kind: Kind | int, heads: int
+) -> None:
+    image = KINDS["oci_manifest"](1)
+    fault_registry.load("a/b", "v1", image)
+    fault_registry.add(Fault(Stage.HEAD_MANIFEST, kind, times=None, retry_after=0))
+
+    async def twice(store: Remote) -> list[ManifestHead | None]:
+        return [await store.manifest_head("a/b", "v1") for _ in range(2)]
+
+    digest = Digest.parse(image.top.digest)
+    found = ManifestHead(digest, image.top.media_type, len(image.top.data))
+    assert ask(fault_registry.address, twice) == [found] * 2
+    assert fault_registry.count(Stage.HEAD_MANIFEST) == heads
+    assert fault_registry.count(Stage.MANIFEST) == 2
+
+
 @pytest.mark.parametrize("stage", [Stage.HEAD_MANIFEST, Stage.MANIFEST], ids=lambda s: s.name)
 @pytest.mark.parametrize(("kind", "error"), FAILURES, ids=lambda value: getattr(value, "name", ""))
 def test_failing_manifest_is_a_failure_and_never_absent(
@@ -285,6 +307,8 @@ def test_failing_manifest_is_a_failure_and_never_absent(
 ) -> None:
     fault_registry.load("a/b", "v1", KINDS["oci_manifest"](1))
     fault_registry.add(Fault(stage, kind, times=None, retry_after=0))
+    if stage is Stage.HEAD_MANIFEST and kind in BY_GET:
+        fault_registry.add(Fault(Stage.MANIFEST, kind, times=None, retry_after=0))
     question = head if stage is Stage.HEAD_MANIFEST else manifest
 
     with pytest.raises(error, match=r"127\.0\.0\.1:\d+/a/b:v1: "):

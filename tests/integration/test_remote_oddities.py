@@ -101,12 +101,20 @@ def test_blob_size_of_a_gateway_that_says_zero_is_asked_by_content(
     assert len(gets) == asked
 
 
-def test_manifest_head_on_a_web_page_is_no_absence() -> None:
-    page = {"status": 404, "text": "<html>gone", "content_type": "text/html"}
-    table = {f"{method} /v2/a/b/manifests/v1": page for method in ("HEAD", "GET")}
+PAGE = {"status": 404, "text": "<html>gone", "content_type": "text/html"}
+PAGES = {f"{method} /v2/a/b/manifests/v1": PAGE for method in ("HEAD", "GET")}
 
+
+def test_manifest_head_on_a_page_before_a_registry_is_absence() -> None:
+    assert ask(routes(PAGES), lambda store: store.manifest_head("a/b", "v1")) is None
+
+
+def test_manifest_head_on_a_page_of_a_web_site_is_no_absence() -> None:
     with pytest.raises(Unavailable, match="no registry answered"):
-        ask(routes(table), lambda store: store.manifest_head("a/b", "v1"))
+        ask(
+            routes({**PAGES, "GET /v2/": PAGE}),
+            lambda store: store.manifest_head("a/b", "v1"),
+        )
 
 
 def test_manifest_with_another_digest_than_told_is_a_mismatch() -> None:
@@ -198,7 +206,7 @@ def test_upload_refused_early_says_what_the_proxy_said() -> None:
     async def answering(request: web.Request) -> web.StreamResponse:
         if request.method == "POST":
             return web.Response(status=202, headers={"Location": "/v2/a/b/blobs/uploads/1"})
-        if request.method == "PUT":
+        if request.method in ("PUT", "PATCH"):
             await request.content.readany()
             return web.Response(status=413, text="<html>413 too large", content_type="text/html")
         return web.Response()
@@ -209,6 +217,10 @@ def test_upload_refused_early_says_what_the_proxy_said() -> None:
             await asyncio.sleep(0)
 
     async def send(store: Remote) -> None:
+        begun = await store.upload("a/b")
+        with pytest.raises(UnknownFailure, match="too large") as caught:
+            await begun.put(DIGEST, 2000 * 65536, endless())
+        assert caught.value.another_way
         begun = await store.upload("a/b")
         await begun.put(DIGEST, 2000 * 65536, endless())
 

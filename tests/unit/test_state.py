@@ -43,6 +43,20 @@ def fill(path: Path, count: int) -> None:
         connection.executemany("INSERT INTO finished VALUES (?, ?, ?, ?, ?)", rows)
 
 
+def test_recall_skipped_image_gives_what_its_source_offered(state: State) -> None:
+    skipped = Remembered(ONE.source_digest, None, ("linux/s390x", "windows/amd64"))
+    state.remember(*IMAGE, skipped)
+
+    assert state.recall(*IMAGE) == skipped
+
+
+def test_recall_skipped_image_that_was_copied_later_gives_both_ends(state: State) -> None:
+    state.remember(*IMAGE, Remembered(ONE.source_digest, None))
+    state.remember(*IMAGE, ONE)
+
+    assert state.recall(*IMAGE) == ONE
+
+
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [

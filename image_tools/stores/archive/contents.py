@@ -88,8 +88,10 @@ def _look(archive: Archive, found: Contents, manifest: Manifest) -> None:
 
 def _stated(archive: Archive, manifest: Manifest) -> Platform:
     """The platform a config states, where it is an image's and can be read."""
+    if manifest.config is None or not manifest.is_image:
+        return Platform()
     size = archive.content.size(manifest.config.digest)
-    if size is None or size > _LONGEST_CONFIG or not manifest.is_image:
+    if size is None or size > _LONGEST_CONFIG:
         return Platform()
     try:
         with archive.content.open(manifest.config.digest) as file:

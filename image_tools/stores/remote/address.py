@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from yarl import URL
@@ -17,7 +18,11 @@ NO_URL = (ValueError, IndexError)
 _PRINTABLE = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?|(?=.*:)[0-9A-Fa-f:.]{{2,45}}")
-_NEXT = re.compile(r"""<([^<>]*)>\s*;[^,<]*\brel\s*=\s*"?next\b"?""", re.IGNORECASE)
+# RFC 8288 section 3: a target in angle brackets, then parameters, whose values may be quoted.
+_LINK = re.compile(r"""<(?P<target>[^<>]*)>(?P<parameters>(?:[^,"<]|"(?:[^"\\]|\\.)*")*)""")
+_PARAMETER = re.compile(
+    r"""\s*;\s*(?P<name>[^\s=;,"]+)\*?(?:\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s;,"]*)))?"""
+)
 
 
 def api_host(registry: str) -> str:
@@ -99,7 +104,18 @@ def _origin(url: URL) -> tuple[str, str, int | None]:
     return url.scheme, (url.host or "").lower(), url.port
 
 
-def next_page(link: str) -> str | None:
-    """The target of `rel="next"` in a Link header (RFC 8288), None on the last page."""
-    found = _NEXT.search(link)
-    return found[1] if found else None
+def next_page(links: Iterable[str]) -> str | None:
+    """The target of the first `rel="next"` in Link fields (RFC 8288), None on the last page."""
+    for link in links:
+        for found in _LINK.finditer(link):
+            if "next" in _relations(found["parameters"]):
+                return found["target"]
+    return None
+
+
+def _relations(parameters: str) -> list[str]:
+    """The relation types of one link, in lower case: the first `rel` counts."""
+    for found in _PARAMETER.finditer(parameters):
+        if found["name"].lower() == "rel":
+            return (found["quoted"] or found["plain"] or "").lower().split()
+    return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,13 +13,13 @@ import aiohttp
 from loguru import logger
 from yarl import URL
 
-from image_tools.errors import ImageToolsError, RateLimited, Unauthorized
+from image_tools.errors import ImageToolsError, RateLimited
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.stores.remote.address import same_origin
 from image_tools.stores.remote.answering import read
 from image_tools.stores.remote.body import StreamBody
-from image_tools.stores.remote.challenge import Challenge, parse_challenges
-from image_tools.stores.remote.connect import Connections, Request, Timing, drain
+from image_tools.stores.remote.capabilities import Capabilities
+from image_tools.stores.remote.challenge import Challenge
+from image_tools.stores.remote.connect import Connections, Timing
 from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.failures import about, failure
 from image_tools.stores.remote.meter import Meter
@@ -28,11 +28,14 @@ from image_tools.stores.remote.proofs import UNAUTHORIZED
 from image_tools.stores.remote.pull_window import pull_limit
 from image_tools.stores.remote.questions import Answer, Counts, Question
 from image_tools.stores.remote.scheme import Root
+from image_tools.stores.remote.sending import Sender, challenges_of, request_of
 from image_tools.stores.remote.shown import Shown
 from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.remote.tokens import Authorizer
 
 T = TypeVar("T")
+NOT_FOUND = 404
+_GREETINGS = frozenset({200, 403, 405, 501})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,9 @@ class RegistryClient:
         self._pace = Pace(registry, window=options.window, on_rest=self._announce_rest)
         self._root = Root(registry, options.tls, self._ping, self.repeat)
         self._tls = options.tls
-        self._challenges: tuple[Challenge, ...] = ()
+        # Until it has, a web page may come from anybody who owns the name.
+        self._has_spoken = False
+        self.capabilities = Capabilities()
         self._background: set[asyncio.Future[None]] = set()
         self._shown = Shown(partial(keyring.find, registry))
         self.authorizer = Authorizer(
@@ -72,11 +77,12 @@ class RegistryClient:
             allows_plain=options.tls.verify is False,
         )
         self.authorizer.proofs.prove = self._lets_in
+        self._sender = Sender(self._connections, self.authorizer, self._shown)
 
     @property
     def challenges(self) -> tuple[Challenge, ...]:
         """How the registry asked for a login when it was greeted; none before."""
-        return self._challenges
+        return self._sender.greeting
 
     def allows_plain(self, url: URL) -> bool:
         """Whether plain HTTP may be spoken to the host of `url`."""
@@ -95,16 +101,33 @@ class RegistryClient:
         root = await self._find_root(question)
         async with self._turn(question) as turn:
             answer = await self._metered(root, question)
+            self._listen(answer)
             if not question.accepts(answer):
                 raise self._failure(turn, answer, question)
             self._pace.went_well(turn)
             return answer
 
+    def says_unknown(self, answer: Answer) -> bool:
+        """Whether this answer says that content is unknown: a 404 of what is a registry.
+
+        nginx in front of one puts its own page into the place of a 404.
+        """
+        return answer.status == NOT_FOUND and (self._has_spoken or not answer.is_page)
+
+    def refusal(self, answer: Answer, question: Question) -> ImageToolsError:
+        """The failure that an answer means which the question expected."""
+        return failure(
+            self._without_page(answer),
+            question.reference,
+            doing=question.doing,
+            asked=question.asked(proxied=self._connections.is_read_by_proxy(answer.url)),
+        )
+
     async def open(self, question: Question) -> aiohttp.ClientResponse:
         """The head of an expected answer; its body is read outside the pace, by the caller."""
         root = await self._find_root(question)
         async with self._pace.turn() as turn:
-            response = await self._send(root, question)
+            response = await self._sender.send(root, question)
             if not question.accepts(Answer(response.status, response.headers)):
                 answer = await self._read(response, question)
                 raise self._failure(turn, answer, question)
@@ -119,7 +142,7 @@ class RegistryClient:
         """The answer of another API of the same server, asked once, with a header of its own."""
         assert question.url is not None
         async with self._pace.turn() as turn:
-            request = _request(question, question.url, authorization)
+            request = replace(request_of(question, question.url, authorization), stays=True)
             answer = await self._read(await self._connections.open(request), question)
             if not question.accepts(answer):
                 raise self._failure(turn, answer, question)
@@ -161,71 +184,26 @@ class RegistryClient:
         except ImageToolsError as error:
             raise about(error, question.reference, self.registry) from error
 
-    async def _send(self, root: URL, question: Question) -> aiohttp.ClientResponse:
-        url = question.address(root)
-        header = await self._header(question) if same_origin(url, root) else None
-        header = self._shown.header(header)
-        response = await self._connections.open(_request(question, url, header))
-        logger.debug("{} {}: {}", question.method, question.reference, response.status)
-        if response.status != 401 or not same_origin(url, root):
-            return response
-        try:
-            fresh = await self._answer(_challenges(response), header, question)
-        except BaseException:
-            response.close()
-            raise
-        if fresh is None:
-            return response
-        await drain(response)
-        if not question.can_repeat:
-            raise _ended_login(question)
-        fresh = self._shown.header(fresh)
-        return await self._connections.open(_request(question, url, fresh))
-
     async def _metered(self, root: URL, question: Question) -> Answer:
         """The answer, within the pull limit; Deferred, unasked, when that leaves no room."""
         meter = self._meter
         if meter is None or question.counts is Counts.NOTHING:
-            return await self._read(await self._send(root, question), question)
+            return await self._read(await self._sender.send(root, question), question)
         sent = meter.begin(question.reference, is_pull=question.counts is Counts.PULL)
         answer: Answer | None = None
         try:
-            answer = await self._read(await self._send(root, question), question)
+            answer = await self._read(await self._sender.send(root, question), question)
             return answer
         finally:
             headers = None if answer is None else answer.headers
             meter.end(sent, headers, 0 if answer is None else answer.status)
-
-    async def _header(self, question: Question) -> str | None:
-        header = await self.authorizer.header(
-            question.repository, push=question.push, also_pull=question.origin
-        )
-        if header is None and self._challenges:
-            return await self._answer(self._challenges, None, question)
-        return header
-
-    async def _answer(
-        self, challenges: tuple[Challenge, ...], rejected: str | None, question: Question
-    ) -> str | None:
-        return await self.authorizer.challenged(
-            challenges,
-            rejected,
-            question.repository,
-            push=question.push,
-            also_pull=question.origin,
-        )
 
     async def _read(self, response: aiohttp.ClientResponse, question: Question) -> Answer:
         return await read(response, question, self._connections.whole, self._shown)
 
     def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
         """The failure an answer means; the pace learns of it."""
-        error = failure(
-            answer,
-            question.reference,
-            doing=question.doing,
-            asked=question.asked(proxied=self._connections.is_read_by_proxy(answer.url)),
-        )
+        error = self.refusal(answer, question)
         if isinstance(error, RateLimited):
             if self._meter is not None and pull_limit(answer.headers) is not None:
                 return self._meter.refusal(question.reference, error)
@@ -235,52 +213,49 @@ class RegistryClient:
             self._pace.went_well(turn)
         return error
 
+    def _listen(self, answer: Answer) -> None:
+        """Note that a registry answers, and not just some web server."""
+        is_good = answer.status < 300 or answer.status == UNAUTHORIZED or bool(answer.code)
+        self._has_spoken = self._has_spoken or (is_good and not answer.is_page)
+
+    def _without_page(self, answer: Answer) -> Answer:
+        """A registry's 404 without the page that a server in front of it has put there."""
+        if answer.status != NOT_FOUND or not (answer.is_page and self._has_spoken):
+            return answer
+        return replace(answer, headers={}, body=b"")
+
     async def _ping(self, root: URL) -> None:
         """Nothing when a registry answers at `root`; its challenge is kept for what follows."""
         url = URL(f"{root}/v2/", encoded=True)
         question = Question(method="GET", repository="", reference=self.registry, url=url)
         async with self._pace.turn() as turn:
-            response = await self._connections.open(_request(question, url, None))
+            response = await self._connections.open(request_of(question, url, None))
             answer = await self._read(response, question)
-            self._challenges = _challenges(response) if answer.status == 401 else ()
+            challenges = challenges_of(response) if answer.status == UNAUTHORIZED else ()
+            self.authorizer.greeted(challenges)
+            self._sender.greeting = tuple(map(_without_scope, challenges))
+            self._listen(answer)
             # A registry may keep /v2/ to itself: what is really asked for decides then.
-            is_known = self._challenges or (answer.status in (200, 403, 404) and not answer.is_page)
-            if not is_known:
+            says = answer.status in _GREETINGS and not answer.is_page
+            if not (challenges or says or answer.status == NOT_FOUND):
                 raise self._failure(turn, answer, question)
 
     async def _lets_in(self, header: str) -> bool:
         """Whether a login is good, asked at `/v2/` as `docker login` does; outside the pace."""
         url = URL(f"{await self._root.find()}/v2/", encoded=True)
         question = Question(method="GET", repository="", reference=self.registry, url=url)
-        response = await self._connections.open(_request(question, url, header))
+        response = await self._connections.open(request_of(question, url, header))
         return (await self._read(response, question)).status != UNAUTHORIZED
 
     def _announce_rest(self, seconds: float) -> None:
         logger.warning("{} asks us to slow down: {} s of rest", self.registry, round(seconds, 1))
 
 
-def _request(question: Question, url: URL, authorization: str | None) -> Request:
-    return Request(
-        method=question.method,
-        url=url,
-        reference=question.reference,
-        headers=question.headers,
-        body=question.body,
-        authorization=authorization,
-        is_slow=question.is_slow,
-    )
-
-
-def _ended_login(question: Question) -> Unauthorized:
-    """The failure of an upload in the middle of which the token ended: another one may do."""
-    said = f"{question.reference}: the login ended during the upload"
-    error = Unauthorized(said, status=UNAUTHORIZED)
-    error.temporary = True
-    return error
-
-
-def _challenges(response: aiohttp.ClientResponse) -> tuple[Challenge, ...]:
-    return parse_challenges(response.headers.getall("WWW-Authenticate", []))
+def _without_scope(challenge: Challenge) -> Challenge:
+    """A greeting's challenge as it counts for all repositories."""
+    named = challenge.parameters.items()
+    kept = {name: value for name, value in named if name != "scope"}
+    return Challenge(challenge.scheme, kept)
 
 
 def _announce_retry(error: ImageToolsError, wait: float) -> None:

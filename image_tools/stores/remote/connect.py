@@ -62,7 +62,8 @@ class Timing:
 class Request:
     """One HTTP request; `reference` is what people call the thing it is about.
 
-    `is_slow`: the server may keep silent as long as closing an upload takes.
+    `is_slow`: the server may keep silent as long as closing an upload takes. One that `stays` is
+    not sent on: its body is a secret, or its address matters.
     """
 
     method: str
@@ -72,6 +73,12 @@ class Request:
     body: bytes | StreamBody | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
     is_slow: bool = False
+    stays: bool = False
+
+    @property
+    def follows(self) -> bool:
+        """Whether it goes where the server redirects it to."""
+        return not self.stays or self.method in ("GET", "HEAD")
 
 
 class Connections:
@@ -92,6 +99,8 @@ class Connections:
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._proxies: dict[str, str | None] = {}
+        # Where servers sent an upload on: to the same path of another one, or, None, elsewhere.
+        self._sent_on: dict[str, URL | None] = {}
 
     @property
     def stall(self) -> float:
@@ -104,24 +113,45 @@ class Connections:
         return self._timing.commit
 
     async def open(self, request: Request) -> aiohttp.ClientResponse:
-        """The answer's head, body unread; GET and HEAD follow redirects.
+        """The answer's head, body unread, from where redirects lead; each keeps the method.
 
-        TlsProblem, TimedOut or Unavailable where no answer came. The caller releases or closes it.
+        A gateway before a registry sends uploads on with any of the five statuses
+        (distribution-spec#299, #607). The login goes to no other host. TlsProblem, TimedOut or
+        Unavailable where no answer came. The caller releases or closes it.
         """
-        response = await self._send(request, request.url, request.authorization)
-        here = request.url
+        here = self._known_target(request)
+        response = await self._send(request, here, _authorization(request, here))
         for _ in range(MOST_REDIRECTS):
             target = self._redirect(request, here, response)
             if target is None:
                 return response
             await drain(response)
-            same = same_origin(target, request.url)
-            response = await self._send(request, target, request.authorization if same else None)
+            self._keep_body(request, here, target)
+            response = await self._send(request, target, _authorization(request, target))
             here = target
-        if response.status in _REDIRECTS and request.method in ("GET", "HEAD"):
+        if response.status in _REDIRECTS and request.follows:
             response.close()
             raise Unavailable(f"{request.reference}: more than {MOST_REDIRECTS} redirects")
         return response
+
+    def _known_target(self, request: Request) -> URL:
+        """Where a body that is sent once only has to go: where the server sent the last one on."""
+        url = request.url
+        if not isinstance(request.body, StreamBody):
+            return url
+        other = self._sent_on.get(str(url.origin()))
+        return url if other is None else URL(f"{other}{url.raw_path_qs}", encoded=True)
+
+    def _keep_body(self, request: Request, here: URL, target: URL) -> None:
+        """Nothing while the body can be sent on; else an error that says to begin once more."""
+        if not isinstance(request.body, StreamBody):
+            return
+        is_same_path = here.raw_path_qs == target.raw_path_qs
+        self._sent_on[str(here.origin())] = target.origin() if is_same_path else None
+        if request.body.started:
+            error = Unavailable(f"{request.reference}: the upload is redirected")
+            error.another_way = True
+            raise error
 
     def is_read_by_proxy(self, url: URL) -> bool:
         """Return whether a proxy reads what is asked at `url`: plain HTTP, and a proxy for it."""
@@ -137,7 +167,7 @@ class Connections:
         self, request: Request, here: URL, response: aiohttp.ClientResponse
     ) -> URL | None:
         location = response.headers.get("Location")
-        if response.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
+        if response.status not in _REDIRECTS or not request.follows:
             return None
         if not location:
             return None
@@ -177,6 +207,7 @@ class Connections:
                 proxy=proxy,
                 proxy_headers=proxy_headers or None,
                 timeout=self._slow if request.is_slow else self._usual,
+                expect100=self._asks_first(request, url),
             )
             if isinstance(request.body, StreamBody):
                 # It has patience of its own, for as long as it is.
@@ -185,9 +216,16 @@ class Connections:
                 response = await in_time(self._patience(request), _response(answering))
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise await self._explain(error, request, url, proxy) from error
-        if isinstance(request.body, StreamBody):
+        if isinstance(request.body, StreamBody) and request.body.started:
             request.body.stop()
         return response
+
+    def _asks_first(self, request: Request, url: URL) -> bool:
+        """Whether the server is to say where the body goes before it is sent (RFC 9110, 10.1.1).
+
+        Not all servers wait for an answer to that, so it is the second best.
+        """
+        return isinstance(request.body, StreamBody) and str(url.origin()) in self._sent_on
 
     def _patience(self, request: Request) -> float:
         """The seconds until the head of an answer has to be there, whatever is sent meanwhile."""
@@ -244,6 +282,11 @@ class Connections:
 
 def _timeout(connect: float, silence: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=silence)
+
+
+def _authorization(request: Request, url: URL) -> str | None:
+    """The header of the request, for nobody but the server it is meant for."""
+    return request.authorization if same_origin(url, request.url) else None
 
 
 async def _response(answering: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:

@@ -1,39 +1,135 @@
-"""Deleting a manifest (distribution spec, "Deleting Manifests"), where a registry lets us."""
+"""Deleting a manifest (distribution spec, "Deleting Manifests"), and looking at what is left."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from image_tools.errors import AccessDenied
+from loguru import logger
+
+from image_tools.errors import AccessDenied, ImageToolsError, IntegrityError
+from image_tools.oci.digest import Digest
+from image_tools.stores.remote.address import named
 from image_tools.stores.remote.questions import Answer, Question
+from image_tools.stores.store import ManifestHead
 
 # The specification's 405 for "deletion is disabled", and what some say in its place.
 _NEVER = frozenset({405, 501})
+_GONE = frozenset({200, 202, 204})
+_UNKNOWN = 404
+# GCR refuses a digest that tags lead to: GOOGLE_MANIFEST_DANGLING_TAG.
+_CONFLICT = 409
+_MAY_BE_ABOUT_TAGS = frozenset({400, 403, 409, 412, 422})
+_PATIENCE = 1.0
 
 
-async def delete_manifest(
-    ask: Callable[[Question], Awaitable[Answer]], repository: str, digest: str, reference: str
-) -> bool:
-    """Delete a manifest, and with it every tag that leads to it; False when it was not there.
+class Asked(Protocol):
+    """The part of a registry that is needed here."""
 
-    AccessDenied also when the registry does not allow deleting at all.
-    """
-    answer = await ask(
-        Question(
+    @property
+    def name(self) -> str: ...
+    async def ask(self, question: Question) -> Answer: ...
+    def refusal(self, answer: Answer, question: Question) -> ImageToolsError: ...
+    async def manifest_head(
+        self, repository: str, reference: str | Digest
+    ) -> ManifestHead | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One manifest of `repository`, to be deleted with the `tags` that lead to it."""
+
+    registry: Asked
+    repository: str
+    digest: Digest
+    tags: Sequence[str] = ()
+
+    async def run(self) -> bool:
+        """Delete it; False when the registry did not know it by its digest any more.
+
+        AccessDenied when the registry does not allow deleting at all, IntegrityError when a tag
+        still leads to it afterwards.
+        """
+        question = self._question(str(self.digest))
+        answer = await self.registry.ask(question)
+        if self.tags and _wants_tags_first(answer):
+            await self._delete_tags(self.registry.refusal(answer, question))
+            answer = await self.registry.ask(question)
+        elif self.tags and answer.status == _UNKNOWN:
+            # Its tags have outlived it, in this registry they are kept apart.
+            await self._delete_tags(self.registry.refusal(answer, question))
+        if answer.status not in _GONE | {_UNKNOWN}:
+            raise self.registry.refusal(answer, question)
+        await self._look_again()
+        return answer.status in _GONE
+
+    async def _delete_tags(self, refusal: ImageToolsError) -> None:
+        """Delete the tags themselves; it raises `refusal` when the first one cannot be."""
+        for number, tag in enumerate(self.tags):
+            question = self._question(tag)
+            answer = await self.registry.ask(question)
+            if answer.status in _GONE | {_UNKNOWN}:
+                logger.debug("{}: the tag is deleted", question.reference)
+            elif number == 0:
+                raise refusal
+            else:
+                raise self.registry.refusal(answer, question)
+
+    async def _look_again(self) -> None:
+        left = await self._left()
+        if left:
+            await asyncio.sleep(_PATIENCE)  # A registry of several servers has to agree.
+            left = await self._left()
+        if left:
+            shown = ", ".join(named(self.registry.name, self.repository, one) for one in left)
+            raise IntegrityError(
+                f"{shown}: the registry accepted the deletion of {self.digest},"
+                " and still shows it there",
+                advice="run again to delete the tag itself, or delete it with the registry's own"
+                " tools",
+            )
+
+    async def _left(self) -> list[str | Digest]:
+        """The tags that still lead to the manifest; without tags, the manifest itself."""
+        looked_at: list[str | Digest] = [*self.tags] or [self.digest]
+        heads = [await self.registry.manifest_head(self.repository, one) for one in looked_at]
+        return [
+            one
+            for one, head in zip(looked_at, heads, strict=True)
+            if head is not None and head.digest == self.digest
+        ]
+
+    def _question(self, reference: str) -> Question:
+        is_tag = reference != str(self.digest)
+        question = Question(
             method="DELETE",
-            repository=repository,
-            reference=reference,
-            path=f"{repository}/manifests/{digest}",
-            expected=frozenset({200, 202, 404}) | _NEVER,
+            repository=self.repository,
+            reference=named(
+                self.registry.name, self.repository, reference if is_tag else self.digest
+            ),
+            path=f"{self.repository}/manifests/{reference}",
+            expected=_GONE | _NEVER | _MAY_BE_ABOUT_TAGS | {_UNKNOWN},
             doing="deleting",
             push=True,
         )
+        return replace(question, doing="deleting the tag") if is_tag else question
+
+
+def never(answer: Answer, question: Question) -> AccessDenied | None:
+    """The failure of a registry that does not allow deleting at all; None for other answers."""
+    if question.method != "DELETE" or answer.status not in _NEVER:
+        return None
+    return AccessDenied(
+        f"{question.reference}: the registry does not allow deleting ({answer.words})",
+        status=answer.status,
+        advice="have it turned on at the registry (docker-registry: storage.delete.enabled),"
+        " or delete with the registry's own tools",
     )
-    if answer.status in _NEVER:
-        raise AccessDenied(
-            f"{reference}: the registry does not allow deleting ({answer.words})",
-            status=answer.status,
-            advice="have it turned on at the registry (docker-registry: storage.delete.enabled),"
-            " or delete with the registry's own tools",
-        )
-    return answer.status != 404
+
+
+def _wants_tags_first(answer: Answer) -> bool:
+    if answer.status not in _MAY_BE_ABOUT_TAGS:
+        return False
+    return answer.status == _CONFLICT or "tag" in answer.words.lower()

@@ -157,11 +157,6 @@ def foreign_layers(manifest: bytes) -> tuple[str, ...]:
     )
 
 
-def means_unknown(refusal: Refusal) -> bool:
-    """Whether this answer says the content is unknown: a 404 that is no web page."""
-    return refusal.status == 404 and not refusal.is_page
-
-
 def permanent(error: CopyFailed) -> CopyFailed:
     """The same error, not to be repeated."""
     error.temporary = False

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from image_tools.errors import InvalidReference
@@ -96,6 +97,12 @@ class Answer(Refusal):
             return Digest.parse(self.headers.get("Docker-Content-Digest", ""))
         except InvalidReference:
             return None
+
+    def fields(self, name: str) -> tuple[str, ...]:
+        """All header fields of this name, in order."""
+        headers = self.headers
+        found = headers.getall(name, []) if isinstance(headers, CIMultiDictProxy) else ()
+        return tuple(found) or tuple(filter(None, (headers.get(name),)))
 
     @property
     def length(self) -> int | None:

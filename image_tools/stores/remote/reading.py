@@ -10,13 +10,21 @@ from dataclasses import dataclass, replace
 import aiohttp
 from loguru import logger
 
-from image_tools.errors import DigestMismatch, ImageToolsError, Unavailable
+from image_tools.errors import CopyFailed, DigestMismatch, ImageToolsError, Unavailable
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.stores.remote.connect import network_failure
 from image_tools.stores.remote.questions import Question
 
 _CONTENT_RANGE = re.compile(r"bytes[ ](\d+)-(\d+)/(\d+|\*)")
+
+
+# How servers refuse a part that they have; what they have not, a 404 says.
+_NO_RANGE = frozenset({400, 403, 405, 406, 412, 416, 422, 501})
+
+
+class _OtherPart(Unavailable):
+    """The answer holds another part of the blob than was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,9 @@ class BlobReader:
         self._response: aiohttp.ClientResponse | None = None
         self._is_given_up = False
 
-    async def open(self) -> None:
-        """Ask for the blob; NotFound when it is unknown."""
-        await self._client.repeat(self._open)
+    async def open(self, *, once: bool = False) -> None:
+        """Ask for the blob, again where that may pass, or `once`; NotFound when it is unknown."""
+        await (self._open() if once else self._client.repeat(self._open))
 
     def close(self) -> None:
         """Give the connection back, or end it where bytes are still to come."""
@@ -134,12 +142,23 @@ class BlobReader:
         return chunk
 
     async def _open(self) -> None:
-        response = await self._client.open(self._asked())
+        asked = self._asked()
+        try:
+            self._take(await self._client.open(asked))
+        except CopyFailed as error:
+            if asked is self._question or not _refuses_part(error):
+                raise
+            logger.debug("{}; reading it whole", error)
+            self._take(await self._client.open(self._question))
+            self._client.capabilities.ranges = False
+
+    def _take(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         part = _part(response)
         if part is None or part.first > self._position:
             self._drop()
-            raise Unavailable(f"{self._question.reference}: answered with another part of the blob")
+            said = "answered with another part of the blob"
+            raise _OtherPart(f"{self._question.reference}: {said}")
         if self.total is not None and part.total not in (None, self.total):
             self._drop()
             sizes = f"{self.total} bytes before, {part.total} now"
@@ -150,11 +169,16 @@ class BlobReader:
             self._end = self.total if self._end is None else min(self._end, self.total)
 
     def _asked(self) -> Question:
-        if self._position == 0 and self._end is None:
+        is_whole = self._position == 0 and self._end is None
+        if is_whole or not self._client.capabilities.ranges:
             return self._question
         last = "" if self._end is None else str(self._end - 1)
         headers = {**self._question.headers, "Range": f"bytes={self._position}-{last}"}
         return replace(self._question, headers=headers)
+
+
+def _refuses_part(error: CopyFailed) -> bool:
+    return isinstance(error, _OtherPart) or error.status in _NO_RANGE
 
 
 def _part(response: aiohttp.ClientResponse) -> Part | None:

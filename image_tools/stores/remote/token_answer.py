@@ -13,18 +13,25 @@ from dataclasses import dataclass, field
 SHORTEST_LIFE = 60.0
 _LONGEST_LIFE = 30 * 24 * 3600.0
 _SENDABLE = re.compile(r"[!-~]+")
-_REPOSITORY_SCOPE = re.compile(r"repository(?:\([a-z0-9]+\))?:(?P<name>[^\s]+):[a-z*,]+")
+_REPOSITORY_SCOPE = re.compile(
+    r"repository(?:\([a-z0-9]+\))?:(?P<name>[^\s]+):(?P<actions>[a-z_*,]+)"
+)
+_COMMON_ACTIONS = frozenset({"pull", "push", "delete", "*"})
 
 Rights = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Pull, and push and delete where they are set, for the repository `name`."""
+    """Pull, and push and delete where they are set, for the repository `name`.
+
+    `also` are actions of one product that its challenges name: `metadata_read` at ACR.
+    """
 
     name: str
     push: bool = False
     delete: bool = False
+    also: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"repository:{self.name}:{','.join(self.actions)}"
@@ -32,7 +39,7 @@ class Scope:
     @property
     def actions(self) -> tuple[str, ...]:
         """What may be done, in the order all clients write it."""
-        return ("pull", *("push",) * self.push, *("delete",) * self.delete)
+        return ("pull", *("push",) * self.push, *("delete",) * self.delete, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,13 @@ def named_repository(scope: str) -> str | None:
     """The repository in the one scope of a challenge; None for several, or for something else."""
     found = _REPOSITORY_SCOPE.fullmatch(scope.strip())
     return found["name"] if found else None
+
+
+def rare_actions(scope: str) -> tuple[str, ...]:
+    """The actions in the one scope of a challenge that not every registry knows, in its order."""
+    found = _REPOSITORY_SCOPE.fullmatch(scope.strip())
+    actions = found["actions"].split(",") if found else []
+    return tuple(dict.fromkeys(one for one in actions if one and one not in _COMMON_ACTIONS))
 
 
 def parse_token(body: bytes) -> Token:

@@ -92,9 +92,13 @@ class Grants:
             self._by_name[name] = [grant, *(one for one in old if one.ends_at > grant.begun)]
         return grant
 
+    def find(self, header: str | None) -> Grant | None:
+        """The token behind `header`; None when it is not known."""
+        return next((one for one in self if one.header == header), None)
+
     def drop(self, header: str | None) -> Grant | None:
         """Forget the token behind `header` and give it; None when it is not known."""
-        found = next((one for one in self if one.header == header), None)
+        found = self.find(header)
         if found is not None:
             for name, some in self._by_name.items():
                 self._by_name[name] = [one for one in some if one.header != header]

@@ -25,6 +25,12 @@ MOST_BYTES = 64 * 1024
 MOST_SECONDS = 120.0
 _CLIENT = "image-tools"
 _PASSING = frozenset({408, 425, 429})
+# How servers answer that know no POST: 404 by the specification; Gitea 405, JFrog 401 (containerd's
+# authorizer lists them), 403 where the path is guarded.
+NO_POST = frozenset({401, 403, 404, 405, 501})
+_NOT_THERE = frozenset({404, 405, 501})
+# The user name of a login that is only a token, as docker writes it.
+_TOKEN_USER = "<token>"
 
 Ask = Callable[[Request], Awaitable[aiohttp.ClientResponse]]
 
@@ -96,21 +102,41 @@ def scope_length(scope: Scope) -> int:
 
 
 async def ask_realm(
-    realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None, ask: Ask
+    realm: Realm,
+    scopes: tuple[Scope, ...],
+    credentials: Credentials | None,
+    ask: Ask,
+    *,
+    by_get: bool = False,
 ) -> Token | Refusal:
     """The token for `scopes`, or the server's lasting refusal.
 
+    An identity token is sent by POST, or `by_get` as the password of a Basic login.
     Raises RateLimited, Unavailable, TimedOut or TlsProblem for what may pass or is no answer.
     """
-    request = _request(realm, scopes, credentials)
+    request = _request(realm, scopes, credentials, by_get)
     response = await ask(request)
     body = await _read(response, request)
     refusal = Refusal(response.status, response.headers, body)
     if response.status == 200 and not refusal.is_page:
         return _token(realm, body)
+    if request.method == "POST" and response.status in NO_POST:
+        return refusal
     if response.status >= 500 or response.status < 400 or response.status in _PASSING:
         raise failure(refusal, realm.registry, doing=f"asking the token server {realm.url.host}")
     return refusal
+
+
+def takes_no_post(answer: Token | Refusal) -> bool:
+    """Whether the answer to a POST leaves it open that the server gives tokens by GET."""
+    return isinstance(answer, Refusal) and answer.status in NO_POST
+
+
+def better(by_post: Token | Refusal, by_get: Token | Refusal) -> Token | Refusal:
+    """Which of two answers counts: a refused login is explained by the way that knows logins."""
+    if isinstance(by_get, Refusal) and getattr(by_post, "status", 0) not in _NOT_THERE:
+        return by_post
+    return by_get
 
 
 def refused(realm: Realm, refusal: Refusal, credentials: Credentials | None) -> CopyFailed:
@@ -140,9 +166,11 @@ def unsafe(realm: Realm) -> TlsProblem:
     )
 
 
-def _request(realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None) -> Request:
+def _request(
+    realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None, by_get: bool
+) -> Request:
     service = [("service", realm.service)] if realm.service else []
-    if credentials is not None and credentials.identity_token:
+    if credentials is not None and credentials.identity_token and not by_get:
         form = [
             ("grant_type", "refresh_token"),
             ("refresh_token", credentials.identity_token),
@@ -156,6 +184,7 @@ def _request(realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials |
             reference=realm.registry,
             headers={"Content-Type": "application/x-www-form-urlencoded"},
             body=urlencode(form).encode(),
+            stays=True,
         )
     query = urlencode([*service, *(("scope", str(scope)) for scope in scopes)])
     before = realm.url.raw_query_string
@@ -164,8 +193,15 @@ def _request(realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials |
         method="GET",
         url=URL(f"{base}?{before}&{query}" if before else f"{base}?{query}", encoded=True),
         reference=realm.registry,
-        authorization=basic_header(credentials),
+        authorization=basic_header(_as_password(credentials) if by_get else credentials),
     )
+
+
+def _as_password(credentials: Credentials | None) -> Credentials | None:
+    """A login whose identity token stands where servers that know only GET look for a password."""
+    if credentials is None or not credentials.identity_token:
+        return credentials
+    return Credentials(credentials.username or _TOKEN_USER, credentials.identity_token)
 
 
 async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from image_tools.stores.remote.challenge import Challenge
-from image_tools.stores.remote.token_answer import Rights, Scope, named_repository, rights_of
+from image_tools.stores.remote.token_answer import (
+    Rights,
+    Scope,
+    named_repository,
+    rare_actions,
+    rights_of,
+)
 from image_tools.stores.remote.token_cache import Need
 from image_tools.stores.remote.token_realm import scope_length
 
@@ -20,6 +26,9 @@ class Expectations:
     def __init__(self) -> None:
         self._expected: dict[str, Scope] = {}
         self._names: dict[str, str] = {}
+        self._not_names: dict[str, set[str]] = {}
+        self._also: dict[str, tuple[str, ...]] = {}
+        self._placeholder = ""
         self._most = MOST_SCOPES
 
     def expect(self, repositories: Iterable[str], *, push: bool, delete: bool = False) -> None:
@@ -43,14 +52,23 @@ class Expectations:
         expected = {scope.name: scope for scope in map(self._named, self._expected.values())}
         scopes = [_wider(scope, expected.pop(scope.name, None)) for scope in need.scopes]
         length = sum(map(scope_length, scopes))
-        for scope in expected.values():
-            if rights_of((scope,)) <= covered:
-                continue
+        for scope in _wanted(expected.values(), covered, mounts=need.scopes[0].push):
             length += scope_length(scope)
             if len(scopes) >= self._most or length > MOST_QUERY:
                 break
             scopes.append(scope)
         return tuple(scopes)
+
+    def may_grow(self, need: Need) -> bool:
+        """Whether `need` is to push, and other repositories may be written to as well."""
+        others = (one for one in self._expected.values() if one.name != need.repository)
+        return need.scopes[0].push and any(not one.push for one in others)
+
+    def lack(self, need: Need, covered: Rights) -> bool:
+        """Whether the run is still without something besides `need`, as far as it was announced."""
+        names = {scope.name for scope in need.scopes}
+        others = (one for one in map(self._named, self._expected.values()) if one.name not in names)
+        return any(not rights_of((one,)) <= covered for one in others)
 
     def too_wide(self, need: Need) -> None:
         """Remember that more than `need` was too much: other repositories first, then push."""
@@ -63,14 +81,46 @@ class Expectations:
         """Ask for at most so many scopes from now on."""
         self._most = max(1, min(self._most, most))
 
+    def note_greeting(self, challenges: Iterable[Challenge]) -> None:
+        """Remember the scope of a greeting: it is about no repository of ours.
+
+        GHCR's is `repository:user/image:pull` (cloudflare/serverless-registry#148).
+        """
+        scopes = (challenge.parameters.get("scope", "") for challenge in challenges)
+        self._placeholder = next(filter(None, scopes), "")
+
     def note_name(self, repository: str, challenge: Challenge) -> None:
-        """Remember under which other name the registry wants tokens for `repository`."""
-        name = named_repository(challenge.parameters.get("scope", ""))
-        if name is not None and name != repository:
+        """Remember how the registry wants tokens for `repository`: its other name, rare actions.
+
+        The name in a greeting is passed over, and so is one that led nowhere.
+        """
+        scope = challenge.parameters.get("scope", "")
+        name = named_repository(scope)
+        if name is None or scope == self._placeholder:
+            return
+        if also := rare_actions(scope):
+            self._also[repository] = also
+        if name != repository and name not in self._not_names.get(repository, ()):
             self._names[repository] = name
 
+    def drop_name(self, repository: str) -> bool:
+        """Take back the other name of `repository`, which led nowhere; False when it has none."""
+        name = self._names.pop(repository, None)
+        if name is None:
+            return False
+        self._not_names.setdefault(repository, set()).add(name)
+        return True
+
     def _named(self, scope: Scope) -> Scope:
-        return replace(scope, name=self._names.get(scope.name, scope.name))
+        name, also = self._names.get(scope.name, scope.name), self._also.get(scope.name, ())
+        return replace(scope, name=name, also=also)
+
+
+def _wanted(scopes: Iterable[Scope], covered: Rights, *, mounts: bool) -> list[Scope]:
+    """What is not `covered` yet, and with `mounts` the rest: a mount reads another repository."""
+    known = list(scopes)
+    fresh = [scope for scope in known if not rights_of((scope,)) <= covered]
+    return fresh + [scope for scope in known if scope not in fresh] * mounts
 
 
 def _wider(scope: Scope, expected: Scope | None) -> Scope:

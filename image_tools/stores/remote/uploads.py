@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from dataclasses import replace
 
+from loguru import logger
 from yarl import URL
 
-from image_tools.errors import ImageToolsError, NotFound, Unavailable
+from image_tools.errors import CopyFailed, ImageToolsError, NotFound, Unavailable
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.address import follow, named, with_digest
 from image_tools.stores.remote.body import StreamBody
@@ -17,6 +18,8 @@ from image_tools.stores.remote.questions import Answer, Question
 
 ABORT_SECONDS = 5.0
 _STORED = frozenset({200, 201, 202, 204})
+_TOO_LARGE = 413
+_NO_SINGLE_PUT = frozenset({400, 404, 405, 411, _TOO_LARGE, 415, 416, 422, 501})
 
 
 class RemoteUpload:
@@ -49,19 +52,40 @@ class RemoteUpload:
             self._finish(answer, digest)
 
     async def put(self, digest: Digest, size: int, chunks: AsyncIterator[bytes]) -> None:
-        """Send the whole blob of `size` bytes and close the session (one PUT)."""
+        """Send the whole blob of `size` bytes and close the session: one PUT, or PATCH and PUT.
+
+        A registry that refuses the single PUT (JFrog, containerd#3533; pulp_container#1274) is
+        sent no other in this run: the error says that the blob may go `another_way`.
+        """
+        known = self._client.capabilities
+        if known.puts is False:
+            await self.append(chunks)
+            return await self.commit(digest)
         body = self._client.body(
             chunks, named(self._client.registry, self._repository, digest), size
         )
-        location = with_digest(self._location, digest)
-        self._finish(await self._send(self._question("PUT", body, location, digest)), digest)
+        question = self._question("PUT", body, with_digest(self._location, digest), digest)
+        answer = await self._client.once(replace(question, expected=_STORED | _NO_SINGLE_PUT))
+        if answer.status in _STORED:
+            known.puts = True
+            return self._finish(answer, digest)
+        error = self._refused(answer, question)
+        if not known.puts or answer.status == _TOO_LARGE:
+            logger.debug("{}; sending it by PATCH and PUT", error)
+            known.puts = False
+            error.another_way = error.temporary = True
+        raise error
 
     async def abort(self) -> None:
         """Give the session up (DELETE); never raises, waits a few seconds at most."""
-        if not self._is_open:
+        if not self._is_open or not self._client.capabilities.aborts:
             return
         self._is_open = False
         await self._client.in_background(self._delete(), ABORT_SECONDS)
+
+    def _refused(self, answer: Answer, question: Question) -> ImageToolsError:
+        error = self._client.refusal(answer, question)
+        return _lost(question, error) if isinstance(error, NotFound) else error
 
     async def _send(self, question: Question) -> Answer:
         try:
@@ -70,8 +94,13 @@ class RemoteUpload:
             raise _lost(question, error) from error
 
     async def _delete(self) -> None:
-        with suppress(ImageToolsError):
+        try:
             await self._client.once(self._question("DELETE", None, self._location))
+        except CopyFailed as error:
+            # It goes by itself, in time.
+            self._client.capabilities.aborts = error.status is None
+        except ImageToolsError as error:
+            logger.debug("{}", error)
 
     async def _is_stored(self, digest: Digest) -> bool:
         answer = await self._client.ask(

@@ -16,6 +16,7 @@ from image_tools.errors import (
     DigestMismatch,
     ImageToolsError,
     NotFound,
+    RateLimited,
     Unauthorized,
     Unavailable,
 )
@@ -346,12 +347,13 @@ MOUNT_FAILURES = {
     "denied": (AccessDenied, None),
     "unauthorized": (Unauthorized, None),
     "unknown": (NotFound, None),
-    "broken": (Unavailable, Unavailable),
+    "broken": (Unavailable, None),
+    "limited": (RateLimited, RateLimited),
 }
 
 
 @pytest.mark.parametrize(("kind", "raised"), MOUNT_FAILURES.values(), ids=MOUNT_FAILURES)
-def test_place_mount_that_fails_by_rights_is_sent_instead(kind, raised) -> None:
+def test_place_mount_that_fails_is_sent_instead(kind, raised) -> None:
     async def scene() -> None:
         site = Site()
         await site.place("team/app0")

@@ -70,6 +70,14 @@ SHAPES = {
         raw({"config": CONFIG, "layers": None, "manifests": None}),
         Manifest(media.OCI_MANIFEST, config(), ()),
     ),
+    "artifact-by-field": (
+        raw({"mediaType": media.OCI_ARTIFACT, "blobs": [LAYER]}),
+        Manifest(media.OCI_ARTIFACT, None, (layer,)),
+    ),
+    "artifact-by-header": (
+        raw({"blobs": None}, media.OCI_ARTIFACT),
+        Manifest(media.OCI_ARTIFACT, None, ()),
+    ),
     "index-by-header": (
         raw({"manifests": [ENTRY]}, media.DOCKER_LIST),
         Index(media.DOCKER_LIST, (child,)),
@@ -163,6 +171,22 @@ REFUSED = {
     "two-meanings-empty": (
         json.dumps({"manifests": [], "layers": []}).encode(),
         "an image and an index at once",
+    ),
+    "two-meanings-schema1": (
+        json.dumps({"config": CONFIG, "layers": [LAYER], "fsLayers": []}).encode(),
+        "of two kinds at once",
+    ),
+    "two-meanings-history": (
+        json.dumps({"manifests": [ENTRY], "history": []}).encode(),
+        "of two kinds at once",
+    ),
+    "two-meanings-artifact": (
+        json.dumps({"mediaType": media.OCI_ARTIFACT, "config": CONFIG, "blobs": []}).encode(),
+        "of two kinds at once",
+    ),
+    "blobs-no-list": (
+        json.dumps({"mediaType": media.OCI_ARTIFACT, "blobs": {}}).encode(),
+        "the blobs of the manifest are no list",
     ),
     "entries-no-list": (b'{"manifests": {}}', "the manifests of the manifest are no list"),
     "layers-no-list": (

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from image_tools.errors import ImageToolsError, NotFound, RateLimited, Unavailable, UnknownFailure
+from image_tools.errors import (
+    ImageToolsError,
+    ManifestUnsupported,
+    NotFound,
+    RateLimited,
+    Unavailable,
+    UnknownFailure,
+)
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.sessions import Session
 from image_tools.oci.reference import Reference
@@ -64,3 +71,29 @@ def test_cause_of_a_killed_tool_names_tool_and_signal(
     found = cause_of(ended(code, tool=tool), REFERENCE)
 
     assert (type(found), str(found)) == (UnknownFailure, f"{REFERENCE}: {name} {words}")
+
+
+UNPARSED = 'time="x" level=fatal msg="x: unsupported docker v2s2 media type: \\"text/plain\\""\n'
+
+
+def test_cause_tool_cannot_parse_is_a_manifest_unsupported_that_is_not_repeated() -> None:
+    found = cause_of(ended(1, UNPARSED), REFERENCE, session(None))
+
+    assert isinstance(found, ManifestUnsupported)
+    assert not found.temporary
+    assert str(found).endswith('unsupported docker v2s2 media type: "text/plain"')
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        pytest.param(1, UnknownFailure("unsupported schema version 2"), id="words-of-a-registry"),
+        pytest.param(-9, None, id="killed"),
+    ],
+)
+def test_cause_somebody_else_says_unsupported_is_no_reason_to_do_it_ourselves(
+    code: int, cause: ImageToolsError | None
+) -> None:
+    found = cause_of(ended(code, UNPARSED), REFERENCE, session(cause))
+
+    assert type(found) is UnknownFailure

@@ -98,15 +98,26 @@ def test_same_origin_compares_scheme_host_and_port(one: str, other: str, expecte
     assert same_origin(URL(one, encoded=True), URL(other, encoded=True)) is expected
 
 
-@pytest.mark.parametrize(
-    ("link", "expected"),
-    [
-        ("", None),
-        ('</v2/a/tags/list?last=x,y&n=2>; rel="next"', "/v2/a/tags/list?last=x,y&n=2"),
-        ('<one>; rel="prev", <two>; title="t"; rel=next', "two"),
-        ('<one>; rel="nextdoor"', None),
-        ("one; rel=next", None),
-    ],
-)
-def test_next_page_is_the_target_of_next(link: str, expected: str | None) -> None:
-    assert next_page(link) == expected
+# Every form of RFC 8288 section 3 and its appendix B.3.
+LINKS: list[tuple[tuple[str, ...], str | None]] = [
+    ((), None),
+    (("",), None),
+    (('</v2/a/tags/list?last=x,y&n=2>; rel="next"',), "/v2/a/tags/list?last=x,y&n=2"),
+    (('<one>; rel="prev", <two>; title="t"; rel=next',), "two"),
+    (('<one>; rel="nextdoor"',), None),
+    (("one; rel=next",), None),
+    (("<one>; rel=last", "<two>; rel=next"), "two"),
+    (('<one>; rel="last next"',), "one"),
+    (('<one>; REL="NEXT"',), "one"),
+    (('<one> ; rel = "next"',), "one"),
+    (('<one>; title="a, <b>; rel=next", <two>; rel="next"',), "two"),
+    (('<one>; title="no; rel=next"; rel="prev"',), None),
+    (('<one>; rel="prev"; rel="next"',), None),
+    (('<?last=b&n=1>; type="x"; rel="next"',), "?last=b&n=1"),
+    (("<one>,<two>;rel=next",), "two"),
+]
+
+
+@pytest.mark.parametrize(("links", "expected"), LINKS)
+def test_next_page_is_the_target_of_next(links: tuple[str, ...], expected: str | None) -> None:
+    assert next_page(links) == expected

@@ -20,7 +20,7 @@ from image_tools.errors import (
     Unavailable,
     UnknownFailure,
 )
-from image_tools.stores.remote.failures import Refusal, failure, means_unknown, retry_after
+from image_tools.stores.remote.failures import Refusal, failure, retry_after
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
@@ -69,21 +69,6 @@ def test_failure_keeps_status_and_the_wish_for_rest() -> None:
     assert isinstance(found, CopyFailed)
     assert (found.status, found.retry_after) == (429, 7.0)
     assert "retry after 7 s" in found.message
-
-
-@pytest.mark.parametrize(
-    ("refusal", "expected"),
-    [
-        (Refusal(404, {}), True),
-        (Refusal(404, {}, said("MANIFEST_UNKNOWN", "")), True),
-        (Refusal(404, HTML), False),
-        (Refusal(404, {}, b"<!DOCTYPE html>"), False),
-        (Refusal(401, {}, said("MANIFEST_UNKNOWN", "")), False),
-        (Refusal(410, {}), False),
-    ],
-)
-def test_only_a_404_of_a_registry_means_unknown(refusal: Refusal, expected: bool) -> None:
-    assert means_unknown(refusal) is expected
 
 
 @pytest.mark.parametrize(

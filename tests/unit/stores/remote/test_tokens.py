@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ import pytest
 
 from image_tools.errors import CopyFailed, RateLimited, TlsProblem, Unauthorized, Unavailable
 from image_tools.retry import RetryPolicy
-from image_tools.stores.remote import tokens
+from image_tools.stores.remote import token_source
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge, parse_challenges
 from image_tools.stores.remote.token_scopes import MOST_QUERY, MOST_SCOPES
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "RETRY", RetryPolicy(times=3, delay=0.0))
+    monkeypatch.setattr(token_source, "RETRY", RetryPolicy(times=3, delay=0.0))
 
 
 class Lab:
@@ -391,11 +392,8 @@ def test_expect_token_grants_the_first_only_asks_one_by_one() -> None:
             await lab.authorizer.header(name)
 
     run(story)
-    assert lab.asked[:2] == [
-        ("a:pull", "b:pull", "c:pull", "d:pull"),
-        ("b:pull", "c:pull", "d:pull"),
-    ]
-    assert lab.asked[2:] == [("c:pull", "d:pull"), ("d:pull",)]
+    assert lab.asked[:1] == [("a:pull", "b:pull", "c:pull", "d:pull")]
+    assert lab.asked[1:] == [("b:pull",), ("c:pull",), ("d:pull",)]
 
 
 def test_expect_others_wait_for_a_token_that_lacks_them_then_ask_alone() -> None:
@@ -427,7 +425,7 @@ def test_expect_right_that_nobody_has_is_asked_once_more_and_then_kept() -> None
 
 
 def test_expect_token_too_long_for_a_header_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "LONGEST_TOKEN", 3000)
+    monkeypatch.setattr(token_source, "LONGEST_TOKEN", 3000)
     lab = Lab(MemoryRealm(jwt=True))
     lab.authorizer.expect(names(40, 60), push=True)
 
@@ -542,6 +540,137 @@ def test_challenged_other_name_in_scope_is_asked_for() -> None:
 
     assert run(story) == ["Bearer token-1", "Bearer token-2"]
     assert lab.asked == [("proxy/library/a:pull",), ("proxy/library/a:pull,push",)]
+
+
+PLACEHOLDER = parse_challenges(
+    ['Bearer realm="https://auth.example/token",scope="repository:user/image:pull"']
+)
+NARROW = parse_challenges(
+    [
+        'Bearer realm="https://auth.example/token",error="insufficient_scope",'
+        'scope="repository:a:pull,metadata_read"'
+    ]
+)
+
+
+def test_challenged_scope_of_the_greeting_is_passed_over() -> None:
+    """GHCR greets with a placeholder (cloudflare/serverless-registry#148)."""
+    lab = Lab()
+    lab.authorizer.greeted(PLACEHOLDER)
+
+    assert run(lambda: lab.authorizer.challenged(PLACEHOLDER, None, "a")) == "Bearer token-1"
+    assert lab.asked == [("a:pull",)]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_challenged_other_name_that_is_refused_gives_way_to_the_own_one(status: int) -> None:
+    lab = Lab(only(lambda scopes: scopes == ("repository:a:pull",), status))
+
+    assert run(lambda: lab.authorizer.challenged(PLACEHOLDER, None, "a")) is not None
+    assert lab.asked[-2:] == [("user/image:pull",), ("a:pull",)]
+
+
+def test_challenged_other_name_whose_token_is_refused_gives_way_to_the_own_one() -> None:
+    lab = Lab()
+
+    async def story() -> list[str | None]:
+        first = await lab.authorizer.challenged(PLACEHOLDER, None, "a")
+        return [first, await lab.authorizer.challenged(PLACEHOLDER, first, "a")]
+
+    assert run(story) == ["Bearer token-1", "Bearer token-2"]
+    assert lab.asked == [("user/image:pull",), ("a:pull",)]
+
+
+def test_challenged_insufficient_scope_asks_for_the_rare_right_too() -> None:
+    """ACR wants metadata_read for a list of tags."""
+    lab = Lab()
+
+    async def story() -> list[str | None]:
+        first = await lab.authorizer.challenged(BEARER, None, "a")
+        second = await lab.authorizer.challenged(NARROW, first, "a")
+        return [second, await lab.authorizer.challenged(NARROW, second, "a")]
+
+    assert run(story) == ["Bearer token-2", None]
+    assert lab.asked == [("a:pull",), ("a:pull,metadata_read",)]
+
+
+def test_alone_after_a_token_for_many_asks_for_the_one_once() -> None:
+    lab = Lab()
+    lab.authorizer.expect("abc", push=False)
+
+    async def story() -> list[str | None]:
+        wide = await lab.authorizer.challenged(BEARER, None, "a")
+        own = await lab.authorizer.alone(wide, "a", push=False, also_pull=None)
+        again = await lab.authorizer.alone(own, "a", push=False, also_pull=None)
+        # The refusal says nothing of the others.
+        return [wide, own, again, await lab.authorizer.header("b")]
+
+    assert run(story) == ["Bearer token-1", "Bearer token-2", None, "Bearer token-1"]
+    assert lab.asked == [("a:pull", "b:pull", "c:pull"), ("a:pull",)]
+
+
+def test_too_wide_after_a_token_for_one_did_what_many_did_not_asks_one_by_one() -> None:
+    lab = Lab()
+    lab.authorizer.expect("abc", push=False)
+
+    async def story() -> None:
+        wide = await lab.authorizer.challenged(BEARER, None, "a")
+        await lab.authorizer.alone(wide, "a", push=False, also_pull=None)
+        lab.authorizer.too_wide(wide)
+        await lab.authorizer.header("b")
+
+    run(story)
+    assert lab.asked == [("a:pull", "b:pull", "c:pull"), ("a:pull",), ("b:pull",)]
+
+
+def test_expect_to_push_later_shares_the_tokens_of_those_that_are_ready_at_once() -> None:
+    lab = Lab()
+    lab.authorizer.expect(names(30), push=False)
+
+    async def write(name: str) -> None:
+        lab.authorizer.expect([name], push=True)
+        await lab.authorizer.header(name, push=True)
+
+    async def story() -> None:
+        await lab.authorizer.challenged(BEARER, None, names(1)[0])
+        await asyncio.gather(*map(write, names(20)))
+
+    run(story)
+    assert [len(scopes) for scopes in lab.asked] == [30, 30]
+    assert [scope.endswith("pull,push") for scope in lab.asked[1]] == [True] * 20 + [False] * 10
+
+
+IDENTITY = Credentials("", "", "identity")
+
+
+def by_get_only(status: int) -> MemoryRealm:
+    """Give a token server that knows no POST (gitea#31861, containerd's authorizer)."""
+    realm = MemoryRealm()
+    realm.rule = lambda _: refusal(status) if realm.requests[-1].method == "POST" else None
+    return realm
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 501])
+def test_challenged_identity_token_goes_by_get_where_post_is_refused(status: int) -> None:
+    lab = Lab(by_get_only(status))
+    lab.login = IDENTITY
+
+    async def story() -> None:
+        await lab.authorizer.challenged(BEARER, None, "a")
+        await lab.authorizer.header("b")
+
+    run(story)
+    sent = [(one.method, one.authorization) for one in lab.realm.requests]
+    basic = f"Basic {base64.b64encode(b'<token>:identity').decode()}"
+    assert sent == [("POST", None), ("GET", basic), ("GET", basic)]
+
+
+def test_challenged_identity_token_refused_both_ways_is_unauthorized() -> None:
+    lab = Lab(MemoryRealm(rule=lambda scopes: refusal(401)))
+    lab.login = IDENTITY
+
+    with pytest.raises(Unauthorized, match="does not accept the identity token"):
+        run(lambda: lab.authorizer.challenged(BEARER, None, "a"))
 
 
 # Failures of the token server

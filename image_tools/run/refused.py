@@ -1,0 +1,60 @@
+"""A destination that does not show the tag which is to be written: is there one, and may it go?"""
+
+from __future__ import annotations
+
+import copy
+
+from loguru import logger
+
+from image_tools.errors import CopyFailed
+from image_tools.run.gear import Gear
+from image_tools.run.job import Job
+from image_tools.stores.remote.registry import Remote
+from image_tools.stores.store import ManifestHead
+
+FORBIDDEN = 403
+# 412 and 451 are policies: the tag is there, and nobody may read it (harbor#15283, #19408).
+NOT_SHOWN = frozenset({400, FORBIDDEN, 412, 451})
+_ADVICE = "use --overwrite to replace it without reading what it holds now"
+
+
+async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHead | None:
+    """None where a new tag can be written: none is there, or it is to be replaced unseen.
+
+    Artifactory, and S3 without the right to list, answer 403 for a tag that does not exist
+    (cosign#2973, ggcr#1691): one that takes pushes and names no such tag has none. Raises `error`,
+    with what to do, where the tag may be there and is to be merged with.
+    """
+    store, name = job.destination.store, job.destination.name
+    is_remote = isinstance(store, Remote)
+    if is_remote and error.status == FORBIDDEN and not gear.options.dry_run:
+        assert isinstance(store, Remote)
+        if await store.lists_tag(name, job.tag) is None:
+            await _try_push(gear, job, store, error)
+            logger.info("{}; it takes pushes, so the tag counts as missing", error)
+            return None
+    if gear.options.overwrite:
+        logger.info("{}; it is replaced unseen", error)
+        return None
+    raise _with_way_out(error)
+
+
+async def _try_push(gear: Gear, job: Job, store: Remote, error: CopyFailed) -> None:
+    """Nothing when the repository takes pushes; else the refusal to show the tag counts."""
+    try:
+        if gear.preflight is None:
+            store.expect((job.destination.name,), push=True)
+            await store.admission.try_push(job.destination.name)
+        else:
+            await gear.preflight.try_push(job, store)
+    except CopyFailed as refusal:
+        logger.debug("{}", refusal)
+        raise error from refusal
+
+
+def _with_way_out(error: CopyFailed) -> CopyFailed:
+    own = copy.copy(error)
+    own.message = f"{error.message}: the destination does not show what the tag holds now"
+    own.args = (own.message,)
+    own.advice = _ADVICE
+    return own

@@ -1,0 +1,28 @@
+"""What a registry turned out to be able to do: learned from its answers, kept for one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class Capabilities:
+    """The optional steps of the distribution spec that one registry takes; all, until it refuses.
+
+    Each has a plain way: GET for a HEAD, the whole blob for a Range, an upload for a mount, the
+    tag schema for the referrers API, PATCH and PUT for a single PUT, leaving it for an abort.
+
+    `puts` is None until a single PUT with a body was answered. `no_referrers` are repositories
+    whose referrers are not listed, `no_mounts` pairs of a repository and an origin it takes no
+    blob from, where the refusal said nothing about the whole registry.
+    """
+
+    heads: bool = True
+    blob_heads: bool = True
+    ranges: bool = True
+    mounts: bool = True
+    aborts: bool = True
+    referrers: bool = True
+    puts: bool | None = None
+    no_referrers: set[str] = field(default_factory=set)
+    no_mounts: set[tuple[str, str]] = field(default_factory=set)

@@ -1,0 +1,226 @@
+"""The heads of manifests and blobs, asked for by HEAD, or in the plain way where that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from image_tools.errors import (
+    AccessDenied,
+    CopyFailed,
+    Deferred,
+    ImageToolsError,
+    NotFound,
+    Unavailable,
+)
+from image_tools.oci import media
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest
+from image_tools.stores.remote.address import named
+from image_tools.stores.remote.client import RegistryClient
+from image_tools.stores.remote.manifests import (
+    digest_of,
+    media_type_of,
+    refuse_other,
+    told_type,
+    verify,
+)
+from image_tools.stores.remote.questions import Answer, Counts, Question
+from image_tools.stores.remote.reading import BlobReader
+from image_tools.stores.remote.tags import TagLists
+from image_tools.stores.store import ManifestHead
+
+_ACCEPT = {"Accept": ", ".join(media.ACCEPTED)}
+FORBIDDEN = 403
+_NO_HEAD = frozenset({405, 501})
+# A HEAD has no body: policies say why in the answer to a GET alone (harbor#15283, #19408).
+_NO_WORDS = frozenset({400, FORBIDDEN, 412, 451})
+# A URL that is signed for GET refuses a HEAD (pulp_container#579).
+_NO_HEAD_OF_BLOB = frozenset({400, FORBIDDEN, 406, 412, 416, 422, 451})
+_EMPTY = Digest.of(b"")
+
+
+class Heads:
+    """Reads manifests of one registry, and finds out what it has without reading it."""
+
+    def __init__(self, client: RegistryClient, tags: TagLists) -> None:
+        self._client, self._tags = client, tags
+        self._known = client.capabilities
+
+    async def of_manifest(self, repository: str, reference: str | Digest) -> ManifestHead | None:
+        """The head of a manifest, or None when the registry says it is unknown.
+
+        A registry that gives no usable digest, or refuses the HEAD, is asked for the manifest:
+        once, for its words, within the pull limit. A media type that says nothing is empty.
+        """
+        if not self._known.heads:
+            return await self._by_content(repository, reference)
+        try:
+            answer = await self._client.repeat(lambda: self._ask_head(repository, reference))
+        except Unavailable as error:
+            return await self._in_place_of(error, repository, reference)
+        if self._client.says_unknown(answer):
+            return None
+        digest = answer.digest
+        if answer.status == 200 and digest is not None:
+            media_type = told_type(answer.media_type)
+            return ManifestHead(digest, media_type, answer.length or None, self._client.registry)
+        refusal = self._client.refusal(answer, self._question("HEAD", repository, reference, ()))
+        try:
+            return await self._in_place_of(refusal, repository, reference)
+        except AccessDenied as error:
+            if await self._is_not_listed(error, repository, reference):
+                return None
+            raise
+
+    async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
+        """The manifest, verified by the digest asked for or told; NotFound when unknown."""
+        return await self._client.repeat(lambda: self._read(repository, reference))
+
+    async def size_of_blob(self, repository: str, digest: Digest) -> int | None:
+        """The size of a blob in bytes, or None when it is not in this repository."""
+        if not self._known.blob_heads:
+            return await self._size_by_content(repository, digest)
+        expected = frozenset({200, 404}) | _NO_HEAD | _NO_HEAD_OF_BLOB
+        question = self.blob_question("HEAD", repository, digest, expected)
+        try:
+            answer = await self._client.ask(question)
+        except Unavailable as error:
+            return await self._size_in_place_of(error, repository, digest)
+        if self._client.says_unknown(answer):
+            return None
+        # Some gateways say 0 of everything they have no body for.
+        says_nothing = not answer.length and digest != _EMPTY
+        if answer.status != 200 or answer.length is None or says_nothing:
+            size = await self._size_by_content(repository, digest)
+            self._known.blob_heads = False
+            return size
+        return answer.length
+
+    def blob_question(
+        self, method: str, repository: str, digest: Digest, expected: Iterable[int]
+    ) -> Question:
+        """The question for a blob, or for its head."""
+        return Question(
+            method=method,
+            repository=repository,
+            reference=named(self._client.registry, repository, digest),
+            path=f"{repository}/blobs/{digest}",
+            expected=frozenset(expected),
+        )
+
+    async def _ask_head(self, repository: str, reference: str | Digest) -> Answer:
+        """The answer to a HEAD; DigestMismatch when it is about something else."""
+        expected = frozenset({200, 404}) | _NO_HEAD | _NO_WORDS
+        answer = await self._client.once(self._question("HEAD", repository, reference, expected))
+        if answer.status == 200 and isinstance(reference, Digest):
+            place = named(self._client.registry, repository, reference)
+            refuse_other(answer.digest, reference, place)
+        return answer
+
+    async def _is_not_listed(
+        self, error: AccessDenied, repository: str, reference: str | Digest
+    ) -> bool:
+        """Whether a 403 is about a tag that the repository does not list (cosign#2973)."""
+        if error.status != FORBIDDEN or isinstance(reference, Digest):
+            return False
+        return await self._tags.holds(repository, reference) is False
+
+    async def _in_place_of(
+        self, refusal: ImageToolsError, repository: str, reference: str | Digest
+    ) -> ManifestHead | None:
+        """The head as a GET gives it, or the refusal in the registry's words: a HEAD has none."""
+        if isinstance(refusal, CopyFailed) and refusal.status is None:
+            raise refusal
+        question = self._question("GET", repository, reference, {200, 404})
+        try:
+            # What has been asked often enough is asked once more, and then given up.
+            ask = self._client.once if refusal.exhausted else self._client.ask
+            answer = await ask(question)
+        except Deferred:
+            raise refusal from None
+        except ImageToolsError as error:
+            error.exhausted = error.exhausted or refusal.exhausted
+            raise error from refusal
+        if answer.status != 200:
+            if self._client.says_unknown(answer):
+                return None
+            raise self._client.refusal(answer, question)
+        self._known.heads = False
+        return self._head_of(self._as_manifest(answer, repository, reference), reference)
+
+    async def _by_content(self, repository: str, reference: str | Digest) -> ManifestHead | None:
+        try:
+            manifest = await self.manifest(repository, reference)
+        except NotFound:
+            return None
+        return self._head_of(manifest, reference)
+
+    def _head_of(self, manifest: RawManifest, reference: str | Digest) -> ManifestHead:
+        digest = reference if isinstance(reference, Digest) else digest_of(manifest)
+        size = len(manifest.content)
+        return ManifestHead(digest, manifest.media_type, size, self._client.registry)
+
+    async def _read(self, repository: str, reference: str | Digest) -> RawManifest:
+        answer = await self._client.once(self._question("GET", repository, reference, {200}))
+        return self._as_manifest(answer, repository, reference)
+
+    def _as_manifest(self, answer: Answer, repository: str, reference: str | Digest) -> RawManifest:
+        content = answer.body
+        manifest = RawManifest(media_type_of(answer.media_type, content), content)
+        digest = reference if isinstance(reference, Digest) else answer.digest
+        if digest is not None:
+            verify(manifest, digest, named(self._client.registry, repository, reference))
+        return manifest
+
+    async def _size_in_place_of(
+        self, error: Unavailable, repository: str, digest: Digest
+    ) -> int | None:
+        """The size as a GET tells it where a HEAD fails; `error` where that fails as well."""
+        if error.status is None:
+            raise error
+        try:
+            size = await self._size_by_content(repository, digest, once=True)
+        except ImageToolsError as second:
+            raise error from second
+        self._known.blob_heads = False
+        return size
+
+    async def _size_by_content(
+        self, repository: str, digest: Digest, *, once: bool = False
+    ) -> int | None:
+        """The size as a GET of the first byte tells it: for registries and caches without HEAD.
+
+        Where that tells nothing either, the blob is read and counted.
+        """
+        question = self.blob_question("GET", repository, digest, {200, 206})
+        reader = BlobReader(self._client, question, digest, first=0, last=0)
+        try:
+            await reader.open(once=once)
+        except NotFound:
+            return None
+        finally:
+            reader.close()
+        return await self._counted(question, digest) if reader.total is None else reader.total
+
+    async def _counted(self, question: Question, digest: Digest) -> int:
+        reader, size = BlobReader(self._client, question, digest), 0
+        try:
+            await reader.open()
+            async for chunk in reader.chunks():
+                size += len(chunk)
+        finally:
+            reader.close()
+        return size
+
+    def _question(
+        self, method: str, repository: str, reference: str | Digest, expected: Iterable[int]
+    ) -> Question:
+        return Question(
+            method=method,
+            repository=repository,
+            reference=named(self._client.registry, repository, reference),
+            path=f"{repository}/manifests/{reference}",
+            headers=_ACCEPT,
+            expected=frozenset(expected),
+            counts=Counts.HEAD if method == "HEAD" else Counts.PULL,
+        )

@@ -1,0 +1,114 @@
+"""The tags of a repository (distribution spec, "Listing Tags"), and whether one is among them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import partial
+
+from loguru import logger
+from yarl import URL
+
+from image_tools.errors import ImageToolsError, NotFound, Unavailable
+from image_tools.oci.reference import is_tag
+from image_tools.stores.remote.address import follow, named, next_page
+from image_tools.stores.remote.client import RegistryClient
+from image_tools.stores.remote.questions import Answer, Question
+
+MOST_PAGES = 1000
+MOST_BYTES_OF_TAGS = 16 * 1024 * 1024
+MOST_TAGS = 1_000_000
+_NAME_UNKNOWN = "NAME_UNKNOWN"
+_BESIDE_TAGS = frozenset({"name", "child", "manifest"})
+
+
+def following(client: RegistryClient, answer: Answer, reference: str) -> URL | None:
+    """Where the next page of a list is, None after the last one."""
+    target = next_page(answer.fields("Link"))
+    if target is None:
+        return None
+    return follow(answer.url, target, reference, allows_plain=client.allows_plain(answer.url))
+
+
+@dataclass(slots=True, eq=False)
+class _Listed:
+    """What was listed of one repository when it was first asked about; None: that failed."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    is_known: bool = False
+    tags: frozenset[str] | None = None
+
+
+class TagLists:
+    """The tags of all repositories of one registry. Belongs to the event loop of its client."""
+
+    def __init__(self, client: RegistryClient) -> None:
+        self._client = client
+        self._listed: defaultdict[str, _Listed] = defaultdict(_Listed)
+
+    async def all(self, repository: str) -> tuple[str, ...]:
+        """The tags of a repository, all pages; NotFound when unknown."""
+        client, question, found = self._client, self._page(repository), dict[str, None]()
+        for _ in range(MOST_PAGES):
+            answer, names = await client.repeat(partial(self._names, question))
+            found.update(dict.fromkeys(names))
+            after = following(client, answer, question.reference)
+            if after is None:
+                return tuple(found)
+            if after == answer.url or len(found) > MOST_TAGS:
+                break
+            question = self._page(repository, after)
+        raise Unavailable(f"{named(client.registry, repository)}: the list of tags does not end")
+
+    async def holds(self, repository: str, tag: str) -> bool | None:
+        """Whether the repository lists `tag`, as it was when first asked; None: nobody can say."""
+        listed = self._listed[repository]
+        async with listed.lock:
+            if not listed.is_known:
+                listed.tags = await self._tags(repository)
+                listed.is_known = True
+        return None if listed.tags is None else tag in listed.tags
+
+    def note(self, repository: str, tag: str) -> None:
+        """Remember that `tag` was written since."""
+        listed = self._listed[repository]
+        if listed.tags is not None:
+            listed.tags |= {tag}
+
+    async def _tags(self, repository: str) -> frozenset[str] | None:
+        try:
+            return frozenset(await self.all(repository))
+        except ImageToolsError as error:
+            logger.debug("{}", error)
+            # A registry that knows no such question says 404, too.
+            is_empty = isinstance(error, NotFound) and _NAME_UNKNOWN in error.message
+            return frozenset() if is_empty else None
+
+    async def _names(self, question: Question) -> tuple[Answer, tuple[str, ...]]:
+        """One page of tags; what cannot be read may have been cut on its way."""
+        answer = await self._client.once(question)
+        return answer, _tags(answer, question.reference)
+
+    def _page(self, repository: str, url: URL | None = None) -> Question:
+        return Question(
+            method="GET",
+            repository=repository,
+            reference=named(self._client.registry, repository),
+            path=f"{repository}/tags/list",
+            url=url,
+            limit=MOST_BYTES_OF_TAGS,
+            doing="reading the tags",
+        )
+
+
+def _tags(answer: Answer, reference: str) -> tuple[str, ...]:
+    """The tags of one page, without what cannot be one; Unavailable when it is no list of tags."""
+    try:
+        document = json.loads(answer.body)
+        # Servers in Go leave an empty list out; a list under another name is a broken answer.
+        names = document["tags"] if document.keys() - _BESIDE_TAGS else document.get("tags", ())
+        return tuple(name for name in names or () if isinstance(name, str) and is_tag(name))
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise Unavailable(f"{reference}: the registry's list of tags cannot be read") from error
