@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from image_tools.cli.text import counted
 from image_tools.commands.serve import Served, ServeRequest
 from image_tools.commands.serve import serve as served_until
 from image_tools.errors import UsageError
+from image_tools.process.cancel import Cancel
 from image_tools.run.signals import die_now, listening
 
 
@@ -31,7 +31,8 @@ def serve(options: Namespace, environ: Mapping[str, str]) -> int:
         tls=_tls(options),
         foreign=foreign_of(options),
     )
-    stopped = threading.Event()
+    # No threading.Event: its lock may be held by the very code that the signal interrupts.
+    stopped = Cancel()
     heard: list[int] = []
 
     def stop(signal_number: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,12 @@ from pathlib import Path
 from image_tools.errors import EnvironmentProblem, UsageError
 from image_tools.exchange.gate import read_htpasswd
 from image_tools.exchange.serving import Serving
+from image_tools.process.cancel import Cancel
 from image_tools.run.loop import LoopThread
 from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.opening import read_archive
+
+_HEARING = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,7 @@ class Served:
     warnings: tuple[str, ...] = ()
 
 
-def serve(
-    request: ServeRequest, on_ready: Callable[[Served], None], stopped: threading.Event
-) -> int:
+def serve(request: ServeRequest, on_ready: Callable[[Served], None], stopped: Cancel) -> int:
     """Serve until `stopped` is set; the bytes that were read.
 
     `on_ready` hears when the port is open. ArchiveDamaged, EnvironmentProblem or UsageError when
@@ -63,7 +63,9 @@ def serve(
         )
         try:
             on_ready(served)
-            stopped.wait()
+            # In steps: a signal that the kernel gave to another thread waits for this one.
+            while not stopped.wait(_HEARING):
+                pass
         finally:
             loop.submit(serving.stop()).result()
         return serving.account.bytes_read

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 
 from image_tools.errors import CopyFailed, ImageToolsError, Scope
 from image_tools.refusals.case import Case, Stage
@@ -34,14 +35,6 @@ class Row:
     hint: str = ""
     temporary: bool | None = None
     closes: Scope | None = None
-    patterns: tuple[re.Pattern[str] | None, ...] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        compiled = tuple(
-            re.compile(text, re.IGNORECASE | re.DOTALL) if text else None
-            for text in (self.words, self.host, self.media)
-        )
-        object.__setattr__(self, "patterns", compiled)
 
     @property
     def advice(self) -> str:
@@ -59,10 +52,10 @@ class Row:
             return None
         groups: dict[str, str] = {}
         texts = (case.words, case.registry, case.media_type)
-        for pattern, text in zip(self.patterns, texts, strict=True):
-            if pattern is None:
+        for expression, text in zip((self.words, self.host, self.media), texts, strict=True):
+            if not expression:
                 continue
-            if (match := pattern.search(text)) is None:
+            if (match := _compiled(expression).search(text)) is None:
                 return None
             groups |= {name: value or "" for name, value in match.groupdict().items()}
         return groups
@@ -87,3 +80,9 @@ class Row:
         yield self.pages is None or self.pages is case.is_page
         yield not self.by_proxy or case.by_proxy
         yield not self.foreign or bool(case.foreign)
+
+
+@cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    """Return the compiled expression: a run without a refusal compiles none of the table."""
+    return re.compile(expression, re.IGNORECASE | re.DOTALL)
