@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from tests.helpers.fault_types import Reply, error_reply
-from tests.zoo.behaviour import Behaviour, Call, page, with_headers, without
+from tests.zoo.behaviour import READS, Behaviour, Call, page, with_headers, without
 
 CVE_WORDS = (
     "current image with 1 vulnerabilities cannot be pulled due to configured policy in 'Prevent"
@@ -42,8 +42,9 @@ class NotFoundPage(Behaviour):
     """
 
     def after(self, call: Call, reply: Reply) -> Reply:
-        """Put the page in place of the registry's 404."""
-        return page(404, "404 Not Found") if reply.status == 404 else reply
+        """Put the page in place of the registry's 404 to a question."""
+        is_absent = call.method in READS and reply.status == 404
+        return page(404, "404 Not Found") if is_absent else reply
 
 
 @dataclass(slots=True)

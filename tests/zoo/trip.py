@@ -120,6 +120,7 @@ def log_in(home: Path, *registries: ZooRegistry, identity: str = "") -> None:
         entry["identitytoken"] = identity
     path = home / ".docker" / "config.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
     path.write_text(json.dumps({"auths": {one.address: entry for one in registries}}))
 
 
