@@ -104,10 +104,12 @@ class CopyFailed(ImageToolsError):
 
     `status` is the registry's HTTP status where there was one; `retry_after` its wish in seconds;
     `exhausted` says that the retry policy was already applied below, so nobody repeats it above.
-    `closes` is what need not be tried again in this run.
+    `closes` is what need not be tried again in this run. `answered`: the registry itself said so,
+    to the very question; it was no token server, and no line that broke.
     """
 
     closes: Scope = "nothing"
+    answered: bool = False
 
     def __init__(
         self,

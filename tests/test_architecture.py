@@ -309,7 +309,7 @@ def test_package_every_module_that_no_other_imports_is_imported_alone() -> None:
         pytest.param(misplaced_calls, "cli.app", "import sys\nsys.exit(1)", id="exit"),
         pytest.param(misplaced_calls, "cli.app", "raise SystemExit(1)", id="system-exit"),
         pytest.param(misplaced_calls, "run.jobs", "import os\nos.system('ls')", id="os-system"),
-        pytest.param(too_long, "state", "x = 1\n" * 301, id="module"),
+        pytest.param(too_long, "state", "x = 1\n" * 401, id="module"),
         pytest.param(too_long, "state", "def f():\n" + " x = 1\n" * 50, id="function"),
     ],
 )

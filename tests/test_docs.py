@@ -49,6 +49,7 @@ from tests.helpers.fault_declared import rule_of
 from tests.helpers.fault_page import with_tables
 from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL
 from tests.helpers.population import POPULATION
+from tests.zoo.products import PRODUCTS
 
 DOCUMENTS = (
     *("README.md", "README_zh.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"),
@@ -407,3 +408,15 @@ def test_security_promises_all_have_a_test(heading: str) -> None:
         row[0] for row in promises if not any(s.startswith("test_") for s in spans(row[1]))
     ] == []
     assert len(promises) > 5
+
+
+_SOURCE = re.compile(r"[\w./-]+#\d+|https?://\S+[\w/]")
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_compatibility_names_the_sources_of_every_product(name: str) -> None:
+    written = text_of("docs/compatibility.md")
+
+    sources = _SOURCE.findall(PRODUCTS[name].behaviours.__doc__ or "")
+
+    assert [source for source in sources if source not in written] == []

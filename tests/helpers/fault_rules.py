@@ -79,22 +79,15 @@ def _oftener(kinds: Kinds, attempts: int, why: str, *steps: Step) -> Rule:
 
 EXCEPTIONS = (
     _alike((403, 404), COPIED, 1, "a registry may keep its greeting to itself", *PINGS),
-    Rule(
-        steps=(Step.TOKEN,),
-        kinds=(401, 403),
-        always="unauthorized",
-        attempts=4,
-        why="the preflight looks at the login once more, and fewer rights are asked for",
-    ),
-    Rule(
-        steps=(Step.TOKEN,),
-        kinds=(404,),
-        always="unknown-failure",
-        attempts=2,
-        why="no registry spoke; fewer rights are asked for",
+    _alike(
+        (401, 403),
+        "unauthorized",
+        5,
+        "the preflight looks whether it is about the login",
+        Step.TOKEN,
     ),
     _alike((403,), "unauthorized", 1, "what is refused is a token", Step.SOURCE_TOKEN),
-    _alike((404,), "unknown-failure", 1, "no registry spoke", Step.SOURCE_TOKEN),
+    _alike((404,), "unknown-failure", 1, "no registry spoke", *TOKENS),
     Rule(
         steps=(*TOKENS, Step.SOURCE_TAGS),
         kinds=WRONG,
@@ -179,11 +172,18 @@ EXCEPTIONS = (
         why="it is sent anew, and looked at again",
     ),
     Rule(
-        steps=(Step.POST, Step.PATCH, Step.PUT, Step.CHILD_PUT, Step.TAG_PUT),
+        steps=(Step.PATCH, Step.PUT),
         kinds=(Kind.REDIRECT_NOWHERE,),
         always="unavailable",
-        attempts=(BLOBS + 1) * ASKED,
-        why="what is written is not sent elsewhere",
+        attempts=BLOBS * 2 * ASKED,
+        why="a body that was sent cannot follow to another path",
+    ),
+    Rule(
+        steps=(Step.CHILD_PUT, Step.TAG_PUT),
+        kinds=(404,),
+        always="not-found",
+        attempts=2,
+        why="what was stored a moment ago may be unknown for that long",
     ),
     _oftener(
         PASSING,
@@ -232,12 +232,6 @@ EXCEPTIONS = (
         always="integrity-error",
         attempts=ASKED,
         why="a registry may show a new tag late; then the tag does not show what was written",
-    ),
-    _oftener(
-        (500,),
-        2 * ASKED,
-        "what a registry had half when it was killed: it is written anew, and looked at again",
-        *(Step.CHILD_HEAD, Step.BLOB_HEAD),
     ),
 )
 

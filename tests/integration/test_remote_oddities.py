@@ -31,7 +31,9 @@ CONTENT = KINDS["oci_manifest"](1).top.data
 DIGEST = Digest.of(CONTENT)
 
 
-def ask(answering: Answering, action: Callable[[Remote], Awaitable[T]]) -> T:
+def ask(
+    answering: Answering, action: Callable[[Remote], Awaitable[T]], login: Credentials = LOGIN
+) -> T:
     """Give what `action` gives with a store at a registry that answers as `answering` does."""
 
     async def run() -> T:
@@ -41,7 +43,7 @@ def ask(answering: Answering, action: Callable[[Remote], Awaitable[T]]) -> T:
         await (site := web.TCPSite(runner, "127.0.0.1", 0)).start()
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         options = RemoteOptions(policy=QUICK, tls=PLAIN, timing=Timing(stall=2.0))
-        store = Remote(f"127.0.0.1:{port}", Keyring({}, LOGIN), options, os.environ)
+        store = Remote(f"127.0.0.1:{port}", Keyring({}, login), options, os.environ)
         try:
             return await action(store)
         finally:
@@ -275,3 +277,26 @@ def test_plain_registry_behind_a_proxy_that_knows_no_tls_is_reached(
 
 async def _pieces() -> AsyncIterator[bytes]:
     yield CONTENT
+
+
+def test_identity_token_is_not_sent_on_to_where_a_token_server_redirects() -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    async def answering(request: web.Request) -> web.StreamResponse:
+        if request.path == "/token" and request.method == "POST":
+            place = f"http://localhost:{request.url.port}/elsewhere"
+            return web.Response(status=307, headers={"Location": place})
+        if request.path.startswith("/v2/"):
+            realm = f'Bearer realm="http://{request.host}/token"'
+            return web.Response(status=401, headers={"WWW-Authenticate": realm})
+        seen.append((request.path, await request.read()))
+        return web.Response(text='{"token": "stolen"}', content_type="application/json")
+
+    with pytest.raises(Unavailable):
+        ask(
+            answering,
+            lambda store: store.manifest_head("a/b", "v1"),
+            Credentials("", "", "identity"),
+        )
+
+    assert seen == []

@@ -13,7 +13,7 @@ import aiohttp
 from loguru import logger
 from yarl import URL
 
-from image_tools.errors import ImageToolsError, RateLimited
+from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.answering import read
 from image_tools.stores.remote.body import StreamBody
@@ -116,12 +116,15 @@ class RegistryClient:
 
     def refusal(self, answer: Answer, question: Question) -> ImageToolsError:
         """The failure that an answer means which the question expected."""
-        return failure(
+        error = failure(
             self._without_page(answer),
             question.reference,
             doing=question.doing,
             asked=question.asked(proxied=self._connections.is_read_by_proxy(answer.url)),
         )
+        if isinstance(error, CopyFailed):
+            error.answered = True
+        return error
 
     async def open(self, question: Question) -> aiohttp.ClientResponse:
         """The head of an expected answer; its body is read outside the pace, by the caller."""

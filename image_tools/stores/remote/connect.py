@@ -146,11 +146,14 @@ class Connections:
         """Nothing while the body can be sent on; else an error that says to begin once more."""
         if not isinstance(request.body, StreamBody):
             return
-        is_same_path = here.raw_path_qs == target.raw_path_qs
-        self._sent_on[str(here.origin())] = target.origin() if is_same_path else None
+        origin, is_same_path = str(here.origin()), here.raw_path_qs == target.raw_path_qs
+        was_known = origin in self._sent_on
+        self._sent_on[origin] = target.origin() if is_same_path else None
         if request.body.started:
-            error = Unavailable(f"{request.reference}: the upload is redirected")
-            error.another_way = True
+            said = f"{request.reference}: the upload is redirected to {registry_of(target)}"
+            error = Unavailable(f"{said} after its body was sent")
+            # Once more it goes there at once, or waits for the answer before its body is sent.
+            error.another_way = is_same_path or not was_known
             raise error
 
     def is_read_by_proxy(self, url: URL) -> bool:

@@ -129,7 +129,7 @@ class Heads:
         self, refusal: ImageToolsError, repository: str, reference: str | Digest
     ) -> ManifestHead | None:
         """The head as a GET gives it, or the refusal in the registry's words: a HEAD has none."""
-        if isinstance(refusal, CopyFailed) and refusal.status is None:
+        if isinstance(refusal, CopyFailed) and not refusal.answered:
             raise refusal
         question = self._question("GET", repository, reference, {200, 404})
         try:
@@ -176,7 +176,7 @@ class Heads:
         self, error: Unavailable, repository: str, digest: Digest
     ) -> int | None:
         """The size as a GET tells it where a HEAD fails; `error` where that fails as well."""
-        if error.status is None:
+        if not error.answered:
             raise error
         try:
             size = await self._size_by_content(repository, digest, once=True)

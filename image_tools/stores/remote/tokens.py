@@ -204,7 +204,11 @@ class Authorizer:
             # The challenge has named a right nobody knew of.
             return (await self._source.obtain(need, alone=True)).header_for(need)
         # RFC 6750 section 3.1: `invalid_token` is about the token, whatever it was asked for.
-        ended = challenge.parameters.get("error") == "invalid_token" or grant.worked_for(need)
+        is_invalid = challenge.parameters.get("error") == "invalid_token"
+        ended = is_invalid or grant.worked_for(need)
+        if is_invalid:
+            # A registry that was restarted takes none of those before.
+            self._source.grants = Grants()
         if not grant.wide and not ended:
             return None
         if grant.wide and not ended and grant.token.granted is None:
