@@ -20,7 +20,7 @@ from image_tools.errors import ImageToolsError
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run import ends
-from image_tools.stores.remote import connect, pacing, tokens
+from image_tools.stores.remote import connect, pacing, token_source
 from image_tools.stores.remote.client import RemoteOptions
 from image_tools.stores.remote.connect import Timing
 from tests.helpers import fault_types, images
@@ -67,7 +67,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     # Shorter than the patience, as in earnest.
     monkeypatch.setattr(connect, "KEEPALIVE_SECONDS", STALL_SECONDS / 2)
     monkeypatch.setattr(pacing, "FIRST_REST", 0.02)
-    monkeypatch.setattr(tokens, "RETRY", RetryPolicy(times=REPEATS, delay=0.01))
+    monkeypatch.setattr(token_source, "RETRY", RetryPolicy(times=REPEATS, delay=0.01))
 
 
 def results(cells: Sequence[Cell], folder: Path) -> dict[Cell, Result]:

@@ -58,6 +58,10 @@ PASSING = (429, *FAILING, *BREAKS, Kind.RESET_AFTER, Kind.HANG, *NO_REGISTRY)
 PINGS = (Step.SOURCE_PING, Step.PING)
 TOKENS = (Step.SOURCE_TOKEN, Step.TOKEN)
 OLD = (Step.INDEX, Step.CHILD, Step.CONFIG)
+HEADS = (
+    *(Step.SOURCE_HEAD, Step.SOURCE_BLOB_HEAD, Step.HEAD),
+    *(Step.CHILD_HEAD, Step.BLOB_HEAD, Step.READ_BACK),
+)
 BLOBS = 4
 # The blobs of the lab are small: half of what is left arrives each time, down to nothing.
 HALVES = 20
@@ -131,6 +135,14 @@ EXCEPTIONS = (
         merges=False,
         why="the registry's word that there is no such tag: nothing to merge with; "
         "and the read-back finds nothing",
+    ),
+    _alike((403,), COPIED, 1, "a HEAD has no words, so what it is about is asked for", *HEADS),
+    Rule(
+        steps=HEADS,
+        kinds=(*FAILING, Kind.HTML),
+        always=COPIED,
+        attempts=2 * ASKED,
+        why="what fails on a HEAD is asked for by GET",
     ),
     _oftener((401,), 2, "the preflight looks whether it is about the login", Step.HEAD),
     _oftener(

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,12 +62,11 @@ def serving(name: str) -> Iterator[Server]:
 
 def built(name: str) -> Path:
     """Return the path of a server that scripts/servers has built with Go."""
-    try:
+    with suppress(ToolNotFound):
         return newest(name)
-    except ToolNotFound as error:
-        if not _usable_go():
-            pytest.skip(f"{name} is built with Go 1.21 or newer, which is not installed")
-        pytest.fail(str(error), pytrace=False)
+    if not _usable_go():
+        pytest.skip(f"{name} is built with Go 1.21 or newer, which is not installed")
+    pytest.fail(f"{name} is not built: run scripts/servers", pytrace=False)
 
 
 def _usable_go() -> bool:

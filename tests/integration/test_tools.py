@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.errors import NotFound, PlatformMissing, Unauthorized, Unavailable
+from image_tools.errors import ConnectionRefused, NotFound, PlatformMissing, Unauthorized
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -294,7 +294,7 @@ def test_diagnose_real_skopeo_refusals_are_their_kinds(tool, locked, workspace):
     completed.append(run(copy_argv(request), workspace))
 
     kinds = [type(diagnose(done.stderr, "users.example/a:b")) for done in completed]
-    assert kinds == [PlatformMissing, Unavailable, Unauthorized]
+    assert kinds == [PlatformMissing, ConnectionRefused, Unauthorized]
 
 
 @pytest.mark.parametrize("tool", each("buildx"))
@@ -308,5 +308,5 @@ def test_diagnose_real_buildx_refusals_are_their_kinds(tool, locked, workspace):
 
     errors = [diagnose(done.stderr, "users.example/a:b", tool="buildx") for done in completed]
 
-    assert [type(error) for error in errors] == [Unavailable, Unauthorized]
+    assert [type(error) for error in errors] == [ConnectionRefused, Unauthorized]
     assert all("127.0.0.1" not in error.message for error in errors)

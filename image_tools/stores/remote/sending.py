@@ -17,8 +17,8 @@ from image_tools.stores.remote.tokens import Authorizer
 
 FORBIDDEN = 403
 _REFUSED = frozenset({UNAUTHORIZED, FORBIDDEN})
-# Without a login, with a token for many, with one for this question, with one under another name.
-MOST_LOGINS = 3
+# After a header that is refused comes one more; the first comes after none.
+MOST_RENEWALS = 1
 
 
 class Sender:
@@ -34,9 +34,10 @@ class Sender:
         is_own = same_origin(url, root)
         header = await self._header(question) if is_own else None
         response = await self._sent(question, url, header)
-        for _ in range(MOST_LOGINS):
+        tries = MOST_RENEWALS
+        while response.status in _REFUSED and is_own and tries > 0:
             # Whoever we were sent on to knows nothing of our login, and asks for none of it.
-            if response.status not in _REFUSED or not (is_own and same_origin(response.url, root)):
+            if not same_origin(response.url, root):
                 break
             fresh = await self._other_header(response, header, question)
             if fresh is None:
@@ -44,6 +45,8 @@ class Sender:
             await drain(response)
             if not question.can_repeat:
                 raise _ended_login(question)
+            # A second token that is refused for what the first was is the end.
+            tries -= header is not None
             refused, header = header, fresh
             is_forbidden = response.status == FORBIDDEN
             response = await self._sent(question, url, header)
