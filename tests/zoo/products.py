@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.helpers.content import OCI_INDEX
+from tests.helpers.content import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX
 from tests.zoo.behaviour import Behaviour
-from tests.zoo.between import BlobsRedirected
+from tests.zoo.between import BlobsRedirected, RedirectsWrites, redirects_manifests
 from tests.zoo.listing import ReferrersRefused
 from tests.zoo.pushing import BlobUnknown, MediaTypeRefused, SinglePutRefused
-from tests.zoo.reading import CVE_WORDS, AbsentTagForbidden, PolicyRefuses, SubjectUnderFallbackTag
+from tests.zoo.reading import (
+    CVE_WORDS,
+    AbsentTagForbidden,
+    NotFoundPage,
+    PolicyRefuses,
+    SubjectUnderFallbackTag,
+)
 from tests.zoo.refusing import (
     QUOTA_WORDS,
     READ_ONLY_WORDS,
     UNSUPPORTED,
+    DeleteByTagRefused,
+    DeleteLeavesTags,
     DeleteRefused,
     DeleteWantsTagsFirst,
     ImmutableTags,
@@ -212,6 +220,45 @@ def digitalocean_full() -> Behaviours:
     return NoMoreRepositories(), AsksForTokens()
 
 
+def zot() -> Behaviours:
+    """zot without `http.compat`: Docker's media types are refused.
+
+    project-zot/zot examples/config-docker-compat.json.
+    """
+    return (MediaTypeRefused((DOCKER_MANIFEST, DOCKER_LIST)),)
+
+
+def pulp() -> Behaviours:
+    """Pulp: blobs at a storage that is signed for GET, no single PUT.
+
+    pulp_container#579, pulp_container#1274.
+    """
+    return AsksForTokens(), BlobsRedirected(302), SinglePutRefused(404)
+
+
+def crane() -> Behaviours:
+    """crane's registry: no logins, and no tag is ever deleted (ggcr#1578, reg#136)."""
+    return DeleteByTagRefused(), DeleteLeavesTags()
+
+
+def s3() -> Behaviours:
+    """A registry over a bucket without the right to list (ggcr#1691, cosign#2973)."""
+    return AsksForLogin(), AbsentTagForbidden(), BlobsRedirected()
+
+
+def behind_nginx() -> Behaviours:
+    """docker-registry behind nginx, with an error page for 404.
+
+    https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_intercept_errors
+    """
+    return NotFoundPage(), AsksForLogin(), ReferrersRefused("page")
+
+
+def behind_a_gateway() -> Behaviours:
+    """A registry whose writes are served by another host (containerd#11949, spec#299, spec#607)."""
+    return AsksForTokens(), RedirectsWrites(307), redirects_manifests(308)
+
+
 def _refused(words: str, *steps: str) -> dict[str, str]:
     return dict.fromkeys(steps, words)
 
@@ -261,6 +308,14 @@ PRODUCTS: dict[str, Product] = {
         behaviours=nexus_without_redeploy, taking=_refused("updating assets", "changed")
     ),
     "swr": Product(behaviours=swr, taking=_refused(SWR_WORDS, "filtered")),
+    "zot": Product(behaviours=zot, public=True),
+    "pulp": Product(behaviours=pulp),
+    "crane": Product(
+        behaviours=crane, public=True, sending=_refused("", "delete"), taking=_refused("", "delete")
+    ),
+    "s3": Product(behaviours=s3),
+    "nginx": Product(behaviours=behind_nginx),
+    "gateway": Product(behaviours=behind_a_gateway),
     "tcr": Product(behaviours=tcr),
     "digitalocean": Product(behaviours=digitalocean),
     "digitalocean-full": Product(

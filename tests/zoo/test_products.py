@@ -170,14 +170,14 @@ def test_image_is_copied_once_and_found_again_with_two_heads(
         way.trip.forget()
         found["again"] = way.take("again")
         asked = [
-            [(seen.method, seen.status) for seen in end.requests if "/v2/team" in seen.path]
+            [seen.method for seen in end.requests if "/v2/team" in seen.path and seen.status < 400]
             for end in way.trip.ends
         ]
         found |= {step: way.take(step) for step in ("list-tags", "inspect")}
 
     assert found == wanted, way.words
     if found["again"] == "unchanged":
-        assert [[one for one in end if one[1] == 200] for end in asked] == [[("HEAD", 200)]] * 2
+        assert asked == [["HEAD"], ["HEAD"]]
         assert len(processes) == started
 
 

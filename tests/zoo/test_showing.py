@@ -13,7 +13,9 @@ from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import ManifestHead
 from tests.helpers.content import digest_of
 from tests.helpers.fault_types import ALWAYS, Fault, Stage
+from tests.helpers.signatures import sign, tag_of
 from tests.zoo.behaviour import Behaviour
+from tests.zoo.listing import TagsRefused
 from tests.zoo.reading import (
     CVE_WORDS,
     AbsentTagForbidden,
@@ -66,6 +68,20 @@ def test_absent_tag_of_a_source_that_forbids_is_no_success(
         ran = Trip(source=source, destination=destination, folder=tmp_path).mirror()
 
     assert (ran.code, ran.only()["kind"]) == (1, kind)
+
+
+def test_new_signature_tag_where_absence_is_forbidden_and_tags_are_not_listed_is_written(
+    tmp_path: Path,
+) -> None:
+    """S3 without the right to list: pushes tell what may be written, for signatures as well."""
+    habits = AbsentTagForbidden(), TagsRefused()
+    with ZooRegistry() as source, ZooRegistry(*habits) as destination:
+        sign(filled(source).endpoint, NAME, SMALL.top.digest, 1)
+        trip = Trip(source=source, destination=destination, folder=tmp_path)
+        ran = trip.mirror("--arch", "all", "--os", "all")
+
+    assert ran.statuses == ["copied"], ran.stderr
+    assert set(trip.digests()[NAME]) == {TAG, tag_of(SMALL.top.digest)}
 
 
 def test_new_tag_where_pushes_are_forbidden_too_is_refused(tmp_path: Path) -> None:
