@@ -65,6 +65,7 @@ class Admission:
         requests, and no trace of them (distribution spec, "Pushing blobs").
         """
         if await self._client.authorizer.grants_push(repository):
+            self._client.capabilities.writable.add(repository)
             return
         answer = await self._client.ask(
             Question(
@@ -77,6 +78,7 @@ class Admission:
                 push=True,
             )
         )
+        self._client.capabilities.writable.add(repository)
         await _given_up(self._client, repository, answer)
 
 

@@ -14,7 +14,8 @@ class Capabilities:
 
     `puts` is None until a single PUT with a body was answered. `no_referrers` are repositories
     whose referrers are not listed, `no_mounts` pairs of a repository and an origin it takes no
-    blob from, where the refusal said nothing about the whole registry.
+    blob from, where the refusal said nothing about the whole registry. `writable` are repositories
+    that took the beginning of an upload.
     """
 
     heads: bool = True
@@ -26,3 +27,4 @@ class Capabilities:
     puts: bool | None = None
     no_referrers: set[str] = field(default_factory=set)
     no_mounts: set[tuple[str, str]] = field(default_factory=set)
+    writable: set[str] = field(default_factory=set)

@@ -68,7 +68,7 @@ class Heads:
         try:
             return await self._in_place_of(refusal, repository, reference)
         except AccessDenied as error:
-            if await self._is_not_listed(error, repository, reference):
+            if await self._is_absent(error, repository, reference):
                 return None
             raise
 
@@ -117,13 +117,17 @@ class Heads:
             refuse_other(answer.digest, reference, place)
         return answer
 
-    async def _is_not_listed(
+    async def _is_absent(
         self, error: AccessDenied, repository: str, reference: str | Digest
     ) -> bool:
-        """Whether a 403 is about a tag that the repository does not list (cosign#2973)."""
+        """Whether a 403 is about a tag that does not exist (cosign#2973, ggcr#1691).
+
+        The list of tags tells; where there is none, a repository that takes pushes hides no tag.
+        """
         if error.status != FORBIDDEN or isinstance(reference, Digest):
             return False
-        return await self._tags.holds(repository, reference) is False
+        is_listed = await self._tags.holds(repository, reference)
+        return repository in self._known.writable if is_listed is None else not is_listed
 
     async def _in_place_of(
         self, refusal: ImageToolsError, repository: str, reference: str | Digest

@@ -34,11 +34,15 @@ def following(client: RegistryClient, answer: Answer, reference: str) -> URL | N
 
 @dataclass(slots=True, eq=False)
 class _Listed:
-    """What was listed of one repository when it was first asked about; None: that failed."""
+    """What was listed of one repository when it was first asked about; None: that failed.
+
+    `written` are the tags that were written since.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_known: bool = False
     tags: frozenset[str] | None = None
+    written: set[str] = field(default_factory=set)
 
 
 class TagLists:
@@ -69,13 +73,13 @@ class TagLists:
             if not listed.is_known:
                 listed.tags = await self._tags(repository)
                 listed.is_known = True
+        if tag in listed.written:
+            return True
         return None if listed.tags is None else tag in listed.tags
 
     def note(self, repository: str, tag: str) -> None:
-        """Remember that `tag` was written since."""
-        listed = self._listed[repository]
-        if listed.tags is not None:
-            listed.tags |= {tag}
+        """Remember that `tag` was written in this run."""
+        self._listed[repository].written.add(tag)
 
     async def _tags(self, repository: str) -> frozenset[str] | None:
         try:
