@@ -120,3 +120,17 @@ def test_mirror_skipped_image_costs_no_pull_in_the_next_run(
     failing = mirror(tmp_path, line, "-d", registry.address, *words, "--no-arch-os-fail")
     assert failing.only()["kind"] == "platform-missing"
     assert destination.count(Stage.MANIFEST) == 0
+
+
+@pytest.mark.parametrize(("budget", "gets"), [("0", 0), ("10", 1)])
+def test_mirror_refused_head_is_asked_for_its_words_within_the_pull_budget(
+    destination: FaultRegistry, registry: Registry, tmp_path: Path, budget: str, gets: int
+) -> None:
+    source = destination
+    source.load("team/app", "1.0", images.docker_list(1))
+    refuse(source, 403)
+    line = f"{source.address}/team/app:1.0\n"
+    ran = mirror(tmp_path, line, "-d", registry.address, "--pull-budget", budget)
+    assert ran.only()["kind"] == "access-denied"
+    assert ("injected by the lab" in ran.only()["reason"]) is bool(gets)
+    assert source.count(Stage.MANIFEST) == gets
