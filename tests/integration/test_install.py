@@ -107,7 +107,9 @@ class Answer(BaseHTTPRequestHandler):
 @pytest.fixture
 def files() -> Iterator[Files]:
     """Give a server that has a real skopeo."""
-    served = Files(every("skopeo")[0].path.resolve().read_bytes())
+    # The installed one: those that scripts/toolbox fetched are small scripts around a program.
+    programs = [tool.path.resolve() for tool in every("skopeo")]
+    served = Files(max(programs, key=lambda path: path.stat().st_size).read_bytes())
     server = ThreadedServer(partial(Answer, served))  # type: ignore[arg-type]
     server.start()
     served.address = server.address

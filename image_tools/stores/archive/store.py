@@ -100,7 +100,9 @@ class ArchiveStore:
             return
         if first > 0 and first >= size:
             raise CopyFailed(f"{self.name}: {digest} has no byte {first}", status=416)
-        file = await in_thread(lambda: self.archive.content.open(digest))
+        file = await in_thread(
+            lambda: self.archive.content.open(digest), dispose=lambda file: file.close()
+        )
         try:
             if first == 0 and last is None:
                 chunks = self._verified(file, digest, size)
