@@ -105,10 +105,12 @@ class CopyFailed(ImageToolsError):
     `status` is the registry's HTTP status where there was one; `retry_after` its wish in seconds;
     `exhausted` says that the retry policy was already applied below, so nobody repeats it above.
     `closes` is what need not be tried again in this run. `answered`: the registry itself said so,
-    to the very question; it was no token server, and no line that broke.
+    to the very question; it was no token server, and no line that broke. `code` is its error code
+    in capitals, where it gave one.
     """
 
     closes: Scope = "nothing"
+    code: str = ""
     answered: bool = False
 
     def __init__(
@@ -247,7 +249,7 @@ class DiskFull(CopyFailed):
 class ManifestUnsupported(CopyFailed):
     """A tool cannot parse a manifest that is otherwise in order."""
 
-    advice = "install a newer skopeo and docker buildx: they may be able to parse it"
+    advice = "install a newer skopeo and docker buildx: newer versions may parse it"
 
 
 class QuotaExceeded(CopyFailed):

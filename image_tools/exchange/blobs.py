@@ -10,6 +10,7 @@ from image_tools.errors import DigestMismatch, InvalidManifest, InvalidReference
 from image_tools.exchange.answers import VERSION_HEADER, answer, error_answer
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.placing import landing, mount
+from image_tools.exchange.presence import size_of
 from image_tools.exchange.routes import Route, byte_range
 from image_tools.exchange.sessions import Claim, Session
 from image_tools.oci.digest import Digest
@@ -119,7 +120,7 @@ async def _look(session: Session, ledger: Ledger, flight: Flight) -> int | None:
             return size
     claim = Claim(flight=flight, upload=upload)
     try:
-        found = await session.store.blob_size(session.repository, flight.digest)
+        found = await size_of(session.store, session.repository, flight.digest)
     except BaseException:
         await claim.give_up()
         raise

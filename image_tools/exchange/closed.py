@@ -49,7 +49,7 @@ class Closed:
         known = self.refusal(repository, changes_tag=changes_tag)
         if known is not None:
             own = copy.copy(known)
-            own.message = f"{place}: not tried after an earlier refusal: {known.message}"
+            own.message = f"{place}: not tried, an earlier push was refused: {known.message}"
             own.args = (own.message,)
             own.closes = "nothing"
             raise own

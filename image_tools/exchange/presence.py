@@ -6,13 +6,21 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from image_tools.errors import DigestMismatch, ImageToolsError, RateLimited, Unavailable
+from image_tools.errors import (
+    CopyFailed,
+    DigestMismatch,
+    ImageToolsError,
+    RateLimited,
+    Unavailable,
+)
 from image_tools.exchange.ledger import Flight
+from image_tools.oci.digest import Digest
 from image_tools.stores.store import Store, Upload
 
 SENT_UNTIL_TRIAL = 8
 # docker-registry fails so on what it was writing when it was killed: sent anew, it is whole.
 FAILS_ON_IT = 500
+_REFUSED_LOOKS = frozenset({400, 403, 412, 451})
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +51,7 @@ class Presence:
 
     async def _size_of(self, flight: Flight) -> int | None:
         try:
-            found = await self.store.blob_size(flight.repository, flight.digest)
+            found = await size_of(self.store, flight.repository, flight.digest)
         except Unavailable as error:
             if error.status != FAILS_ON_IT:
                 raise
@@ -99,3 +107,17 @@ class Presence:
         if upload is not None:
             await upload.abort()
         return upload is None
+
+
+async def size_of(store: Store, repository: str, digest: Digest) -> int | None:
+    """The size of a blob in the repository of a destination; None where it has to be sent.
+
+    A look that is refused decides nothing: some forbid what does not exist (ggcr#1691).
+    """
+    try:
+        return await store.blob_size(repository, digest)
+    except CopyFailed as error:
+        if not error.answered or error.temporary or error.status not in _REFUSED_LOOKS:
+            raise
+        logger.debug("{}; the blob is sent", error)
+        return None

@@ -41,7 +41,8 @@ class Book:
         head = await self.store.manifest_head(repository, raw.digest)
         if head is None or head.digest != raw.digest:
             raise IntegrityError(
-                f"{self.store.name}/{repository}@{raw.digest}: it was stored, and is not shown",
+                f"{self.store.name}/{repository}@{raw.digest}: the registry accepted the manifest"
+                " and does not return it",
                 advice="its storage is damaged: remove that manifest there and run again",
             )
 

@@ -24,11 +24,20 @@ _FOURS = frozenset(range(400, 500))
 _FIVES = frozenset(range(500, 600))
 _NO_ANSWERS = frozenset(range(400))
 
+_DELETING = frozenset({Stage.DELETING})
+
 GENERAL = (
+    Row(
+        kind=AccessDenied,
+        stages=_DELETING,
+        statuses=frozenset({405, 501}),
+        said="the registry does not allow deleting",
+        hint=hints.DELETING,
+    ),
     Row(
         kind=DigestMismatch,
         codes=frozenset({"DIGEST_INVALID"}),
-        said="the registry got other bytes",
+        said="the registry received different bytes",
     ),
     Row(
         kind=DigestMismatch,
@@ -39,7 +48,7 @@ GENERAL = (
     Row(
         kind=UnknownFailure,
         statuses=frozenset({413}),
-        said="too large for the registry or a proxy before it",
+        said="the request is too large for the registry or its proxy",
         hint=hints.TOO_LARGE,
         temporary=False,
     ),
@@ -59,7 +68,7 @@ GENERAL = (
         kind=Unavailable,
         statuses=frozenset({403}),
         pages=True,
-        said="no registry answered",
+        said="the answer is not from a registry",
         hint=hints.NO_REGISTRY,
         temporary=False,
     ),
@@ -67,7 +76,7 @@ GENERAL = (
         kind=Unavailable,
         statuses=_NO_ANSWERS | _FOURS,
         pages=True,
-        said="no registry answered",
+        said="the answer is not from a registry",
         hint=hints.NO_REGISTRY,
     ),
     Row(

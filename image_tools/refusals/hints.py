@@ -7,7 +7,7 @@ OLD_TOOL = "install a newer version: this one lacks the option"
 LOGIN_FILE = "repair the auth file or the credential helper that is named here"
 OPEN_FILES = "raise the limit of open files (ulimit -n), or lower -j"
 FILES = "check the files that are named here"
-UNSUITABLE = "this looks like a bug in how the tool was called: run again with --debug"
+UNSUITABLE = "this looks like a bug in image-tools: run again with --debug and report it"
 ZSTD = "skopeo cannot parse Docker manifests with zstd layers; crane and regctl can copy them"
 UNSUPPORTED = "the registry does not support this operation: it may be a read-only mirror"
 
@@ -32,14 +32,14 @@ CLIENT_CERTIFICATE = (
     "certs.d folders: /etc/containers/certs.d/{registry}, ~/.config/containers/certs.d/{registry}"
 )
 PLAIN = "allow plain HTTP with --tls-verify=false (or --src-tls-verify, --dest-tls-verify)"
-TOO_LARGE = "raise the limit of the proxy before the registry (nginx: client_max_body_size)"
+TOO_LARGE = "raise the limit of the proxy in front of the registry (nginx: client_max_body_size)"
 
 # Pushes.
 PUSH_RATE = "the destination limits pushes: wait and run again, or lower -j"
-QUOTA = "free space in {project} at {registry}, or have its quota raised"
+QUOTA = "free space in {project} at {registry}, or raise its quota"
 READ_ONLY = "turn off the read-only mode of {registry}/{project}, or push somewhere else"
 IMMUTABLE = "write another tag, or have the rule lifted that makes this one immutable"
-TYPE = "push to a registry that stores {media_type}, or have it allowed there"
+TYPE = "allow {media_type} at the registry, or push to one that accepts it"
 REPOSITORIES = "delete repositories at the destination, or have its limit of repositories raised"
 IMAGES = "delete images from {registry}/{repository}, or have its limit of images raised"
 REGISTRY_READ_ONLY = "turn off the read-only mode of {registry}, or wait until it is over"
@@ -65,6 +65,11 @@ MANIFEST = (
 PROJECT_POLICY = (
     "ask an administrator of the project to allow the image (Harbor: the project's vulnerability"
     " and signature policies, CVE allowlist)"
+)
+
+DELETING = (
+    "have it turned on at the registry (docker-registry: storage.delete.enabled), or delete with"
+    " the registry's own tools"
 )
 
 # Where a push does not create a repository: the host, and the command that creates one.

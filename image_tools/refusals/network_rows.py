@@ -36,7 +36,7 @@ PROXIES = (
         kind=ProxyRefused,
         stages=_CONNECTING,
         by_proxy=True,
-        said="the proxy refuses to connect to {registry}",
+        said="the proxy refused the connection to {registry}",
     ),
     Row(
         kind=Unavailable,

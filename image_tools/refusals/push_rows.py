@@ -102,7 +102,7 @@ PUSHES = (
         kind=QuotaExceeded,
         stages=_WRITING,
         words=r"maximum (?:allowed )?number of (?:images|tags)|LimitExceeded",
-        said="the repository holds as many images as it may",
+        said="the repository has reached its limit of images",
         hint=hints.IMAGES,
         closes="repository",
     ),
@@ -213,7 +213,7 @@ PUSHES = (
         kind=UnknownFailure,
         stages=_PUSHING,
         codes=frozenset({"MANIFEST_BLOB_UNKNOWN"}),
-        said="the registry misses a blob of this image",
+        said="the registry reports a missing blob",
         hint=hints.VANISHED,
     ),
     Row(
@@ -221,7 +221,7 @@ PUSHES = (
         stages=_PUSHING,
         codes=frozenset({"BLOB_UNKNOWN"}),
         media=r".",
-        said="the registry misses a blob of this image",
+        said="the registry reports a missing blob",
         hint=hints.VANISHED,
     ),
     Row(

@@ -25,7 +25,7 @@ from image_tools.run.outcomes import outcome_of, platforms_of
 from image_tools.run.own_client import OWN_CLIENT
 from image_tools.run.preparing import Prepared, own_tag, remember
 from image_tools.run.projects import ensure_project
-from image_tools.run.refused import NOT_SHOWN
+from image_tools.run.refused import POLICIES, is_not_shown
 from image_tools.run.together import together
 from image_tools.state import Remembered
 from image_tools.tools.skopeo import cannot_keep
@@ -54,7 +54,7 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
     else:
         await together([_copied(gear, job, prepared, tagged=False), beside.look()])
         published = await _published(gear, job, prepared, beside)
-    await read_back(gear, job, published.digest)
+    warnings = await read_back(gear, job, published.digest)
     beside.conclude(published.digest)
     remember(gear, job, Remembered(prepared.source_digest, published.digest))
     return replace(
@@ -64,7 +64,7 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         digest_preserved=published.digest == prepared.source_digest,
         platforms=platforms_of(decided.wanted),
         path=OWN_CLIENT if job.by_own_client else published.path,
-        warnings=tuple(beside.warnings),
+        warnings=(*beside.warnings, *warnings),
     )
 
 
@@ -212,20 +212,19 @@ async def _written(
         gear.progress.end(key)
 
 
-async def read_back(gear: Gear, job: Job, expected: Digest) -> None:
-    """Nothing when the tag shows what was written; IntegrityError otherwise."""
-    await repeat_async(gear.options.retry, lambda: _look_back(job, expected))
+async def read_back(gear: Gear, job: Job, expected: Digest) -> tuple[str, ...]:
+    """What has to be said once the tag shows what was written; IntegrityError otherwise."""
+    return await repeat_async(gear.options.retry, lambda: _look_back(job, expected))
 
 
-async def _look_back(job: Job, expected: Digest) -> None:
+async def _look_back(job: Job, expected: Digest) -> tuple[str, ...]:
+    store, name = job.destination.store, job.destination.name
     try:
-        head = await job.destination.store.manifest_head(job.destination.name, job.tag)
+        head = await store.manifest_head(name, job.tag)
     except CopyFailed as refusal:
-        if refusal.status not in NOT_SHOWN:
+        if not is_not_shown(refusal):
             raise
-        # The registry has taken it; a policy may want to look at it before anybody reads it.
-        logger.warning("{}; {} was accepted there, and is not shown yet", refusal, expected)
-        return
+        return (await _accepted(job, expected, refusal),)
     if head is None or head.digest != expected:
         found = "nothing" if head is None else str(head.digest)
         error = IntegrityError(
@@ -235,3 +234,26 @@ async def _look_back(job: Job, expected: Digest) -> None:
         # A registry of several servers may take a moment to agree with itself.
         error.temporary = True
         raise error
+    return ()
+
+
+async def _accepted(job: Job, expected: Digest, refusal: CopyFailed) -> str:
+    """The warning that the registry took the tag and does not show it.
+
+    A policy hides what it does not know yet. Without one the manifest at least has to be there.
+    """
+    said = f"pushed {expected}, but the registry does not show the tag ({refusal})"
+    if refusal.status not in POLICIES and not await _is_there(job, expected):
+        raise IntegrityError(f"{job.entry.destination}: {said}", advice=refusal.advice)
+    logger.warning("{}: {}", job.entry.destination, said)
+    return said
+
+
+async def _is_there(job: Job, expected: Digest) -> bool:
+    try:
+        head = await job.destination.store.manifest_head(job.destination.name, expected)
+    except CopyFailed as error:
+        if not is_not_shown(error):
+            raise
+        return False
+    return head is not None

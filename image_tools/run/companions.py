@@ -207,7 +207,7 @@ async def _as_far_as_possible(way: Coroutine[Any, Any, Found]) -> Found:
 
 
 def _not_looked_for(error: ImageToolsError) -> Found:
-    return Found(warnings=(f"signatures could not be looked for: {error}",))
+    return Found(warnings=(f"cannot look up signatures: {error}",))
 
 
 def _all_of(found: Iterable[Found]) -> Found:

@@ -39,7 +39,7 @@ class OwnClient:
         job.by_own_client = True
 
     def _say(self, job: Job, reason: str) -> None:
-        text = "{}: {}; written by our own client"
+        text = "{}: {}; image-tools writes the manifest itself"
         if reason in self._said:
             logger.debug(text, job.entry.source, reason)
             return

@@ -25,7 +25,7 @@ from image_tools.run.job import Job
 from image_tools.run.looking import Seen, is_broken, skipped, unchanged
 from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import platforms_of
-from image_tools.run.refused import NOT_SHOWN
+from image_tools.run.refused import is_not_shown
 from image_tools.run.together import together
 from image_tools.state import Remembered
 from image_tools.stores.remote.meter import apart, cover, is_limited
@@ -215,11 +215,11 @@ async def _head_of(gear: Gear, job: Job, copy: Descriptor) -> ManifestHead | Non
     try:
         return await job.destination.store.manifest_head(job.destination.name, place)
     except CopyFailed as error:
-        if error.status != FAILS_ON_IT and error.status not in NOT_SHOWN:
+        if error.status != FAILS_ON_IT and not is_not_shown(error):
             raise
         if error.status == FAILS_ON_IT and isinstance(place, str):
             raise
-        logger.warning("{}; it counts as missing", error)
+        logger.warning("{}; treating it as missing", error)
         job.end.book.ledger.forget(job.destination.name, copy.digest)
         return None
 

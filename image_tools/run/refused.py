@@ -6,7 +6,7 @@ import copy
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed
+from image_tools.errors import CopyFailed, RateLimited, Unavailable
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.stores.remote.registry import Remote
@@ -14,8 +14,15 @@ from image_tools.stores.store import ManifestHead
 
 FORBIDDEN = 403
 # 412 and 451 are policies: the tag is there, and nobody may read it (harbor#15283, #19408).
-NOT_SHOWN = frozenset({400, FORBIDDEN, 412, 451})
-_ADVICE = "use --overwrite to replace it without reading what it holds now"
+POLICIES = frozenset({412, 451})
+_NOT_SHOWN = frozenset({400, FORBIDDEN, *POLICIES})
+_ADVICE = "use --overwrite to replace the tag without reading it"
+
+
+def is_not_shown(error: CopyFailed) -> bool:
+    """Whether a registry refuses to show something: no proxy, no web page, nothing that passes."""
+    is_registrys = error.answered and not isinstance(error, (Unavailable, RateLimited))
+    return is_registrys and error.status in _NOT_SHOWN
 
 
 async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHead | None:
@@ -26,15 +33,13 @@ async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHea
     with what to do, where the tag may be there and is to be merged with.
     """
     store, name = job.destination.store, job.destination.name
-    is_remote = isinstance(store, Remote)
-    if is_remote and error.status == FORBIDDEN and not gear.options.dry_run:
-        assert isinstance(store, Remote)
-        if await store.lists_tag(name, job.tag) is None:
-            await _try_push(gear, job, store, error)
-            logger.info("{}; it takes pushes, so the tag counts as missing", error)
-            return None
+    may_be_missing = error.status == FORBIDDEN and not gear.options.dry_run
+    if isinstance(store, Remote) and may_be_missing and not await store.lists_tag(name, job.tag):
+        await _try_push(gear, job, store, error)
+        logger.info("{}; the repository accepts pushes: treating the tag as missing", error)
+        return None
     if gear.options.overwrite:
-        logger.info("{}; it is replaced unseen", error)
+        logger.info("{}; replacing the tag without reading it (--overwrite)", error)
         return None
     raise _with_way_out(error)
 
@@ -54,7 +59,7 @@ async def _try_push(gear: Gear, job: Job, store: Remote, error: CopyFailed) -> N
 
 def _with_way_out(error: CopyFailed) -> CopyFailed:
     own = copy.copy(error)
-    own.message = f"{error.message}: the destination does not show what the tag holds now"
+    own.message = f"{error.message}: the current tag cannot be read"
     own.args = (own.message,)
-    own.advice = _ADVICE
+    own.advice = f"{error.own_advice}; or {_ADVICE}" if error.own_advice else _ADVICE
     return own

@@ -146,7 +146,7 @@ class Harbor(Remote):
             if not (project.exists or project.missing):
                 status = await self._look_up(name, repository)
                 # Some versions answer 403 even to an administrator. Creating it will tell.
-                project.exists, project.missing = status == 200, status not in (200, 401)
+                project.exists, project.missing = status == 200, status in (403, 404)
             return project.missing
 
     async def _look_up(self, name: str, repository: str) -> int | None:

@@ -21,9 +21,7 @@ from image_tools.errors import (
     DiskFull,
     EnvironmentProblem,
     Interrupted,
-    TimedOut,
     ToolMissing,
-    Unavailable,
 )
 from image_tools.process.cancel import Cancel
 from image_tools.tools.fetch import Fetcher, shown
@@ -151,7 +149,7 @@ def _load(download: Download, part: Part, fetcher: Fetcher, watch: Watch) -> Non
             break
         except CopyFailed as error:
             _pause(0, watch.cancel)
-            if not left or not isinstance(error, (Unavailable, TimedOut)):
+            if not left or not error.temporary:
                 raise
             _pause(PAUSE_SECONDS, watch.cancel)
     _pause(0, watch.cancel)

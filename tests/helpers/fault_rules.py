@@ -176,7 +176,7 @@ EXCEPTIONS = (
         kinds=(Kind.REDIRECT_NOWHERE,),
         always="unavailable",
         attempts=BLOBS * 2 * ASKED,
-        why="a body that was sent cannot follow to another path",
+        why="a streamed body cannot be resent to another path",
     ),
     Rule(
         steps=(Step.CHILD_PUT, Step.TAG_PUT),

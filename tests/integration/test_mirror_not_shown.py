@@ -61,7 +61,7 @@ def test_mirror_forbidden_tag_where_no_list_is_given_is_resolved_by_the_push_che
         destination.add(Fault(stage, 403, 1, reference="1.0"))
     ran = run(source, destination, tmp_path)
     assert ran.statuses == ["copied"], ran.stderr
-    assert "takes pushes, so the tag counts as missing" in ran.stderr
+    assert "accepts pushes: treating the tag as missing" in ran.stderr
 
 
 def test_mirror_forbidden_tag_without_the_right_to_push_is_denied(
@@ -93,7 +93,7 @@ def test_mirror_tag_that_is_there_and_not_shown_is_replaced_with_overwrite_alone
     refuse(destination, status)
     outcome = run(source, destination, tmp_path).only()
     assert outcome["status"] == "failed"
-    assert "does not show what the tag holds now" in outcome["reason"]
+    assert "the current tag cannot be read" in outcome["reason"]
     assert "--overwrite" in outcome["advice"]
     assert destination.count(Stage.PUT_BLOB) == 0
 

@@ -208,7 +208,7 @@ def test_signatures_that_cannot_be_looked_for_are_a_warning(doubles: Lab) -> Non
     doubles.source.add(Fault(Stage.OTHER, 503, times=ALWAYS))
     outcome = doubles.mirror("--retry-times", "0").only()
     assert outcome["status"] == "copied"
-    assert "could not be looked for" in outcome["warnings"][0]
+    assert "cannot look up signatures" in outcome["warnings"][0]
 
 
 @pytest.mark.parametrize(

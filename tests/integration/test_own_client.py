@@ -24,7 +24,7 @@ NAME = "team/app"
 BOTH = {"IMAGE_TOOLS_SKOPEO": "skopeo", "IMAGE_TOOLS_BUILDX": "buildx"}
 SKOPEOS, BUILDXES = every("skopeo"), every("buildx")
 OLDEST, NEWEST = SKOPEOS[0], SKOPEOS[-1]
-OWN, OURSELVES = "own-client", "written by our own client"
+OWN, OURSELVES = "own-client", "image-tools writes the manifest itself"
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def test_reason_is_logged_once_for_a_list(lab: Lab) -> None:
         environ={"IMAGE_TOOLS_SKOPEO": str(OLDEST.path)},
     )
     assert [outcome["path"] for outcome in ran.outcomes] == [OWN] * 3
-    said = "skopeo cannot parse Docker manifests with zstd layers; written by our own client"
+    said = f"skopeo cannot parse Docker manifests with zstd layers; {OURSELVES}"
     assert ran.stderr.count(said) == 1, ran.stderr
 
 

@@ -104,7 +104,7 @@ def redirects_manifests(status: int) -> RedirectsWrites:
 
 @dataclass(slots=True)
 class Proxy407(Behaviour):
-    """A proxy in the way that wants a login of its own (RFC 9110 section 15.5.8)."""
+    """A proxy in the way that requires a login of its own (RFC 9110 section 15.5.8)."""
 
     what: Collection[str] = ALL
 

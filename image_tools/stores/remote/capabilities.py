@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from image_tools.errors import Unavailable
+
+_PASSING = frozenset({502, 503, 504})
+
 
 @dataclass(slots=True, eq=False)
 class Capabilities:
@@ -28,3 +32,17 @@ class Capabilities:
     no_referrers: set[str] = field(default_factory=set)
     no_mounts: set[tuple[str, str]] = field(default_factory=set)
     writable: set[str] = field(default_factory=set)
+
+    def note_failing_head(
+        self, error: Unavailable, *, blobs: bool = False, found: bool = True
+    ) -> None:
+        """Remember a HEAD that failed where a GET did not.
+
+        502, 503 and 504 pass; a 500, or a web page, is how some answer a question they do not know.
+        """
+        if not found or error.status in _PASSING:
+            return
+        if blobs:
+            self.blob_heads = False
+        else:
+            self.heads = False

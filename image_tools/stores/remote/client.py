@@ -251,7 +251,7 @@ class RegistryClient:
         return (await self._read(response, question)).status != UNAUTHORIZED
 
     def _announce_rest(self, seconds: float) -> None:
-        logger.warning("{} asks us to slow down: {} s of rest", self.registry, round(seconds, 1))
+        logger.warning("{}: rate limited, pausing for {} s", self.registry, round(seconds, 1))
 
 
 def _without_scope(challenge: Challenge) -> Challenge:

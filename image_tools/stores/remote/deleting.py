@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from loguru import logger
 
-from image_tools.errors import AccessDenied, ImageToolsError, IntegrityError
+from image_tools.errors import ImageToolsError, IntegrityError
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.address import named
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.store import ManifestHead
 
-# The specification's 405 for "deletion is disabled", and what some say in its place.
-_NEVER = frozenset({405, 501})
 _GONE = frozenset({200, 202, 204})
 _UNKNOWN = 404
-# GCR refuses a digest that tags lead to: GOOGLE_MANIFEST_DANGLING_TAG.
+# GCR refuses a digest that tags lead to.
 _CONFLICT = 409
-_MAY_BE_ABOUT_TAGS = frozenset({400, 403, 409, 412, 422})
+_DANGLING = "GOOGLE_MANIFEST_DANGLING_TAG"
+_ABOUT_TAGS = re.compile(
+    r"\b(?:referenced by|still has|has|dangling)(?: \w+)? tags?\b", re.IGNORECASE
+)
+_MAY_BE_ABOUT_TAGS = frozenset({400, 409, 412, 422})
 _PATIENCE = 1.0
 
 
-class Asked(Protocol):
+class DeletingRegistry(Protocol):
     """The part of a registry that is needed here."""
 
     @property
@@ -41,7 +44,7 @@ class Asked(Protocol):
 class Deletion:
     """One manifest of `repository`, to be deleted with the `tags` that lead to it."""
 
-    registry: Asked
+    registry: DeletingRegistry
     repository: str
     digest: Digest
     tags: Sequence[str] = ()
@@ -57,6 +60,8 @@ class Deletion:
         if self.tags and _wants_tags_first(answer):
             await self._delete_tags(self.registry.refusal(answer, question))
             answer = await self.registry.ask(question)
+            if answer.status not in _GONE | {_UNKNOWN}:
+                raise self._after_tags(self.registry.refusal(answer, question), self.tags)
         elif self.tags and answer.status == _UNKNOWN:
             # Its tags have outlived it, in this registry they are kept apart.
             await self._delete_tags(self.registry.refusal(answer, question))
@@ -75,7 +80,14 @@ class Deletion:
             elif number == 0:
                 raise refusal
             else:
-                raise self.registry.refusal(answer, question)
+                error = self.registry.refusal(answer, question)
+                raise self._after_tags(error, self.tags[:number])
+
+    def _after_tags(self, error: ImageToolsError, tags: Sequence[str]) -> ImageToolsError:
+        """`error` with the tags that are gone all the same."""
+        error.message = f"{error.message}; deleted before that: the tags {', '.join(tags)}"
+        error.args = (error.message,)
+        return error
 
     async def _look_again(self) -> None:
         left = await self._left()
@@ -85,8 +97,7 @@ class Deletion:
         if left:
             shown = ", ".join(named(self.registry.name, self.repository, one) for one in left)
             raise IntegrityError(
-                f"{shown}: the registry accepted the deletion of {self.digest},"
-                " and still shows it there",
+                f"{shown}: still there after the registry accepted the deletion of {self.digest}",
                 advice="run again to delete the tag itself, or delete it with the registry's own"
                 " tools",
             )
@@ -110,26 +121,15 @@ class Deletion:
                 self.registry.name, self.repository, reference if is_tag else self.digest
             ),
             path=f"{self.repository}/manifests/{reference}",
-            expected=_GONE | _NEVER | _MAY_BE_ABOUT_TAGS | {_UNKNOWN},
+            expected=_GONE | _MAY_BE_ABOUT_TAGS | {_UNKNOWN},
             doing="deleting",
             push=True,
         )
         return replace(question, doing="deleting the tag") if is_tag else question
 
 
-def never(answer: Answer, question: Question) -> AccessDenied | None:
-    """The failure of a registry that does not allow deleting at all; None for other answers."""
-    if question.method != "DELETE" or answer.status not in _NEVER:
-        return None
-    return AccessDenied(
-        f"{question.reference}: the registry does not allow deleting ({answer.words})",
-        status=answer.status,
-        advice="have it turned on at the registry (docker-registry: storage.delete.enabled),"
-        " or delete with the registry's own tools",
-    )
-
-
 def _wants_tags_first(answer: Answer) -> bool:
     if answer.status not in _MAY_BE_ABOUT_TAGS:
         return False
-    return answer.status == _CONFLICT or "tag" in answer.words.lower()
+    is_named = answer.code == _DANGLING or _ABOUT_TAGS.search(answer.everything) is not None
+    return answer.status == _CONFLICT or is_named

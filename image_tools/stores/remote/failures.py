@@ -142,7 +142,7 @@ def failure(
         said = f"{said}, retry after {wish:.0f} s"
     error = verdict.error(f"{reference}: {tried}{said}", status=refusal.status)
     if isinstance(error, CopyFailed):
-        error.retry_after = wish
+        error.retry_after, error.code = wish, refusal.code
     return error
 
 

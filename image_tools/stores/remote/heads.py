@@ -1,4 +1,4 @@
-"""The heads of manifests and blobs, asked for by HEAD, or in the plain way where that fails."""
+"""Manifests and their heads, which are asked for by HEAD, or in the plain way where that fails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from image_tools.stores.remote.manifests import (
     verify,
 )
 from image_tools.stores.remote.questions import Answer, Counts, Question
-from image_tools.stores.remote.reading import BlobReader
 from image_tools.stores.remote.tags import TagLists
 from image_tools.stores.store import ManifestHead
 
@@ -34,13 +33,10 @@ FORBIDDEN = 403
 _NO_HEAD = frozenset({405, 501})
 # A HEAD has no body: policies say why in the answer to a GET alone (harbor#15283, #19408).
 _NO_WORDS = frozenset({400, FORBIDDEN, 412, 451})
-# A URL that is signed for GET refuses a HEAD (pulp_container#579).
-_NO_HEAD_OF_BLOB = frozenset({400, FORBIDDEN, 406, 412, 416, 422, 451})
-_EMPTY = Digest.of(b"")
 
 
 class Heads:
-    """Reads manifests of one registry, and finds out what it has without reading it."""
+    """Reads manifests of one registry, and finds out which it has without reading them."""
 
     def __init__(self, client: RegistryClient, tags: TagLists) -> None:
         self._client, self._tags = client, tags
@@ -49,24 +45,14 @@ class Heads:
     async def of_manifest(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """The head of a manifest, or None when the registry says it is unknown.
 
-        A registry that gives no usable digest, or refuses the HEAD, is asked for the manifest:
-        once, for its words, within the pull limit. A media type that says nothing is empty.
+        A registry that gives no usable digest, or does not answer the HEAD, is asked for the
+        manifest: once, for its words, within the pull limit. A media type that says nothing is
+        empty.
         """
-        if not self._known.heads:
-            return await self._by_content(repository, reference)
         try:
-            answer = await self._client.repeat(lambda: self._ask_head(repository, reference))
-        except Unavailable as error:
-            return await self._in_place_of(error, repository, reference)
-        if self._client.says_unknown(answer):
-            return None
-        digest = answer.digest
-        if answer.status == 200 and digest is not None:
-            media_type = told_type(answer.media_type)
-            return ManifestHead(digest, media_type, answer.length or None, self._client.registry)
-        refusal = self._client.refusal(answer, self._question("HEAD", repository, reference, ()))
-        try:
-            return await self._in_place_of(refusal, repository, reference)
+            if not self._known.heads:
+                return await self._by_content(repository, reference)
+            return await self._by_head(repository, reference)
         except AccessDenied as error:
             if await self._is_absent(error, repository, reference):
                 return None
@@ -76,37 +62,23 @@ class Heads:
         """The manifest, verified by the digest asked for or told; NotFound when unknown."""
         return await self._client.repeat(lambda: self._read(repository, reference))
 
-    async def size_of_blob(self, repository: str, digest: Digest) -> int | None:
-        """The size of a blob in bytes, or None when it is not in this repository."""
-        if not self._known.blob_heads:
-            return await self._size_by_content(repository, digest)
-        expected = frozenset({200, 404}) | _NO_HEAD | _NO_HEAD_OF_BLOB
-        question = self.blob_question("HEAD", repository, digest, expected)
+    async def _by_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         try:
-            answer = await self._client.ask(question)
+            answer = await self._client.repeat(lambda: self._ask_head(repository, reference))
         except Unavailable as error:
-            return await self._size_in_place_of(error, repository, digest)
+            found = await self._in_place_of(error, repository, reference)
+            self._known.note_failing_head(error, found=found is not None)
+            return found
         if self._client.says_unknown(answer):
             return None
-        # Some gateways say 0 of everything they have no body for.
-        says_nothing = not answer.length and digest != _EMPTY
-        if answer.status != 200 or answer.length is None or says_nothing:
-            size = await self._size_by_content(repository, digest)
-            self._known.blob_heads = False
-            return size
-        return answer.length
-
-    def blob_question(
-        self, method: str, repository: str, digest: Digest, expected: Iterable[int]
-    ) -> Question:
-        """The question for a blob, or for its head."""
-        return Question(
-            method=method,
-            repository=repository,
-            reference=named(self._client.registry, repository, digest),
-            path=f"{repository}/blobs/{digest}",
-            expected=frozenset(expected),
-        )
+        digest = answer.digest
+        if answer.status == 200 and digest is not None:
+            media_type = told_type(answer.media_type)
+            return ManifestHead(digest, media_type, answer.length or None, self._client.registry)
+        refusal = self._client.refusal(answer, self._question("HEAD", repository, reference, ()))
+        found = await self._in_place_of(refusal, repository, reference)
+        self._known.heads = found is None and answer.status not in _NO_HEAD
+        return found
 
     async def _ask_head(self, repository: str, reference: str | Digest) -> Answer:
         """The answer to a HEAD; DigestMismatch when it is about something else."""
@@ -149,7 +121,6 @@ class Heads:
             if self._client.says_unknown(answer):
                 return None
             raise self._client.refusal(answer, question)
-        self._known.heads = False
         return self._head_of(self._as_manifest(answer, repository, reference), reference)
 
     async def _by_content(self, repository: str, reference: str | Digest) -> ManifestHead | None:
@@ -175,46 +146,6 @@ class Heads:
         if digest is not None:
             verify(manifest, digest, named(self._client.registry, repository, reference))
         return manifest
-
-    async def _size_in_place_of(
-        self, error: Unavailable, repository: str, digest: Digest
-    ) -> int | None:
-        """The size as a GET tells it where a HEAD fails; `error` where that fails as well."""
-        if not error.answered:
-            raise error
-        try:
-            size = await self._size_by_content(repository, digest, once=True)
-        except ImageToolsError as second:
-            raise error from second
-        self._known.blob_heads = False
-        return size
-
-    async def _size_by_content(
-        self, repository: str, digest: Digest, *, once: bool = False
-    ) -> int | None:
-        """The size as a GET of the first byte tells it: for registries and caches without HEAD.
-
-        Where that tells nothing either, the blob is read and counted.
-        """
-        question = self.blob_question("GET", repository, digest, {200, 206})
-        reader = BlobReader(self._client, question, digest, first=0, last=0)
-        try:
-            await reader.open(once=once)
-        except NotFound:
-            return None
-        finally:
-            reader.close()
-        return await self._counted(question, digest) if reader.total is None else reader.total
-
-    async def _counted(self, question: Question, digest: Digest) -> int:
-        reader, size = BlobReader(self._client, question, digest), 0
-        try:
-            await reader.open()
-            async for chunk in reader.chunks():
-                size += len(chunk)
-        finally:
-            reader.close()
-        return size
 
     def _question(
         self, method: str, repository: str, reference: str | Digest, expected: Iterable[int]

@@ -11,17 +11,17 @@ from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
 
-_SAYS_NOTHING = frozenset({"", "application/json", "application/octet-stream", "text/plain"})
+_NAMES_A_TYPE = "application/vnd."
 
 
 def told_type(stated: str) -> str:
     """The media type in an answer without a body; empty where it says nothing of a manifest."""
-    return "" if stated in _SAYS_NOTHING else stated
+    return stated if stated.startswith(_NAMES_A_TYPE) else ""
 
 
 def media_type_of(stated: str, content: bytes) -> str:
     """The type of a manifest: as `stated`, by its content where the registry says nothing."""
-    if stated not in _SAYS_NOTHING:
+    if told_type(stated):
         return stated
     try:
         found = parse(RawManifest("", content))

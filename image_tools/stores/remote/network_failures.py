@@ -54,7 +54,7 @@ def network_failure(
     found = verdict.error(f"{reference}: {said}")
     if isinstance(found, CopyFailed) and not isinstance(found, UnknownFailure):
         return found
-    return Unavailable(f"{reference}: {words}")
+    return Unavailable(f"{reference}: {words}", advice=verdict.hint or None)
 
 
 def _network_words(error: BaseException, host: str) -> tuple[str, int | None]:

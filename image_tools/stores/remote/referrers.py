@@ -33,7 +33,7 @@ _ABOUT_REPOSITORY = frozenset({400, 401, 403})
 _OUT_OF_ORDER = frozenset({502, 503, 504})
 
 
-class Asked(Protocol):
+class ReferringRegistry(Protocol):
     """The part of a registry that is needed here."""
 
     @property
@@ -49,7 +49,9 @@ class Asked(Protocol):
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest: ...
 
 
-async def referrers(registry: Asked, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+async def referrers(
+    registry: ReferringRegistry, repository: str, digest: Digest
+) -> tuple[Descriptor, ...]:
     """The manifests that name `digest` as their subject: as the registry, or the tag, lists them.
 
     Empty where neither knows any. A registry that refuses the question in any way, or answers with
@@ -69,7 +71,7 @@ async def referrers(registry: Asked, repository: str, digest: Digest) -> tuple[D
 
 
 async def _rescued(
-    registry: Asked, repository: str, digest: Digest, error: ImageToolsError
+    registry: ReferringRegistry, repository: str, digest: Digest, error: ImageToolsError
 ) -> tuple[Descriptor, ...]:
     """What the tag lists while the registry's own list is out of order; else it raises `error`."""
     with suppress(ImageToolsError):
@@ -79,7 +81,9 @@ async def _rescued(
     raise error
 
 
-async def by_tag(registry: Asked, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+async def by_tag(
+    registry: ReferringRegistry, repository: str, digest: Digest
+) -> tuple[Descriptor, ...]:
     """The referrers that the tag `sha256-HEX` lists (distribution spec, "Referrers Tag Schema")."""
     tag = digest.as_tag
     # A HEAD first: nearly always there is none, and registries count a GET as a pull.
@@ -94,7 +98,9 @@ async def by_tag(registry: Asked, repository: str, digest: Digest) -> tuple[Desc
     return _entries(manifest, named(registry.name, repository, tag))
 
 
-async def _listed(registry: Asked, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+async def _listed(
+    registry: ReferringRegistry, repository: str, digest: Digest
+) -> tuple[Descriptor, ...]:
     reference = named(registry.name, repository, digest)
     found: tuple[Descriptor, ...] = ()
     url: URL | None = None
@@ -108,7 +114,7 @@ async def _listed(registry: Asked, repository: str, digest: Digest) -> tuple[Des
     raise Unavailable(f"{reference}: the list of its referrers does not end")
 
 
-async def _asked(registry: Asked, question: Question) -> Answer:
+async def _asked(registry: ReferringRegistry, question: Question) -> Answer:
     """The answer; what may pass is asked again, but not a 500: many fail so on a new question."""
     try:
         return await registry.once(question)
@@ -129,7 +135,7 @@ def _is_out_of_order(error: ImageToolsError) -> bool:
 def _note(known: Capabilities, repository: str, error: ImageToolsError) -> None:
     status = error.status if isinstance(error, CopyFailed) else 0
     # The specification's 404 is about the question; of an unknown repository some say it, too.
-    is_own = isinstance(error, NotFound) and "NAME_UNKNOWN" in error.message
+    is_own = isinstance(error, NotFound) and error.code == "NAME_UNKNOWN"
     if status in _ABOUT_REPOSITORY or is_own:
         known.no_referrers.add(repository)
     else:

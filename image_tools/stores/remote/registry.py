@@ -20,10 +20,11 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.remote.address import named
 from image_tools.stores.remote.admission import Admission
+from image_tools.stores.remote.blob_sizes import BlobSizes
 from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.client import RegistryClient, RemoteOptions
 from image_tools.stores.remote.credentials import Keyring
-from image_tools.stores.remote.deleting import Deletion, never
+from image_tools.stores.remote.deleting import Deletion
 from image_tools.stores.remote.heads import Heads
 from image_tools.stores.remote.manifests import verify
 from image_tools.stores.remote.questions import Answer, Question
@@ -56,6 +57,7 @@ class Remote:
         self.admission = Admission(self._client, keyring)
         self._tags = TagLists(self._client)
         self._heads = Heads(self._client, self._tags)
+        self._sizes = BlobSizes(self._client)
 
     @property
     def name(self) -> str:
@@ -104,6 +106,7 @@ class Remote:
         something is still there afterwards.
         """
         self._client.authorizer.expect((repository,), push=True, delete=True)
+        self._tags.forget(repository)
         return await Deletion(self, repository, digest, tags).run()
 
     async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
@@ -125,7 +128,7 @@ class Remote:
 
     def refusal(self, answer: Answer, question: Question) -> ImageToolsError:
         """The failure that an answer means which the question expected."""
-        return never(answer, question) or self._client.refusal(answer, question)
+        return self._client.refusal(answer, question)
 
     def following(self, answer: Answer, reference: str) -> URL | None:
         """Where the next page of a list is, None after the last one."""
@@ -133,14 +136,14 @@ class Remote:
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The size of a blob in bytes, or None when it is not in this repository."""
-        return await self._heads.size_of_blob(repository, digest)
+        return await self._sizes.of(repository, digest)
 
     @asynccontextmanager
     async def blob(
         self, repository: str, digest: Digest, *, first: int = 0, last: int | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """An open blob, from byte `first` to `last`; see Store."""
-        question = self._heads.blob_question("GET", repository, digest, {200, 206})
+        question = self._sizes.question("GET", repository, digest, {200, 206})
         reader = BlobReader(self._client, question, digest, first, last)
         try:
             await reader.open()

@@ -81,13 +81,17 @@ class TagLists:
         """Remember that `tag` was written in this run."""
         self._listed[repository].written.add(tag)
 
+    def forget(self, repository: str) -> None:
+        """Take back what was listed: tags were deleted."""
+        self._listed.pop(repository, None)
+
     async def _tags(self, repository: str) -> frozenset[str] | None:
         try:
             return frozenset(await self.all(repository))
         except ImageToolsError as error:
             logger.debug("{}", error)
             # A registry that knows no such question says 404, too.
-            is_empty = isinstance(error, NotFound) and _NAME_UNKNOWN in error.message
+            is_empty = isinstance(error, NotFound) and error.code == _NAME_UNKNOWN
             return frozenset() if is_empty else None
 
     async def _names(self, question: Question) -> tuple[Answer, tuple[str, ...]]:

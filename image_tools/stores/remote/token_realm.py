@@ -28,6 +28,7 @@ _PASSING = frozenset({408, 425, 429})
 # How servers answer that know no POST: 404 by the specification; Gitea 405, JFrog 401 (containerd's
 # authorizer lists them), 403 where the path is guarded.
 NO_POST = frozenset({401, 403, 404, 405, 501})
+_PROXY_LOGIN = 407
 _NOT_THERE = frozenset({404, 405, 501})
 # The user name of a login that is only a token, as docker writes it.
 _TOKEN_USER = "<token>"
@@ -122,6 +123,9 @@ async def ask_realm(
         return _token(realm, body)
     if request.method == "POST" and response.status in NO_POST:
         return refusal
+    if refusal.is_page or response.status == _PROXY_LOGIN or refusal.is_of_a_proxy:
+        # Neither the registry nor its token server speaks so: the login may be good.
+        raise failure(refusal, realm.registry, doing=f"asking the token server {realm.url.host}")
     if response.status >= 500 or response.status < 400 or response.status in _PASSING:
         raise failure(refusal, realm.registry, doing=f"asking the token server {realm.url.host}")
     return refusal
@@ -146,10 +150,10 @@ def refused(realm: Realm, refusal: Refusal, credentials: Credentials | None) -> 
         words = words.replace(secret, "***") if secret else words
     status = refusal.status
     if status not in (401, 403):
-        said = f"{realm.registry}: the token server {host} gives no token ({words})"
+        said = f"{realm.registry}: the token server {host} issued no token ({words})"
         return permanent(UnknownFailure(said, status=status))
     if credentials is None:
-        said = f"the token server {host} wants a login"
+        said = f"the token server {host} requires a login"
     elif credentials.identity_token:
         said = f"the token server {host} does not accept the identity token"
     else:

@@ -11,6 +11,7 @@ from yarl import URL
 from image_tools.errors import CopyFailed, ImageToolsError, NotFound, Unavailable
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.address import follow, named, with_digest
+from image_tools.stores.remote.blob_sizes import BlobSizes
 from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.stores.remote.manifests import refuse_other
@@ -19,6 +20,7 @@ from image_tools.stores.remote.questions import Answer, Question
 ABORT_SECONDS = 5.0
 _STORED = frozenset({200, 201, 202, 204})
 _TOO_LARGE = 413
+_NO_ABORT = frozenset({403, 404, 405, 500, 501})
 _NO_SINGLE_PUT = frozenset({400, 404, 405, 411, _TOO_LARGE, 415, 416, 422, 501})
 
 
@@ -52,10 +54,10 @@ class RemoteUpload:
             self._finish(answer, digest)
 
     async def put(self, digest: Digest, size: int, chunks: AsyncIterator[bytes]) -> None:
-        """Send the whole blob of `size` bytes and close the session: one PUT, or PATCH and PUT.
+        """Send the whole blob of `size` bytes and close the session, with one PUT.
 
-        A registry that refuses the single PUT (JFrog, containerd#3533; pulp_container#1274) is
-        sent no other in this run: the error says that the blob may go `another_way`.
+        A registry that refuses it (JFrog, containerd#3533; pulp_container#1274) is sent no other in
+        this run: the error says that the blob may go `another_way`, which is PATCH and PUT.
         """
         known = self._client.capabilities
         if known.puts is False:
@@ -97,22 +99,13 @@ class RemoteUpload:
         try:
             await self._client.once(self._question("DELETE", None, self._location))
         except CopyFailed as error:
-            # It goes by itself, in time.
-            self._client.capabilities.aborts = error.status is None
+            # What is left behind goes by itself, in time.
+            self._client.capabilities.aborts = error.status not in _NO_ABORT
         except ImageToolsError as error:
             logger.debug("{}", error)
 
     async def _is_stored(self, digest: Digest) -> bool:
-        answer = await self._client.ask(
-            Question(
-                method="HEAD",
-                repository=self._repository,
-                reference=named(self._client.registry, self._repository, digest),
-                path=f"{self._repository}/blobs/{digest}",
-                expected=frozenset({200, 404}),
-            )
-        )
-        return answer.status == 200
+        return await BlobSizes(self._client).of(self._repository, digest) is not None
 
     def _finish(self, answer: Answer, digest: Digest) -> None:
         self._is_open = False
@@ -141,5 +134,5 @@ class RemoteUpload:
 
 def _lost(question: Question, error: NotFound) -> Unavailable:
     """The session is unknown, not the image: a new one may do."""
-    said = f"{question.reference}: the registry has lost the upload"
+    said = f"{question.reference}: the registry no longer knows this upload"
     return Unavailable(said, status=error.status)

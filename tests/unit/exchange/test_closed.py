@@ -51,7 +51,7 @@ def test_check_of_a_closed_place_says_that_it_was_not_tried_and_why() -> None:
         places.check("r.example/team/b:1", "team/b")
 
     assert str(caught.value) == (
-        "r.example/team/b:1: not tried after an earlier refusal: r.example/team/app: no"
+        "r.example/team/b:1: not tried, an earlier push was refused: r.example/team/app: no"
     )
     assert caught.value.closes == "nothing"
 

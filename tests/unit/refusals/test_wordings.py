@@ -78,7 +78,7 @@ QUOTAS = (
         "adding 151.7 MiB of storage resource, which when updated to current usage of 100.0 GiB"
         " will exceed the configured upper limit of 100.0 GiB.",
         QuotaExceeded,
-        "have its quota raised",
+        "raise its quota",
     ),
     Wording(
         "goharbor/harbor#8802",

@@ -112,7 +112,7 @@ def test_find_a_registry_that_does_not_answer_is_a_warning() -> None:
 
     found = lab.find(SUBJECT, Digest.of(b"other"))
 
-    assert found == Found(warnings=("signatures could not be looked for: no answer",))
+    assert found == Found(warnings=("cannot look up signatures: no answer",))
 
 
 @pytest.mark.parametrize(

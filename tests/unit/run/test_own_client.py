@@ -70,8 +70,8 @@ def test_write_each_reason_is_told_once(told: list[str]) -> None:
         asyncio.run(own.write(job, RAW, ":1", reason))
 
     assert told == [
-        "docker.io/library/x:1: skopeo cannot parse A; written by our own client\n",
-        "docker.io/library/x:1: skopeo cannot parse B; written by our own client\n",
+        "docker.io/library/x:1: skopeo cannot parse A; image-tools writes the manifest itself\n",
+        "docker.io/library/x:1: skopeo cannot parse B; image-tools writes the manifest itself\n",
     ]
 
 
@@ -92,6 +92,6 @@ def test_write_manifest_the_store_failed_on_and_still_hides_is_an_error() -> Non
     job = job_for(Hiding())
     job.end.book.ledger.forget("library/x", RAW.digest)
 
-    with pytest.raises(IntegrityError, match="it was stored, and is not shown"):
+    with pytest.raises(IntegrityError, match="accepted the manifest and does not return it"):
         asyncio.run(OwnClient(PATIENT).write(job, RAW, ":1", "no tool can"))
     assert (job.account.bytes_written, job.by_own_client) == (0, False)

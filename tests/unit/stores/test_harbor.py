@@ -72,8 +72,8 @@ LOOKS: dict[str, tuple[int | CopyFailed, bool]] = {
     "missing": (404, False),
     "not to be seen": (403, False),
     "login refused": (Unauthorized("no", status=401), True),
-    "error": (Unavailable("no", status=500), False),
-    "no answer": (Unavailable("no"), False),
+    "error": (Unavailable("no", status=500), True),
+    "no answer": (Unavailable("no"), True),
 }
 
 

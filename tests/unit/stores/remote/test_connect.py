@@ -130,7 +130,7 @@ def by_proxy(status: int) -> aiohttp.ClientHttpProxyError:
         (
             by_proxy(403),
             ProxyRefused,
-            "the proxy refuses to connect to r.example:5000 (403 Forbidden)",
+            "the proxy refused the connection to r.example:5000 (403 Forbidden)",
             "NO_PROXY",
             False,
         ),

@@ -190,8 +190,8 @@ def test_ask_realm_lasting_refusal_is_given_back(status: int) -> None:
 REFUSED = {
     "password": (LOGIN, 401, Unauthorized, "wrong user name or password, says the token server"),
     "identity-token": (Credentials("", "", "t"), 403, Unauthorized, "does not accept the identity"),
-    "anonymous": (None, 401, Unauthorized, "wants a login"),
-    "not-found": (LOGIN, 404, UnknownFailure, "gives no token"),
+    "anonymous": (None, 401, Unauthorized, "requires a login"),
+    "not-found": (LOGIN, 404, UnknownFailure, "issued no token"),
 }
 
 

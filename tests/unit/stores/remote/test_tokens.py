@@ -676,7 +676,9 @@ def test_challenged_identity_token_refused_both_ways_is_unauthorized() -> None:
 # Failures of the token server
 
 
-@pytest.mark.parametrize(("login", "said"), [(LOGIN, "wrong user name"), (None, "wants a login")])
+@pytest.mark.parametrize(
+    ("login", "said"), [(LOGIN, "wrong user name"), (None, "requires a login")]
+)
 def test_challenged_refused_by_realm_is_unauthorized(login: Credentials | None, said: str) -> None:
     lab = Lab(MemoryRealm(rule=lambda scopes: refusal(401)))
     lab.login = login
