@@ -68,7 +68,7 @@ GENERAL = (
         kind=Unavailable,
         statuses=frozenset({403}),
         pages=True,
-        said="the answer is not from a registry",
+        said="this is not a registry",
         hint=hints.NO_REGISTRY,
         temporary=False,
     ),
@@ -76,7 +76,7 @@ GENERAL = (
         kind=Unavailable,
         statuses=_NO_ANSWERS | _FOURS,
         pages=True,
-        said="the answer is not from a registry",
+        said="this is not a registry",
         hint=hints.NO_REGISTRY,
     ),
     Row(

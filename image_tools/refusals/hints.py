@@ -14,10 +14,7 @@ UNSUPPORTED = "the registry does not support this operation: it may be a read-on
 # The way to the registry.
 PROXY_LOGIN = "the proxy requires authentication"
 PROXY = "check HTTP_PROXY and HTTPS_PROXY, or name {host} in NO_PROXY to reach it without the proxy"
-NO_REGISTRY = (
-    "this is not a registry: check the address, and look for a proxy or a login page between here"
-    " and the registry"
-)
+NO_REGISTRY = "check the address, and check for a proxy or a login page on the way to the registry"
 SILENT = (
     "check the network and the firewalls between here and {registry}; on a slow connection raise"
     " --timeout"

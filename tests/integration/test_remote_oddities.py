@@ -112,7 +112,7 @@ def test_manifest_head_on_a_page_before_a_registry_is_absence() -> None:
 
 
 def test_manifest_head_on_a_page_of_a_web_site_is_no_absence() -> None:
-    with pytest.raises(Unavailable, match="the answer is not from a registry"):
+    with pytest.raises(Unavailable, match="this is not a registry"):
         ask(
             routes({**PAGES, "GET /v2/": PAGE}),
             lambda store: store.manifest_head("a/b", "v1"),

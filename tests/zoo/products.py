@@ -243,7 +243,7 @@ def crane() -> Behaviours:
 
 def s3() -> Behaviours:
     """A registry over a bucket without the right to list (ggcr#1691, cosign#2973)."""
-    return AsksForLogin(), AbsentTagForbidden(), BlobsRedirected()
+    return AsksForLogin(), AbsentTagForbidden(blobs=True), BlobsRedirected()
 
 
 def behind_nginx() -> Behaviours:

@@ -18,16 +18,19 @@ CVE_WORDS = (
 
 @dataclass(slots=True)
 class AbsentTagForbidden(Behaviour):
-    """Artifactory, and S3 without the right to list: 403 for a tag that does not exist.
+    """Artifactory, and S3 without the right to list: 403 for what does not exist, tags at least.
 
     cosign#2973, ggcr#1691.
     """
 
     status: int = 403
+    blobs: bool = False
 
     def after(self, call: Call, reply: Reply) -> Reply:
         """Forbid what is not there."""
-        if not call.asks("GET HEAD", "manifests") or not call.names_tag or reply.status != 404:
+        is_tag = call.asks("GET HEAD", "manifests") and (call.names_tag or self.blobs)
+        is_meant = is_tag or (self.blobs and call.asks("GET HEAD", "blobs"))
+        if not is_meant or reply.status != 404:
             return reply
         return error_reply(
             self.status, "DENIED", "The client does not have permission for manifest"

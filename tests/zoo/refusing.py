@@ -150,10 +150,11 @@ class DeleteRefused(Behaviour):
     """Nothing is deleted by this API: Docker Hub (hub-feedback#2360), GHCR (skopeo#1880)."""
 
     status: int = 405
+    words: str = UNSUPPORTED
 
     def before(self, call: Call) -> Reply | None:
         """Refuse to delete."""
-        refusal = error_reply(self.status, "UNSUPPORTED", UNSUPPORTED)
+        refusal = error_reply(self.status, "UNSUPPORTED", self.words)
         return refusal if call.asks("DELETE", "manifests") else None
 
 

@@ -108,6 +108,10 @@ def test_referrer_under_the_fallback_tag_is_found_where_the_api_is_refused(
             pytest.param(HeadWithoutType(kind), id=str(kind))
             for kind in (None, "application/octet-stream", "text/plain", "application/json")
         ),
+        *(
+            pytest.param(HeadWithoutType(kind), id=str(kind))
+            for kind in ("binary/octet-stream", "application/xml")
+        ),
         pytest.param(HeadWithoutDigest(), id="no-digest"),
         pytest.param(HeadRefused(405), id="no-head"),
         pytest.param(HeadRefused(400), id="head-400"),

@@ -153,3 +153,15 @@ def test_proxy_that_wants_a_login_is_reported_and_asked_once(variable: str, tmp_
 
     assert (ran.code, ran.only()["kind"]) == (1, "proxy-refused"), ran.only()
     assert refused == [407]
+
+
+@pytest.mark.parametrize("proxy", [Proxy407, ProxyPage])
+def test_proxy_before_the_token_server_is_reported_as_the_proxys(
+    proxy: type[Behaviour], tmp_path: Path, clean_environment: Path
+) -> None:
+    """Its refusal says nothing of the login."""
+    with ZooRegistry(proxy(what=("token",)), AsksForTokens()) as source, ZooRegistry() as there:
+        log_in(clean_environment, source)
+        ran = Trip(source=filled(source), destination=there, folder=tmp_path).mirror()
+
+    assert ran.only()["kind"] == "proxy-refused", ran.stderr

@@ -11,10 +11,11 @@ from image_tools.errors import ImageToolsError, NotFound
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import ManifestHead
+from tests.helpers import images
 from tests.helpers.content import digest_of
-from tests.helpers.fault_types import ALWAYS, Fault, Stage
+from tests.helpers.fault_types import ALWAYS, Fault, Reply, Stage
 from tests.helpers.signatures import sign, tag_of
-from tests.zoo.behaviour import Behaviour
+from tests.zoo.behaviour import Behaviour, Call, page
 from tests.zoo.listing import TagsRefused
 from tests.zoo.reading import (
     CVE_WORDS,
@@ -91,6 +92,71 @@ def test_new_tag_where_pushes_are_forbidden_too_is_refused(tmp_path: Path) -> No
 
     assert (ran.code, ran.only()["kind"]) == (1, "access-denied")
     assert destination.put_blobs() == 0
+
+
+@pytest.mark.parametrize("words", [(), ("--no-ahead",)], ids=["placed", "by-skopeo"])
+def test_new_image_where_all_that_is_absent_is_forbidden_is_written(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    """S3 without the right to list: blobs and manifests by digest, too (ggcr#1691)."""
+    with ZooRegistry() as source, ZooRegistry(AbsentTagForbidden(blobs=True)) as destination:
+        source.load(NAME, TAG, images.docker_list(1))
+        trip = Trip(source=source, destination=destination, folder=tmp_path)
+        ran = trip.mirror(*words)
+
+    assert ran.statuses == ["copied"], ran.stderr
+
+
+@pytest.mark.parametrize("status", [405, 403])
+def test_absent_tags_of_a_registry_without_head_are_absent_one_after_the_other(
+    status: int,
+) -> None:
+    async def both(store: Remote) -> list[object]:
+        return [await store.manifest_head(NAME, tag) for tag in (TAG, "a", "b")]
+
+    with ZooRegistry(HeadRefused(status), AbsentTagForbidden()) as registry:
+        found = ask(filled(registry), both)
+
+    assert found[1:] == [None, None]
+
+
+class LosesTags(Behaviour):
+    """A registry that says it has taken a tag, and has not."""
+
+    def before(self, call: Call) -> Reply | None:
+        """Answer as if the tag were stored."""
+        if not call.asks("PUT", "manifests") or not call.names_tag:
+            return None
+        return Reply(201, b"", {"Docker-Content-Digest": digest_of(call.body)})
+
+
+@pytest.mark.parametrize("words", [(), ("--overwrite",)])
+def test_tag_that_was_lost_and_is_forbidden_is_not_copied(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    with ZooRegistry() as source, ZooRegistry(LosesTags(), AbsentTagForbidden()) as destination:
+        ran = Trip(source=filled(source), destination=destination, folder=tmp_path).mirror(*words)
+
+    assert ran.only()["status"] == "failed", ran.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--overwrite",)])
+def test_page_in_place_of_a_destinations_tag_is_no_registry(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    class SignIn(Behaviour):
+        """A portal in front of the manifests."""
+
+        def before(self, call: Call) -> Reply | None:
+            """Ask people to sign in."""
+            return page(403, "Sign in to the network") if call.asked.what == "manifests" else None
+
+    with ZooRegistry() as source, ZooRegistry(SignIn()) as destination:
+        ran = Trip(source=filled(source), destination=destination, folder=tmp_path).mirror(*words)
+
+    assert ran.only()["kind"] == "unavailable", ran.stderr
+    assert "this is not a registry" in ran.only()["reason"]
+    assert "--overwrite" not in ran.only()["advice"]
 
 
 def test_new_tag_behind_pages_for_what_is_missing_is_written(tmp_path: Path) -> None:
