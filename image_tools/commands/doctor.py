@@ -80,7 +80,7 @@ async def _looked_at(store: Remote) -> _Visit:
         return _Visit((wrong(name, problem.message, problem.advice or _curl(store.name)),))
     except ImageToolsError as problem:
         logger.debug("{}", problem)
-        return _Visit((wrong(name, problem.message, problem.own_advice or _curl(store.name)),))
+        return _Visit((wrong(name, _with_hint(problem), _curl(store.name)),))
     reached = good(name, f"reached over {scheme}")
     return _Visit((reached, await _login(store)), ahead)
 
@@ -96,12 +96,18 @@ async def _login(store: Remote) -> Check:
         mends = remedy in problem.advice or not problem.advice
         return wrong(name, problem.message, remedy if mends else problem.advice)
     except ImageToolsError as problem:
-        return wrong(name, problem.message, problem.own_advice or _curl(store.name))
+        return wrong(name, _with_hint(problem), _curl(store.name))
     if found is None and store.admission.demands_login:
         return wrong(name, "none, and the registry lets nobody in without one", remedy)
     if found is None:
         return Check(name=name, verdict=Verdict.NOTE, finding="none: read as anybody may")
     return good(name, f"let in as {found.username or 'the owner of an identity token'}")
+
+
+def _with_hint(problem: ImageToolsError) -> str:
+    """What is wrong, with the hint of that very problem; the remedy is a command."""
+    hint = problem.own_advice
+    return f"{problem.message}; {hint}" if hint else problem.message
 
 
 def _clock(differences: list[float | None]) -> list[Check]:

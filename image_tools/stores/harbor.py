@@ -145,17 +145,19 @@ class Harbor(Remote):
         async with project.lock:
             if not (project.exists or project.missing):
                 status = await self._look_up(name, repository)
+                if isinstance(status, CopyFailed):
+                    raise status
                 # Some versions answer 403 even to an administrator. Creating it will tell.
                 project.exists, project.missing = status == 200, status in (403, 404)
             return project.missing
 
-    async def _look_up(self, name: str, repository: str) -> int | None:
-        """The status of the question whether there is such a project; None without an answer."""
+    async def _look_up(self, name: str, repository: str) -> int | CopyFailed:
+        """The status of the question whether there is such a project, or why there is no answer."""
         try:
             return (await self._ask("HEAD", name, repository, {200, 403, 404})).status
         except CopyFailed as error:
             logger.debug("{}", error)
-            return error.status
+            return error if error.status is None or error.temporary else error.status
 
     async def _create(self, name: str, repository: str) -> bool:
         """Ask for a new project; False when there is one already."""

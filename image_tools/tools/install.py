@@ -21,7 +21,9 @@ from image_tools.errors import (
     DiskFull,
     EnvironmentProblem,
     Interrupted,
+    TimedOut,
     ToolMissing,
+    Unavailable,
 )
 from image_tools.process.cancel import Cancel
 from image_tools.tools.fetch import Fetcher, shown
@@ -149,7 +151,7 @@ def _load(download: Download, part: Part, fetcher: Fetcher, watch: Watch) -> Non
             break
         except CopyFailed as error:
             _pause(0, watch.cancel)
-            if not left or not error.temporary:
+            if not left or not (error.temporary and isinstance(error, (Unavailable, TimedOut))):
                 raise
             _pause(PAUSE_SECONDS, watch.cancel)
     _pause(0, watch.cancel)

@@ -82,7 +82,7 @@ def test_quota_closes_the_project_and_no_other(source: FaultRegistry, tmp_path: 
         tried = [one for one in (first, *others) if "not tried" not in one["reason"]]
         assert len(tried) == 1
         assert all("configured upper limit" in one["reason"] for one in others)
-        assert all("have its quota raised" in one["advice"] for one in (first, *others))
+        assert all("raise its quota" in one["advice"] for one in (first, *others))
         untried = {"team/a", "team/b"} - {
             name for name in ("team/a", "team/b") if name in tried[0]["reason"]
         }

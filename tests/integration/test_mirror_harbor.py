@@ -300,7 +300,7 @@ def test_api_is_reached_by_the_proxy_of_the_destination(
         asked = [(passed.method, passed.target) for passed in proxy.passed]
 
         # Plain HTTP at a port that speaks TLS: the user said so, and is told what came of it.
-        assert ("POST", place) in asked
+        assert ("HEAD", place) in asked
         assert (plain.only()["kind"], tls_harbor.calls) == ("unavailable", [])
         assert f"{place}/team: the connection to {place} broke" in plain.only()["reason"]
 

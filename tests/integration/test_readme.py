@@ -162,7 +162,7 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
         ),
         Promise(
             before=ExampleLab.renew,
-            says=("1 copied", "refuse"),
+            says=("1 copied", "does not take the source's"),
             then=lambda lab: lab.holds("library/nginx", "1.25"),
         ),
         Promise(before=keys, says=(COPIED, "signed sha256:"), then=cosign_accepts),
