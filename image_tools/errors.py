@@ -188,7 +188,7 @@ class Deferred(CopyFailed):
 
 
 class Unavailable(CopyFailed):
-    """The registry or the network failed in a way that may pass (5xx, reset, refused)."""
+    """The registry or the network failed in a way that may pass (5xx, a broken connection)."""
 
     temporary = True
     advice = "try again later"

@@ -79,7 +79,10 @@ _SELECTION = Group(
         ),
         switch("no-arch-os-fail", "an image without any wanted platform fails, it is not skipped"),
         switch("force", "copy even what is unchanged"),
-        switch("overwrite", "leave only this run's platforms at the destination, do not merge"),
+        switch(
+            "overwrite",
+            "leave only this run's platforms at the destination; do not merge, or read the tag",
+        ),
         switch("arch-tags", "also write a tag for every platform: TAG-linux-amd64"),
         switch("dry-run", "show what would be done, bytes included, and write nothing"),
     ),

@@ -20,32 +20,20 @@ _PUSHING = frozenset({Stage.PUSHING})
 _WRITING = frozenset({Stage.PUSHING, Stage.DELETING, Stage.TOOL})
 
 _RATE = r"toomanyrequests|too many requests|rate exceeded|rate limit|per minute"
-LIMITS = (
-    Row(
-        kind=RateLimited,
-        stages=_PUSHING,
-        statuses=frozenset({429}),
-        said="too many requests",
-        hint=hints.PUSH_RATE,
-    ),
-    Row(
-        kind=RateLimited,
-        stages=_PUSHING,
-        codes=frozenset({"TOOMANYREQUESTS"}),
-        said="too many requests",
-        hint=hints.PUSH_RATE,
-    ),
-    Row(
-        kind=RateLimited,
-        stages=_PUSHING,
-        words=_RATE,
-        said="too many requests",
-        hint=hints.PUSH_RATE,
-    ),
-    Row(kind=RateLimited, statuses=frozenset({429}), said="too many requests"),
-    Row(kind=RateLimited, codes=frozenset({"TOOMANYREQUESTS"}), said="too many requests"),
-    Row(kind=RateLimited, words=_RATE, said="too many requests"),
-)
+
+
+def _limited(hint: str = "", stages: frozenset[Stage] = frozenset()) -> tuple[Row, ...]:
+    """Return the rows for a rate limit: by status, by code and by words."""
+    said = "too many requests"
+    codes = frozenset({"TOOMANYREQUESTS"})
+    return (
+        Row(kind=RateLimited, stages=stages, statuses=frozenset({429}), said=said, hint=hint),
+        Row(kind=RateLimited, stages=stages, codes=codes, said=said, hint=hint),
+        Row(kind=RateLimited, stages=stages, words=_RATE, said=said, hint=hint),
+    )
+
+
+LIMITS = (*_limited(hints.PUSH_RATE, _PUSHING), *_limited())
 
 
 def _refused(media: str, hint: str) -> tuple[Row, ...]:

@@ -303,7 +303,7 @@ GENERAL = (
         why="nobody listens where it leads to; may pass",
     ),
     Rule(
-        kinds=NO_REGISTRY,
+        kinds=(Kind.HTML,),
         always="unavailable",
         attempts=ASKED,
         why="no registry spoke, so nothing is known",

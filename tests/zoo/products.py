@@ -27,6 +27,7 @@ from tests.zoo.refusing import (
     DeleteWantsTagsFirst,
     ImmutableTags,
     QuotaExceeded,
+    RateLimited,
     ReadOnly,
     RepositoryMissing,
     ecr_immutable,
@@ -37,6 +38,8 @@ from tests.zoo.refusing import (
 from tests.zoo.tokens import (
     AsksForLogin,
     AsksForTokens,
+    Forbids,
+    GrantsOneOfSeveralScopes,
     GreetsWithPlaceholderScope,
     IdentityTokenByGetOnly,
     NoMoreRepositories,
@@ -74,7 +77,7 @@ def docker_hub() -> Behaviours:
     hub-feedback#2360, hub-feedback#1759; https://docs.docker.com/docker-hub/usage/pulls/
     """
     guards = IdentityTokenByGetOnly(404), AsksForTokens(public=True)
-    return (*guards, BlobsRedirected(methods="GET"), DeleteRefused())
+    return (*guards, RateLimited(), BlobsRedirected(methods="GET"), DeleteRefused())
 
 
 def ghcr() -> Behaviours:
@@ -140,8 +143,8 @@ def quay_without_pushes() -> Behaviours:
 
 
 def harbor() -> Behaviours:
-    """Harbor: tokens for one scope of several are answered with what is allowed (harbor#2411)."""
-    return (AsksForTokens(),)
+    """Harbor: of several scopes a token may be good for one, the others are 403 (harbor#2411)."""
+    return GrantsOneOfSeveralScopes(), Forbids(), AsksForTokens()
 
 
 def harbor_with_quota() -> Behaviours:

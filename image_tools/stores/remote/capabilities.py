@@ -11,7 +11,9 @@ _PASSING = frozenset({502, 503, 504})
 
 @dataclass(slots=True, eq=False)
 class Capabilities:
-    """The optional steps of the distribution spec that one registry takes; all, until it refuses.
+    """The optional steps of the distribution spec that one registry takes, as far as is known.
+
+    All of them at first; what may pass, such as a 503, changes nothing.
 
     Each has a plain way: GET for a HEAD, the whole blob for a Range, an upload for a mount, the
     tag schema for the referrers API, PATCH and PUT for a single PUT, leaving it for an abort.
