@@ -20,7 +20,7 @@ from image_tools.stores.store import Store, Upload
 SENT_UNTIL_TRIAL = 8
 # docker-registry fails so on what it was writing when it was killed: sent anew, it is whole.
 FAILS_ON_IT = 500
-_REFUSED_LOOKS = frozenset({400, 403, 412, 451})
+_REFUSED_LOOKS = frozenset({400, 401, 403, 412, 451})
 
 
 @dataclass(slots=True, eq=False)

@@ -108,6 +108,23 @@ GENERAL = (
         hint=hints.MANIFEST,
     ),
     Row(
+        kind=InvalidManifest,
+        stages=_PUSHING,
+        statuses=frozenset({405}),
+        words=r"ImageManifest|invalid parameter|invalid manifest",
+        said="the registry refused the manifest",
+        hint=hints.MANIFEST,
+    ),
+    Row(
+        kind=ReadOnly,
+        stages=_PUSHING,
+        statuses=frozenset({405}),
+        media=r".",
+        said="the destination is read-only",
+        hint=hints.NO_PUSHES,
+        closes="nothing",
+    ),
+    Row(
         kind=ReadOnly,
         stages=_PUSHING,
         statuses=frozenset({405}),

@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, IntegrityError, ManifestUnsupported, UnknownFailure
+from image_tools.errors import (
+    CopyFailed,
+    ImageToolsError,
+    IntegrityError,
+    ManifestUnsupported,
+    UnknownFailure,
+)
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.plan.bundle import Bundle, bundle
@@ -243,10 +249,23 @@ async def _accepted(job: Job, expected: Digest, refusal: CopyFailed) -> str:
     A policy hides what it does not know yet. Without one the manifest at least has to be there.
     """
     said = f"pushed {expected}, but the registry does not show the tag ({refusal})"
+    if await _is_unlisted(job):
+        error = IntegrityError(f"{job.entry.destination}: {said}, and does not list it")
+        error.temporary = True
+        raise error
     if refusal.status not in POLICIES and not await _is_there(job, expected):
         raise IntegrityError(f"{job.entry.destination}: {said}", advice=refusal.advice)
     logger.warning("{}: {}", job.entry.destination, said)
     return said
+
+
+async def _is_unlisted(job: Job) -> bool:
+    """Whether the registry lists tags, and not this one; asked anew, after it was written."""
+    try:
+        return job.tag not in await job.destination.store.tags(job.destination.name)
+    except ImageToolsError as error:
+        logger.debug("{}", error)
+        return False
 
 
 async def _is_there(job: Job, expected: Digest) -> bool:

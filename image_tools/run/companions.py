@@ -23,6 +23,7 @@ from image_tools.run.job import Job
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.together import together
 from image_tools.stores.mirrored import Mirrored
+from image_tools.stores.remote.registry import Remote
 
 DEEPEST = 3
 _ADVICE = "--remove-signatures copies the image without its signatures and other referrers"
@@ -107,6 +108,8 @@ class Companions:
         found = Found(
             tuple(Companion(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
         )
+        if not entries and depth == 1 and (reason := _doubt(place)):
+            return _not_looked_for(reason)
         if depth >= DEEPEST:
             return found
         inner = await together(
@@ -206,7 +209,12 @@ async def _as_far_as_possible(way: Coroutine[Any, Any, Found]) -> Found:
         return _not_looked_for(error)
 
 
-def _not_looked_for(error: ImageToolsError) -> Found:
+def _doubt(place: Repository) -> str:
+    """Why nobody knows whether something refers to a manifest; empty where it is known."""
+    return place.store.doubts_referrers(place.name) if isinstance(place.store, Remote) else ""
+
+
+def _not_looked_for(error: ImageToolsError | str) -> Found:
     return Found(warnings=(f"cannot look up signatures: {error}",))
 
 

@@ -17,7 +17,7 @@ from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.outcomes import outcome_of
 from image_tools.run.quota import Wanted
-from image_tools.run.refused import behind_refusal, is_not_shown
+from image_tools.run.refused import behind_refusal, is_not_shown, may_be_new
 from image_tools.run.together import together
 from image_tools.state import Remembered
 from image_tools.stores.archive.store import ArchiveStore
@@ -120,7 +120,7 @@ async def _destination_head(job: Job) -> ManifestHead | CopyFailed | None:
     try:
         return await job.destination.store.manifest_head(job.destination.name, job.tag)
     except CopyFailed as error:
-        if not is_not_shown(error):
+        if not (is_not_shown(error) or may_be_new(error)):
             raise
         return error
 

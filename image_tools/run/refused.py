@@ -6,7 +6,7 @@ import copy
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, RateLimited, Unavailable
+from image_tools.errors import CopyFailed, RateLimited, Unauthorized, Unavailable
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.stores.remote.registry import Remote
@@ -25,6 +25,11 @@ def is_not_shown(error: CopyFailed) -> bool:
     return is_registrys and error.status in _NOT_SHOWN
 
 
+def may_be_new(error: CopyFailed) -> bool:
+    """Whether it may be that nobody may pull yet what a push would create (Quay, helm#31567)."""
+    return isinstance(error, Unauthorized) and error.answered
+
+
 async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHead | None:
     """None where a new tag can be written: none is there, or it is to be replaced unseen.
 
@@ -33,6 +38,11 @@ async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHea
     with what to do, where the tag may be there and is to be merged with.
     """
     store, name = job.destination.store, job.destination.name
+    if may_be_new(error):
+        if isinstance(store, Remote) and not gear.options.dry_run:
+            await _try_new(gear, job, store, error)
+            return None
+        raise error
     may_be_missing = error.status == FORBIDDEN and not gear.options.dry_run
     if isinstance(store, Remote) and may_be_missing and not await store.lists_tag(name, job.tag):
         await _try_push(gear, job, store, error)
@@ -42,6 +52,18 @@ async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHea
         logger.info("{}; replacing the tag without reading it (--overwrite)", error)
         return None
     raise _with_way_out(error)
+
+
+async def _try_new(gear: Gear, job: Job, store: Remote, error: CopyFailed) -> None:
+    """Nothing when a login that is accepted may push to what it may not read; else `error`."""
+    try:
+        login = await store.admission.login(job.destination.name)
+    except CopyFailed as refusal:
+        raise error from refusal
+    if login is None:
+        raise error
+    await _try_push(gear, job, store, error)
+    logger.info("{}; the repository accepts pushes: treating the tag as missing", error)
 
 
 async def _try_push(gear: Gear, job: Job, store: Remote, error: CopyFailed) -> None:

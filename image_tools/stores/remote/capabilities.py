@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from image_tools.errors import Unavailable
+from image_tools.stores.remote.questions import Answer
 
 _PASSING = frozenset({502, 503, 504})
 
@@ -18,10 +19,12 @@ class Capabilities:
     Each has a plain way: GET for a HEAD, the whole blob for a Range, an upload for a mount, the
     tag schema for the referrers API, PATCH and PUT for a single PUT, leaving it for an abort.
 
-    `puts` is None until a single PUT with a body was answered. `no_referrers` are repositories
-    whose referrers are not listed, `no_mounts` pairs of a repository and an origin it takes no
-    blob from, where the refusal said nothing about the whole registry. `writable` are repositories
-    that took the beginning of an upload.
+    `puts` is None until a single PUT with a body was answered; one of `puts_below` bytes or more
+    was refused as `too_large`. `lists_referrers` once it has listed some. `no_referrers` are
+    repositories whose referrers are not listed, `doubtful_referrers` why, where that leaves open
+    whether there are any (all repositories: under an empty name). `no_mounts` are pairs of a
+    repository and an origin it takes no blob from. `writable` are repositories that took the
+    beginning of an upload.
     """
 
     heads: bool = True
@@ -30,8 +33,12 @@ class Capabilities:
     mounts: bool = True
     aborts: bool = True
     referrers: bool = True
+    lists_referrers: bool = False
     puts: bool | None = None
+    puts_below: int | None = None
+    too_large: Answer | None = None
     no_referrers: set[str] = field(default_factory=set)
+    doubtful_referrers: dict[str, str] = field(default_factory=dict)
     no_mounts: set[tuple[str, str]] = field(default_factory=set)
     writable: set[str] = field(default_factory=set)
 

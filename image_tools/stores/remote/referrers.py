@@ -31,6 +31,12 @@ MOST_PAGES = 100
 _ABOUT_REPOSITORY = frozenset({400, 401, 403})
 # With these a registry that lists referrers is out of order: what it has is not to be missed.
 _OUT_OF_ORDER = frozenset({502, 503, 504})
+# These do not say whether there are any; what says that there is no such question does.
+_DOUBTFUL = frozenset({401, 403, 500})
+
+
+class _BrokenList(InvalidManifest):
+    """An index that cannot be read: the registry lists referrers, and this list is lost."""
 
 
 class ReferringRegistry(Protocol):
@@ -61,9 +67,12 @@ async def referrers(
     known = registry.capabilities
     if known.referrers and repository not in known.no_referrers:
         try:
-            return await _listed(registry, repository, digest)
+            found = await _listed(registry, repository, digest)
+            known.lists_referrers = True
+            return found
         except ImageToolsError as error:
-            if _is_out_of_order(error):
+            is_known = known.lists_referrers and not isinstance(error, NotFound)
+            if is_known or _is_out_of_order(error):
                 return await _rescued(registry, repository, digest, error)
             logger.debug("{}; looking for the tag that lists them", error)
             _note(known, repository, error)
@@ -104,11 +113,13 @@ async def _listed(
     reference = named(registry.name, repository, digest)
     found: tuple[Descriptor, ...] = ()
     url: URL | None = None
+    seen = set[URL]()
     for _ in range(MOST_PAGES):
         answer = await _asked(registry, _question(repository, digest, reference, url))
         found += _list(answer, reference)
         following = registry.following(answer, reference)
-        if following is None or following == answer.url:
+        seen.add(answer.url)
+        if following is None or following in seen:
             return found
         url = following
     raise Unavailable(f"{reference}: the list of its referrers does not end")
@@ -126,7 +137,7 @@ async def _asked(registry: ReferringRegistry, question: Question) -> Answer:
 
 def _is_out_of_order(error: ImageToolsError) -> bool:
     """Whether a failure says nothing of the question: it may be answered another time."""
-    if isinstance(error, (Deferred, RateLimited)):
+    if isinstance(error, (Deferred, RateLimited, _BrokenList)):
         return True
     status = error.status if isinstance(error, CopyFailed) else 0
     return error.temporary and (status is None or status in _OUT_OF_ORDER)
@@ -136,10 +147,19 @@ def _note(known: Capabilities, repository: str, error: ImageToolsError) -> None:
     status = error.status if isinstance(error, CopyFailed) else 0
     # The specification's 404 is about the question; of an unknown repository some say it, too.
     is_own = isinstance(error, NotFound) and error.code == "NAME_UNKNOWN"
-    if status in _ABOUT_REPOSITORY or is_own:
+    is_of_repository = status in _ABOUT_REPOSITORY or is_own
+    if is_of_repository:
         known.no_referrers.add(repository)
     else:
         known.referrers = False
+    if status in _DOUBTFUL:
+        known.doubtful_referrers[repository if is_of_repository else ""] = str(error)
+
+
+def doubt(known: Capabilities, repository: str) -> str:
+    """Why it is not known whether the manifests of a repository have referrers; empty if it is."""
+    found = known.doubtful_referrers
+    return found.get(repository) or found.get("", "")
 
 
 def _question(repository: str, digest: Digest, reference: str, url: URL | None) -> Question:
@@ -160,7 +180,8 @@ def _list(answer: Answer, reference: str) -> tuple[Descriptor, ...]:
     try:
         found = parse(raw)
     except InvalidManifest as error:
-        raise InvalidManifest(f"{reference}: the list of its referrers: {error}") from error
+        kind = _BrokenList if b'"manifests"' in answer.body else InvalidManifest
+        raise kind(f"{reference}: the list of its referrers: {error}") from error
     if not isinstance(found, Index):
         raise InvalidManifest(f"{reference}: the list of its referrers is not an index")
     return found.entries

@@ -29,7 +29,7 @@ from image_tools.stores.remote.heads import Heads
 from image_tools.stores.remote.manifests import verify
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.reading import BlobReader
-from image_tools.stores.remote.referrers import referrers
+from image_tools.stores.remote.referrers import doubt, referrers
 from image_tools.stores.remote.tags import TagLists, following
 from image_tools.stores.remote.uploads import RemoteUpload
 from image_tools.stores.store import ManifestHead
@@ -117,6 +117,10 @@ class Remote:
     def capabilities(self) -> Capabilities:
         """What the registry turned out to be able to do."""
         return self._client.capabilities
+
+    def doubts_referrers(self, repository: str) -> str:
+        """Why it is not known whether manifests of a repository have referrers; empty if it is."""
+        return doubt(self.capabilities, repository)
 
     async def ask(self, question: Question) -> Answer:
         """The answer to a question of the specification that may be repeated."""

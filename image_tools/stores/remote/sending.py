@@ -39,6 +39,8 @@ class Sender:
             # Whoever we were sent on to knows nothing of our login, and asks for none of it.
             if not same_origin(response.url, root):
                 break
+            if response.status == FORBIDDEN and not question.can_repeat:
+                break  # The same token began this upload: it is not about the token.
             fresh = await self._other_header(response, header, question)
             if fresh is None:
                 break

@@ -55,13 +55,15 @@ class TagLists:
     async def all(self, repository: str) -> tuple[str, ...]:
         """The tags of a repository, all pages; NotFound when unknown."""
         client, question, found = self._client, self._page(repository), dict[str, None]()
+        seen = set[URL]()
         for _ in range(MOST_PAGES):
             answer, names = await client.repeat(partial(self._names, question))
             found.update(dict.fromkeys(names))
             after = following(client, answer, question.reference)
             if after is None:
                 return tuple(found)
-            if after == answer.url or len(found) > MOST_TAGS:
+            seen.add(answer.url)
+            if after in seen or len(found) > MOST_TAGS:
                 break
             question = self._page(repository, after)
         raise Unavailable(f"{named(client.registry, repository)}: the list of tags does not end")

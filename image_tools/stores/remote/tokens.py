@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from image_tools.errors import CopyFailed
+from image_tools.errors import CopyFailed, Unauthorized
 from image_tools.stores.remote.auth_file import Credentials
 from image_tools.stores.remote.challenge import Challenge
 from image_tools.stores.remote.proofs import Proofs
@@ -122,6 +122,7 @@ class Authorizer:
 
         `rejected` is the header that was just refused. Raises as `header` does.
         """
+        has_basic = any(challenge.scheme == "basic" for challenge in challenges)
         for challenge in challenges:
             realm = self._realm_of(challenge)
             if realm is not None:
@@ -129,8 +130,14 @@ class Authorizer:
                 if also_pull is None:
                     self._scopes.note_name(repository, challenge)
                 find_need = partial(self._scopes.need, repository, push, also_pull)
-                return await self._under_any_name(find_need, rejected, challenge)
-        if any(challenge.scheme == "basic" for challenge in challenges):
+                try:
+                    return await self._under_any_name(find_need, rejected, challenge)
+                except CopyFailed as error:
+                    if error.temporary or isinstance(error, Unauthorized) or not has_basic:
+                        raise
+                    self._source.realm = None  # Nobody is there; Basic is offered, too.
+                    break
+        if has_basic:
             self._wants_basic = True
             return await self._other_login(repository, rejected)
         return None

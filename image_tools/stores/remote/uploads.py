@@ -60,9 +60,8 @@ class RemoteUpload:
         this run: the error says that the blob may go `another_way`, which is PATCH and PUT.
         """
         known = self._client.capabilities
-        if known.puts is False:
-            await self.append(chunks)
-            return await self.commit(digest)
+        if known.puts is False or (known.puts_below is not None and size >= known.puts_below):
+            return await self._in_two_steps(digest, chunks)
         body = self._client.body(
             chunks, named(self._client.registry, self._repository, digest), size
         )
@@ -74,9 +73,24 @@ class RemoteUpload:
         error = self._refused(answer, question)
         if not known.puts or answer.status == _TOO_LARGE:
             logger.debug("{}; sending it by PATCH and PUT", error)
-            known.puts = False
+            if answer.status == _TOO_LARGE:
+                known.puts_below, known.too_large = size, answer
+            else:
+                known.puts = False
             error.another_way = error.temporary = True
         raise error
+
+    async def _in_two_steps(self, digest: Digest, chunks: AsyncIterator[bytes]) -> None:
+        """PATCH and PUT; where PATCH is not known, a 413 from before is the better reason."""
+        try:
+            await self.append(chunks)
+        except CopyFailed as error:
+            known = self._client.capabilities.too_large
+            if known is None or error.status not in _NO_SINGLE_PUT:
+                raise
+            question = self._question("PUT", None, self._location, digest)
+            raise self._client.refusal(known, question) from error
+        await self.commit(digest)
 
     async def abort(self) -> None:
         """Give the session up (DELETE); never raises, waits a few seconds at most."""
