@@ -168,7 +168,8 @@ def test_tags_that_are_none_are_left_out() -> None:
     assert found == ("v1", "a" * 128)
 
 
-MEMORY_BOUND = 250 * MIB
+# Python 3.13 of Debian 13 needs 274 MiB for what takes 3.11 of Debian 12 less than 250.
+MEMORY_BOUND = 300 * MIB
 GREEDY: dict[str, Case] = {
     "100-mb": (b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n", b" " * 65536),
     "100,000-children": answer(full_of(b'{"size":1}')),
