@@ -56,8 +56,8 @@ def test_tag_that_survives_its_digest_goes_with_its_name_when_it_is_run_again() 
     assert (first.code, again.code, left) == (1, 0, {})
 
 
-@pytest.mark.parametrize("status", [400, 403])
-@pytest.mark.parametrize("words", ["not in project staging", "no stage of vintage is deleted"])
+@pytest.mark.parametrize("status", [400, 403, 409])
+@pytest.mark.parametrize("words", ["not in project staging", "the role has tags of another team"])
 def test_plain_refusal_deletes_no_tag(status: int, words: str) -> None:
     with ZooRegistry(DeleteRefused(status, words)) as registry:
         ran = single("delete", filled(registry), ONE, "-y")

@@ -18,11 +18,10 @@ from image_tools.stores.store import ManifestHead
 
 _GONE = frozenset({200, 202, 204})
 _UNKNOWN = 404
-# GCR refuses a digest that tags lead to.
-_CONFLICT = 409
+# GCR refuses a digest that tags lead to (reg#136).
 _DANGLING = "GOOGLE_MANIFEST_DANGLING_TAG"
 _ABOUT_TAGS = re.compile(
-    r"\b(?:referenced by|still has|has|dangling)(?: \w+)? tags?\b", re.IGNORECASE
+    r"\b(?:referenced by|used by|still has|dangling)(?: \w+)? tags?\b", re.IGNORECASE
 )
 _MAY_BE_ABOUT_TAGS = frozenset({400, 409, 412, 422})
 _PATIENCE = 1.0
@@ -129,7 +128,6 @@ class Deletion:
 
 
 def _wants_tags_first(answer: Answer) -> bool:
-    if answer.status not in _MAY_BE_ABOUT_TAGS:
-        return False
+    """Whether the refusal says so in its words: a status alone would cost tags for nothing."""
     is_named = answer.code == _DANGLING or _ABOUT_TAGS.search(answer.everything) is not None
-    return answer.status == _CONFLICT or is_named
+    return answer.status in _MAY_BE_ABOUT_TAGS and is_named
