@@ -17,8 +17,8 @@ from tests.zoo.sample import sample
 from tests.zoo.trip import NAME, ONE, SMALL, TAG, filled
 
 LOGIN = f"{LAB_LOGIN.username}:{LAB_LOGIN.password}"
-# skopeo itself gives up where a blob is unknown for a moment or must not be looked at, and shows its
-# login to other hosts.
+# skopeo itself gives up where a blob is unknown for a moment, or must not be looked at, and shows
+# its login to other hosts.
 GIVES_UP = {"ghcr", "nexus", "gateway", "s3"}
 
 
