@@ -182,7 +182,8 @@ class Work:
 def children(pid: int, name: str) -> list[int]:
     """Give the processes that `pid` has started from a program called `name`."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    # Not with glob: it stumbles over a process that ends while it looks.
+    for path in (one / "stat" for one in Path("/proc").iterdir() if one.name.isdigit()):
         with contextlib.suppress(OSError):
             parent = path.read_text().rpartition(")")[2].split()[1]
             # Not the name of the process: a newer skopeo is started by a loader of its own.

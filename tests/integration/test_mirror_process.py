@@ -30,7 +30,8 @@ def _started(
 
 def _children(pid: int) -> list[int]:
     found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    # Not with glob: it stumbles over a process that ends while it looks.
+    for path in (one / "stat" for one in Path("/proc").iterdir() if one.name.isdigit()):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
