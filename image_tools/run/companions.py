@@ -174,7 +174,10 @@ class Companions:
         present = await self._present(job, subject)
         if all(one.digest in present for one in brought):
             return
-        await self.assembler.publish(job, listed(present.values(), brought), (), subject.as_tag)
+        try:
+            await self.assembler.publish(job, listed(present.values(), brought), (), subject.as_tag)
+        except ImageToolsError as error:
+            raise _named(error, job, f"list of what refers to {subject}") from error
 
     async def _present(self, job: Job, subject: Digest) -> dict[Digest, Descriptor]:
         entries = await job.destination.store.referrers(job.destination.name, subject)
@@ -185,7 +188,7 @@ class Companions:
         try:
             await self._carry(job, companion.descriptor, companion.tag)
         except ImageToolsError as error:
-            raise _named(error, job, companion) from error
+            raise _named(error, job, f"{companion.kind} about {companion.subject}") from error
 
     async def _carry(self, job: Job, descriptor: Descriptor, tag: str = "") -> None:
         raw = await self.reader.manifest(job.source, descriptor.digest)
@@ -240,13 +243,10 @@ def _kept(job: Job, companion: Companion) -> str:
     )
 
 
-def _named(error: ImageToolsError, job: Job, companion: Companion) -> ImageToolsError:
+def _named(error: ImageToolsError, job: Job, what: str) -> ImageToolsError:
     """The failure with what could not be copied in front."""
     own = copy.copy(error)
-    own.message = (
-        f"{job.entry.source}: its {companion.kind} about {companion.subject}"
-        f" could not be copied: {error}"
-    )
+    own.message = f"{job.entry.source}: its {what} could not be copied: {error}"
     own.args = (own.message,)
     if isinstance(own, TagImmutable):
         # It is about the tag of the signature: those of images may be changed all the same.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from image_tools.errors import Deferred, ImageToolsError, TimedOut
+from image_tools.exchange.presence import size_of
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import unaffordable
@@ -124,7 +125,7 @@ class Foresight:
         if key in self._counted:
             return 0
         self._counted.add(key)
-        found = await job.destination.store.blob_size(job.destination.name, digest)
+        found = await size_of(job.destination.store, job.destination.name, digest)
         return size if found is None else 0
 
 

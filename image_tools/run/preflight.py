@@ -109,7 +109,7 @@ class Preflight:
         if door.closed(push=push) is not None:
             raise error
         if not await self._is_about_login(job, store, push=push):
-            raise error
+            raise _about_rights(error) if push and not error.own_advice else error
         if not await self._typed(store, error):
             door.close(error, push=push)
             raise error
@@ -182,6 +182,15 @@ async def _refusal(job: Job, store: Remote) -> CopyFailed | None:
             return None
         return error
     return None
+
+
+def _about_rights(error: Unauthorized) -> Unauthorized:
+    """`error`, which another login may not have: this one is accepted."""
+    own = copy.copy(error)
+    own.advice = (
+        "the login is accepted and may not push here: ask for the right, or use another one"
+    )
+    return own
 
 
 def _about(error: Unauthorized, job: Job) -> Unauthorized:

@@ -40,8 +40,7 @@ async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHea
     store, name = job.destination.store, job.destination.name
     if may_be_new(error):
         if isinstance(store, Remote) and not gear.options.dry_run:
-            await _try_new(gear, job, store, error)
-            return None
+            return await _try_new(gear, job, store, error)
         raise error
     may_be_missing = error.status == FORBIDDEN and not gear.options.dry_run
     if isinstance(store, Remote) and may_be_missing and not await store.lists_tag(name, job.tag):
@@ -54,7 +53,7 @@ async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHea
     raise _with_way_out(error)
 
 
-async def _try_new(gear: Gear, job: Job, store: Remote, error: CopyFailed) -> None:
+async def _try_new(gear: Gear, job: Job, store: Remote, error: CopyFailed) -> ManifestHead | None:
     """Nothing when a login that is accepted may push to what it may not read; else `error`."""
     try:
         login = await store.admission.login(job.destination.name)
@@ -63,7 +62,16 @@ async def _try_new(gear: Gear, job: Job, store: Remote, error: CopyFailed) -> No
     if login is None:
         raise error
     await _try_push(gear, job, store, error)
-    logger.info("{}; the repository accepts pushes: treating the tag as missing", error)
+    try:
+        # What the push has created may be read now, and what was there as well.
+        return await store.manifest_head(job.destination.name, job.tag)
+    except CopyFailed as still:
+        if not (is_not_shown(still) or may_be_new(still)):
+            raise
+        if gear.options.overwrite:
+            logger.info("{}; replacing the tag without reading it (--overwrite)", still)
+            return None
+        raise _with_way_out(error) from still
 
 
 async def _try_push(gear: Gear, job: Job, store: Remote, error: CopyFailed) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from image_tools.errors import ImageToolsError, IntegrityError
+from image_tools.errors import CopyFailed, ImageToolsError, IntegrityError
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.address import named
 from image_tools.stores.remote.questions import Answer, Question
@@ -24,6 +24,7 @@ _ABOUT_TAGS = re.compile(
     r"\b(?:referenced by|used by|still has|dangling)(?: \w+)? tags?\b", re.IGNORECASE
 )
 _MAY_BE_ABOUT_TAGS = frozenset({400, 409, 412, 422})
+_HIDDEN = frozenset({401, 403})
 _PATIENCE = 1.0
 
 
@@ -104,12 +105,22 @@ class Deletion:
     async def _left(self) -> list[str | Digest]:
         """The tags that still lead to the manifest; without tags, the manifest itself."""
         looked_at: list[str | Digest] = [*self.tags] or [self.digest]
-        heads = [await self.registry.manifest_head(self.repository, one) for one in looked_at]
+        heads = [await self._head(one) for one in looked_at]
         return [
             one
             for one, head in zip(looked_at, heads, strict=True)
             if head is not None and head.digest == self.digest
         ]
+
+    async def _head(self, reference: str | Digest) -> ManifestHead | None:
+        """What is shown after the deletion; some forbid what does not exist (ggcr#1691)."""
+        try:
+            return await self.registry.manifest_head(self.repository, reference)
+        except CopyFailed as error:
+            if error.temporary or not error.answered or error.status not in _HIDDEN:
+                raise
+            logger.debug("{}; taken for gone, the deletion was accepted", error)
+            return None
 
     def _question(self, reference: str) -> Question:
         is_tag = reference != str(self.digest)

@@ -113,6 +113,9 @@ class Heads:
             ask = self._client.once if refusal.exhausted else self._client.ask
             answer = await ask(question)
         except Deferred:
+            # Where HEAD is what is refused, the GET tells more: there is no room for it yet.
+            if _says_nothing(refusal) or not self._known.heads:
+                raise
             raise refusal from None
         except ImageToolsError as error:
             error.exhausted = error.exhausted or refusal.exhausted
@@ -159,3 +162,9 @@ class Heads:
             expected=frozenset(expected),
             counts=Counts.HEAD if method == "HEAD" else Counts.PULL,
         )
+
+
+def _says_nothing(refusal: ImageToolsError) -> bool:
+    """Whether a HEAD was refused as such, which says nothing of the manifest."""
+    status = refusal.status if isinstance(refusal, CopyFailed) else None
+    return status is None or status == 200 or status in _NO_HEAD or status == 500

@@ -67,10 +67,10 @@ class Sender:
     async def _other_header(
         self, response: aiohttp.ClientResponse, header: str | None, question: Question
     ) -> str | None:
-        """Another header after a refusal; a 403 without a challenge may be about a wide token."""
+        """Another header after a refusal; one without a challenge may be about a wide token."""
         challenges = challenges_of(response)
         try:
-            if response.status == UNAUTHORIZED or challenges:
+            if challenges:
                 return await self._answer(challenges, header, question)
             return await self._authorizer.alone(
                 header, question.repository, push=question.push, also_pull=question.origin

@@ -28,7 +28,7 @@ _PASSING = frozenset({408, 425, 429})
 # How servers answer that know no POST: 404 by the specification; Gitea 405, JFrog 401 (containerd's
 # authorizer lists them), 403 where the path is guarded.
 NO_POST = frozenset({401, 403, 404, 405, 501})
-_PROXY_LOGIN = 407
+_FORBIDDEN, _PROXY_LOGIN = 403, 407
 _NOT_THERE = frozenset({404, 405, 501})
 # The user name of a login that is only a token, as docker writes it.
 _TOKEN_USER = "<token>"
@@ -152,13 +152,17 @@ def refused(realm: Realm, refusal: Refusal, credentials: Credentials | None) -> 
     if status not in (401, 403):
         said = f"{realm.registry}: the token server {host} issued no token ({words})"
         return permanent(UnknownFailure(said, status=status))
+    advice = None
     if credentials is None:
         said = f"the token server {host} requires a login"
+    elif status == _FORBIDDEN:
+        said = f"the token server {host} issues no token to this login"
+        advice = "ask for the right to this repository, or log in with another account"
     elif credentials.identity_token:
         said = f"the token server {host} does not accept the identity token"
     else:
         said = f"wrong user name or password, says the token server {host}"
-    return Unauthorized(f"{realm.registry}: {said} ({words})", status=status)
+    return Unauthorized(f"{realm.registry}: {said} ({words})", status=status, advice=advice)
 
 
 def unsafe(realm: Realm) -> TlsProblem:

@@ -189,7 +189,8 @@ def test_ask_realm_lasting_refusal_is_given_back(status: int) -> None:
 
 REFUSED = {
     "password": (LOGIN, 401, Unauthorized, "wrong user name or password, says the token server"),
-    "identity-token": (Credentials("", "", "t"), 403, Unauthorized, "does not accept the identity"),
+    "identity-token": (Credentials("", "", "t"), 401, Unauthorized, "does not accept the identity"),
+    "no-right": (LOGIN, 403, Unauthorized, "issues no token to this login"),
     "anonymous": (None, 401, Unauthorized, "requires a login"),
     "not-found": (LOGIN, 404, UnknownFailure, "issued no token"),
 }
