@@ -31,7 +31,7 @@ def tagged(names: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class PushOnly(Behaviour):
-    """An account that may push and not pull: 401 for manifests (distribution#1485)."""
+    """An account that may push and not pull: a missing right is 401 (RFC 6750, section 3.1)."""
 
     def before(self, call: Call) -> Reply | None:
         """Ask for the right to pull."""
