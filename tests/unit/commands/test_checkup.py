@@ -14,9 +14,16 @@ from image_tools.commands.check_machine import machine_checks
 from image_tools.commands.checkup import Check, Checkup, Verdict, good, wrong
 from image_tools.commands.doctor import known_registries
 from image_tools.errors import TlsProblem
+from image_tools.tools import locate
 
 WRONG = Verdict.WRONG
 Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def _no_plugin_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locate, "_LINUX_PLUGIN_FOLDERS", ())
+    monkeypatch.setattr(locate, "_MACOS_PLUGIN_FOLDERS", ())
 
 
 def checks(home: Path, **environ: str) -> dict[str, list[Check]]:
