@@ -1,4 +1,4 @@
-"""What is known of a refusal: by whom, of what, in which words. Input of the classifier."""
+"""What is known of one refusal: the input of the classifier."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ async def _accepted(job: Job, expected: Digest, refusal: CopyFailed) -> str:
 
 
 async def _is_unlisted(job: Job) -> bool:
-    """Whether the registry lists tags, and not this one; asked anew, after it was written."""
+    """Whether the registry lists its tags without this one; it is asked again after the push."""
     try:
         return job.tag not in await job.destination.store.tags(job.destination.name)
     except ImageToolsError as error:

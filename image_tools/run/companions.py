@@ -213,7 +213,7 @@ async def _as_far_as_possible(way: Coroutine[Any, Any, Found]) -> Found:
 
 
 def _doubt(place: Repository) -> str:
-    """Why nobody knows whether something refers to a manifest; empty where it is known."""
+    """Why it is unknown whether a manifest has referrers; empty if it is known."""
     return place.store.doubts_referrers(place.name) if isinstance(place.store, Remote) else ""
 
 

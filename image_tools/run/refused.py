@@ -13,7 +13,7 @@ from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import ManifestHead
 
 FORBIDDEN = 403
-# 412 and 451 are policies: the tag is there, and nobody may read it (harbor#15283, #19408).
+# 412 and 451 are policies: the tag exists and cannot be read (harbor#15283, #19408).
 POLICIES = frozenset({412, 451})
 _NOT_SHOWN = frozenset({400, FORBIDDEN, *POLICIES})
 _ADVICE = "use --overwrite to replace the tag without reading it"
@@ -26,7 +26,7 @@ def is_not_shown(error: CopyFailed) -> bool:
 
 
 def may_be_new(error: CopyFailed) -> bool:
-    """Whether it may be that nobody may pull yet what a push would create (Quay, helm#31567)."""
+    """Whether the repository may be one that only a push creates (Quay, helm#31567)."""
     return isinstance(error, Unauthorized) and error.answered
 
 
@@ -34,8 +34,8 @@ async def behind_refusal(gear: Gear, job: Job, error: CopyFailed) -> ManifestHea
     """None where a new tag can be written: none is there, or it is to be replaced unseen.
 
     Artifactory, and S3 without the right to list, answer 403 for a tag that does not exist
-    (cosign#2973, ggcr#1691): one that takes pushes and names no such tag has none. Raises `error`,
-    with what to do, where the tag may be there and is to be merged with.
+    (cosign#2973, ggcr#1691): one that takes pushes and names no such tag has none. Raises `error`
+    with a hint if the tag may exist and would have to be merged.
     """
     store, name = job.destination.store, job.destination.name
     if may_be_new(error):

@@ -300,7 +300,7 @@ GENERAL = (
         kinds=(Kind.REDIRECT_NOWHERE,),
         always="connection-refused",
         attempts=ASKED,
-        why="nobody listens where it leads to; may pass",
+        why="nothing listens at the target; may pass",
     ),
     Rule(
         kinds=(Kind.HTML,),

@@ -281,7 +281,7 @@ def test_manifest_head_is_told_by_the_content(behaviour: Behaviour) -> None:
     assert (found.digest, found.media_type) == (HEAD.digest, HEAD.media_type)
 
 
-@pytest.mark.parametrize("status", [405, 501, 400, 403, 500])
+@pytest.mark.parametrize("status", [405, 501, 400, 403, 406, 410, 415, 422, 500])
 def test_blob_head_that_is_refused_is_told_by_its_first_byte(status: int) -> None:
     with ZooRegistry(HeadRefused(status, ("blobs",))) as registry:
         size = ask(filled(registry), lambda store: store.blob_size(NAME, Digest.parse(BOUGHT)))
@@ -290,7 +290,7 @@ def test_blob_head_that_is_refused_is_told_by_its_first_byte(status: int) -> Non
 
 
 @pytest.mark.parametrize("what", ["manifests", "blobs"])
-@pytest.mark.parametrize("status", [405, 501])
+@pytest.mark.parametrize("status", [405, 501, 406, 410, 415, 422])
 def test_head_that_a_registry_does_not_know_is_asked_for_once(status: int, what: str) -> None:
     async def twice(store: Remote) -> None:
         for number in range(2):

@@ -12,7 +12,7 @@ from image_tools.stores.remote.questions import Question
 from image_tools.stores.remote.reading import BlobReader
 
 # A URL that is signed for GET refuses a HEAD (pulp_container#579).
-_NO_HEAD = frozenset({400, 403, 405, 406, 412, 416, 422, 451, 501})
+_NO_HEAD = frozenset({400, 403, 405, 406, 409, 410, 412, 415, 416, 422, 451, 501})
 _EMPTY = Digest.of(b"")
 
 

@@ -32,7 +32,7 @@ _ACCEPT = {"Accept": ", ".join(media.ACCEPTED)}
 FORBIDDEN = 403
 _NO_HEAD = frozenset({405, 501})
 # A HEAD has no body: policies say why in the answer to a GET alone (harbor#15283, #19408).
-_NO_WORDS = frozenset({400, FORBIDDEN, 412, 451})
+_NO_WORDS = frozenset({400, FORBIDDEN, 406, 409, 410, 412, 415, 422, 451})
 
 
 class Heads:

@@ -20,7 +20,7 @@ _CONTENT_RANGE = re.compile(r"bytes[ ](\d+)-(\d+)/(\d+|\*)")
 
 
 # How servers refuse a part that they have; what they have not, a 404 says.
-_NO_RANGE = frozenset({400, 403, 405, 406, 412, 416, 422, 501})
+_NO_RANGE = frozenset({400, 403, 405, 406, 409, 410, 412, 415, 416, 422, 501})
 
 
 class _OtherPart(Unavailable):
