@@ -40,13 +40,39 @@ class PlanAction(Enum):
     INVALID = "invalid"
 
 
+class Change(Enum):
+    """How the destination's digest compares with the source's; the values are words of tables."""
+
+    SAME_DIGEST = "same digest"
+    FILTERED = "filtered"
+    LIST_OF_ONE = "list of one"
+    CONVERTED = "converted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An entry of the destination's index that the run did not choose and the source has not now.
+
+    `since` is when a run first found it so, ISO 8601 in UTC; empty where that is not known.
+    """
+
+    platform: str
+    digest: str
+    since: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """This entry as a JSON object; an unknown `since` is null."""
+        return {"platform": self.platform, "digest": self.digest, "since": self.since or None}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The end of one list line.
 
     `number` counts the entries of the list, `line` is the line in the file; `source` and
     `destination` are the user's references; `path` says how the destination was assembled;
-    `digest_preserved` is None where nothing was compared; `kind` is the failure's stable word;
+    `digest_preserved` is None where nothing was compared, and `change` says the same in words;
+    `kept` are entries from an earlier release or from others; `kind` is the failure's stable word;
     `warnings` are sentences about an image that is there, such as a signature that is not.
     """
 
@@ -67,6 +93,8 @@ class Outcome:
     kind: str = ""
     advice: str = ""
     warnings: tuple[str, ...] = ()
+    change: Change | None = None
+    kept: tuple[Kept, ...] = ()
 
     @property
     def remark(self) -> str:
@@ -89,7 +117,9 @@ class Outcome:
             "digest": self.digest,
             "source_digest": self.source_digest,
             "digest_preserved": self.digest_preserved,
+            "change": self.change.value if self.change else "",
             "platforms": list(self.platforms),
+            "kept": [kept.to_json() for kept in self.kept],
             "bytes_moved": self.bytes_moved,
             "seconds": round(self.seconds, 3),
             "path": self.path,

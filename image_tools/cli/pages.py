@@ -78,7 +78,18 @@ _SELECTION = Group(
             default="true",
         ),
         switch("no-arch-os-fail", "an image without any wanted platform fails, it is not skipped"),
+        switch("require-platforms", "an image fails unless it has every platform you named"),
+        switch("keep-single", "keep single-platform images and their digests; no list of one"),
         switch("force", "copy even what is unchanged"),
+        Option(
+            name="depth",
+            metavar="DEPTH",
+            help="digest compares indexes; tree also looks for every manifest and blob behind "
+            "unchanged tags and copies what is missing",
+            read=values.one_of("digest", "tree"),
+            default="digest",
+            choices=("digest", "tree"),
+        ),
         switch(
             "overwrite",
             "leave only this run's platforms at the destination; do not merge, or read the tag",

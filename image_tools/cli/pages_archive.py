@@ -83,6 +83,8 @@ _SELECTED = (
     "variant",
     "provenance",
     "no-arch-os-fail",
+    "require-platforms",
+    "keep-single",
     "force",
     "overwrite",
 )
@@ -129,7 +131,9 @@ def _with(group: Group, *more: Option, first: bool = False) -> Group:
 
 
 _SAVE_SELECTION = _picked("What to save", *_SELECTED, "dry-run", overwrite=_OVERWRITE)
-_LOAD_SELECTION = _picked("What to load", *_SELECTED, "arch-tags", "dry-run", **_EVERYTHING)
+_LOAD_SELECTION = _picked(
+    "What to load", *_SELECTED, "depth", "arch-tags", "dry-run", **_EVERYTHING
+)
 
 SAVE = Page(
     name="save",

@@ -29,8 +29,9 @@ def _without_effect(command: str, options: Iterable[Option]) -> Group:
 
 def _comparing(page: Page, name: str, depth: Group) -> tuple[Group, ...]:
     """The groups of `page` for the command `name` that only compares."""
+    hidden = _NEVER_IN_VALIDATE | {"depth"}
     kept = (
-        replace(group, options=tuple(o for o in group.options if o.name not in _NEVER_IN_VALIDATE))
+        replace(group, options=tuple(o for o in group.options if o.name not in hidden))
         for group in page.groups
         if group.title != "Output"
     )

@@ -64,7 +64,7 @@ _KEPT = frozenset(option.name for option in _WITHOUT_EFFECT.options)
 def _validating(group: Group) -> Group:
     """A group of `mirror` as `mirror-validate` has it."""
     failed = "mirror-validate-failed.txt"
-    options = (option for option in group.options if option.name not in _KEPT)
+    options = (option for option in group.options if option.name not in _KEPT | {"depth"})
     return replace(
         group,
         options=tuple(

@@ -84,6 +84,9 @@ class MirrorRequest:
     overwrite: bool = False
     missing_platform_fails: bool = False
     arch_tags: bool = False
+    require_platforms: bool = False
+    keep_single: bool = False
+    look_behind: bool = False
     ahead: bool = True
     direct: bool = False
     policy: Path | None = None

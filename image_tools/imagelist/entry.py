@@ -13,7 +13,7 @@ class Entry:
 
     `number` counts entries and problems of a list from 1, `line` its lines; `raw` is the line as
     it was written. The destination always has a tag and never a digest; a source with a digest
-    is meant by it, whatever its tag.
+    is meant by it, whatever its tag. `look_behind`: the line asks to look behind an unchanged tag.
     """
 
     number: int
@@ -21,6 +21,7 @@ class Entry:
     raw: str
     source: Reference
     destination: Reference
+    look_behind: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

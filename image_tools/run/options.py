@@ -14,6 +14,8 @@ class Options:
 
     `key_id` stands for the key that signs what is copied; empty when nothing is signed.
     `pull_budget` is how many manifests of one registry may be read, None as many as it allows.
+    `require_platforms`: every named platform must exist; `keep_single`: a single image is published
+    as it is; `look_behind`: unchanged tags are looked behind, and what is missing is copied.
     """
 
     selection: Selection = Selection()
@@ -24,6 +26,9 @@ class Options:
     overwrite: bool = False
     missing_platform_fails: bool = False
     arch_tags: bool = False
+    require_platforms: bool = False
+    keep_single: bool = False
+    look_behind: bool = False
     ahead: bool = True
     direct: bool = False
     dry_run: bool = False
@@ -38,6 +43,8 @@ class Options:
         wishes = (
             ("+overwrite", self.overwrite),
             ("+arch-tags", self.arch_tags),
+            ("+require-platforms", self.require_platforms),
+            ("+keep-single", self.keep_single),
             ("+keep-digest", self.keep_digest),
             (f"+signed-{self.key_id}", bool(self.key_id)),
         )
