@@ -287,7 +287,14 @@ class DigestMismatch(IntegrityError):
 
 
 class Different(IntegrityError):
-    """A validation found something else than what the plan wants."""
+    """A validation found something else than what was asked for.
+
+    `behind`: the destination's index does not show it, so that a run has to look behind the index.
+    """
+
+    def __init__(self, message: str, *, advice: str | None = None, behind: bool = False) -> None:
+        super().__init__(message, advice=advice)
+        self.behind = behind
 
 
 class ArchiveDamaged(IntegrityError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from image_tools.plan.verdict import KEPT, LOST
+from image_tools.validation.verdict import KEPT, LOST
 from tests.helpers import damage
 from tests.helpers.client import push
 from tests.helpers.damage import TAG, Damage, Spot
