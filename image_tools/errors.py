@@ -287,7 +287,12 @@ class DigestMismatch(IntegrityError):
 
 
 class Different(IntegrityError):
-    """A validation found something else than what the plan wants."""
+    """A validation found something else than what was asked for.
+
+    `behind`: the index is as it should be, and what is wrong lies behind it.
+    """
+
+    behind: bool = False
 
 
 class ArchiveDamaged(IntegrityError):

@@ -99,7 +99,7 @@ async def _compare(
     found = parse(top)
     if isinstance(found, Schema1):
         stated = replace(top.descriptor, platform=found.platform)
-        if not gear.options.selection.matches(found.platform):
+        if not select((stated,), gear.options.selection):
             return skipped(gear, job, platforms_of((stated,)))
         existing = await _existing(gear, job, head)
         return _Compared(*explain_converted(stated.platform, existing, names_of(job)))
