@@ -16,9 +16,9 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.errors import EnvironmentProblem, InvalidReference
+from image_tools.kept import Kept
 from image_tools.oci.digest import Digest
 from image_tools.process.planted import refuse_planted
-from image_tools.report import Kept
 
 VERSION = 1
 _BUSY_MILLISECONDS = 10_000
@@ -115,8 +115,9 @@ class State:
 
         A state that cannot be written is said once.
         """
-        earlier = self.recall(source, destination, selection)
-        remembered = _dated(remembered, () if earlier is None else earlier.kept)
+        if remembered.kept:
+            earlier = self.recall(source, destination, selection)
+            remembered = _dated(remembered, () if earlier is None else earlier.kept)
         image = (source, destination, selection)
         row = (*image, str(remembered.source_digest), _ending(remembered))
         try:
@@ -145,8 +146,6 @@ class State:
 
 def _dated(remembered: Remembered, earlier: tuple[Kept, ...]) -> Remembered:
     """Return `remembered` with the date at which each kept entry was first found so."""
-    if not remembered.kept:
-        return remembered
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     known = {one.digest: one.since for one in earlier}
     dated = tuple(replace(one, since=known.get(one.digest) or now) for one in remembered.kept)

@@ -14,13 +14,14 @@ from image_tools.errors import (
     ManifestUnsupported,
     UnknownFailure,
 )
+from image_tools.kept import Kept
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.plan.bundle import Bundle, bundle
 from image_tools.plan.images import Child
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
-from image_tools.report import Kept, Outcome, Status
+from image_tools.report import Outcome, Status
 from image_tools.retry import repeat_async
 from image_tools.run.assembly import Published
 from image_tools.run.beside import Beside

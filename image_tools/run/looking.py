@@ -9,11 +9,12 @@ from typing import Any
 from loguru import logger
 
 from image_tools.errors import CopyFailed, NotFound, PlatformMissing
+from image_tools.kept import Kept
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import foreseen
-from image_tools.report import Kept, Outcome, Status
-from image_tools.run.behind import broken_behind
+from image_tools.report import Outcome, Status
+from image_tools.run.behind import looks_behind
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.outcomes import change_of, kept_warning, outcome_of
@@ -64,7 +65,7 @@ async def look(gear: Gear, job: Job) -> Seen | Outcome:
     if destination is None:
         held = held_by_base(gear, job, source)
         return Seen(source, None, True) if held is None else unchanged(job, source, held)
-    broken = await broken_behind(gear, job, destination.digest)
+    broken = await _broken(gear, job, destination)
     is_same = not broken and is_unchanged(gear, job, source, destination)
     if is_same and not await is_broken(job, destination.digest):
         return unchanged(job, source, destination.digest, kept=_kept(gear, job))
@@ -162,6 +163,12 @@ def _known_offer(gear: Gear, job: Job, source: ManifestHead) -> tuple[str, ...] 
     if known is None or known.destination_digest is not None:
         return None
     return known.offered if known.source_digest == source.digest else None
+
+
+async def _broken(gear: Gear, job: Job, destination: ManifestHead) -> frozenset[Digest]:
+    if gear.options.force or not looks_behind(gear.options, job):
+        return frozenset()
+    return await gear.behind.broken(job, destination.digest)
 
 
 def _kept(gear: Gear, job: Job) -> tuple[Kept, ...]:

@@ -128,7 +128,8 @@ async def prepared(
         assert existing is not None
         return _as_wanted(gear, job, source, existing.top.digest, first)
     present = frozenset[Digest]()
-    if not first.as_it_is and not gear.options.force:
+    is_readable = existing is None or existing.top.digest not in seen.broken
+    if is_readable and not first.as_it_is and not gear.options.force:
         present = await present_children(gear, job, first.copies) - seen.broken
     decided = plan(image, wanted, existing, replace(wish, present=present))
     children = await _children(gear, job, decided, source.digest)
@@ -234,7 +235,7 @@ async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> Destinat
     except (InvalidManifest, NotFound, DigestMismatch) as error:
         if gear.options.overwrite:
             return None
-        if looks_behind(gear, job) and not isinstance(error, InvalidManifest):
+        if looks_behind(gear.options, job) and not isinstance(error, InvalidManifest):
             logger.warning("{}: replacing what lies there: {}", job.entry.destination, error)
             return None
         raise InvalidManifest(
