@@ -289,8 +289,10 @@ class DigestMismatch(IntegrityError):
 class Different(IntegrityError):
     """A validation found something else than what was asked for.
 
-    `behind`: the destination's index does not show it, so that a run has to look behind the index.
+    `behind`: the index is as it should be, and what is wrong lies behind it.
     """
+
+    behind: bool = False
 
     def __init__(self, message: str, *, advice: str | None = None, behind: bool = False) -> None:
         super().__init__(message, advice=advice)

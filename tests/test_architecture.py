@@ -27,6 +27,7 @@ LAYERS = {
     "tools": 2,
     "imagelist": 2,
     "state": 2,
+    "kept": 1,
     "report": 2,
     "process": 1,
     "terminal": 1,

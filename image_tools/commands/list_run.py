@@ -184,7 +184,7 @@ class ListRun:
         if self._failed is not None and cleaned.status in UNFINISHED:
             # After Ctrl-C thousands come at once, and the whole list is written in a moment.
             started = cleaned.status is not Status.UNSTARTED
-            self._failed.add(cleaned.raw, cleaned.remark, durably=started)
+            self._failed.add(cleaned.again, cleaned.remark, durably=started)
         return cleaned
 
     def _report(self, outcomes: Sequence[Outcome], begun: float) -> Report:

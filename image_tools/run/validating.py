@@ -20,12 +20,12 @@ from image_tools.errors import (
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import RawManifest, Schema1, parse
-from image_tools.report import Change, Kept, Outcome, Status
+from image_tools.report import Change, Outcome, Status
 from image_tools.run.gear import Gear
 from image_tools.run.holding import Holding
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, held_by_base, probe, unknown_source
-from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.outcomes import kept_of, kept_warning, outcome_of, platforms_of
 from image_tools.run.preparing import read_top
 from image_tools.run.walking import Depth, Walk
 from image_tools.stores.store import ManifestHead
@@ -38,7 +38,6 @@ from image_tools.validation.verdict import (
     LOST,
     Names,
     Verdict,
-    stale,
     unknown_type,
     unreadable,
 )
@@ -201,11 +200,11 @@ def _with_remarks(
     passed: Outcome, source: _Source, there: Held | None, compared: Comparison, walk: Walk
 ) -> Outcome:
     """Return the outcome of an image that passes, with what is to be known of it all the same."""
-    warnings = (*(stale(one, walk.names) for one in compared.stale), *walk.warnings)
+    kept = kept_of(compared.stale)
+    warnings = (*map(kept_warning, kept), *walk.warnings)
     for warning in warnings:
         logger.warning("{}", warning)
     change = passed.change
     if change is not Change.SAME_DIGEST and there is not None and not source.origin.is_index:
         change = Change.CONVERTED if source.converted else Change.LIST_OF_ONE
-    kept = (Kept(platform=str(one.platform), digest=str(one.digest)) for one in compared.stale)
-    return replace(passed, change=change, kept=tuple(kept), warnings=warnings)
+    return replace(passed, change=change, kept=kept, warnings=warnings)

@@ -118,14 +118,6 @@ def not_chosen(entry: Descriptor) -> str:
     return f"the destination has {_called(entry)}, which was not chosen, and --overwrite is given"
 
 
-def stale(entry: Descriptor, names: Names) -> str:
-    """Return the warning about a platform that stays and is not of the source as it is now."""
-    return (
-        f"{names.place}: the destination keeps {_called(entry)}, which was not chosen and is not "
-        "at the source"
-    )
-
-
 def elsewhere(layer: Descriptor, names: Names) -> str:
     """Return the warning about a foreign layer that is only at the addresses it names."""
     urls = layer.fields.get("urls")

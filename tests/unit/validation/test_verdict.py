@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from image_tools.validation.verdict import Names, left_over, not_chosen, spec, stale, unreadable
+from image_tools.validation.verdict import Names, left_over, not_chosen, spec, unreadable
 from tests.helpers.descriptors import attestation, entry
 
 NAMES = Names(source="docker.io/library/nginx:1", destination="reg:5000/library/nginx", tag="1")
@@ -35,8 +35,4 @@ def test_entry_that_is_too_much_is_called_by_platform_and_digest() -> None:
     assert not_chosen(about) == (
         f"the destination has an attestation ({about.digest}), which was not chosen, and "
         "--overwrite is given"
-    )
-    assert stale(ARM, NAMES) == (
-        f"{PLACE}: the destination keeps linux/arm64 ({ARM.digest}), which was not chosen and is "
-        "not at the source"
     )
