@@ -139,9 +139,11 @@ def final_index(
     source's before those of `annotated`; a Docker list has no place for them.
     """
     entries = merge(wanted, staying)
-    if not source.single and entries == source.leaves:
+    if not source.single and Counter(entries) == Counter(source.leaves):
         top = parse(source.top)
-        return FinalIndex(top.media_type if isinstance(top, Index) else "", entries, source.top)
+        return FinalIndex(
+            top.media_type if isinstance(top, Index) else "", source.leaves, source.top
+        )
     media_type = media.index_type_for(frozenset(e.media_type for e in entries))
     if media_type == media.DOCKER_LIST:
         return FinalIndex(media_type, entries)
