@@ -27,13 +27,14 @@ from image_tools.oci.manifest import (
     index_bytes,
     parse,
 )
+from image_tools.oci.tree import DEEPEST_NESTING
 from image_tools.plan.plan import FinalIndex
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.executor import Slots
 from image_tools.run.failure import cause_of
 from image_tools.run.job import Job
 from image_tools.run.own_client import OWN_CLIENT, OwnClient
-from image_tools.run.reading import DEEPEST_NESTING, Reader
+from image_tools.run.reading import Reader
 from image_tools.run.together import together
 from image_tools.run.toolbox import Toolbox
 from image_tools.tools.buildx import can_express, create_argv, descriptor_file
