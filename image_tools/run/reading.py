@@ -123,6 +123,7 @@ class Reader:
         repository: Repository,
         top: RawManifest,
         *,
+        digest: Digest | None = None,
         wants: Wants = says_index,
         look: Look | None = None,
     ) -> Tree:
@@ -130,7 +131,7 @@ class Reader:
 
         Content that is missing or damaged is a problem of the tree; other failures are raised.
         """
-        asking = walk(top, wants=wants, look=look)
+        asking = walk(top, digest=digest, wants=wants, look=look)
         try:
             batch = next(asking)
             while True:
