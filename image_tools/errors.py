@@ -294,6 +294,10 @@ class Different(IntegrityError):
 
     behind: bool = False
 
+    def __init__(self, message: str, *, advice: str | None = None, behind: bool = False) -> None:
+        super().__init__(message, advice=advice)
+        self.behind = behind
+
 
 class ArchiveDamaged(IntegrityError):
     """An archive is incomplete or was changed."""
