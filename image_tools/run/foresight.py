@@ -51,7 +51,7 @@ class Foresight:
 
     async def _row(self, entry: Entry) -> PlanRow:
         try:
-            row = await self._planned(self.gear.job(entry))
+            row = await self._planned(self.gear.line_job(entry))
         except Deferred as error:
             bare = plan_row(entry, PlanAction.DEFER)
             row = replace(bare, manifest_gets=error.needed, reason=str(error))

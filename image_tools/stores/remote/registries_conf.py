@@ -5,6 +5,7 @@ containers-registries.conf(5), version 2; the lists `insecure` and `block` of ve
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -115,6 +116,25 @@ class RegistriesConf:
         own = rule.location.place(rest) if rule.location else Place(registry, repository)
         own = Place(own.registry, own.repository, rule.insecure)
         return (*(mirror.place(rest) for mirror in rule.mirrors), own)
+
+
+def as_text(name: str, places: tuple[Place, ...], ending: str) -> str:
+    """Return a registries.conf that says where `name` is read, at `ending`: `@digest` or `:tag`.
+
+    With the ending it is more specific than what other files can say of the repository.
+    """
+    *mirrors, own = places
+    lines = ["[[registry]]", f"prefix = {json.dumps(name + ending)}", *_lines(own, ending)]
+    for mirror in mirrors:
+        lines += ["[[registry.mirror]]", *_lines(mirror, ending)]
+        if mirror.pull is not Pull.ALL:
+            lines.append(f'pull-from-mirror = "{mirror.pull.value}"')
+    return "\n".join((*lines, ""))
+
+
+def _lines(place: Place, ending: str) -> tuple[str, str]:
+    location = json.dumps(f"{place.registry}/{place.repository}{ending}")
+    return f"location = {location}", f"insecure = {json.dumps(place.insecure)}"
 
 
 def load(environ: Mapping[str, str]) -> RegistriesConf:

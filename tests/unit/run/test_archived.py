@@ -95,7 +95,7 @@ def test_archive_stands_for_every_registry_at_its_end(archive: Archive, end: str
         (ArchiveStore, "docker.io"),
         (ArchiveStore, "quay.io"),
     ]
-    assert not both.is_one_place(hub, hub)
+    assert both.mount_place(hub, hub) is None
     both.expect([hub, quay], [hub, quay])
 
 
@@ -104,4 +104,5 @@ def test_all_registries_of_an_archive_share_one_ledger(archive: Archive) -> None
     one, other = both.destination_end("docker.io"), both.destination_end("quay.io")
 
     assert one.book.ledger is other.book.ledger
-    assert ends().is_one_place(Reference.parse(NGINX), Reference.parse(NGINX))
+    nginx = Reference.parse(NGINX)
+    assert ends().mount_place(nginx, nginx) == "library/nginx"
