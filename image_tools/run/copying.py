@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from loguru import logger
 
 from image_tools.errors import ImageToolsError, ManifestUnsupported, UnknownFailure
+from image_tools.exchange.presence import size_of
 from image_tools.exchange.sessions import Check, Session
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -165,7 +167,9 @@ class Copier:
         platform = child.descriptor.platform
         if not platform.is_known:
             platform = Platform()
-        sessions = _Sessions((f"@{child.digest}", self._memory((child,))), (ending, {}), direct)
+        memory = self._memory((child,))
+        written = {"expected": memory["sizes"]}
+        sessions = _Sessions((f"@{child.digest}", memory), (ending, written), direct)
         pushed = await self._skopeo(job, sessions, platform=platform)
         return frozenset(raw.digest for raw in pushed)
 
@@ -175,6 +179,7 @@ class Copier:
         written = {
             "check": _one_of(bundle.digests),
             "hides_tags": True,
+            "expected": memory["sizes"],
             "behind": frozenset(child.digest for child in bundle.children),
             "withheld": frozenset[Digest]() if bundle.is_image else frozenset({index.digest}),
         }
@@ -197,7 +202,12 @@ class Copier:
         target = job.entry.source.target
         source = f"@{target}" if isinstance(target, Digest) else f":{target}"
         # The digest is not known before: skopeo pushes by tag, the exchange stores by digest.
-        written = (f":{tag or job.tag}", {"tags_become_digests": tag is None})
+        fields = {
+            "tags_become_digests": tag is None,
+            # Such a manifest states no sizes.
+            "origin_size": partial(size_of, job.source.store, job.source.name),
+        }
+        written = (f":{tag or job.tag}", fields)
         sessions = _Sessions((source, {}), written, self.direct.applies_to(job.entry.source))
         pushed = await self._skopeo(job, sessions, convert=True)
         if not pushed:
