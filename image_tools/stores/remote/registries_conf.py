@@ -19,6 +19,7 @@ from image_tools.oci.reference import on_registry
 
 _TOML = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 _SYSTEM = Path("/etc/containers")
+_DROP_INS = "registries.conf.d"
 
 
 class Pull(Enum):
@@ -118,23 +119,26 @@ class RegistriesConf:
         return (*(mirror.place(rest) for mirror in rule.mirrors), own)
 
 
-def as_text(name: str, places: tuple[Place, ...], ending: str) -> str:
-    """Return a registries.conf that says where `name` is read, at `ending`: `@digest` or `:tag`.
-
-    With the ending it is more specific than what other files can say of the repository.
-    """
+def as_text(name: str, places: tuple[Place, ...]) -> str:
+    """Return a registries.conf that says where the repository `name` is read."""
     *mirrors, own = places
-    lines = ["[[registry]]", f"prefix = {json.dumps(name + ending)}", *_lines(own, ending)]
+    lines = ["[[registry]]", f"prefix = {json.dumps(name)}", *_lines(own)]
     for mirror in mirrors:
-        lines += ["[[registry.mirror]]", *_lines(mirror, ending)]
+        lines += ["[[registry.mirror]]", *_lines(mirror)]
         if mirror.pull is not Pull.ALL:
             lines.append(f'pull-from-mirror = "{mirror.pull.value}"')
     return "\n".join((*lines, ""))
 
 
-def _lines(place: Place, ending: str) -> tuple[str, str]:
-    location = json.dumps(f"{place.registry}/{place.repository}{ending}")
+def _lines(place: Place) -> tuple[str, str]:
+    location = json.dumps(f"{place.registry}/{place.repository}")
     return f"location = {location}", f"insecure = {json.dumps(place.insecure)}"
+
+
+def overriding(conf: RegistriesConf, name: str) -> Path | None:
+    """Return the drop-in file whose rule for just `name` counts more than any other file's."""
+    files = (rule.file for rule in conf.rules if rule.prefix == name)
+    return next((file for file in files if file.parent.name == _DROP_INS), None)
 
 
 def load(environ: Mapping[str, str]) -> RegistriesConf:
@@ -208,7 +212,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
         yield main
     # A user's own file stands alone; the system's drop-ins belong to the system's file.
     for folder in (own,) if uses_own else (_SYSTEM, own):
-        yield from sorted((folder / "registries.conf.d").glob("*.conf"))
+        yield from sorted((folder / _DROP_INS).glob("*.conf"))
 
 
 def _read(file: Path) -> str:
