@@ -109,10 +109,10 @@ class Archive:
         return self.lent.get(digest) if size is None else size
 
     def missing(self, raw: RawManifest) -> tuple[Digest, ...]:
-        """The blobs of an image's manifest that are neither here nor lent."""
+        """The blobs of an image's manifest that are neither here nor lent, in their size."""
         found = parse(raw)
         blobs = found.blobs if isinstance(found, Manifest) else ()
-        return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) is None)
+        return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) != blob.size)
 
     def add_manifest(self, raw: RawManifest) -> None:
         """Take up a manifest whose blobs are here, durably; NotFound when one of them is not."""
@@ -226,7 +226,8 @@ class Archive:
         except (ArchiveDamaged, InvalidManifest, NotFound):
             return []
         if isinstance(found, Manifest):
-            return [blob.digest for blob in found.blobs]
+            here = (one for one in found.foreign if self.content.size(one.digest) is not None)
+            return [blob.digest for blob in (*found.blobs, *here)]
         return [entry.digest for entry in found.entries] if isinstance(found, Index) else []
 
     def publish(self) -> None:

@@ -22,7 +22,8 @@ class Contents:
     """One image: its digest, the sizes in bytes of all it leads to, and its platforms.
 
     `lent` are the sizes of what lies somewhere else, and is relied on. `problems` say what is
-    missing, has another size, or cannot be read, each with its digest.
+    missing, has another size, or cannot be read, each with its digest. `foreign` are the addresses
+    of foreign layers that are not here: nothing is wrong with that.
     """
 
     reference: Reference
@@ -31,6 +32,7 @@ class Contents:
     platforms: dict[Platform, None] = field(default_factory=dict)
     lent: dict[Digest, int] = field(default_factory=dict)
     problems: dict[Digest, str] = field(default_factory=dict)
+    foreign: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
 
 
 def contents(archive: Archive) -> Iterator[Contents]:
@@ -78,10 +80,13 @@ def _note_platform(
 
 
 def _look(archive: Archive, found: Contents, manifest: Manifest) -> None:
-    for blob in manifest.blobs:
+    far = {layer.digest for layer in manifest.foreign}
+    for blob in (*manifest.blobs, *manifest.foreign):
         size = archive.content.size(blob.digest)
         if size is None and archive.lent.get(blob.digest) == blob.size:
             found.lent[blob.digest] = blob.size
+        elif size is None and blob.digest in far:
+            found.foreign[blob.digest] = blob.urls
         elif size is None:
             found.problems[blob.digest] = "it is missing"
         elif size != blob.size:
