@@ -125,7 +125,7 @@ def test_mirror_platform_not_chosen_stays_and_is_told_each_time(lab: Lab) -> Non
     assert (again.statuses, again.only()["kept"]) == (["unchanged"], [kept])
     for ran in (moved, again):
         assert old in ran.only()["warnings"][0]
-        assert "WARNING" in ran.stderr
+        assert "[WARN" in ran.stderr
     checked = lab.validate().only()
     assert (checked["status"], checked["kept"]) == ("passed", [{**kept, "since": None}])
     assert checked["warnings"]
