@@ -127,7 +127,9 @@ def _annotations(top: RawManifest) -> tuple[tuple[str, str], ...]:
 
 
 def _is_done(final: FinalIndex, destination: DestinationImage | None) -> bool:
-    return destination is not None and final.difference(destination.top) is None
+    if destination is None or destination.lost:
+        return False
+    return final.difference(destination.top) is None
 
 
 def _difference(wanted: tuple[Descriptor, ...], found: tuple[Descriptor, ...]) -> str | None:

@@ -17,7 +17,8 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
-from image_tools.run.reading import DEEPEST_NESTING, Repository
+from image_tools.oci.tree import DEEPEST_NESTING
+from image_tools.run.reading import Repository
 from image_tools.run.together import together
 
 READERS = 16
