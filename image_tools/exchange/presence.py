@@ -134,7 +134,12 @@ async def size_of(store: Store, repository: str, digest: Digest) -> int | None:
     try:
         return await store.blob_size(repository, digest)
     except CopyFailed as error:
-        if not error.answered or error.temporary or error.status not in _REFUSED_LOOKS:
+        if not is_refused_look(error):
             raise
         logger.debug("{}; the blob is sent", error)
         return None
+
+
+def is_refused_look(error: CopyFailed) -> bool:
+    """Return whether a registry refused to say if it has a blob, which decides nothing."""
+    return error.answered and not error.temporary and error.status in _REFUSED_LOOKS

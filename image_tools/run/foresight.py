@@ -12,12 +12,13 @@ from image_tools.exchange.presence import looked_for
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import unaffordable
+from image_tools.plan.plan import Plan
 from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Status
 from image_tools.run.foreign_layers import is_held
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, look
-from image_tools.run.outcomes import invalid_row, plan_row, platforms_of, pulls_of
+from image_tools.run.outcomes import invalid_row, kept_of, plan_row, platforms_of, pulls_of
 from image_tools.run.preparing import Prepared, prepare
 from image_tools.run.together import together, within
 
@@ -95,6 +96,8 @@ class Foresight:
             platforms=platforms_of(prepared.plan.wanted),
             bytes_to_move=await self._bytes(job, prepared),
             manifest_gets=1 + len(prepared.plan.nested) + len(fresh - {seen.source.digest}),
+            reason=_remark(prepared.plan),
+            kept=kept_of(prepared.plan.kept),
         )
 
     def _affordable(self, rows: Sequence[PlanRow]) -> list[PlanRow]:
@@ -136,4 +139,14 @@ class Foresight:
 
 def _settled(job: Job, outcome: Outcome) -> PlanRow:
     row = plan_row(job.entry, _ACTIONS[outcome.status])
-    return replace(row, platforms=outcome.platforms, reason=outcome.reason)
+    return replace(row, platforms=outcome.platforms, reason=outcome.reason, kept=outcome.kept)
+
+
+def _remark(decided: Plan) -> str:
+    """Return what else happens to the tag: what it keeps unasked, and what leaves it."""
+    kept, removed = platforms_of(decided.kept), platforms_of(decided.removed)
+    texts = (
+        f"keeps {', '.join(kept)}, which was not chosen and is not at the source" if kept else "",
+        f"removes {', '.join(removed)}" if removed else "",
+    )
+    return "; ".join(filter(None, texts))

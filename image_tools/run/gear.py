@@ -8,6 +8,7 @@ from image_tools.exchange.accounts import Account
 from image_tools.imagelist.entry import Entry
 from image_tools.run.archived import Base, Memory
 from image_tools.run.assembly import Assembler
+from image_tools.run.behind import Behind
 from image_tools.run.companions import Companions
 from image_tools.run.copying import Copier
 from image_tools.run.dispatch import Dispatch
@@ -45,6 +46,7 @@ class Gear:
     signer: Signer | None = None
     base: Base | None = None
     account: Account = field(default_factory=Account)
+    behind: Behind = field(default_factory=Behind)
 
     def job(self, entry: Entry) -> Job:
         """A new job for `entry`."""

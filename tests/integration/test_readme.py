@@ -123,7 +123,7 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
             then=lambda lab: lab.platforms("library/nginx", "1.25", "amd64", "arm/v7"),
         ),
         Promise(
-            says=(COPIED, "preserved"),
+            says=(COPIED, "same digest"),
             then=lambda lab: lab.platforms("library/nginx", "1.25", *ALL),
         ),
     ),
@@ -157,7 +157,7 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
     ),
     "Signatures": (
         Promise(
-            says=("1 copied", "preserved"),
+            says=("1 copied", "same digest"),
             then=lambda lab: lab.holds("library/nginx", "1.25", tag_of(NGINX.top.digest)),
         ),
         Promise(
