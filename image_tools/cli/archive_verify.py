@@ -31,7 +31,7 @@ def archive_verify(options: Namespace, environ: Mapping[str, str]) -> int:
 
     display = Display(progress, sys.stderr, moving=wanted(sys.stderr, environ, quiet=False))
     with endings_raised(), display:
-        found = verified(Path(options.archive), foreign_of(options), show)
+        found = verified(Path(options.archive), foreign_of(options, lenient=True), show)
     if options.format == "json":
         render.out_json(found.to_json())
     _say(found)

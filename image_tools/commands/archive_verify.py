@@ -9,8 +9,9 @@ from typing import Any
 
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import Contents, contents
+from image_tools.stores.archive.contents import Contents, contents, contents_at
 from image_tools.stores.archive.foreign_cache import Foreign
+from image_tools.stores.archive.foreign_naming import unnamed
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.verifying import verify
 from image_tools.stores.archive.whole import lost_volumes
@@ -100,13 +101,14 @@ def _verified(archive: Archive, path: Path, on_bytes: OnBytes) -> Verification:
         on_bytes(done, total)
     needed: dict[Digest, list[str]] = {digest: [] for digest in problems}
     images, absent = 0, dict[Digest, Absent]()
-    for image in contents(archive):
+    nameless = (contents_at(archive, one.digest) for one in unnamed(archive))
+    for image in (*contents(archive), *nameless):
         images += 1
         _add_absent(absent, image)
         for digest, problem in image.problems.items():
             problems.setdefault(digest, problem)
         for digest in {*image.sizes, *image.problems} & problems.keys():
-            needed.setdefault(digest, []).append(str(image.reference))
+            needed.setdefault(digest, []).append(image.name)
     return Verification(
         archive=path,
         images=images,
@@ -124,4 +126,4 @@ def _verified(archive: Archive, path: Path, on_bytes: OnBytes) -> Verification:
 def _add_absent(absent: dict[Digest, Absent], image: Contents) -> None:
     for digest, urls in image.foreign.items():
         known = absent.get(digest, Absent(digest=digest, urls=urls))
-        absent[digest] = replace(known, images=(*known.images, str(image.reference)))
+        absent[digest] = replace(known, images=(*known.images, image.name))

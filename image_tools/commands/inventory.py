@@ -18,6 +18,7 @@ from image_tools.oci.reference import Reference
 from image_tools.oci.tree import Fault, Parsed, everything
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.together import together
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.inventory import Held, Inventory, inventory_of
 from image_tools.stores.archive.opening import read_archive
 
@@ -26,7 +27,7 @@ MOST_AT_ONCE = 16
 
 def archive_inventory(path: Path) -> Inventory:
     """What the archive at `path` holds; ArchiveDamaged or UsageError when it is none."""
-    archive = read_archive(path)
+    archive = read_archive(path, foreign=Foreign(lenient=True))
     try:
         return inventory_of(archive)
     finally:

@@ -34,6 +34,23 @@ class Contents:
     problems: dict[Digest, str] = field(default_factory=dict)
     foreign: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether it has a name: `contents_at` gives what has none."""
+        return bool(self.reference.repository)
+
+    @property
+    def name(self) -> str:
+        """Its reference, else its digest."""
+        return str(self.reference if self.is_named else self.digest)
+
+
+def contents_at(archive: Archive, digest: Digest) -> Contents:
+    """What is under an entry that has no name, only its digest."""
+    found = Contents(Reference("", "", None, digest), digest)
+    _walk(archive, found, digest, Platform(), DEEPEST)
+    return found
+
 
 def contents(archive: Archive) -> Iterator[Contents]:
     """What is under each tag of the archive, in the order of the names."""
