@@ -286,7 +286,7 @@ def test_validate_extra_platform_passes_and_fails_with_overwrite(lab: Lab) -> No
 def test_validate_nothing_wanted_is_skipped(lab: Lab) -> None:
     lab.push(images.docker_list(1))
     ran = lab.validate("-a", "riscv64")
-    assert (ran.code, ran.statuses) == (0, ["skipped"])
+    assert (ran.code, ran.statuses) == (1, ["skipped"])
 
 
 def test_validate_refused_by_the_destination_is_no_difference(
