@@ -30,7 +30,7 @@ from image_tools.run.dispatch import Dispatch
 from image_tools.run.ends import Ends, OnSecret
 from image_tools.run.engine import Engine
 from image_tools.run.executor import Slots
-from image_tools.run.failed_list import FailedList
+from image_tools.run.failed_list import FailedList, origin_of
 from image_tools.run.gear import Gear
 from image_tools.run.lock import RunLock, lock_path
 from image_tools.run.loop import LoopThread, result_of
@@ -86,6 +86,7 @@ class ListRun:
         self._gear: Gear | None = None
         self._engine: Engine | None = None
         self._failed: FailedList | None = None
+        self._lines_left, self._unwritten = "", False
         self._sole: Future[Any] | None = None
         self._source_archive: Archive | None = None
         self._destination_archive: Archive | None = None
@@ -124,11 +125,14 @@ class ListRun:
             # It came before there was an engine to hear of it.
             self._loop.loop.call_soon_threadsafe(engine.stop)
         if self._failed is None and self._request.failed is not None:
-            self._failed = FailedList(self._request.failed, images.name)
+            origin = origin_of(images, self._request.goes_to)
+            self._failed = FailedList(self._request.failed, images.name, origin)
         outcomes = result_of(self._loop.submit(engine.run(images)))
         self._outcomes += outcomes
         if self._failed is not None:
-            self._failed.finish(self._report(self._outcomes, begun).failed)
+            rows = self._report(self._outcomes, begun).failed
+            self._unwritten = not self._failed.finish(rows)
+            self._lines_left = self._failed.place if rows and not self._unwritten else ""
         if engine.fatal is not None:
             raise engine.fatal
         _warn_of_kept(outcomes)
@@ -196,6 +200,8 @@ class ListRun:
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - begun,
             interrupted_by=self._signal,
+            failed_list=self._lines_left,
+            unwritten=self._unwritten,
         )
 
     def _remembered(self) -> State | None:

@@ -317,9 +317,13 @@ def test_report_shown_in_the_document_is_what_a_run_writes(
 
     assert ran.code == shown["exit_code"], ran.stderr
     assert timeless((example_lab.folder / "report.json").read_text()) == timeless(json.dumps(shown))
-    assert (example_lab.folder / "mirror-failed.txt").read_text() == blocks(
-        "docs/report.md", "text"
-    )[0]
+    written = (example_lab.folder / "mirror-failed.txt").read_text()
+    assert at_home(written, example_lab) == blocks("docs/report.md", "text")[0]
+
+
+def at_home(failed: str, lab: ExampleLab) -> str:
+    """Give a failed list as somebody has it whose list lies in /home/me."""
+    return failed.replace(str(lab.folder), "/home/me")
 
 
 def timeless(report: str) -> object:
@@ -347,7 +351,7 @@ def test_failed_list_shown_in_the_document_is_what_a_validation_writes(
     written = (example_lab.folder / "mirror-validate-failed.txt").read_text()
     shown = blocks("docs/validate.md", "text")[0]
     assert ran.code == 1
-    assert re.sub(r"@sha256:\w{64}", "@sha256:2e4a…", written) == shown
+    assert re.sub(r"@sha256:\w{64}", "@sha256:2e4a…", at_home(written, example_lab)) == shown
 
 
 def test_every_promise_belongs_to_an_example() -> None:

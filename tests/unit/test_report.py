@@ -64,6 +64,28 @@ def test_exit_code_of_a_report(made, expected) -> None:
     assert made.to_json()["exit_code"] == expected
 
 
+def test_exit_code_of_a_run_that_could_not_write_its_failed_list_is_never_0() -> None:
+    codes = [replace(report(*ends), unwritten=True).exit_code for ends in ((C,), (D,), (F,), ())]
+
+    assert codes == [1, 5, 1, 1]
+
+
+def test_joined_report_has_the_failed_list_of_its_last_run() -> None:
+    first = replace(report(F), unwritten=True)
+    last = replace(report(C), failed_list="f.txt")
+
+    both = joined("mirror", [first, last, report()])
+
+    assert (both.failed_list, both.unwritten) == ("f.txt", False)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"), [((S,), 1), ((S, S), 1), ((S, C), 0), ((S, U), 0), ((S, D), 5), ((), 0)]
+)
+def test_exit_code_when_every_image_is_skipped_is_1(ends, code) -> None:
+    assert report(*ends).exit_code == code
+
+
 def test_remark_of_a_difference_says_what_to_do_with_the_line() -> None:
     plain = replace(outcome(F, reason="gone"), kind="unavailable", advice="try again")
 
@@ -127,6 +149,7 @@ def test_report_as_json_has_this_shape() -> None:
         "interrupted_by": None,
         "seconds": 2.0,
         "bytes_moved": 46,
+        "failed_list": None,
         "counts": {
             "copied": 1,
             "unchanged": 0,

@@ -48,7 +48,7 @@ class Contents:
 def contents_at(archive: Archive, digest: Digest) -> Contents:
     """What is under an entry that has no name, only its digest."""
     found = Contents(Reference("", "", None, digest), digest)
-    _walk(archive, found, digest, Platform(), DEEPEST)
+    _walk(archive, found)
     return found
 
 
