@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -128,12 +128,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run of a command: outcomes in list order, its seconds, the signal that ended it."""
+    """One run of a command: outcomes in list order, its seconds, the signal that ended it.
+
+    `failed_list` is the file with the lines that are left, `unwritten`: it could not be.
+    """
 
     command: str
     outcomes: tuple[Outcome, ...]
     seconds: float = 0.0
     interrupted_by: int | None = None
+    failed_list: str = ""
+    unwritten: bool = False
 
     @property
     def counts(self) -> Mapping[Status, int]:
@@ -150,13 +155,20 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 all well, 1 something failed or was invalid, 5 only deferred, 128 + signal number."""
+        """0 all well, 1 some failed or all were skipped, 5 only deferred, 128 + signal number."""
         if self.interrupted_by is not None:
             return _SIGNAL_BASE + self.interrupted_by
         statuses = {outcome.status for outcome in self.outcomes}
         if statuses & (BROKEN | {Status.UNSTARTED}):
             return 1
-        return _DEFERRED_EXIT_CODE if Status.DEFERRED in statuses else 0
+        if Status.DEFERRED in statuses:
+            return _DEFERRED_EXIT_CODE
+        return int(self.all_skipped or self.unwritten)
+
+    @property
+    def all_skipped(self) -> bool:
+        """Whether nothing was done, since no image has a wanted platform."""
+        return {outcome.status for outcome in self.outcomes} == {Status.SKIPPED}
 
     @property
     def failed(self) -> tuple[tuple[str, str], ...]:
@@ -176,6 +188,7 @@ class Report:
             "interrupted_by": self.interrupted_by,
             "seconds": round(self.seconds, 3),
             "bytes_moved": self.bytes_moved,
+            "failed_list": self.failed_list or None,
             "counts": {status.value: count for status, count in self.counts.items()},
             "outcomes": [outcome.to_json() for outcome in self.outcomes],
         }
@@ -183,12 +196,16 @@ class Report:
 
 def joined(command: str, reports: Sequence[Report]) -> Report:
     """One report of several runs made one after the other, as interactive use makes them."""
+    # Each run writes the lines of those before it, too.
+    last = next((r for r in reversed(reports) if r.outcomes), None)
     signals = [r.interrupted_by for r in reports if r.interrupted_by is not None]
     return Report(
         command=command,
         outcomes=tuple(outcome for report in reports for outcome in report.outcomes),
         seconds=sum(report.seconds for report in reports),
         interrupted_by=signals[0] if signals else None,
+        failed_list=last.failed_list if last else "",
+        unwritten=last.unwritten if last else False,
     )
 
 
@@ -271,9 +288,16 @@ def plan_to_json(command: str, outlook: Outlook) -> dict[str, Any]:
     }
 
 
-def plan_exit_code(rows: Iterable[PlanRow]) -> int:
-    """1 where the run is already known to fail for some line, 5 to put some off, else 0."""
+def plan_exit_code(rows: Collection[PlanRow]) -> int:
+    """1 where the run is already known to fail for some line or to skip all, 5 to put some off."""
     actions = {row.action for row in rows}
     if actions & {PlanAction.FAIL, PlanAction.INVALID}:
         return 1
-    return _DEFERRED_EXIT_CODE if PlanAction.DEFER in actions else 0
+    if PlanAction.DEFER in actions:
+        return _DEFERRED_EXIT_CODE
+    return int(all_skipped(rows))
+
+
+def all_skipped(rows: Iterable[PlanRow]) -> bool:
+    """Whether a run would do nothing, since no image has a wanted platform."""
+    return {row.action for row in rows} == {PlanAction.SKIP}

@@ -11,16 +11,23 @@ from loguru import logger
 
 from image_tools.cli.archive_choice import chosen_archive, may_begin
 from image_tools.cli.archive_runs import exporting, report_out_of_archive
+from image_tools.cli.listing import no_images
 from image_tools.commands.archive_copies import MergeRun
 from image_tools.errors import UsageError
 from image_tools.report import Report, joined
+from image_tools.stores.archive.foreign_naming import NameAsked
 from image_tools.stores.archive.opening import check_archive
 
 
 def archive_merge(options: Namespace, environ: Mapping[str, str]) -> int:
     """Put archives together; the exit code."""
     options = Namespace(
-        **vars(options), destination=options.output, file=None, skip_invalid=False, name=None
+        **vars(options),
+        destination=options.output,
+        file=None,
+        skip_invalid=False,
+        name=None,
+        failed=None,
     )
     choice, paths = chosen_archive(options), [Path(name) for name in options.archives]
     for path in paths:
@@ -33,11 +40,19 @@ def archive_merge(options: Namespace, environ: Mapping[str, str]) -> int:
         logger.warning("nothing was copied")
         return 1
     reports: list[Report] = []
+    each = Namespace(**{**vars(options), "allow_empty": True})
     for path in paths:
         request = replace(setting.request, source_archive=path, archive=choice)
         one = replace(setting, request=request)
-        reports.append(report_out_of_archive(one, options, MergeRun))
+        try:
+            reports.append(report_out_of_archive(one, each, MergeRun))
+        except NameAsked as error:
+            error.advice = f"name it first: image-tools archive export -s {path} --name …"
+            raise
         if reports[-1].interrupted_by is not None:
             break
         choice = replace(choice, replace=False)
-    return setting.results.show(joined(MergeRun.command, reports))
+    whole = joined(MergeRun.command, reports)
+    if not whole.outcomes and whole.interrupted_by is None and not options.allow_empty:
+        raise no_images("the archives have")
+    return setting.results.show(whole)

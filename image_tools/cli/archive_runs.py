@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from image_tools.cli.base import base_of
 from image_tools.cli.foreign import foreign_of
 from image_tools.cli.list_command import (
     Setting,
+    listed,
     nothing_to_do,
     opened,
     say_begin,
@@ -20,7 +22,7 @@ from image_tools.cli.list_command import (
     setting_of,
     watched,
 )
-from image_tools.cli.listing import read_images, said_problems
+from image_tools.cli.listing import accept_empty_archive, list_content, said_problems
 from image_tools.cli.pages import MIRROR
 from image_tools.commands.archive_ends import OutOfArchive
 from image_tools.commands.load import LoadRun
@@ -42,9 +44,12 @@ RunT = TypeVar("RunT", bound=OutOfArchive)
 def saving(options: Namespace, environ: Mapping[str, str], choice: ArchiveChoice) -> Setting:
     """The setting of a run whose images go into an archive; no registry is written to."""
     setting = setting_of(_completed(options, destination=None), _without(environ, _OF_DESTINATIONS))
-    base = base_of(options, environ) if "base" in options else None
-    request = replace(setting.request, archive=choice, base=base)
-    return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
+    content = list_content(options.file) if options.file and "base" in options else None
+    base = base_of(options, environ, content) if "base" in options else None
+    request = replace(setting.request, archive=choice, base=base, goes_to=_absolute(choice.path))
+    return replace(
+        setting, request=request, resolved=into_archive, place=str(choice.path), content=content
+    )
 
 
 def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
@@ -84,7 +89,11 @@ def exporting(
     )
     setting = setting_of(wanted, _without(environ, (*_OF_SOURCES, *_OF_DESTINATIONS)))
     request = replace(
-        setting.request, archive=choice, source_archive=source, foreign=foreign_of(options)
+        setting.request,
+        archive=choice,
+        source_archive=source,
+        foreign=foreign_of(options),
+        goes_to=_absolute(choice.path),
     )
     return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
 
@@ -116,30 +125,27 @@ def _begun(
     setting: Setting, options: Namespace, kind: type[RunT]
 ) -> Iterator[tuple[RunT, ImageList]]:
     say_jobs(options.jobs)
-    listed = _listed(setting, options) if options.file else None
+    of_file = listed(setting, options) if options.file else None
     with opened(setting, kind) as run:
-        images = listed or _everything(setting, run, skip_invalid=options.skip_invalid)
+        images = of_file or _everything(setting, run, options)
         say_begin(setting, images)
         with watched(run, setting.display):
             yield run, images
 
 
-def _listed(setting: Setting, options: Namespace) -> ImageList:
-    return read_images(
-        options.file,
-        setting.registries,
-        skip_invalid=options.skip_invalid,
-        resolved=setting.resolved,
-    )
-
-
-def _everything(setting: Setting, run: OutOfArchive, *, skip_invalid: bool) -> ImageList:
-    """A list of all that is in the archive."""
+def _everything(setting: Setting, run: OutOfArchive, options: Namespace) -> ImageList:
+    """A list of all that is in the archive; UsageError when that is nothing, unless it may be."""
     lines = "".join(f"{reference}\n" for reference in run.images)
     assert setting.request.archive is not None
     name = str(setting.request.source_archive or setting.request.archive.path)
+    if not lines:
+        accept_empty_archive(name, allowed=options.allow_empty)
     images = read_list(lines.encode(), name, setting.registries, setting.resolved)
-    return said_problems(images, skip_invalid=skip_invalid)
+    return said_problems(images, skip_invalid=options.skip_invalid)
+
+
+def _absolute(path: Path) -> str:
+    return os.path.normpath(Path.cwd() / path)
 
 
 def _source_registry(options: Namespace, environ: Mapping[str, str]) -> str | None:

@@ -19,15 +19,18 @@ from image_tools.stores.archive.inventory import Inventory, parse_inventory
 _PROJECT = "library"
 
 
-def base_of(options: Namespace, environ: Mapping[str, str]) -> Inventory | None:
+def base_of(
+    options: Namespace, environ: Mapping[str, str], content: bytes | None = None
+) -> Inventory | None:
     """What the far side has, as the options say; None where they do not.
 
+    A registry is asked for the images of the list in `content`.
     UsageError for what is neither a file nor a registry, ArchiveDamaged for a damaged file.
     """
     if not options.base:
         return None
     path = Path(options.base)
-    found = _from_file(path) if path.exists() else _from_registry(options, environ)
+    found = _from_file(path) if path.exists() else _from_registry(options, environ, content)
     logger.info("{}: left out are {}", found.name, said_of(found))
     return found
 
@@ -44,7 +47,9 @@ def _from_file(path: Path) -> Inventory:
     return archive_inventory(path)
 
 
-def _from_registry(options: Namespace, environ: Mapping[str, str]) -> Inventory:
+def _from_registry(
+    options: Namespace, environ: Mapping[str, str], content: bytes | None
+) -> Inventory:
     try:
         chosen = choose_registries(None, options.base, _PROJECT, {})
     except InvalidReference as error:
@@ -59,4 +64,4 @@ def _from_registry(options: Namespace, environ: Mapping[str, str]) -> Inventory:
         destination=chosen.destination,
         destination_prefix=chosen.destination_prefix,
     )
-    return inventory_at(options, environ, registries)[0]
+    return inventory_at(options, environ, registries, content)[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.cli import render
-from image_tools.cli.listing import list_content, say_problem, shown_name
+from image_tools.cli.listing import accept_empty, list_content, say_problem, shown_name
 from image_tools.cli.reaching import start_logs
 from image_tools.cli.request import chosen_registries
 from image_tools.commands.convert_list import ConvertListRequest
@@ -30,6 +30,8 @@ def convert_list(options: Namespace, environ: Mapping[str, str]) -> int:
         reverse=options.reverse,
     )
     found = converted(request)
+    if not found.images:
+        accept_empty(name, allowed=options.allow_empty)
     for problem in found.kept:
         logger.warning("{}:{}: stays as it is: {}", name, problem.line, problem.reason)
     for problem in found.problems:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from image_tools.cli import render
-from image_tools.cli.listing import read_images
+from image_tools.cli.listing import Reading, read_images
 from image_tools.cli.reaching import reaching, start_logs
 from image_tools.cli.redact import clean
 from image_tools.cli.request import chosen_registries
@@ -43,7 +43,9 @@ def _registries(
     """Those of login files, of the list and of the options, each once."""
     wanted = [*known_registries(environ), *filter(None, (chosen.source, chosen.destination))]
     if options.file:
-        for entry in read_images(options.file, chosen, skip_invalid=True).entries:
+        # Whatever the list says, the rest is worth looking at.
+        reading = Reading(skip_invalid=True, allow_empty=True)
+        for entry in read_images(options.file, chosen, reading).entries:
             wanted += (entry.source.registry, entry.destination.registry)
     return tuple(dict.fromkeys(wanted))
 

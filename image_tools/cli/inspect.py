@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 
 from image_tools.cli import render
+from image_tools.cli.platforms import refuse_unknown
 from image_tools.cli.reaching import image, reaching, start_logs
 from image_tools.cli.redact import clean
 from image_tools.cli.results import standard_width
@@ -49,6 +50,7 @@ def inspect(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _selection(options: Namespace) -> Selection | None:
+    refuse_unknown(options, architectures="override-arch", systems="override-os")
     stated = (options.override_os, options.override_arch, options.override_variant)
     if not any(stated):
         return None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from loguru import logger
 
 from image_tools.cli import render
-from image_tools.cli.listing import list_content, say_problem, shown_name
+from image_tools.cli.listing import accept_empty, list_content, say_problem, shown_name
 from image_tools.cli.reaching import reaching, start_logs
 from image_tools.cli.redact import clean
 from image_tools.cli.results import standard_width
@@ -51,11 +51,11 @@ def _request(options: Namespace, environ: Mapping[str, str]) -> InspectListReque
     names, problems = read_names(list_content(options.file), name, registries)
     for problem in problems:
         say_problem(problem, name, skipped=options.skip_invalid)
+    if options.skip_invalid:
+        problems = ()
     if not names and not problems:
-        logger.warning("{} names no image", name)
-    return InspectListRequest(
-        names=names, problems=() if options.skip_invalid else problems, sizes=options.sizes
-    )
+        accept_empty(name, allowed=options.allow_empty)
+    return InspectListRequest(names=names, problems=problems, sizes=options.sizes)
 
 
 def _show(found: RowList, output_format: str, width: int | None) -> None:

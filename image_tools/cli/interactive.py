@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.cli import render
-from image_tools.cli.listing import STANDARD_INPUT, say_problem
+from image_tools.cli.listing import say_problem
 from image_tools.cli.results import Results
 from image_tools.cli.text import is_terminal
 from image_tools.errors import Interrupted
 from image_tools.imagelist.entry import Entry, ImageList, Problem
+from image_tools.imagelist.origin import STANDARD_INPUT
 from image_tools.imagelist.reader import read_line
 from image_tools.imagelist.registries import Registries
 from image_tools.report import Report

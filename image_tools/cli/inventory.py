@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from loguru import logger
 
 from image_tools.cli import render
-from image_tools.cli.listing import read_images
+from image_tools.cli.listing import read_images, reading_of
 from image_tools.cli.reaching import reaching, start_logs
 from image_tools.cli.request import chosen_registries
 from image_tools.cli.text import counted
@@ -30,12 +31,17 @@ def inventory(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def inventory_at(
-    options: Namespace, environ: Mapping[str, str], registries: Registries
+    options: Namespace,
+    environ: Mapping[str, str],
+    registries: Registries,
+    content: bytes | None = None,
 ) -> tuple[Inventory, bool]:
-    """What the destinations of the list hold, and whether some of its lines could not be read."""
-    images = read_images(
-        options.file, registries, skip_invalid=options.skip_invalid, resolved=resolve_names
-    )
+    """What the destinations of the list hold, and whether some of its lines could not be read.
+
+    `content` is the list where it was read before.
+    """
+    reading = replace(reading_of(options, resolved=resolve_names), content=content)
+    images = read_images(options.file, registries, reading)
     places = {entry.destination.registry for entry in images.entries}
     name = "/".join(filter(None, (registries.destination, registries.destination_prefix)))
     with reaching(options, environ, places, writes=True) as opening:
@@ -55,7 +61,10 @@ def write_inventory(found: Inventory, output: str | None) -> None:
     if not output or output == "-":
         render.out_bytes(content)
         return
+    path = Path(output)
+    render.check_result_file("--output", path)
     try:
-        Path(output).write_bytes(content)
+        # Whole or not at all: half of it would stand for an archive all the same.
+        render.write_file(path, content)
     except OSError as error:
         raise EnvironmentProblem(f"{output}: {error.strerror or error}") from error

@@ -15,19 +15,21 @@ from loguru import logger
 from image_tools.cli import logs, values
 from image_tools.cli.asking import asking
 from image_tools.cli.ending import endings_raised
+from image_tools.cli.listing import read_images, reading_of
 from image_tools.cli.progress import Display, wanted
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.request import chosen_registries, mirror_request, report_file
 from image_tools.cli.results import Results, standard_width
 from image_tools.cli.text import coloured, counted
 from image_tools.commands.list_run import ListRun
-from image_tools.commands.request import MirrorRequest
+from image_tools.commands.request import AS_THE_LIST_SAYS, MirrorRequest
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import resolve
 from image_tools.imagelist.reader import Resolve
 from image_tools.imagelist.registries import Registries
 from image_tools.report import Report
-from image_tools.run.failed_list import FailedList
+from image_tools.run.failed_list import FailedList, origin_of
+from image_tools.run.failed_place import same_file
 from image_tools.run.progress import Progress
 from image_tools.run.signals import listening
 
@@ -39,7 +41,8 @@ RunT = TypeVar("RunT", bound=ListRun)
 class Setting:
     """What one run works with, whether its list is a file or is typed.
 
-    `resolved` says what a line of the list means; `place` is where everything goes, for people.
+    `resolved` says what a line of the list means; `place` is where everything goes, for people;
+    `content` is the list where it had to be read before.
     """
 
     request: MirrorRequest
@@ -50,12 +53,14 @@ class Setting:
     environ: Mapping[str, str]
     resolved: Resolve = resolve
     place: str = ""
+    content: bytes | None = None
 
 
 def setting_of(options: Namespace, environ: Mapping[str, str]) -> Setting:
     """The setting the options ask for; the log is configured with it."""
     registries = chosen_registries(options, environ)
     request = mirror_request(options, registries, environ)
+    request = replace(request, goes_to=_goes_to(registries))
     if options.file is None:
         request = replace(request, jobs=1)
     results = Results(
@@ -64,7 +69,6 @@ def setting_of(options: Namespace, environ: Mapping[str, str]) -> Setting:
         all_rows=options.all_rows,
         width=standard_width(environ),
         report=report_file(options),
-        failed=request.failed,
     )
     progress = Progress()
     display = Display(progress, sys.stderr, moving=wanted(sys.stderr, environ, quiet=options.quiet))
@@ -82,6 +86,17 @@ def setting_of(options: Namespace, environ: Mapping[str, str]) -> Setting:
         results=results,
         environ=environ,
     )
+
+
+def _goes_to(registries: Registries) -> str:
+    """What a failed list calls the destination of a run."""
+    named = _named(registries) or AS_THE_LIST_SAYS
+    project = registries.destination_project
+    return f"{named}, project {project}" if project else named
+
+
+def _named(registries: Registries) -> str:
+    return "/".join(filter(None, (registries.destination, registries.destination_prefix)))
 
 
 def _level(options: Namespace) -> str:
@@ -121,17 +136,19 @@ def watched(run: ListRun, display: Display) -> Iterator[None]:
         yield
 
 
+def listed(setting: Setting, options: Namespace) -> ImageList:
+    """The list the options name; InvalidList when it is empty, unless it may be."""
+    reading = replace(reading_of(options, resolved=setting.resolved), content=setting.content)
+    return read_images(options.file, setting.registries, reading)
+
+
 def nothing_to_do(setting: Setting, images: ImageList, list_file: Path, command: str) -> int:
-    """The exit code of a run over a list that names no image."""
-    logger.warning("{} names no image", images.name)
-    failed = setting.request.failed
-    if failed is not None and not _same_file(failed, list_file):
-        FailedList(failed, images.name).finish(())
-    return setting.results.show(Report(command=command, outcomes=()))
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
+    """The exit code of a run over a list that names no image, and may be so."""
+    request, unwritten = setting.request, False
+    if request.failed is not None and not same_file(request.failed, list_file):
+        failed = FailedList(request.failed, images.name, origin_of(images, request.goes_to))
+        unwritten = not failed.finish(())
+    return setting.results.show(Report(command=command, outcomes=(), unwritten=unwritten))
 
 
 def say_jobs(wished: int) -> None:
@@ -143,12 +160,10 @@ def say_jobs(wished: int) -> None:
 
 def say_begin(setting: Setting, images: ImageList) -> None:
     """Tell what list goes where."""
-    registries = setting.registries
-    named = "/".join(filter(None, (registries.destination, registries.destination_prefix)))
     logger.info(
         "{}: {}, {} at a time, to {}",
         images.name,
         counted(len(images.entries), "image"),
         setting.request.jobs,
-        setting.place or named or "the destinations of the list",
+        setting.place or _named(setting.registries) or "the destinations of the list",
     )

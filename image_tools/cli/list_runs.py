@@ -10,13 +10,13 @@ from loguru import logger
 from image_tools.cli.interactive import Session, converse
 from image_tools.cli.list_command import (
     Setting,
+    listed,
     nothing_to_do,
     opened,
     say_begin,
     say_jobs,
     watched,
 )
-from image_tools.cli.listing import read_images
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.mirror import MirrorRun
 from image_tools.errors import ImageToolsError
@@ -50,12 +50,7 @@ def plan_list(setting: Setting, options: Namespace, kind: type[MirrorRun]) -> in
 def whole_list(setting: Setting, options: Namespace) -> ImageList:
     """The list the options name; what is corrected and what begins is said."""
     say_jobs(options.jobs)
-    images = read_images(
-        options.file,
-        setting.registries,
-        skip_invalid=options.skip_invalid,
-        resolved=setting.resolved,
-    )
+    images = listed(setting, options)
     if images.entries or images.problems:
         say_begin(setting, images)
     return images

@@ -3,31 +3,68 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from argparse import Namespace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loguru import logger
 
-from image_tools.errors import InvalidList
+from image_tools.errors import InvalidList, UsageError
 from image_tools.imagelist.entry import ImageList, Problem
 from image_tools.imagelist.line import resolve
+from image_tools.imagelist.origin import STANDARD_INPUT
 from image_tools.imagelist.reader import Resolve, read_list
 from image_tools.imagelist.registries import Registries
 
-STANDARD_INPUT = "standard input"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a list is read: what is left out, what is no error, and what its lines mean.
+
+    `content` is there where the list was read before: standard input gives it only once.
+    """
+
+    skip_invalid: bool = False
+    allow_empty: bool = False
+    resolved: Resolve = resolve
+    content: bytes | None = None
 
 
-def read_images(
-    name: str, registries: Registries, *, skip_invalid: bool, resolved: Resolve = resolve
-) -> ImageList:
+def reading_of(options: Namespace, *, resolved: Resolve = resolve) -> Reading:
+    """How the options of a command want their list to be read."""
+    return Reading(
+        skip_invalid=options.skip_invalid, allow_empty=options.allow_empty, resolved=resolved
+    )
+
+
+def read_images(name: str, registries: Registries, reading: Reading) -> ImageList:
     """The list in the file `name`, `-` is standard input; lines that cannot be read are logged.
 
-    With `skip_invalid` they are warnings, and left out of what is given back. `resolved` says what
-    a line means. InvalidList when the file cannot be read.
+    InvalidList when the file cannot be read, and when the list is empty, unless it may be.
     """
-    content, shown = list_content(name), shown_name(name)
-    images = read_list(content, shown, registries, resolved)
-    return said_problems(images, skip_invalid=skip_invalid)
+    content = list_content(name) if reading.content is None else reading.content
+    images = read_list(content, shown_name(name), registries, reading.resolved)
+    images = said_problems(images, skip_invalid=reading.skip_invalid)
+    if not images.entries and not images.problems:
+        accept_empty(images.name, allowed=reading.allow_empty)
+    return images
+
+
+def accept_empty(name: str, *, allowed: bool) -> None:
+    """Warn that the list `name` is empty; InvalidList unless that is `allowed`."""
+    if not allowed:
+        raise InvalidList(
+            f"{name}: the list is empty",
+            advice="check what wrote the list, or add --allow-empty where that may happen",
+        )
+    logger.warning("{} names no image", name)
+
+
+def accept_empty_archive(name: str, *, allowed: bool) -> None:
+    """Warn that there is no image in the archive `name`; UsageError unless that is `allowed`."""
+    if not allowed:
+        raise no_images(f"{name}: the archive has")
+    logger.warning("{} has no images", name)
 
 
 def said_problems(images: ImageList, *, skip_invalid: bool) -> ImageList:
@@ -37,6 +74,14 @@ def said_problems(images: ImageList, *, skip_invalid: bool) -> ImageList:
     if images.repeated:
         logger.info("{}: lines that repeat an earlier one: {}", images.name, images.repeated)
     return replace(images, problems=()) if skip_invalid else images
+
+
+def no_images(what: str) -> UsageError:
+    """The error about archives that hold nothing; `what` is the start of the sentence."""
+    return UsageError(
+        f"{what} no images",
+        advice="check what wrote the archive, or add --allow-empty where that may happen",
+    )
 
 
 def list_content(name: str, option: str = "-f") -> bytes:

@@ -18,10 +18,11 @@ class Option:
     """One option: its spellings, how its text is read, and its line in the help.
 
     `bare` is what the option means without a value, None where it needs one; `default` is read
-    like a value from the command line; `repeats` adds up what several uses give; `shown` replaces
-    the default in the help; `choices` are the words a shell may offer as values; `required` is an
-    option without which the command has nothing to do. `stands_for` names the variable where the
-    option's own name means something else in another command.
+    like a value from the command line; `repeats` adds up what several uses give, `once` refuses
+    a second value, of others the last one counts (see `is_single`); `shown` replaces the default in
+    the help; `choices` are the words a shell may offer as values; `required` is an option without
+    which the command has nothing to do. `stands_for` names the variable where the option's own name
+    means something else in another command.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Option:
     bare: str | None = None
     default: str | None = None
     repeats: bool = False
+    once: bool = False
     shown: str = ""
     choices: tuple[str, ...] = ()
     required: bool = False
@@ -42,6 +44,14 @@ class Option:
     def key(self) -> str:
         """The attribute that holds the value."""
         return self.name.replace("-", "_")
+
+    @property
+    def is_single(self) -> bool:
+        """Whether a second, different value is an error.
+
+        It is where the first place, file or name would silently get nothing.
+        """
+        return self.once or (self.read is str and not self.repeats)
 
     @property
     def variable(self) -> str:
@@ -112,6 +122,7 @@ def parse(page: Page, argv: Sequence[str], environ: Mapping[str, str]) -> argpar
     """
     try:
         words, others = separated(argv, page.options)
+        _refuse_lost(page, words)
         found = vars(_parser(page).parse_args(words))
         operands = _operands(page, others)
     except UsageError as problem:
@@ -124,6 +135,16 @@ def parse(page: Page, argv: Sequence[str], environ: Mapping[str, str]) -> argpar
         if option.required and not values[option.key]:
             raise _pointed(page, f"{page.name} needs --{option.name} {option.metavar}")
     return argparse.Namespace(**values, **operands, given=frozenset(found))
+
+
+def _refuse_lost(page: Page, words: Sequence[str]) -> None:
+    """Raise UsageError where `words` give two values to an option that takes one."""
+    for option in page.options:
+        start = f"--{option.name}="
+        if option.is_single and len({word for word in words if word.startswith(start)}) > 1:
+            name = f"-{option.short}" if option.short else f"--{option.name}"
+            # The values stay out of the message: one may be a password.
+            raise UsageError(f"{name} is given twice: it takes one value")
 
 
 def _pointed(page: Page, message: str) -> UsageError:

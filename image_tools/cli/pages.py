@@ -7,6 +7,8 @@ from dataclasses import replace
 from image_tools.cli import values
 from image_tools.cli.options import Group, Note, Option, Page
 from image_tools.cli.shared_options import (
+    ALLOW_EMPTY,
+    ALLOW_UNKNOWN_PLATFORM,
     CA_FILE,
     DEBUG,
     DEFAULT_PROJECT,
@@ -40,6 +42,7 @@ _LIST = Group(
         SOURCE_PROJECT,
         DESTINATION_PROJECT,
         SKIP_INVALID,
+        ALLOW_EMPTY,
     ),
 )
 _SELECTION = Group(
@@ -70,6 +73,7 @@ _SELECTION = Group(
             repeats=True,
             shown="all",
         ),
+        ALLOW_UNKNOWN_PLATFORM,
         Option(
             name="provenance",
             help="attestations of the copied platforms come along",
@@ -238,9 +242,9 @@ _OUTPUT = Group(
 EXIT_CODES = Note(
     "Exit codes",
     (
-        "0    every image is copied, unchanged or deliberately skipped",
-        "1    some images failed, or lines could not be read",
-        "2    the command line or the list as a whole is wrong",
+        "0    every image is copied, unchanged or skipped, and not all of them are skipped",
+        "1    some images failed, every image was skipped, or lines could not be read",
+        "2    the command line or the list as a whole is wrong, or the list is empty",
         "3    this machine lacks something, such as skopeo",
         "4    another run works on the same destination",
         "5    nothing failed, but some images were put off by a pull limit",

@@ -76,11 +76,12 @@ def _option(name: str) -> Option:
     return next(option for option in MIRROR.options if option.name == name)
 
 
-_SAVE_LIST = _picked("The list", "source", "source-project", "skip-invalid")
+_SAVE_LIST = _picked("The list", "source", "source-project", "skip-invalid", "allow-empty")
 _SELECTED = (
     "arch",
     "os",
     "variant",
+    "allow-unknown-platform",
     "provenance",
     "no-arch-os-fail",
     "require-platforms",
@@ -215,6 +216,10 @@ LOAD = Page(
                     help="look for the images of that list under REGISTRY, whatever the list says",
                 ),
                 _option("skip-invalid"),
+                replace(
+                    _option("allow-empty"),
+                    help="a list or an archive without images is no error: there is nothing to do",
+                ),
             ),
         ),
         Group(

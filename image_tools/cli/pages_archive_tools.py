@@ -9,6 +9,7 @@ from image_tools.cli.options import Group, Note, Operand, Option, Page
 from image_tools.cli.pages import EXIT_CODES
 from image_tools.cli.pages_archive import LOAD, SAVE, output_of
 from image_tools.cli.shared_options import (
+    ALLOW_EMPTY,
     DEBUG,
     DEFAULT_PROJECT,
     DESTINATION,
@@ -96,6 +97,7 @@ INVENTORY = Page(
                 replace(DESTINATION, help="look at REGISTRY, where the images were loaded to"),
                 DEFAULT_PROJECT,
                 SKIP_INVALID,
+                ALLOW_EMPTY,
                 _OUTPUT,
                 DEBUG,
             ),
@@ -127,9 +129,13 @@ _NEW = _taken(
     ),
 )
 _WANTED = Group(
-    "What to copy", _taken(LOAD, "arch", "os", "variant", "provenance", "no-arch-os-fail")
+    "What to copy",
+    _taken(
+        LOAD, "arch", "os", "variant", "allow-unknown-platform", "provenance", "no-arch-os-fail"
+    ),
 )
 _RUNNING = Group("Running", _taken(SAVE, "jobs", "wait-lock", "no-ahead", "no-download"))
+_EMPTY = replace(ALLOW_EMPTY, help="archives without any image are no error")
 
 ARCHIVE_EXPORT = Page(
     name="archive export",
@@ -146,6 +152,7 @@ ARCHIVE_EXPORT = Page(
                     LOAD,
                     "file",
                     "skip-invalid",
+                    "allow-empty",
                     file=replace(
                         next(option for option in LOAD.options if option.name == "file"),
                         help="copy only the images that the list in FILE names",
@@ -176,7 +183,10 @@ ARCHIVE_MERGE = Page(
         Operand(name="archives", metavar="FILE", help="the archives, in order", several=True),
     ),
     groups=(
-        Group("The archive", (replace(_NEW[0], name="output", short="o", aliases=()), *_NEW[1:])),
+        Group(
+            "The archive",
+            (replace(_NEW[0], name="output", short="o", aliases=()), *_NEW[1:], _EMPTY),
+        ),
         _WANTED,
         replace(OF_OTHERS, options=OF_OTHERS.options[1:]),
         _RUNNING,

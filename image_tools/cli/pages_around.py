@@ -7,6 +7,8 @@ from dataclasses import replace
 from image_tools.cli import values
 from image_tools.cli.options import Group, Note, Operand, Option, Page
 from image_tools.cli.shared_options import (
+    ALLOW_EMPTY,
+    ALLOW_UNKNOWN_PLATFORM,
     DEBUG,
     DEFAULT_PROJECT,
     DESTINATION,
@@ -53,6 +55,7 @@ LIST_TAGS = Page(
                     metavar="REGEX",
                     help="only tags in which this regular expression is found",
                     read=values.pattern,
+                    once=True,
                 ),
                 FORMAT,
                 DEBUG,
@@ -87,6 +90,7 @@ INSPECT = Page(
                 Option(name="override-arch", metavar="ARCH", help="only this architecture"),
                 Option(name="override-os", metavar="OS", help="only this operating system"),
                 Option(name="override-variant", metavar="VARIANT", help="only this variant"),
+                ALLOW_UNKNOWN_PLATFORM,
                 FORMAT,
                 DEBUG,
             ),
@@ -132,6 +136,7 @@ INSPECT_LIST = Page(
                 ),
                 SOURCE,
                 SKIP_INVALID,
+                ALLOW_EMPTY,
                 switch("sizes", "also read every platform's manifest, for the sizes"),
                 format_option("table", "json", "csv"),
                 DEBUG,
@@ -153,6 +158,7 @@ INSPECT_LIST = Page(
             (
                 "0    every image was found",
                 "1    some images were not, or lines could not be read",
+                "2    the command line is wrong, or the list is empty",
             ),
         ),
     ),
@@ -237,6 +243,7 @@ CONVERT_LIST = Page(
                     "the one that is left out of the lines",
                 ),
                 DEFAULT_PROJECT,
+                ALLOW_EMPTY,
                 switch("reverse", "to the default format; what that cannot say stays as it is"),
                 DEBUG,
             ),
@@ -253,7 +260,11 @@ CONVERT_LIST = Page(
         SPELLING,
         Note(
             "Exit codes",
-            ("0    all lines were read", "1    some could not be: they stand in the new list"),
+            (
+                "0    all lines were read",
+                "1    some could not be: they stand in the new list",
+                "2    the command line is wrong, or the list is empty: nothing is written",
+            ),
         ),
     ),
 )

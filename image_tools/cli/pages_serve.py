@@ -23,6 +23,7 @@ SERVE = Page(
                     metavar="HOST:PORT",
                     help="where to listen; 0.0.0.0:5000 is open to other machines",
                     read=values.address,
+                    once=True,
                     default="127.0.0.1:5000",
                 ),
                 Option(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from image_tools.cli import values
+from image_tools.cli.platforms import refuse_unknown
 from image_tools.cli.redact import add_secret
 from image_tools.cli.render import check_result_file
 from image_tools.commands.request import Login, MirrorRequest, Side, SigningKey
@@ -122,7 +123,11 @@ def signing_key(options: Namespace, environ: Mapping[str, str]) -> SigningKey | 
 
 
 def selection(options: Namespace) -> Selection:
-    """The platforms the options choose; names such as `x86_64` become the ones of images."""
+    """The platforms the options choose; names such as `x86_64` become the ones of images.
+
+    InvalidPlatform for words that no image has, unless the options allow them.
+    """
+    refuse_unknown(options)
     architectures = values.chosen(options.arch)
     variants = values.chosen(options.variant)
     return Selection(

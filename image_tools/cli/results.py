@@ -13,7 +13,17 @@ from loguru import logger
 from image_tools.cli import render
 from image_tools.cli.tables import failures, plan_table, result_line, result_table, summary
 from image_tools.cli.text import is_terminal, terminal_width
-from image_tools.report import Outcome, Outlook, Report, Status, plan_exit_code, plan_to_json
+from image_tools.report import (
+    Outcome,
+    Outlook,
+    Report,
+    Status,
+    all_skipped,
+    plan_exit_code,
+    plan_to_json,
+)
+
+_ALL_SKIPPED = "every image was skipped: none has a platform you chose"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +35,6 @@ class Results:
     all_rows: bool = False
     width: int | None = None
     report: Path | None = None
-    failed: Path | None = None
 
     def show(self, report: Report, *, typed: bool = False) -> int:
         """Show a whole run; its exit code, or 1 where the report file cannot be written.
@@ -52,11 +61,14 @@ class Results:
             render.err(wrong if self.quiet else f"\n{wrong}\n")
         if report.failed or not self.quiet:
             render.err(summary(report))
-        if report.failed and self.failed is not None and self.failed.is_file():
+        if report.all_skipped:
+            logger.warning(_ALL_SKIPPED)
+        if report.failed_list:
             # Validating again would change nothing.
             copies = report.command.removesuffix("-validate")
             run = "run again" if copies == report.command else f"run {copies}"
-            render.err(f"What is left to do is in {self.failed}: {run} with -f {self.failed}")
+            left = report.failed_list
+            render.err(f"What is left to do is in {left}: {run} with -f {left}")
 
     def show_plan(self, command: str, outlook: Outlook) -> int:
         """Show what a run would do; 1 where a line is known to fail, 5 where one is put off."""
@@ -66,6 +78,8 @@ class Results:
             render.out_json(document)
         elif not self.quiet:
             render.out(plan_table(outlook, self.width))
+        if all_skipped(outlook.rows):
+            logger.warning(_ALL_SKIPPED)
         return plan_exit_code(outlook.rows) if written else 1
 
     def _write(self, document: Mapping[str, Any]) -> bool:

@@ -59,6 +59,10 @@ DESTINATION_PROJECT = Option(
     help="copy all images to PROJECT: only the last part of their names stays",
 )
 SKIP_INVALID = switch("skip-invalid", "only warn about lines that cannot be read")
+ALLOW_EMPTY = switch("allow-empty", "a list without images is no error: there is nothing to do")
+ALLOW_UNKNOWN_PLATFORM = switch(
+    "allow-unknown-platform", "take architectures and systems that Go does not know, too"
+)
 
 RETRY_TIMES = Option(
     name="retry-times",

@@ -11,6 +11,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn, TypeVar
 
+from loguru import logger
+
 from image_tools.commands.opening import access_to
 from image_tools.commands.request import MirrorRequest
 from image_tools.commands.run_options import options_of
@@ -28,7 +30,7 @@ from image_tools.run.dispatch import Dispatch
 from image_tools.run.ends import Ends, OnSecret
 from image_tools.run.engine import Engine
 from image_tools.run.executor import Slots
-from image_tools.run.failed_list import FailedList
+from image_tools.run.failed_list import FailedList, origin_of
 from image_tools.run.gear import Gear
 from image_tools.run.lock import RunLock, lock_path
 from image_tools.run.loop import LoopThread, result_of
@@ -84,6 +86,7 @@ class ListRun:
         self._gear: Gear | None = None
         self._engine: Engine | None = None
         self._failed: FailedList | None = None
+        self._lines_left, self._unwritten = "", False
         self._sole: Future[Any] | None = None
         self._source_archive: Archive | None = None
         self._destination_archive: Archive | None = None
@@ -122,13 +125,17 @@ class ListRun:
             # It came before there was an engine to hear of it.
             self._loop.loop.call_soon_threadsafe(engine.stop)
         if self._failed is None and self._request.failed is not None:
-            self._failed = FailedList(self._request.failed, images.name)
+            origin = origin_of(images, self._request.goes_to)
+            self._failed = FailedList(self._request.failed, images.name, origin)
         outcomes = result_of(self._loop.submit(engine.run(images)))
         self._outcomes += outcomes
         if self._failed is not None:
-            self._failed.finish(self._report(self._outcomes, begun).failed)
+            rows = self._report(self._outcomes, begun).failed
+            self._unwritten = not self._failed.finish(rows)
+            self._lines_left = self._failed.place if rows and not self._unwritten else ""
         if engine.fatal is not None:
             raise engine.fatal
+        _warn_of_kept(outcomes)
         self._conclude()
         return self._report(outcomes, begun)
 
@@ -193,6 +200,8 @@ class ListRun:
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - begun,
             interrupted_by=self._signal,
+            failed_list=self._lines_left,
+            unwritten=self._unwritten,
         )
 
     def _remembered(self) -> State | None:
@@ -297,3 +306,19 @@ class ListRun:
     def _close(self) -> None:
         if self._gear is not None:
             result_of(self._loop.submit(self._gear.close()))
+
+
+def _warn_of_kept(outcomes: Sequence[Outcome]) -> None:
+    """Warn once about unchanged images that hold more than was chosen; copied ones were told."""
+    held = [one for one in outcomes if one.kept and one.status is Status.UNCHANGED]
+    if held:
+        first, more = held[0], len(held) - 1
+        others = f" (and {more} more images)" if more else ""
+        where = ", ".join(one.platform for one in first.kept)
+        logger.warning(
+            "{}{}: the tag still holds {} of an earlier release or from another tool, which this"
+            " run did not choose",
+            first.destination,
+            others,
+            where,
+        )

@@ -14,6 +14,8 @@ from image_tools.stores.archive.inventory import Inventory
 from image_tools.stores.harbor import HarborSetting
 from image_tools.stores.remote.tls import TlsChoice
 
+AS_THE_LIST_SAYS = "as the list says"
+
 
 @dataclass(frozen=True, slots=True)
 class Login:
@@ -67,7 +69,8 @@ class MirrorRequest:
     `harbor` is there when every destination is a Harbor, `archive` when one end is no registry,
     `source_archive` when none is; `foreign` is how an archive of others is opened. An archive
     leaves out what `base` has; `archived_to` says where an image of that base was loaded to.
-    `pull_budget` bounds how many manifests of one registry are read.
+    `pull_budget` bounds how many manifests of one registry are read. `goes_to` is what the failed
+    list calls the destination: only a run to the same one replaces it.
     """
 
     source: Side = Side()
@@ -105,3 +108,4 @@ class MirrorRequest:
     base: Inventory | None = None
     archived_to: Callable[[Reference], Reference] | None = None
     foreign: Foreign = Foreign()
+    goes_to: str = AS_THE_LIST_SAYS

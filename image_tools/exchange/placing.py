@@ -12,7 +12,7 @@ from loguru import logger
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
-from image_tools.exchange.presence import Presence
+from image_tools.exchange.presence import Presence, check_kept
 from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
@@ -70,10 +70,12 @@ class Placer:
         The lane comes first: a flight that is open but waits for a lane would look silent to all
         who wait for it, and they would send the blob a second time.
         """
-        if self.ledger.size(wish.repository, wish.blob.digest) is not None:
+        if self.ledger.size(wish.repository, wish.blob.digest) == wish.blob.size:
             return None
         async with self._lanes[wish.origin]:
-            answer = self.ledger.ask(wish.repository, wish.blob.digest, patient=patient)
+            answer = self.ledger.ask(
+                wish.repository, wish.blob.digest, wish.blob.size, patient=patient
+            )
             if answer.step is Step.WAIT:
                 return answer.flight
             if answer.flight is not None:
@@ -112,7 +114,7 @@ class Placer:
         if upload is None:
             return False
         await self._send(wish, flight, upload)
-        await self._presence.check(flight, size)
+        await check_kept(self.destination, flight, size)
         return looks
 
     async def _mounted(self, flight: Flight) -> Upload | None:

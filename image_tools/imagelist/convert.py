@@ -23,11 +23,13 @@ _BYTE_ORDER_MARK = "\ufeff"
 class Converted:
     """A converted list.
 
-    `changed` counts its lines in the new format; `kept` are the lines that format cannot say, and
-    `problems` those nobody can read: both stand in `content` as they were.
+    `images` counts its lines with words, `changed` those in the new format; `kept` are the lines
+    that format cannot say, and `problems` those nobody can read: both stand in `content` as they
+    were.
     """
 
     content: bytes
+    images: int
     changed: int
     kept: tuple[Problem, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -97,7 +99,11 @@ def _each(content: bytes, name: str, convert: _Convert) -> Converted:
         changed += new is not None
         pieces.append(line_bytes if new is None else _rewritten(line_bytes, len(line_words), new))
     return Converted(
-        content=b"".join(pieces), changed=changed, kept=tuple(kept), problems=tuple(problems)
+        content=b"".join(pieces),
+        images=images,
+        changed=changed,
+        kept=tuple(kept),
+        problems=tuple(problems),
     )
 
 

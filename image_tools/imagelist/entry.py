@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from image_tools.imagelist.origin import Origin
 from image_tools.oci.reference import Reference
 
 
@@ -36,9 +37,13 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageList:
-    """A whole list in its order; `repeated` counts the lines that say what an earlier one said."""
+    """A whole list in its order; `repeated` counts the lines that say what an earlier one said.
+
+    `origin` is what the list says of itself where it is a failed list.
+    """
 
     name: str
     entries: tuple[Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
     repeated: int = 0
+    origin: Origin | None = None

@@ -8,6 +8,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.reference import PartialReference, Reference, parse_name, parse_tag
 
 _COMMENT_SIGNS = ("#", "//")
+_LOOK_BEHIND = "depth=tree"
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -17,11 +18,21 @@ def words(text: str) -> list[str]:
     Any white space separates, tabs, no-break and ideographic spaces too. `#` and `//` begin a
     comment at the start of a word: neither can begin a reference.
     """
+    return _parted(text)[0]
+
+
+def asks_to_look_behind(text: str) -> bool:
+    """Whether the comment of a line has the word `depth=tree`, with or without a sign before it."""
+    return any(word.lstrip("#/").rstrip(",;.") == _LOOK_BEHIND for word in _parted(text)[1])
+
+
+def _parted(text: str) -> tuple[list[str], list[str]]:
+    """The words before a comment, and those of the comment."""
     found = text.lstrip(_BYTE_ORDER_MARK).split()
     for position, word in enumerate(found):
         if word.startswith(_COMMENT_SIGNS):
-            return found[:position]
-    return found
+            return found[:position], found[position:]
+    return found, []
 
 
 def resolve(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:

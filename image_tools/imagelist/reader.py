@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from image_tools.errors import InvalidList, InvalidReference
 from image_tools.imagelist.entry import Entry, ImageList, Problem
-from image_tools.imagelist.line import resolve, words
+from image_tools.imagelist.line import asks_to_look_behind, resolve, words
+from image_tools.imagelist.origin import Origin, origin_in
 from image_tools.imagelist.registries import Registries
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
@@ -25,11 +26,11 @@ def read_list(
     """The list in `content`, UTF-8 with any line ends; `name` is for messages.
 
     `resolved` says what the words of a line mean. A line that cannot be used is a Problem, one
-    that repeats an earlier one is only counted.
+    that repeats an earlier one is only counted; its wish to look behind a tag is kept.
     InvalidList when two lines write different sources to one destination, or the text is UTF-16.
     """
     refuse_wide(content, name)
-    seen = _Seen(name)
+    seen = _Seen(name, origin_in(content))
     for line, line_bytes in enumerate(content.splitlines(), start=1):
         raw = line_bytes.decode(errors="replace")
         if line_words := words(raw):
@@ -65,7 +66,14 @@ def _read(
         source, destination = resolved(line_words)
     except InvalidReference as error:
         return Problem(number=number, line=line, raw=stated, reason=str(error))
-    return Entry(number=number, line=line, raw=stated, source=source, destination=destination)
+    return Entry(
+        number=number,
+        line=line,
+        raw=stated,
+        source=source,
+        destination=destination,
+        look_behind=asks_to_look_behind(raw),
+    )
 
 
 @dataclass(slots=True)
@@ -73,6 +81,7 @@ class _Seen:
     """What was read so far, by destination."""
 
     name: str
+    origin: Origin | None
     entries: dict[Reference, Entry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     repeated: int = 0
@@ -91,6 +100,8 @@ class _Seen:
             return
         if _content(earlier.source) == _content(found.source):
             self.repeated += 1
+            if found.look_behind:
+                self.entries[found.destination] = replace(earlier, look_behind=True)
         else:
             self.conflicts.append((earlier, found))
 
@@ -102,6 +113,7 @@ class _Seen:
             entries=tuple(self.entries.values()),
             problems=tuple(self.problems),
             repeated=self.repeated,
+            origin=self.origin,
         )
 
 

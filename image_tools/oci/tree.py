@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from image_tools.errors import ImageToolsError, InvalidManifest
@@ -88,16 +88,23 @@ def everything(_entry: Descriptor) -> bool:
     return True
 
 
-def walk(top: RawManifest, *, wants: Wants = says_index, look: Look | None = None) -> Asking:
+def walk(
+    top: RawManifest,
+    *,
+    digest: Digest | None = None,
+    wants: Wants = says_index,
+    look: Look | None = None,
+) -> Asking:
     """Yield batches of entries whose manifests are needed, and return the tree below `top`.
 
-    What is sent for a batch are the answers in its order. Of all `wants` names, each digest is
-    asked for once; `look` sees each manifest that could be read once, `top` first. Raises
+    What is sent for a batch are the answers in its order. Of all that `wants` names, each digest
+    is asked for once; `look` sees each manifest that could be read once, `top` first. `digest` is
+    the name of `top` where that may be another one than the sha256 of its bytes. Raises
     InvalidManifest when `top` itself is none. Everything else is a problem of the entry that leads
     there: one odd entry never makes the others unreachable.
     """
     state = _State(wants, look)
-    root = _Node(top.descriptor)
+    root = _Node(replace(top.descriptor, digest=digest or top.digest))
     found = state.take(root.entry, top)
     if not isinstance(found, Index):
         return Tree((root.entry,))

@@ -139,9 +139,11 @@ def final_index(
     source's before those of `annotated`; a Docker list has no place for them.
     """
     entries = merge(wanted, staying)
-    if not source.single and entries == source.leaves:
+    if not source.single and Counter(entries) == Counter(source.leaves):
         top = parse(source.top)
-        return FinalIndex(top.media_type if isinstance(top, Index) else "", entries, source.top)
+        return FinalIndex(
+            top.media_type if isinstance(top, Index) else "", source.leaves, source.top
+        )
     media_type = media.index_type_for(frozenset(e.media_type for e in entries))
     if media_type == media.DOCKER_LIST:
         return FinalIndex(media_type, entries)
@@ -186,7 +188,9 @@ def _annotations(top: RawManifest) -> tuple[tuple[str, str], ...]:
 
 
 def _is_done(final: FinalIndex, destination: DestinationImage | None) -> bool:
-    return destination is not None and final.difference(destination.top) is None
+    if destination is None or destination.lost:
+        return False
+    return final.difference(destination.top) is None
 
 
 def _difference(wanted: tuple[Descriptor, ...], found: tuple[Descriptor, ...]) -> str | None:

@@ -79,7 +79,7 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         digest_preserved=published.digest == prepared.source_digest,
         platforms=platforms_of(decided.wanted),
         path=OWN_CLIENT if job.by_own_client else published.path,
-        warnings=(*beside.warnings, *warnings, *map(kept_warning, kept)),
+        warnings=(*beside.warnings, *job.warnings, *warnings, *map(kept_warning, kept)),
         change=change_of(prepared.source.media_type, prepared.source_digest, published.digest),
         kept=kept,
     )
@@ -163,11 +163,11 @@ async def _copied(gear: Gear, job: Job, prepared: Prepared, *, tagged: bool) -> 
 
 def note_source_blobs(job: Job, children: Iterable[Child]) -> None:
     """Within one registry the source repository is one more place to mount from."""
-    if not job.in_one_place:
+    if job.mount_from is None:
         return
     for child in children:
         for blob in child.manifest.blobs:
-            job.end.book.ledger.note(job.source.name, blob.digest, blob.size)
+            job.end.book.ledger.note(job.mount_from, blob.digest, blob.size)
 
 
 async def copy_child(

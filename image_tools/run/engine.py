@@ -180,7 +180,7 @@ class Engine:
 
     async def _way(self, line: _Line) -> Outcome:
         try:
-            job = line.job = self._gear.job(line.entry)
+            job = line.job = self._gear.line_job(line.entry)
             seen = await self._seen(line, job)
             prepared = seen if isinstance(seen, Outcome) else await self._read(line, job, seen)
         finally:

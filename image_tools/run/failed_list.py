@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import tempfile
@@ -13,69 +12,130 @@ from pathlib import Path
 
 from loguru import logger
 
-from image_tools.errors import UsageError
+from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.origin import STANDARD_INPUT, Origin, one_line
 from image_tools.process.planted import refuse_planted
+from image_tools.run.failed_place import (
+    check_place,
+    chosen_place,
+    is_free,
+    is_own,
+    refused,
+    same_file,
+)
 
 _RUNNING = ".running"
 _OPEN = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")
 _NUMBERS = {"stdout": 1, "stderr": 2}
+Row = tuple[str, str]
+
+
+def origin_of(images: ImageList, destination: str) -> Origin:
+    """What the failed list of a run over `images` to `destination` says of itself.
+
+    The lines of a failed list stay those of the list it was made of.
+    """
+    if images.origin is not None:
+        return Origin(name=images.origin.name, place=images.origin.place, destination=destination)
+    place = images.name
+    if place != STANDARD_INPUT:
+        # Links are not followed: a link to the list of the day is one list.
+        place = os.path.normpath(Path.cwd() / place)
+    return Origin(name=images.name, place=place, destination=destination)
 
 
 class FailedList:
-    """The failed list `path` of one run over the list called `name`.
+    """The failed list `asked` of one run over the list called `name`.
 
-    A stale one is removed at once. While the run lasts every failure is appended and is on disk
-    when `add` returns: after a kill the file holds what had failed so far. `finish` puts it into
-    list order. Where the failed list is itself the input, it stays as it is until `finish`, and
-    the failures so far are in `PATH.running`; those of a killed run are dropped by the next, since
-    the input still holds all of them. A link leads to the file that is replaced; what is no file
-    (`/dev/stdout`, a FIFO) gets everything at the end.
+    A stale one is removed at once; one of another list or destination than `origin` stays, and a
+    file beside it is used. While the run lasts every failure is appended and is on disk when `add`
+    returns: after a kill the file holds what had failed so far. `finish` puts it into list order.
+    Where the failed list is itself the input, it stays as it is until `finish`, and the failures so
+    far are in `PATH.running`; those of a killed run are dropped by the next, since the input still
+    holds all of them. A link leads to the file that is replaced; what is no file (`/dev/stdout`, a
+    FIFO) gets everything at the end. Lines that cannot be written there are logged.
     UsageError when the file cannot be written.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
-        _refuse_planted(path)
-        self._is_device = _is_stream(path)
-        # What standard output leads to may have no name in the file system.
-        self._path = path if self._is_device else path.resolve()
-        self._is_input = _same_file(self._path, Path(name))
-        self._growing = self._path.with_name(self._path.name + _RUNNING)
-        if not self._is_input:
-            self._growing = self._path
-        self._name = name
+    def __init__(self, asked: Path, name: str, origin: Origin | None = None) -> None:
+        _refuse_planted(asked)
+        self._asked, self._source = asked, Path(name)
+        self._origin = origin or Origin(name=name)
+        self._is_device = _is_stream(asked)
         self._lock = threading.Lock()
         self._writable = True
+        self._begun = False
+        self._told = 0
+        self._use(asked)
         if self._is_device:
             return
-        _check(self._path)
+        check_place(self._path)
+        self._use(chosen_place(asked, self._origin, self._source))
+        check_place(self._path)
         try:
             self._growing.unlink(missing_ok=True)
         except OSError as error:
-            raise _refused(self._growing, error.strerror or str(error)) from error
+            raise refused(self._growing, error.strerror or str(error)) from error
+
+    def _use(self, shown: Path) -> None:
+        self.shown = shown
+        # What standard output leads to may have no name in the file system.
+        self._path = shown if self._is_device else shown.resolve()
+        self._is_input = same_file(self._path, self._source)
+        self._growing = self._path.with_name(self._path.name + _RUNNING)
+        if not self._is_input:
+            self._growing = self._path
+        if shown != self._asked:
+            logger.warning(
+                "{} stays: it is not of this list and destination; lines that fail go to {}",
+                self._asked,
+                shown,
+            )
 
     def add(self, raw: str, reason: str, *, durably: bool = True) -> None:
         """Append one line and its reason; not `durably`, a power cut before `finish` loses it."""
         if self._is_device:
             return
         with self._lock:
-            self._try(lambda: _append(self._growing, _paragraph(raw, reason), durably))
+            problem = self._tried(lambda: self._append(_paragraph(raw, reason), durably))
+            if problem and self._writable:
+                logger.error("{}: cannot be written: {}", self._path, problem)
+            self._writable = not problem
 
-    def finish(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Hold exactly `rows`, line and reason in list order; without any the file is removed."""
+    def finish(self, rows: Sequence[Row]) -> bool:
+        """Hold exactly `rows`, line and reason in list order; without any the file is removed.
+
+        False when that was impossible; then the log has the rows.
+        """
         with self._lock:
-            if rows:
-                text = f"# failed lines of {self._name}, ready to be fed in again\n"
-                text += "".join(_paragraph(raw, reason) for raw, reason in rows)
-                done = self._try(lambda: self._replace(text))
-            else:
-                done = self._is_device or self._try(lambda: self._path.unlink(missing_ok=True))
-            if done and self._is_input:
-                self._try(lambda: self._growing.unlink(missing_ok=True))
+            problem = self._tried(lambda: self._replace(rows) if rows else self._remove())
+            if not problem and self._is_input:
+                problem = self._tried(lambda: self._growing.unlink(missing_ok=True))
+            if problem:
+                self._tell(problem, rows)
+            return not problem
 
-    def _replace(self, text: str) -> None:
+    @property
+    def place(self) -> str:
+        """The file's name for people and scripts; empty for what is no file."""
+        return "" if self._is_device else str(self.shown)
+
+    def _append(self, text: str, durably: bool) -> None:
+        self._settle()
+        _append(self._growing, self._origin.header, text, durably)
+        self._begun = True
+
+    def _remove(self) -> None:
+        # What came there meanwhile is that of another run.
+        if self._begun or self._is_input:
+            self._path.unlink(missing_ok=True)
+
+    def _replace(self, rows: Sequence[Row]) -> None:
+        text = self._origin.header + "".join(_paragraph(raw, reason) for raw, reason in rows)
         if self._is_device:
             _write_stream(self._path, text)
             return
+        self._settle()
         descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
@@ -87,41 +147,68 @@ class FailedList:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+        self._begun = True
 
-    def _try(self, action: Callable[[], None]) -> bool:
+    def _settle(self) -> None:
+        """Choose another place where a run beside this one has taken it before our first line."""
+        refuse_planted(self._path)
+        is_ours = self._begun or is_free(self._path)
+        if not is_ours and not is_own(self._path, self._origin, self._source):
+            self._use(chosen_place(self._asked, self._origin, self._source))
+
+    def _tell(self, problem: str, rows: Sequence[Row]) -> None:
+        # Typed lines finish one by one: each is told once.
+        lines = "".join(_paragraph(raw, reason) for raw, reason in rows[self._told :])
+        self._told = len(rows)
+        more = f"; the lines that are left:\n{self._origin.header}{lines}" if lines else ""
+        logger.error("{}: cannot be written: {}{}", self._path, problem, more)
+
+    def _tried(self, action: Callable[[], None]) -> str:
         try:
             action()
-            return True
+            return ""
         except OSError as error:
-            if self._writable:
-                logger.error("{}: cannot be written: {}", self._path, error.strerror)
-            self._writable = False
-            return False
+            return error.strerror or str(error)
 
 
 def _paragraph(raw: str, reason: str) -> str:
-    # The reason may be a registry's own words, and the file is looked at on a screen.
-    printable = "".join(letter if letter.isprintable() else " " for letter in reason)
-    return f"# {' '.join(printable.split())}\n{raw.strip()}\n"
+    return f"# {one_line(reason)}\n{raw.strip()}\n"
 
 
-def _append(path: Path, text: str, durably: bool) -> None:
+def _append(path: Path, header: str, text: str, durably: bool) -> None:
+    """Append `text`, behind `header` in a new file; what cannot be whole is taken back."""
     refuse_planted(path)
     # The way was resolved at the start: a link has been laid here since.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o666)
-    with os.fdopen(descriptor, "a", encoding="utf-8", errors="replace") as file:
-        file.write(text)
-        file.flush()
-        if durably:
-            os.fsync(file.fileno())
+    try:
+        before = os.fstat(descriptor).st_size
+        try:
+            content = text if before else header + text
+            _write_all(descriptor, content.encode(errors="replace"))
+            if durably:
+                os.fsync(descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, before)
+                if not before:
+                    path.unlink()
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _refuse_planted(path: Path) -> None:
     try:
         refuse_planted(path)
     except PermissionError as error:
-        raise _refused(path, f"{error.filename}: {error.strerror}") from error
+        raise refused(path, f"{error.filename}: {error.strerror}") from error
 
 
 def _is_stream(path: Path) -> bool:
@@ -135,23 +222,3 @@ def _write_stream(path: Path, text: str) -> None:
     target = path if match is None else os.dup(_NUMBERS.get(match[1]) or int(match[2]))
     with open(target, "w", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a number
         file.write(text)
-
-
-def _check(path: Path) -> None:
-    if path.is_dir():
-        raise UsageError(f"--failed: {path} is a folder")
-    if not path.parent.is_dir():
-        raise UsageError(f"--failed: the folder {path.parent} does not exist")
-    # The folder too: the file is removed and replaced there.
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise _refused(path, os.strerror(errno.EACCES))
-
-
-def _refused(path: Path, why: str) -> UsageError:
-    return UsageError(f"--failed: {path} cannot be written: {why}")
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    with suppress(OSError):
-        return one.samefile(other)
-    return False

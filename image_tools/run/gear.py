@@ -50,15 +50,21 @@ class Gear:
 
     def job(self, entry: Entry) -> Job:
         """A new job for `entry`."""
+        self.ends.note_destination(entry.destination)
         return Job(
             entry=entry,
             source=Repository(
                 self.ends.source_store(entry.source.registry), entry.source.repository
             ),
             end=self.ends.destination_end(entry.destination.registry),
-            in_one_place=self.ends.is_one_place(entry.source, entry.destination),
+            mount_from=self.ends.mount_place(entry.source, entry.destination),
             account=Account(self.account),
         )
+
+    def line_job(self, entry: Entry) -> Job:
+        """A new job for a line of a list; UsageError where it would copy a place to itself."""
+        self.ends.check_apart(entry.source, entry.destination)
+        return self.job(entry)
 
     async def close(self) -> None:
         """End what the tools left running, give back all connections."""

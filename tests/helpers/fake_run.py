@@ -11,6 +11,7 @@ import os
 import termios
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -19,11 +20,12 @@ from image_tools.cli import mirror
 from image_tools.commands.request import MirrorRequest
 from image_tools.errors import ToolMissing
 from image_tools.imagelist.entry import Entry, ImageList
-from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Report, Status, joined
+from image_tools.report import Change, Outcome, Outlook, PlanAction, PlanRow, Report, Status, joined
 from image_tools.run.progress import Progress
 
 DIGEST = "sha256:" + "ab" * 32
 PATIENCE = 30.0
+_ENDS = {"failing": Status.FAILED, "same": Status.UNCHANGED, "skipped": Status.SKIPPED}
 
 
 class FakeRun:
@@ -60,7 +62,7 @@ class FakeRun:
         self.is_open = False
 
     def run(self, images: ImageList) -> Report:
-        """Outcomes by name: bug, toolless, slow, failing, same, odd; all others are copied."""
+        """Outcomes by name: bug, toolless, slow, failing, same, skipped; all others are copied."""
         self.lists.append(images)
         outcomes = [self._outcome(entry) for entry in images.entries]
         outcomes += [
@@ -79,6 +81,8 @@ class FakeRun:
         report = Report(
             command="mirror", outcomes=tuple(outcomes), seconds=1.5, interrupted_by=self._signal
         )
+        if self.request.failed is not None and joined("mirror", [*self._reports, report]).failed:
+            report = replace(report, failed_list=str(self.request.failed))
         self._reports.append(report)
         self._write_failed()
         return report
@@ -91,7 +95,7 @@ class FakeRun:
                 number=entry.number,
                 source=str(entry.source),
                 destination=str(entry.destination),
-                action=PlanAction.FAIL if "failing" in entry.raw else PlanAction.COPY,
+                action=_action(entry.raw),
                 platforms=("linux/amd64",),
                 bytes_to_move=5_000_000,
                 manifest_gets=2,
@@ -122,13 +126,10 @@ class FakeRun:
             deadline = time.monotonic() + PATIENCE
             while not self._stopped and time.monotonic() < deadline:
                 time.sleep(0.01)
-        status, reason = Status.COPIED, ""
+        status = next((status for word, status in _ENDS.items() if word in path), Status.COPIED)
+        reason = "manifest unknown" if status is Status.FAILED else ""
         if self._signal is not None:
             status, reason = Status.UNSTARTED, "the run was interrupted"
-        elif "failing" in path:
-            status, reason = Status.FAILED, "manifest unknown"
-        elif "same" in path:
-            status = Status.UNCHANGED
         done = status is Status.COPIED
         return Outcome(
             number=entry.number,
@@ -142,6 +143,7 @@ class FakeRun:
             bytes_moved=12_300_000 if done else 0,
             seconds=1.5 if done else 0.0,
             digest_preserved=True if done else None,
+            change=Change.SAME_DIGEST if done else None,
             reason=reason,
             advice="check the spelling" if status is Status.FAILED else "",
         )
@@ -152,6 +154,12 @@ class FakeRun:
             self.request.failed.write_text("".join(f"{raw}\n" for raw, _ in failed))
             if not failed:
                 self.request.failed.unlink()
+
+
+def _action(raw: str) -> PlanAction:
+    if "skipped" in raw:
+        return PlanAction.SKIP
+    return PlanAction.FAIL if "failing" in raw else PlanAction.COPY
 
 
 def program() -> NoReturn:

@@ -12,7 +12,12 @@ from loguru import logger
 def listened() -> Iterator[list[str]]:
     """The messages logged inside, each as `LEVEL text`."""
     said: list[str] = []
-    number = logger.add(lambda text: said.append(text.rstrip("\n")), format="{level} {message}")
+
+    def hear(text: str) -> None:
+        # A run before in this process may have set up a log that indents further lines.
+        said.append(text.rstrip("\n").replace("\n    ", "\n"))
+
+    number = logger.add(hear, format="{level} {message}")
     try:
         yield said
     finally:

@@ -70,7 +70,11 @@ def serving(
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Serve an archive, by default on a port of the system's choice, until the context ends."""
-    argv = [sys.executable, "-m", "image_tools", "serve", archive, *words, "--listen", listen]
+    said = [str(word) for word in words]
+    if "--listen" in said:  # An example names a port that may be taken.
+        place = said.index("--listen")
+        del said[place : place + 2]
+    argv = [sys.executable, "-m", "image_tools", "serve", archive, *said, "--listen", listen]
     log = archive.parent / "serve.log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(

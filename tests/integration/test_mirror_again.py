@@ -203,7 +203,8 @@ def test_mirror_over_schema_1_asks_for_overwrite(lab: Lab) -> None:
 def test_mirror_nothing_wanted_is_skipped_and_fails_when_asked_to(lab: Lab) -> None:
     lab.push("team/app", images.docker_list(1))
     skipped = lab.mirror("team/app", "-a", "riscv64")
-    assert (skipped.code, skipped.statuses) == (0, ["skipped"])
+    assert (skipped.code, skipped.statuses) == (1, ["skipped"])
+    assert "every image was skipped: none has a platform you chose" in skipped.stderr
     assert skipped.stderr.count("none of the wanted platforms") == 1
     failed = lab.mirror("team/app", "-a", "riscv64", "--no-arch-os-fail")
     assert (failed.code, failed.only()["kind"]) == (1, "platform-missing")

@@ -111,10 +111,10 @@ def test_mirror_skipped_image_costs_no_pull_in_the_next_run(
     words = ("-a", "riscv64", "--state", str(tmp_path / "state.db"))
     line = f"{destination.address}/team/app:1.0\n"
     first = mirror(tmp_path, line, "-d", registry.address, *words)
-    assert (first.code, first.statuses) == (0, ["skipped"])
+    assert (first.code, first.statuses) == (1, ["skipped"])
     destination.clear_log()
     again = mirror(tmp_path, line, "-d", registry.address, *words)
-    assert (again.code, again.only()["reason"]) == (0, first.only()["reason"])
+    assert (again.code, again.only()["reason"]) == (1, first.only()["reason"])
     assert destination.count(Stage.MANIFEST) == 0
 
     failing = mirror(tmp_path, line, "-d", registry.address, *words, "--no-arch-os-fail")

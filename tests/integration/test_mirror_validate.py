@@ -396,7 +396,7 @@ def test_validate_single_image_that_was_to_stay_one(lab: Lab) -> None:
 def test_validate_nothing_wanted_is_skipped(lab: Lab) -> None:
     lab.push(images.docker_list(1))
     ran = lab.validate("-a", "riscv64")
-    assert (ran.code, ran.statuses) == (0, ["skipped"])
+    assert (ran.code, ran.statuses) == (1, ["skipped"])
 
 
 def test_validate_refused_by_the_destination_is_no_difference(

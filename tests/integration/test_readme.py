@@ -123,9 +123,22 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
             then=lambda lab: lab.platforms("library/nginx", "1.25", "amd64", "arm/v7"),
         ),
         Promise(
-            says=(COPIED, "preserved"),
+            says=(COPIED, "same digest"),
             then=lambda lab: lab.platforms("library/nginx", "1.25", *ALL),
         ),
+    ),
+    "Moving tags and merged indexes": (
+        Promise(
+            before=mirrored,
+            says=(COPIED, "filtered"),
+            then=lambda lab: lab.platforms("library/nginx", "1.25", "amd64"),
+        ),
+        Promise(code=1, says=("linux/arm64 is required",)),
+        Promise(
+            says=(COPIED,),
+            then=lambda lab: lab.holds("library/nginx", "1.25", "1.25-linux-amd64"),
+        ),
+        Promise(says=("1 unchanged",)),
     ),
     "Log in": (
         Promise(
@@ -157,7 +170,7 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
     ),
     "Signatures": (
         Promise(
-            says=("1 copied", "preserved"),
+            says=("1 copied", "same digest"),
             then=lambda lab: lab.holds("library/nginx", "1.25", tag_of(NGINX.top.digest)),
         ),
         Promise(
@@ -304,9 +317,13 @@ def test_report_shown_in_the_document_is_what_a_run_writes(
 
     assert ran.code == shown["exit_code"], ran.stderr
     assert timeless((example_lab.folder / "report.json").read_text()) == timeless(json.dumps(shown))
-    assert (example_lab.folder / "mirror-failed.txt").read_text() == blocks(
-        "docs/report.md", "text"
-    )[0]
+    written = (example_lab.folder / "mirror-failed.txt").read_text()
+    assert at_home(written, example_lab) == blocks("docs/report.md", "text")[0]
+
+
+def at_home(failed: str, lab: ExampleLab) -> str:
+    """Give a failed list as somebody has it whose list lies in /home/me."""
+    return failed.replace(str(lab.folder), "/home/me")
 
 
 def timeless(report: str) -> object:
@@ -334,7 +351,7 @@ def test_failed_list_shown_in_the_document_is_what_a_validation_writes(
     written = (example_lab.folder / "mirror-validate-failed.txt").read_text()
     shown = blocks("docs/validate.md", "text")[0]
     assert ran.code == 1
-    assert re.sub(r"@sha256:\w{64}", "@sha256:2e4a…", written) == shown
+    assert re.sub(r"@sha256:\w{64}", "@sha256:2e4a…", at_home(written, example_lab)) == shown
 
 
 def test_every_promise_belongs_to_an_example() -> None:

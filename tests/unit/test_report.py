@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from image_tools.kept import Kept
 from image_tools.report import (
+    Change,
     Outcome,
     Outlook,
     PlanAction,
@@ -62,6 +64,28 @@ def test_exit_code_of_a_report(made, expected) -> None:
     assert made.to_json()["exit_code"] == expected
 
 
+def test_exit_code_of_a_run_that_could_not_write_its_failed_list_is_never_0() -> None:
+    codes = [replace(report(*ends), unwritten=True).exit_code for ends in ((C,), (D,), (F,), ())]
+
+    assert codes == [1, 5, 1, 1]
+
+
+def test_joined_report_has_the_failed_list_of_its_last_run() -> None:
+    first = replace(report(F), unwritten=True)
+    last = replace(report(C), failed_list="f.txt")
+
+    both = joined("mirror", [first, last, report()])
+
+    assert (both.failed_list, both.unwritten) == ("f.txt", False)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"), [((S,), 1), ((S, S), 1), ((S, C), 0), ((S, U), 0), ((S, D), 5), ((), 0)]
+)
+def test_exit_code_when_every_image_is_skipped_is_1(ends, code) -> None:
+    assert report(*ends).exit_code == code
+
+
 def test_remark_of_a_difference_says_what_to_do_with_the_line() -> None:
     plain = replace(outcome(F, reason="gone"), kind="unavailable", advice="try again")
 
@@ -105,6 +129,11 @@ FULL = Outcome(
     digest_preserved=False,
     path="buildx",
     warnings=("the signature is lost",),
+    change=Change.FILTERED,
+    kept=(
+        Kept(platform="linux/s390x", digest="sha256:k", since="2026-01-02"),
+        Kept(platform="unknown", digest="sha256:u"),
+    ),
 )
 
 
@@ -120,6 +149,7 @@ def test_report_as_json_has_this_shape() -> None:
         "interrupted_by": None,
         "seconds": 2.0,
         "bytes_moved": 46,
+        "failed_list": None,
         "counts": {
             "copied": 1,
             "unchanged": 0,
@@ -141,7 +171,12 @@ def test_report_as_json_has_this_shape() -> None:
                 "digest": "sha256:d",
                 "source_digest": "sha256:s",
                 "digest_preserved": False,
+                "change": "filtered",
                 "platforms": ["linux/amd64", "linux/arm64"],
+                "kept": [
+                    {"platform": "linux/s390x", "digest": "sha256:k", "since": "2026-01-02"},
+                    {"platform": "unknown", "digest": "sha256:u", "since": None},
+                ],
                 "bytes_moved": 42,
                 "seconds": 1.235,
                 "path": "buildx",
@@ -160,7 +195,9 @@ def test_report_as_json_has_this_shape() -> None:
                 "digest": "",
                 "source_digest": "",
                 "digest_preserved": None,
+                "change": "",
                 "platforms": [],
+                "kept": [],
                 "bytes_moved": 4,
                 "seconds": 0.0,
                 "path": "",
@@ -216,7 +253,13 @@ def test_plan_as_json_has_this_shape() -> None:
     rows = (row(PlanAction.COPY), row(PlanAction.SKIP, 2), unknown)
     document = plan_to_json("mirror", Outlook(rows, (pulls,)))
 
-    shared = {"source": "a", "destination": "b", "platforms": ["linux/amd64"], "reason": ""}
+    shared: dict[str, object] = {
+        "source": "a",
+        "destination": "b",
+        "platforms": ["linux/amd64"],
+        "reason": "",
+    }
+    shared["kept"] = list[object]()
     costs = {"bytes_to_move": 5, "manifest_gets": 2}
     assert json.loads(json.dumps(document)) == {
         "schema": 1,
@@ -232,3 +275,13 @@ def test_plan_as_json_has_this_shape() -> None:
             {"number": 3, "action": "defer", **shared, **costs, "bytes_to_move": None},
         ],
     }
+
+
+def test_line_to_feed_in_again_asks_to_look_behind_where_something_is_lost_there() -> None:
+    lost = replace(outcome(F, 1), behind=True)
+    asked = replace(lost, raw="nginx  # depth=tree")
+
+    made = Report(command="mirror-validate", outcomes=(outcome(F, 2), lost, asked))
+
+    lines = [line for line, _ in made.failed]
+    assert lines == ["raw 2", "raw 1  # depth=tree", "nginx  # depth=tree"]

@@ -19,6 +19,7 @@ from image_tools.oci.manifest import (
     parse,
 )
 from image_tools.oci.reference import Reference
+from image_tools.oci.tree import Fault, Parsed, driven, everything, walk
 from image_tools.stores.archive.catalogue import (
     Origin,
     nameless_note,
@@ -108,10 +109,10 @@ class Archive:
         return self.lent.get(digest) if size is None else size
 
     def missing(self, raw: RawManifest) -> tuple[Digest, ...]:
-        """The blobs of an image's manifest that are neither here nor lent."""
+        """The blobs of an image's manifest that are neither here nor lent, in their size."""
         found = parse(raw)
         blobs = found.blobs if isinstance(found, Manifest) else ()
-        return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) is None)
+        return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) != blob.size)
 
     def add_manifest(self, raw: RawManifest) -> None:
         """Take up a manifest whose blobs are here, durably; NotFound when one of them is not."""
@@ -171,9 +172,28 @@ class Archive:
                     self._note_referrer(raw)
             return tuple(self._referrers.get(digest, {}).values())
 
-    def is_whole(self, digest: Digest) -> bool:
-        """Whether all that a manifest leads to is here."""
-        return all(self.content.size(one) is not None for one in self._reachable([digest]))
+    def is_whole(self, digest: Digest, *, lent: bool = False) -> bool:
+        """Whether all that a manifest leads to is here, within the bounds of a walk.
+
+        With `lent` that counts, too, what is lent.
+        """
+        blobs: set[Digest] = set()
+
+        def look(_entry: Descriptor, _raw: RawManifest, found: Parsed) -> None:
+            if isinstance(found, Manifest):
+                blobs.update(blob.digest for blob in found.blobs)
+
+        try:
+            asking = walk(self.manifest(digest), wants=everything, look=look)
+        except (ArchiveDamaged, InvalidManifest):
+            return True  # It is here; that it is damaged is told by whoever reads it.
+        except NotFound:
+            return False
+        tree = driven(asking, lambda entry: self.manifest(entry.digest))
+        if any(p.fault is Fault.BEYOND or isinstance(p.error, NotFound) for p in tree.problems):
+            return False
+        size = self.blob_size if lent else self.content.size
+        return all(size(blob) is not None for blob in blobs)
 
     def reachable(self) -> frozenset[Digest]:
         """The digests of all manifests and blobs that a tag or a referrer leads to.
@@ -187,6 +207,11 @@ class Archive:
         return self._reachable([*starts, *(entry.digest for entry in self.catalogue.nameless)])
 
     def _reachable(self, waiting: list[Digest]) -> frozenset[Digest]:
+        """All that `waiting` lead to, however deep: what is not among it is removed.
+
+        No walk of `oci.tree`: not an image but the archive is gone through, each manifest in it
+        once, so the archive itself is the bound.
+        """
         found = set[Digest]()
         while waiting:
             digest = waiting.pop()
@@ -201,7 +226,8 @@ class Archive:
         except (ArchiveDamaged, InvalidManifest, NotFound):
             return []
         if isinstance(found, Manifest):
-            return [blob.digest for blob in found.blobs]
+            here = (one for one in found.foreign if self.content.size(one.digest) is not None)
+            return [blob.digest for blob in (*found.blobs, *here)]
         return [entry.digest for entry in found.entries] if isinstance(found, Index) else []
 
     def publish(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from image_tools.cli.app import PAGES
 from image_tools.cli.help import command_help
 from image_tools.cli.options import Operand, Page, parse
 from image_tools.cli.pages import MIRROR, VERSION
@@ -22,9 +24,11 @@ DEFAULTS: dict[str, Any] = {
     "source_project": None,
     "destination_project": None,
     "skip_invalid": False,
+    "allow_empty": False,
     "arch": ("amd64", "arm64"),
     "os": ("linux",),
     "variant": None,
+    "allow_unknown_platform": False,
     "provenance": True,
     "no_arch_os_fail": False,
     "require_platforms": False,
@@ -126,6 +130,46 @@ def test_parse_bad_value_names_its_place(
         parse(MIRROR, text.split(), environ)
 
     assert (caught.value.message, caught.value.advice) == (message, advice)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("-d A -d B", "-d is given twice"),
+        ("-d A --destination=B", "-d is given twice"),
+        ("-dA -d B", "-d is given twice"),
+        ("-d '' -d B", "-d is given twice"),
+        ("-s A -s B", "-s is given twice"),
+        ("-f A -f B", "-f is given twice"),
+        ("-o A --output B", "-o is given twice"),
+        ("--report A --report B", "--report is given twice"),
+        ("--ca-file A -ca-file=B", "--ca-file is given twice"),
+        ("--state A --state B", "--state is given twice"),
+        ("--destination-project A --destination-project B", "--destination-project is given twice"),
+    ],
+)
+def test_parse_two_values_for_one_place_are_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(MIRROR, shlex.split(text), {"IMAGE_TOOLS_DESTINATION": "C"})
+
+    assert caught.value.message == f"{said}: it takes one value"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_parse_every_option_that_names_a_place_takes_one_value(page: Page) -> None:
+    numbers = {"jobs", "timeout", "format", "depth", "sample", "part-size", "compress", "repo-type"}
+    numbers |= {"retry-times", "retry-delay", "pull-budget", "wait-lock"}
+    lasting = {option.name for option in page.options if not option.is_single}
+
+    assert lasting <= numbers | {
+        option.name for option in page.options if option.bare or option.repeats
+    }
+
+
+def test_parse_one_place_said_twice_is_one() -> None:
+    found = parse(MIRROR, ["-d", "A", "--destination=A"], {"IMAGE_TOOLS_DESTINATION": "B"})
+
+    assert found.destination == "A"
 
 
 @pytest.mark.parametrize("page", [MIRROR, VERSION], ids=lambda page: page.name)

@@ -126,7 +126,7 @@ def test_convert_wide_text_is_refused(convert) -> None:
 
 @pytest.mark.parametrize("convert", [to_mirror_format, to_default_format])
 def test_convert_nothing_gives_nothing(convert) -> None:
-    assert convert(b"", "list", REG) == Converted(content=b"", changed=0)
+    assert convert(b"", "list", REG) == Converted(content=b"", images=0, changed=0)
 
 
 PATHS = st.sampled_from(["nginx", "library/nginx", "x/y", "x/y/z"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from image_tools.errors import InvalidReference
-from image_tools.imagelist.line import resolve, words
+from image_tools.imagelist.line import asks_to_look_behind, resolve, words
 from image_tools.imagelist.registries import Registries
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
@@ -37,6 +37,26 @@ WORDS = {
 @pytest.mark.parametrize(("text", "expected"), WORDS.values(), ids=WORDS)
 def test_words_of_a_line_end_at_a_comment(text, expected) -> None:
     assert words(text) == expected
+
+
+ASKED = {
+    "nginx # depth=tree": True,
+    "nginx #depth=tree": True,
+    "nginx // depth=tree": True,
+    "nginx //depth=tree": True,
+    "a b 1\t# the web, depth=tree, see below": True,
+    "nginx # why # depth=tree": True,
+    "nginx # depth=trees": False,
+    "nginx # depth=digest": False,
+    "nginx depth=tree": False,
+    "nginx#depth=tree": False,
+    "nginx": False,
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), ASKED.items(), ids=ASKED)
+def test_comment_behind_an_image_may_ask_to_look_behind_its_tag(text, expected) -> None:
+    assert asks_to_look_behind(text) is expected
 
 
 def ref(registry: str, repository: str, tag: str | None, digest: Digest | None = None) -> Reference:

@@ -98,6 +98,27 @@ def test_read_list_line_said_twice_is_done_once(content) -> None:
     assert found.repeated == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"p/a:1 # depth=tree\np/b:1", [True, False]),
+        (b"p/a:1\np/b:1\np/a:1 #depth=tree", [True, False]),
+        (b"p/a:1 // depth=tree\np/b:1\np/a:1", [True, False]),
+        (b"# depth=tree\np/a:1\np/b:1", [False, False]),
+        (b"p/a:1\nx/y p/b 1 # depth=tree", [False, True]),
+    ],
+)
+def test_read_list_keeps_the_wish_to_look_behind_a_tag(content, expected) -> None:
+    assert [entry.look_behind for entry in read(content).entries] == expected
+
+
+def test_read_line_keeps_the_wish_to_look_behind_a_tag() -> None:
+    found = read_line("p/a:1 # depth=tree\n", 1, TO_REG)
+
+    assert isinstance(found, Entry)
+    assert found.look_behind
+
+
 CONFLICTS = {
     "two-sources": b"\nx/a p/a 1\ny/a p/a 1",
     "two-tags": b"\nx/a:1 p/a 1\nx/a:2 p/a 1",
@@ -153,7 +174,8 @@ def test_read_line_of_typed_text_is_entry_problem_or_nothing(text, expected) -> 
 
 names = st.sampled_from(["a", "p/a", "q.io/p/a", "[::1]:5/b", "localhost/b", "é", "A/b", f"a@{D}"])
 tags = st.sampled_from(["", ":1", ":2", f":1@{D}", "@", ":"])
-words = st.builds(str.__add__, names, tags) | st.sampled_from(["1", "2", "#", "//", "\ufeff"])
+signs = st.sampled_from(["1", "2", "#", "//", "\ufeff", "#depth=tree", "depth=tree"])
+words = st.builds(str.__add__, names, tags) | signs
 lines = st.lists(words, max_size=4).map(" ".join)
 ends = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\t\n"])
 lists = st.lists(st.builds(str.__add__, lines, ends), max_size=8).map("".join)
@@ -177,5 +199,8 @@ def test_read_list_of_any_bytes_is_a_list_or_an_invalid_list(content) -> None:
     assert [(e.source, e.destination) for e in again.entries] == [
         (e.source, e.destination) for e in found.entries
     ]
+    marked = read("\n".join(f"{e.raw} # depth=tree" for e in found.entries).encode()).entries
+    assert [e.destination for e in marked] == [e.destination for e in found.entries]
+    assert all(e.look_behind for e in marked)
     assert [p.reason for p in again.problems] == [p.reason for p in found.problems]
     assert again.repeated == 0

@@ -104,6 +104,14 @@ def test_manifest_that_is_no_index_is_its_own_leaf(store: Store) -> None:
     assert (store.asked, store.seen) == ([], [top.digest])
 
 
+def test_top_is_seen_under_the_digest_it_was_asked_for_by(store: Store) -> None:
+    name = Digest("sha512", "a" * 128)
+
+    tree = driven(walk(image(), digest=name, look=store.look), store.get)
+
+    assert (store.seen, tree.leaves[0].digest) == ([name], name)
+
+
 def test_top_that_is_no_manifest_is_an_error(store: Store) -> None:
     with pytest.raises(InvalidManifest, match="not JSON"):
         store.walk(RawManifest(media.OCI_INDEX, b"{"))

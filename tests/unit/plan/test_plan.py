@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -88,6 +89,14 @@ FINALS = {
         FinalIndex(media.OCI_MANIFEST, (), CHART.top),
     ),
 }
+
+
+def test_destination_that_has_lost_an_entry_is_never_unchanged() -> None:
+    whole = DestinationImage(NESTED.top, NESTED.leaves, is_index=True)
+    lost = replace(whole, lost=(entry("inner", ""),))
+
+    assert plan(NESTED, NESTED.leaves, whole, Wish()).action is Action.UNCHANGED
+    assert plan(NESTED, NESTED.leaves, lost, Wish()).action is Action.COPY
 
 
 @pytest.mark.parametrize(("image", "wanted", "existing", "expected"), FINALS.values(), ids=FINALS)

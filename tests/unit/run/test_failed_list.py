@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import UsageError
-from image_tools.run.failed_list import FailedList
+from image_tools.imagelist.origin import Origin
+from image_tools.imagelist.reader import read_list
+from image_tools.imagelist.registries import Registries
+from image_tools.run.failed_list import FailedList, origin_of
 from tests.helpers.said import listened
 
 HEADER = "# failed lines of list.txt, ready to be fed in again\n"
@@ -34,14 +37,15 @@ def full(*_words: object, **_named: object) -> None:
 
 
 def test_failed_list_while_it_runs_holds_failures_as_they_came(path: Path) -> None:
-    path.write_text("stale\n")
+    path.write_text(FINISHED)
     failed = FailedList(path, "list.txt")
     assert not path.exists()
 
     for raw, reason in reversed(ROWS):
         failed.add(raw, reason)
 
-    assert path.read_text() == "# try again later\na b c\n# not found\nnginx:1  # the web\n"
+    lines = "# try again later\na b c\n# not found\nnginx:1  # the web\n"
+    assert path.read_text() == HEADER + lines
 
 
 def test_failed_list_finished_is_in_list_order_and_readable_by_all(path: Path) -> None:
@@ -71,7 +75,7 @@ def test_failed_list_finished_more_than_once_holds_the_last(path: Path) -> None:
 
 
 def test_failed_list_without_failures_is_no_file(path: Path) -> None:
-    path.write_text("stale\n")
+    path.write_text(FINISHED)
     failed = FailedList(path, "list.txt")
     failed.add("nginx", "failed once, done later")
 
@@ -91,7 +95,11 @@ def test_failed_list_that_is_the_input_is_whole_until_the_end(path: Path, name: 
 
     failed.add("two", "denied")
 
-    assert (path.read_text(), growing.read_text()) == ("one\ntwo\nthree\n", "# denied\ntwo\n")
+    header = HEADER.replace("list.txt", name)
+    assert (path.read_text(), growing.read_text()) == (
+        "one\ntwo\nthree\n",
+        f"{header}# denied\ntwo\n",
+    )
     failed.finish([("two", "denied")])
     assert path.read_text().endswith("again\n# denied\ntwo\n")
     assert not growing.exists()
@@ -105,9 +113,121 @@ def test_failed_list_that_is_the_input_and_all_done_is_removed(path: Path) -> No
     assert names(path) == {"list.txt"}
 
 
+OURS = Origin(name="list.txt", place="/w/list.txt", destination="reg:5000")
+THEIRS = Origin(name="list.txt", place="/w/list.txt", destination="other:5000")
+# name of a file -> what it holds; which file is taken for the lines of OURS
+PLACES: dict[str, tuple[dict[str, str], str]] = {
+    "nothing there": ({}, "mirror-failed.txt"),
+    "empty": ({"mirror-failed.txt": ""}, "mirror-failed.txt"),
+    "ours": ({"mirror-failed.txt": OURS.header}, "mirror-failed.txt"),
+    "of an earlier release": ({"mirror-failed.txt": HEADER}, "mirror-failed.txt"),
+    "theirs": ({"mirror-failed.txt": THEIRS.header}, "mirror-failed-2.txt"),
+    "no failed list": ({"mirror-failed.txt": "nginx\n"}, "mirror-failed-2.txt"),
+    "two of others": (
+        {"mirror-failed.txt": THEIRS.header, "mirror-failed-2.txt": "nginx\n"},
+        "mirror-failed-3.txt",
+    ),
+    "ours behind a gap": (
+        {"mirror-failed.txt": THEIRS.header, "mirror-failed-7.txt": OURS.header},
+        "mirror-failed-7.txt",
+    ),
+    "ours beside a free name": ({"mirror-failed-2.txt": OURS.header}, "mirror-failed-2.txt"),
+    "two of ours": (
+        {"mirror-failed.txt": OURS.header, "mirror-failed-2.txt": OURS.header},
+        "mirror-failed.txt",
+    ),
+    "a name like it": (
+        {"mirror-failed.txt": THEIRS.header, "mirror-failed-old.txt": OURS.header},
+        "mirror-failed-2.txt",
+    ),
+}
+
+
+@pytest.mark.parametrize(("there", "taken"), PLACES.values(), ids=PLACES)
+def test_failed_list_replaces_none_of_another_list_or_destination(
+    path: Path, there: dict[str, str], taken: str
+) -> None:
+    for name, content in there.items():
+        (path.parent / name).write_text(content)
+    with listened() as said:
+        failed = FailedList(path, "list.txt", OURS)
+
+    left = {name for name in there if name != taken}
+    assert names(path) == {"list.txt", *left}  # Nothing is made before there is a line.
+    assert bool(said) is (taken != path.name)
+
+    assert failed.finish(ROWS)
+
+    assert failed.place == str(path.with_name(taken))
+    assert (path.parent / taken).read_text().startswith(OURS.header)
+    assert all((path.parent / name).read_text() == there[name] for name in left)
+
+    failed.finish(())
+
+    assert names(path) == {"list.txt", *left}
+
+
+def test_failed_list_whose_place_is_taken_meanwhile_goes_beside_it(path: Path) -> None:
+    failed = FailedList(path, "list.txt", OURS)
+    path.write_text(THEIRS.header)
+
+    failed.add(*ROWS[0])
+    failed.finish(ROWS[:1])
+
+    assert path.read_text() == THEIRS.header
+    assert path.with_name("mirror-failed-2.txt").read_text().startswith(OURS.header)
+    failed.finish(())
+    assert names(path) == {"list.txt", path.name}
+
+
+def test_failed_list_without_failures_leaves_what_came_meanwhile(path: Path) -> None:
+    failed = FailedList(path, "list.txt", OURS)
+    path.write_text(THEIRS.header)
+
+    assert failed.finish(())
+    assert path.read_text() == THEIRS.header
+
+
+def test_failed_list_that_is_the_input_of_another_destination_stays(path: Path) -> None:
+    path.write_text(f"{THEIRS.header}nginx:1\n")
+    images = read_list(path.read_bytes(), path.name, Registries(destination="reg:5000"))
+
+    failed = FailedList(path, path.name, origin_of(images, "reg:5000"))
+    failed.finish(())
+
+    assert path.read_text() == f"{THEIRS.header}nginx:1\n"
+
+
+def test_origin_of_a_list_is_its_whole_path_and_of_a_failed_list_that_of_its_list(
+    path: Path,
+) -> None:
+    def of(name: str, content: str = "nginx\n") -> Origin:
+        images = read_list(content.encode(), name, Registries(destination="reg:5000"))
+        return origin_of(images, "reg:5000")
+
+    assert of("x/../list.txt").place == str(path.with_name("list.txt"))
+    assert of("standard input").place == "standard input"
+    assert of("mirror-failed.txt", THEIRS.header) == OURS
+    assert of("mirror-failed.txt", HEADER) == Origin(name="list.txt", destination="reg:5000")
+
+
+def test_failed_list_of_typed_lines_on_a_full_disk_tells_each_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = FailedList(path, "standard input")
+    monkeypatch.setattr(os, "open", full)
+
+    with listened() as said:
+        failed.finish(ROWS[:1])
+        failed.finish(ROWS)
+
+    assert [line.count("nginx:1") for line in said] == [1, 0]
+    assert "a b c" in said[1]
+
+
 def test_failed_list_behind_a_link_replaces_the_file_and_keeps_the_link(path: Path) -> None:
     real = path.parent / "real.txt"
-    real.write_text("stale\n")
+    real.write_text(FINISHED)
     path.symlink_to(real)
 
     FailedList(path, "list.txt").finish(ROWS)
@@ -203,7 +323,8 @@ def test_failed_list_on_a_full_disk_says_so_once_and_keeps_what_it_has(
         failed.add(*ROWS[0])
         failed.finish(ROWS)
 
-    assert said == [f"ERROR {path}: cannot be written: No space left on device"]
+    problem = f"ERROR {path}: cannot be written: No space left on device"
+    assert said == [problem, f"{problem}; the lines that are left:\n{FINISHED.rstrip()}"]
     assert path.read_text() == before
     assert names(path) == {"list.txt", "mirror-failed.txt"}
 
@@ -219,7 +340,7 @@ def test_failed_list_that_is_the_input_on_a_full_disk_loses_nothing(
     failed.finish([("two", "denied")])
 
     assert path.read_text() == "one\ntwo\n"
-    assert path.with_name("mirror-failed.txt.running").read_text() == "# denied\ntwo\n"
+    assert path.with_name("mirror-failed.txt.running").read_text().endswith("# denied\ntwo\n")
 
 
 def test_failed_list_with_what_is_no_utf_8_is_still_written(path: Path) -> None:
@@ -227,7 +348,7 @@ def test_failed_list_with_what_is_no_utf_8_is_still_written(path: Path) -> None:
 
     failed.add("caf\udce9 grün", "Fehler: ü\udcff")
 
-    assert path.read_text(encoding="utf-8") == "# Fehler: ü\ncaf? grün\n"
+    assert path.read_text(encoding="utf-8") == f"{HEADER}# Fehler: ü\ncaf? grün\n"
 
 
 def test_failed_list_fed_by_many_threads_keeps_line_and_reason_together(path: Path) -> None:
@@ -243,7 +364,7 @@ def test_failed_list_fed_by_many_threads_keeps_line_and_reason_together(path: Pa
     for thread in threads:
         thread.join()
 
-    lines = path.read_text().splitlines()
+    _, *lines = path.read_text().splitlines()
     assert set(zip(lines[::2], lines[1::2], strict=True)) == {
         (f"# reason {n} {turn}", f"image/{n}:{turn}") for n in range(8) for turn in range(5)
     }
@@ -258,4 +379,4 @@ def test_failed_list_lines_that_never_started_wait_for_no_disk(
 
     failed.add("nginx:1", "not started", durably=False)
 
-    assert (path.read_text(), synchronised) == ("# not started\nnginx:1\n", [])
+    assert (path.read_text(), synchronised) == (f"{HEADER}# not started\nnginx:1\n", [])

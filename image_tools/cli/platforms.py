@@ -1,0 +1,140 @@
+"""The architectures and systems that --arch and --os take, and what a wrong word may have meant."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+
+from image_tools.errors import InvalidPlatform
+from image_tools.oci.platform import Platform
+
+
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# All that Go knows or has reserved (internal/syslist/syslist.go of Go 1.24): images say it so.
+_GO_ARCHITECTURES = _words_of(
+    """
+    386 amd64 amd64p32 arm arm64 arm64be armbe loong64 mips mips64 mips64le mips64p32 mips64p32le
+    mipsle ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm
+    """
+)
+_GO_SYSTEMS = _words_of(
+    """
+    aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris
+    wasip1 windows zos
+    """
+)
+# Docker's examples of WebAssembly have wasi/wasm32 and wasi/wasm.
+ARCHITECTURES = _GO_ARCHITECTURES | {"wasm32"}
+SYSTEMS = _GO_SYSTEMS | {"wasi"}
+# What most images have comes first: of two words that are equally near, it is the one meant.
+_COMMON = ("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "linux")
+_LONG_WORD = 4
+_EVERYTHING = frozenset({"all", "*"})
+
+
+def _normalized(word: str) -> str:
+    return Platform(architecture=word).normalized.architecture
+
+
+_ARMV7, _ARMV6 = "arm with --variant v7", "arm with --variant v6"
+_MEANT_ARCHITECTURE = {
+    **{alias: _normalized(alias) for alias in ("x86_64", "aarch64", "armhf", "i386")},
+    **dict.fromkeys(("i486", "i586", "i686", "x86", "x86_32", "x86-32", "ia32"), "386"),
+    **dict.fromkeys(("x64", "x86_64_v1", "intel", "intel64", "amd", "em64t"), "amd64"),
+    **dict.fromkeys(("arm64v8", "armv8", "armv8l", "aarch64_be", "arm64e"), "arm64"),
+    **dict.fromkeys(("armv7", "armv7l", "armv7hl", "armv7a", "arm32v7", "arm7", "armhfp"), _ARMV7),
+    **dict.fromkeys(("armv6", "armv6l", "arm32v6", "arm6"), _ARMV6),
+    **dict.fromkeys(("armv5", "armv5l", "arm32v5", "arm5"), "arm with --variant v5"),
+    **dict.fromkeys(("arm32", "aarch32"), "arm"),
+    **dict.fromkeys(("ppc64el", "powerpc64le", "power"), "ppc64le"),
+    **dict.fromkeys(("loongarch64", "loong"), "loong64"),
+    "powerpc": "ppc",
+    "powerpc64": "ppc64",
+    "mipsel": "mipsle",
+    "mips64el": "mips64le",
+    "rv64": "riscv64",
+    "rv64gc": "riscv64",
+    "wasm64": "wasm",
+}
+_MEANT_SYSTEM = {
+    **dict.fromkeys(("macos", "macosx", "osx", "mac"), "darwin"),
+    **dict.fromkeys(("win", "win32", "win64", "nt"), "windows"),
+    **dict.fromkeys(("gnu", "ubuntu", "debian", "alpine", "gnu/linux"), "linux"),
+    "sunos": "solaris",
+    "zosmf": "zos",
+    "wasip2": "wasip1",
+}
+
+
+def refuse_unknown(options: Namespace, *, architectures: str = "arch", systems: str = "os") -> None:
+    """Raise InvalidPlatform for a word that no image has, unless the options allow it.
+
+    `architectures` and `systems` are the names of the options that hold the words.
+    """
+    if options.allow_unknown_platform:
+        return
+    for word in _words(options, architectures):
+        if _normalized(word) not in ARCHITECTURES:
+            where = _said_in(options, architectures)
+            raise _unknown(f'{where}: unknown architecture "{word}"', _architecture_meant(word))
+    for word in _words(options, systems):
+        if word not in SYSTEMS:
+            where = _said_in(options, systems)
+            raise _unknown(f'{where}: unknown operating system "{word}"', _system_meant(word))
+
+
+def _words(options: Namespace, name: str) -> list[str]:
+    said = getattr(options, name.replace("-", "_")) or ()
+    found = [said.strip().lower()] if isinstance(said, str) else said
+    return [word for word in found if word and word not in _EVERYTHING]
+
+
+def _said_in(options: Namespace, name: str) -> str:
+    key = name.replace("-", "_")
+    return f"--{name}" if key in options.given else f"IMAGE_TOOLS_{key.upper()}"
+
+
+def _unknown(problem: str, meant: str) -> InvalidPlatform:
+    question = f": did you mean {meant}?" if meant else ""
+    return InvalidPlatform(f"{problem}{question} (--allow-unknown-platform accepts it)")
+
+
+def _architecture_meant(word: str) -> str:
+    if word in SYSTEMS:
+        return f"--os {word}"
+    if word[:1] == "v" and word[1:].isdigit():
+        return f"--variant {word}"
+    return _MEANT_ARCHITECTURE.get(word) or _nearest(word, ARCHITECTURES, _MEANT_ARCHITECTURE)
+
+
+def _system_meant(word: str) -> str:
+    if _normalized(word) in ARCHITECTURES:
+        return f"--arch {word}"
+    return _MEANT_SYSTEM.get(word) or _nearest(word, SYSTEMS, _MEANT_SYSTEM)
+
+
+def _nearest(word: str, known: frozenset[str], others: Mapping[str, str]) -> str:
+    choices = [one for one in _COMMON if one in known] + [*sorted(known), *others]
+    distances = {choice: _distance(word, choice) for choice in choices}
+    best = min(distances, key=distances.__getitem__)
+    is_near = distances[best] <= (2 if len(word) >= _LONG_WORD else 1)
+    return others.get(best, best) if is_near else ""
+
+
+def _distance(one: str, other: str) -> int:
+    """Return the edits between two words; two neighbours that changed places are one edit."""
+    before: Sequence[int] = ()
+    last: Sequence[int] = range(len(other) + 1)
+    for row, letter in enumerate(one, start=1):
+        this = [row]
+        for column, wanted in enumerate(other, start=1):
+            cost = min(this[-1] + 1, last[column] + 1, last[column - 1] + (letter != wanted))
+            swapped = one[row - 2 : row] == wanted + other[column - 2 : column - 1]
+            if before and column > 1 and swapped and letter != wanted:
+                cost = min(cost, before[column - 2] + 1)
+            this.append(cost)
+        before, last = last, this
+    return last[-1]

@@ -1,0 +1,63 @@
+"""The header of a failed list: of which list its lines are, and where they were to go."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+STANDARD_INPUT = "standard input"
+
+_TITLE = re.compile(r"# failed lines of (.*), ready to be fed in again")
+_PLACE = re.compile(r"# list: (.+)")
+_DESTINATION = re.compile(r"# destination: (.+)")
+# Longer than the header with the longest paths that systems take.
+HEADER_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The list and the destination of a run, as the header of its failed list states them.
+
+    `name` is the list in messages, `place` its absolute path, or `standard input`; `destination`
+    is text. The last two are empty where the header is that of an earlier release.
+    """
+
+    name: str
+    place: str = ""
+    destination: str = ""
+
+    @property
+    def header(self) -> str:
+        """The first lines of the failed list."""
+        lines = [f"# failed lines of {one_line(self.name)}, ready to be fed in again"]
+        if self.place:
+            lines += [f"# list: {one_line(self.place)}"]
+            lines += [f"# destination: {one_line(self.destination)}"]
+        return "".join(f"{line}\n" for line in lines)
+
+    def is_of(self, other: Origin) -> bool:
+        """Whether both are of the same list and destination; without a place the names decide."""
+        if not (self.place and other.place):
+            return one_line(self.name) == one_line(other.name)
+        mine, theirs = ((one_line(o.place), one_line(o.destination)) for o in (self, other))
+        return mine == theirs
+
+
+def origin_in(content: bytes) -> Origin | None:
+    """What the header of `content` states; None where it is not a failed list."""
+    lines = content[:HEADER_BYTES].decode(errors="replace").splitlines()[:3]
+    title, place, destination = (
+        pattern.fullmatch(line.removeprefix("\ufeff").strip())
+        for pattern, line in zip((_TITLE, _PLACE, _DESTINATION), (*lines, "", "", ""), strict=False)
+    )
+    if title is None:
+        return None
+    if place is None or destination is None:
+        return Origin(name=title[1])
+    return Origin(name=title[1], place=place[1], destination=destination[1])
+
+
+def one_line(text: str) -> str:
+    """The words of `text` in one line that commands no screen: it may be a registry's own text."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split())
