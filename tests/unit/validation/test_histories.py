@@ -19,6 +19,8 @@ from image_tools.validation.asked import Asked
 from tests.helpers.histories import Part, World
 from tests.helpers.naive_model import expected
 
+# Histories are cheap and seldom alike: three times what other properties get.
+MANY = 3 * settings().max_examples
 PLACES = (
     *("linux/amd64", "linux/arm64", "linux/arm64/v8", "linux/arm/v6", "linux/arm/v7", "linux/arm"),
     *("windows/amd64:10.0.1", "windows/amd64:10.0.2", "linux/s390x", "linux/", "unknown/unknown"),
@@ -147,7 +149,7 @@ def planned(world: World, asked: Asked, action: Action, seen_broken: frozenset[D
     assert not world.broken() & seen_broken
 
 
-@settings(max_examples=300)
+@settings(max_examples=MANY)
 @given(HISTORIES, PUBLISH, ASKED)
 def test_histories_planner_validator_and_model_agree(
     steps: list[Step], first: Step, other: Asked
@@ -166,7 +168,7 @@ def test_histories_planner_validator_and_model_agree(
         agree(world, other)
 
 
-@settings(max_examples=300)
+@settings(max_examples=MANY)
 @given(HISTORIES, PUBLISH, ASKED)
 def test_histories_what_a_validation_fails_a_run_that_looks_behind_repairs(
     steps: list[Step], first: Step, asked: Asked
