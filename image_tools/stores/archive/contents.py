@@ -48,7 +48,7 @@ class Contents:
 def contents_at(archive: Archive, digest: Digest) -> Contents:
     """What is under an entry that has no name, only its digest."""
     found = Contents(Reference("", "", None, digest), digest)
-    _walk(archive, found, digest, Platform(), DEEPEST)
+    _walk(archive, found)
     return found
 
 
@@ -102,7 +102,7 @@ def _look(archive: Archive, found: Contents, manifest: Manifest) -> None:
         size = archive.content.size(blob.digest)
         if size is None and archive.lent.get(blob.digest) == blob.size:
             found.lent[blob.digest] = blob.size
-        elif size is None and blob.digest in far:
+        elif size is None and blob.digest in far - {*archive.damaged}:
             found.foreign[blob.digest] = blob.urls
         elif size is None:
             found.problems[blob.digest] = "it is missing"
