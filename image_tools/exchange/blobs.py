@@ -114,7 +114,7 @@ async def _look(session: Session, ledger: Ledger, flight: Flight) -> int | None:
     upload: Upload | None = None
     if flight.origin is not None:
         size = ledger.size(flight.origin, flight.digest)
-        upload = await mount(session.store, ledger, flight)
+        upload = await mount(session.store, ledger, flight, size)
         if flight.origin and size is not None:
             ledger.land(flight, size)
             return size

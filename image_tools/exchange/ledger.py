@@ -62,6 +62,7 @@ class Ledger:
         self._places: dict[Digest, dict[str, None]] = {}
         self._flights: dict[tuple[str, Digest], Flight] = {}
         self._doubted: set[tuple[str, Digest]] = set()
+        self._supposed: set[Digest] = set()
         self._refusals = 0
         self._mounts = 0
 
@@ -72,7 +73,19 @@ class Ledger:
     def note(self, repository: str, digest: Digest, size: int) -> None:
         """Remember that `repository` holds a blob of `size` bytes."""
         self._sizes[digest] = size
+        self._supposed.discard(digest)
         self._places.setdefault(digest, {})[repository] = None
+
+    def suppose(self, repository: str, digest: Digest, size: int) -> None:
+        """Remember the same where only a manifest of that repository says so."""
+        if digest not in self._sizes:
+            self._supposed.add(digest)
+        self._sizes.setdefault(digest, size)
+        self._places.setdefault(digest, {})[repository] = None
+
+    def is_supposed(self, digest: Digest) -> bool:
+        """Whether nobody has seen the size of a blob at this store yet."""
+        return digest in self._supposed
 
     def forget(self, repository: str, digest: Digest) -> None:
         """Take back what `note` said: the store turned out not to hold the blob."""

@@ -20,7 +20,11 @@ from image_tools.oci.manifest import (
 )
 
 DEEPEST_NESTING = 4  # levels of indexes, the top one among them
+MAXIMUM_NESTED_SIZE = 16 * 1024 * 1024  # bytes of all nested indexes, which stay in memory
 MOST_AT_ONCE = 32  # of 4 MiB at most, all of them in memory until they were looked at
+
+_TOO_MANY = f"the index leads to more than {MAXIMUM_ENTRIES} entries"
+_TOO_LARGE = f"the nested indexes have more than {MAXIMUM_NESTED_SIZE >> 20} MiB together"
 
 Parsed = Manifest | Index | Schema1
 Answer = RawManifest | ImageToolsError
@@ -33,7 +37,7 @@ class Fault(Enum):
 
     LOST: what it leads to is missing, damaged or no manifest, or no index though it should be one.
     MISSTATED: it has another size or type than the entry says, and was walked all the same.
-    BEYOND: the indexes are nested too deep, or lead to too many entries.
+    BEYOND: the indexes are nested too deep, lead to too many entries, or are too large together.
     """
 
     LOST = "lost"
@@ -155,6 +159,12 @@ class _Known:
     size: int
     raw: RawManifest | None = None
     index: Index | None = None
+    beyond: str = ""
+
+    @property
+    def is_index(self) -> bool:
+        """Return whether it is an index, kept or not."""
+        return self.index is not None or bool(self.beyond)
 
 
 @dataclass(slots=True, eq=False)
@@ -162,6 +172,8 @@ class _State:
     wants: Wants
     look: Look | None
     room: int = MAXIMUM_ENTRIES
+    entries: int = 0  # of all nested indexes that were read, each once
+    size: int = 0
     known: dict[Digest, _Known | ImageToolsError] = field(default_factory=dict)
     problems: dict[tuple[Digest, Fault, str], Problem] = field(default_factory=dict)
 
@@ -193,8 +205,19 @@ class _State:
             self.known[entry.digest] = InvalidManifest(f"{entry.digest}: {error}")
             return
         size = len(answer.content)
-        known = _Known(size, answer, found) if isinstance(found, Index) else _Known(size)
+        known = self._kept(answer, found) if isinstance(found, Index) else _Known(size)
         self.known[entry.digest] = known
+
+    def _kept(self, raw: RawManifest, index: Index) -> _Known:
+        """Return what is remembered of an index: of too many only that they were too many."""
+        size = len(raw.content)
+        self.entries += len(index.entries)
+        self.size += size
+        if self.entries > MAXIMUM_ENTRIES:
+            return _Known(size, beyond=_TOO_MANY)
+        if self.size > MAXIMUM_NESTED_SIZE:
+            return _Known(size, beyond=_TOO_LARGE)
+        return _Known(size, raw, index)
 
     def follow(self, node: _Node, *, is_last: bool) -> list[_Node]:
         """Return the places below `node`; none where it is no index or cannot be followed."""
@@ -208,10 +231,14 @@ class _State:
         if isinstance(found, ImageToolsError):
             return self._problem(entry, Fault.LOST, found)
         self._compare(entry, found)
-        if found.index is None:
+        if not found.is_index:
             return []
         node.is_leaf = False
-        return self._too_deep(entry) if is_last else self.grow(node, found.index)
+        if is_last:
+            return self._too_deep(entry)
+        if found.index is None:
+            return self._problem(entry, Fault.BEYOND, InvalidManifest(found.beyond))
+        return self.grow(node, found.index)
 
     def grow(self, node: _Node, index: Index) -> list[_Node]:
         """Return the new places below `node`, one for each entry of its `index`.
@@ -220,8 +247,7 @@ class _State:
         """
         node.is_leaf = False
         if len(index.entries) > self.room:
-            said = f"the index leads to more than {MAXIMUM_ENTRIES} entries"
-            return self._problem(node.entry, Fault.BEYOND, InvalidManifest(said))
+            return self._problem(node.entry, Fault.BEYOND, InvalidManifest(_TOO_MANY))
         self.room -= len(index.entries)
         node.is_opened, node.below = True, [_Node(entry) for entry in index.entries]
         return node.below
@@ -242,10 +268,10 @@ class _State:
 
     def _compare(self, entry: Descriptor, found: _Known) -> None:
         digest = entry.digest
-        if says_index(entry) and found.index is None:
+        if says_index(entry) and not found.is_index:
             error = InvalidManifest(f"{digest} is said to be an index and is none")
             self._problem(entry, Fault.LOST, error)
-        if entry.media_type in media.MANIFESTS and found.index is not None:
+        if entry.media_type in media.MANIFESTS and found.is_index:
             error = InvalidManifest(f"{digest} is said to be an image and is an index")
             self._problem(entry, Fault.MISSTATED, error)
         if entry.size != found.size:

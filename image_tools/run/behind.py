@@ -24,6 +24,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.tree import Answer, Asking, Fault, Parsed, Tree, everything, walk
+from image_tools.run.foreign_layers import is_held
 from image_tools.run.job import Job
 from image_tools.run.options import Options
 from image_tools.run.reading import Repository
@@ -77,7 +78,13 @@ class Behind:
         return frozenset(lost)
 
     async def _is_whole(self, job: Job, image: Manifest) -> bool:
-        return all(await together(self._is_there(job, blob) for blob in image.blobs))
+        needed = (self._is_there(job, blob) for blob in image.blobs)
+        foreign = (self._is_brought(job, layer) for layer in image.foreign)
+        return all(await together((*needed, *foreign)))
+
+    async def _is_brought(self, job: Job, layer: Descriptor) -> bool:
+        """A foreign layer may be absent where the source does not hold it either."""
+        return await self._is_there(job, layer) or not await is_held(job, layer)
 
     async def _is_there(self, job: Job, blob: Descriptor) -> bool:
         place = job.destination

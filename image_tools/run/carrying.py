@@ -167,7 +167,7 @@ def note_source_blobs(job: Job, children: Iterable[Child]) -> None:
         return
     for child in children:
         for blob in child.manifest.blobs:
-            job.end.book.ledger.note(job.mount_from, blob.digest, blob.size)
+            job.end.book.ledger.suppose(job.mount_from, blob.digest, blob.size)
 
 
 async def copy_child(

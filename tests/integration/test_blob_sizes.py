@@ -11,7 +11,7 @@ from tests.helpers import images
 from tests.helpers.content import Image
 from tests.helpers.fault_types import Stage
 from tests.helpers.faults import FaultRegistry
-from tests.helpers.running import Ran, mirror
+from tests.helpers.running import Ran, image_tools, mirror
 
 IMAGE = images.oci_index(2)
 WAYS = [(), ("--no-ahead",), ("--direct",)]
@@ -85,3 +85,22 @@ def test_dry_run_counts_a_blob_of_another_size_as_missing(
     (row,) = ran.report["rows"]
     assert row["bytes_to_move"] == sum(len(blob.data) for blob in IMAGE.blobs), ran.stderr
     assert fault_registry.count(Stage.BLOB) == 0
+
+
+def test_blob_of_another_size_in_a_folder_is_saved_again(
+    fault_registry: FaultRegistry, tmp_path: Path
+) -> None:
+    fault_registry.load("team/app", "1.0", IMAGE)
+    listed, archive = tmp_path / "list.txt", tmp_path / "images"
+    listed.write_text(f"{fault_registry.address}/team/app:1.0\n")
+    words = ("-f", listed, "-d", archive, "-c", "dir", "--arch", "all", "--os", "all")
+    assert image_tools("save", *words).code == 0
+    biggest = max(IMAGE.blobs, key=lambda blob: len(blob.data))
+    path = archive / "blobs/sha256" / biggest.digest.removeprefix("sha256:")
+    path.write_bytes(biggest.data[:-1])
+
+    ran = image_tools("save", *words, "--format", "json")
+
+    assert ran.statuses == ["copied"], ran.stderr
+    assert path.read_bytes() == biggest.data
+    assert image_tools("archive", "verify", archive).code == 0

@@ -194,6 +194,44 @@ def test_foreign_layers_go_into_an_archive_and_out_again_as_far_as_the_source_ho
     assert nowhere.requests == []
 
 
+def test_foreign_layer_that_is_damaged_in_an_archive_is_repaired(
+    nowhere: FaultRegistry, fault_registry: FaultRegistry, tmp_path: Path
+) -> None:
+    image = loaded(fault_registry, with_foreign_layers(nowhere), held=True)
+    listed, archive = tmp_path / "list.txt", tmp_path / "images"
+    listed.write_text(LINE.format(fault_registry.address))
+    words = ("-f", listed, "-d", archive, "-c", "dir")
+    assert image_tools("save", *words).code == 0
+    for digest in foreign_of(image):
+        (archive / "blobs/sha256" / digest.removeprefix("sha256:")).write_bytes(b"no")
+
+    damaged = image_tools("archive", "verify", archive)
+    repaired = image_tools("save", "--repair", *words)
+
+    assert (damaged.code, repaired.code) == (1, 0), repaired.stderr
+    verified = image_tools("archive", "verify", archive, "--format", "json")
+    assert (verified.code, verified.report["foreign"]) == (0, []), verified.stderr
+
+
+def test_foreign_layers_that_a_destination_lacks_are_found_and_brought_by_depth_tree(
+    nowhere: FaultRegistry, fault_registry: FaultRegistry, tmp_path: Path
+) -> None:
+    image = loaded(fault_registry, with_foreign_layers(nowhere), held=True)
+    line, failed = LINE.format(fault_registry.address), tmp_path / "validate-failed.txt"
+    with FaultRegistry(FaultOptions(partial_images=True)) as destination:
+        mirror(tmp_path, line, "-d", destination.address)
+        for digest in foreign_of(image):
+            del destination.blobs["team/app"][digest]
+        words = ("-d", destination.address, "-o", failed, "--depth", "tree")
+        ran = image_tools("mirror-validate", "-f", tmp_path / "list.txt", *words)
+        assert ran.code == 1, ran.stderr
+
+        again = mirror(tmp_path, line, "-d", destination.address, "--depth", "tree")
+        assert again.statuses == ["copied"], again.stderr
+        assert foreign_of(image) <= blobs_of(destination)
+        assert image_tools("mirror-validate", "-f", tmp_path / "list.txt", *words).code == 0
+
+
 def test_foreign_layers_that_the_registry_does_not_allow_are_named(
     nowhere: FaultRegistry, fault_registry: FaultRegistry, registry: Registry, tmp_path: Path
 ) -> None:

@@ -46,10 +46,10 @@ def moments(command: str, form: str, few: int) -> list[object]:
 @pytest.mark.parametrize(
     ("command", "form", "times"),
     [
-        *moments("mirror", "gzip", 3),
-        *moments("save", "gzip", 20),
-        *moments("save", "dir", 2),
-        *moments("load", "gzip", 3),
+        *moments("mirror", "gzip", 2),
+        *moments("save", "gzip", 5),
+        *moments("save", "dir", 1),
+        *moments("load", "gzip", 2),
     ],
 )
 def test_program_killed_again_and_again_goes_on(

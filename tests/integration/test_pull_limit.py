@@ -151,7 +151,7 @@ def test_pull_budget_by_hand_bounds_the_run(lab: Lab, budget: str, copied: int) 
 def test_wait_for_quota_short_window_finishes_in_one_run(
     registry: Registry, tmp_path: Path
 ) -> None:
-    with _lab(registry, tmp_path, limit_manifest_gets=6, limit_window=2) as lab:
+    with _lab(registry, tmp_path, limit_manifest_gets=6, limit_window=1) as lab:
         ran = lab.mirror(lab.fill(5), "-j", "4", "--wait-for-quota", "--timeout", "20s")
         assert (ran.code, ran.statuses, lab.refused) == (0, ["copied"] * 5, 0)
         assert "images waiting for it" in ran.stderr

@@ -14,6 +14,7 @@ from image_tools.errors import AccessDenied, DigestMismatch, Unavailable, Unknow
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy
+from image_tools.stores.remote import token_source
 from image_tools.stores.remote.client import RemoteOptions
 from image_tools.stores.remote.connect import Timing
 from image_tools.stores.remote.credentials import Credentials, Keyring
@@ -279,7 +280,10 @@ async def _pieces() -> AsyncIterator[bytes]:
     yield CONTENT
 
 
-def test_identity_token_is_not_sent_on_to_where_a_token_server_redirects() -> None:
+def test_identity_token_is_not_sent_on_to_where_a_token_server_redirects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(token_source, "RETRY", QUICK)
     seen: list[tuple[str, bytes]] = []
 
     async def answering(request: web.Request) -> web.StreamResponse:

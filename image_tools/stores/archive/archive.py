@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
@@ -37,7 +37,7 @@ class Archive:
 
     What an earlier run left behind is taken up, and with `anew` nothing else: the tags that were
     published before are gone with the next `publish`. `lent` are the sizes in bytes of blobs that
-    images here rely on and that lie somewhere else.
+    images here rely on and that lie somewhere else; `damaged` are blobs that count as absent.
     """
 
     def __init__(self, content: Content, *, writing: bool = False, anew: bool = False) -> None:
@@ -49,6 +49,7 @@ class Archive:
         notes = content.notes()
         self.catalogue = replayed(published.without_tags() if anew else published, notes)
         self.lent: Mapping[Digest, int] = {}
+        self.damaged: Collection[Digest] = ()
         self._anew, self._changed = anew, anew or bool(notes)
         # The event loop remembers where images came from while threads add others.
         self._lock = threading.Lock()
@@ -111,7 +112,7 @@ class Archive:
     def missing(self, raw: RawManifest) -> tuple[Digest, ...]:
         """The blobs of an image's manifest that are neither here nor lent, in their size."""
         found = parse(raw)
-        blobs = found.blobs if isinstance(found, Manifest) else ()
+        blobs = self._needed(found) if isinstance(found, Manifest) else ()
         return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) != blob.size)
 
     def add_manifest(self, raw: RawManifest) -> None:
@@ -177,11 +178,11 @@ class Archive:
 
         With `lent` that counts, too, what is lent.
         """
-        blobs: set[Digest] = set()
+        blobs: dict[Digest, int] = {}
 
         def look(_entry: Descriptor, _raw: RawManifest, found: Parsed) -> None:
             if isinstance(found, Manifest):
-                blobs.update(blob.digest for blob in found.blobs)
+                blobs.update({blob.digest: blob.size for blob in self._needed(found)})
 
         try:
             asking = walk(self.manifest(digest), wants=everything, look=look)
@@ -193,7 +194,7 @@ class Archive:
         if any(p.fault is Fault.BEYOND or isinstance(p.error, NotFound) for p in tree.problems):
             return False
         size = self.blob_size if lent else self.content.size
-        return all(size(blob) is not None for blob in blobs)
+        return all(size(digest) == stated for digest, stated in blobs.items())
 
     def reachable(self) -> frozenset[Digest]:
         """The digests of all manifests and blobs that a tag or a referrer leads to.
@@ -205,6 +206,11 @@ class Archive:
         starts = [tagged.descriptor.digest for tagged in tags]
         starts += [digest for digest in kept if self.content.size(digest) is not None]
         return self._reachable([*starts, *(entry.digest for entry in self.catalogue.nameless)])
+
+    def _needed(self, found: Manifest) -> tuple[Descriptor, ...]:
+        """The blobs an image must have here; a foreign layer only where it was here once."""
+        here = (layer for layer in found.foreign if layer.digest in self.damaged)
+        return (*found.blobs, *here)
 
     def _reachable(self, waiting: list[Digest]) -> frozenset[Digest]:
         """All that `waiting` lead to, however deep: what is not among it is removed.

@@ -102,7 +102,7 @@ def _look(archive: Archive, found: Contents, manifest: Manifest) -> None:
         size = archive.content.size(blob.digest)
         if size is None and archive.lent.get(blob.digest) == blob.size:
             found.lent[blob.digest] = blob.size
-        elif size is None and blob.digest in far:
+        elif size is None and blob.digest in far - {*archive.damaged}:
             found.foreign[blob.digest] = blob.urls
         elif size is None:
             found.problems[blob.digest] = "it is missing"

@@ -182,7 +182,10 @@ def repair_archive(path: Path, part_size: int | None) -> Archive:
 
 def _repairing(content: Content) -> Archive:
     try:
-        return archive_of(RepairingContent(content, damage(content)), writing=True)
+        repairing = RepairingContent(content, damage(content))
+        archive = archive_of(repairing, writing=True)
+        archive.damaged = repairing.damaged.keys()
+        return archive
     except BaseException:
         content.close()
         raise

@@ -219,6 +219,31 @@ def test_entries_of_repeated_indexes_count_each_time(store: Store, too_many: boo
         assert (tree.problems, len(tree.leaves)) == ((), 9000 + rest)
 
 
+def test_indexes_that_are_too_large_together_are_not_kept(store: Store) -> None:
+    leaf = entry("leaf")
+    large = [
+        replace(leaf, annotations=(("pad", " " * (4 * 1024 * 1024 - 1000)), ("n", str(n))))
+        for n in range(5)
+    ]
+    nested = [store.add(index(one)) for one in large]
+
+    tree = store.walk(index(*nested))
+
+    words = "the nested indexes have more than 16 MiB together"
+    assert said(tree) == [(nested[4].digest, Fault.BEYOND, words)]
+    assert (len(tree.leaves), len(tree.nested)) == (4, 4)
+
+
+def test_indexes_with_too_many_entries_together_are_not_kept(store: Store) -> None:
+    nested = [store.add(index(*[entry(str(n))] * 4999)) for n in range(4)]
+    asking = walk(index(*nested))
+
+    tree = driven(asking, store.get)
+
+    assert [one.fault for one in tree.problems] == [Fault.BEYOND] * 3
+    assert (len(tree.leaves), len(tree.nested)) == (4999, 1)
+
+
 def test_top_with_more_entries_than_are_allowed_is_no_manifest(store: Store) -> None:
     with pytest.raises(InvalidManifest, match="10001 manifests"):
         store.walk(index(*[entry("leaf")] * (MAXIMUM_ENTRIES + 1)))
