@@ -106,7 +106,7 @@ def plan(
     """Return the plan for one image; `wanted` are the selected leaves of `source`."""
     if not wanted:
         return Plan(action=Action.SKIP)
-    staying = _staying(wanted, destination, wish)
+    staying = _staying(source, wanted, destination, wish)
     kept = not_brought(staying, wanted)
     as_it_is = source.artifact or (source.single and wish.keep_single and not kept)
     if as_it_is:
@@ -154,10 +154,19 @@ def final_index(
 
 
 def _staying(
-    wanted: tuple[Descriptor, ...], destination: DestinationImage | None, wish: Wish
+    source: SourceImage,
+    wanted: tuple[Descriptor, ...],
+    destination: DestinationImage | None,
+    wish: Wish,
 ) -> tuple[Descriptor, ...]:
-    """Return the destination's entries that take part in the merge, none where it is replaced."""
-    if destination is None or wish.overwrite:
+    """Return the destination's entries that take part in the merge, none where it is replaced.
+
+    A source without platforms is not filtered: no platform at the destination is one that was not
+    chosen.
+    """
+    images = (leaf for leaf in source.leaves if not leaf.is_attestation)
+    is_filtered = any(image.platform.is_known for image in images)
+    if destination is None or wish.overwrite or not is_filtered:
         return ()
     lost = wish.lost - {entry.digest for entry in wanted}
     there = tuple(entry for entry in destination.entries if entry.digest not in lost)

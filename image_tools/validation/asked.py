@@ -34,6 +34,11 @@ class Asked:
     require_platforms: bool = False
     missing_platform_fails: bool = False
 
+    @property
+    def names_nothing(self) -> bool:
+        """Return whether the flags leave no platform out."""
+        return not (self.architectures or self.systems or self.variants)
+
     def standing(self, platform: Platform) -> Standing:
         """Return whether an entry of `platform` is excluded, matching, or cannot be told."""
         stated = platform.normalized

@@ -34,7 +34,7 @@ def choose(leaves: tuple[Descriptor, ...], asked: Asked) -> Choice:
     chosen = _chosen(images, asked) if is_filtered else images
     subjects = {str(image.digest) for image in chosen}
     # Where no image is left out nothing is filtered: attestations of absent images stay, too.
-    every = len(chosen) == len(images)
+    every = len(chosen) == len(images) and bool(images or asked.names_nothing)
     coming = frozenset(chosen)
     if asked.attestations:
         coming |= {a for a in leaves if a.is_attestation and (every or a.subject in subjects)}

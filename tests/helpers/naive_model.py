@@ -43,7 +43,9 @@ def expected(
     ]
     subjects = {str(one.leaf[0]) for one in chosen}
     beside = [one for one in source if one.leaf[2] and asked.attestations]
-    coming = [b for b in beside if b.subject in subjects or len(chosen) == len(images)]
+    nothing_named = not (asked.architectures or asked.systems or asked.variants)
+    every = len(chosen) == len(images) and (images or nothing_named)
+    coming = [one for one in beside if one.subject in subjects or every]
     wanted = {one.leaf for one in [*chosen, *coming]}
     staying: list[Found] = []
     if not (asked.overwrite or plain):

@@ -40,7 +40,8 @@ CHOSEN = {
     "unsure-alone": (DEFAULT, (S390, SBOM, OTHER_SBOM), ()),
     "no-platforms-at-all": (DEFAULT, (SBOM, entry("x", UNKNOWN)), (SBOM, entry("x", UNKNOWN))),
     "unknown-beside-a-matching-one": (DEFAULT, (AMD, entry("x", UNKNOWN)), (AMD,)),
-    "attestations-alone": (DEFAULT, (ORPHAN,), (ORPHAN,)),
+    "attestations-alone": (ALL, (ORPHAN,), (ORPHAN,)),
+    "attestations-alone-are-no-platform": (DEFAULT, (ORPHAN,), ()),
 }
 
 
