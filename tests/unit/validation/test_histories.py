@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import pytest
 from hypothesis import given, note, settings
@@ -21,9 +22,19 @@ from tests.helpers.naive_model import expected
 
 # Histories are cheap and seldom alike: three times what other properties get.
 MANY = 3 * settings().max_examples
+OFTEN = ("linux/amd64", "linux/arm64", "linux/s390x")
 PLACES = (
-    *("linux/amd64", "linux/arm64", "linux/arm64/v8", "linux/arm/v6", "linux/arm/v7", "linux/arm"),
-    *("windows/amd64:10.0.1", "windows/amd64:10.0.2", "linux/s390x", "linux/", "unknown/unknown"),
+    *(*OFTEN, *OFTEN, *OFTEN),
+    *("linux/arm64/v8", "linux/arm/v6", "linux/arm/v7", "linux/arm"),
+    *("windows/amd64:10.0.1", "windows/amd64:10.0.2", "linux/", "unknown/unknown"),
+)
+AMD64 = Asked(architectures=frozenset({"amd64"}))
+USUAL = (
+    Asked(),
+    AMD64,
+    Asked(architectures=frozenset({"amd64", "arm64"})),
+    Asked(systems=frozenset({"linux"})),
+    Asked(architectures=frozenset({"amd64"}), overwrite=True),
 )
 
 
@@ -39,7 +50,7 @@ def some(*words: str) -> st.SearchStrategy[frozenset[str] | None]:
     return st.none() | st.sets(st.sampled_from(words), min_size=1).map(frozenset)
 
 
-ASKED = st.builds(
+ASKED = st.sampled_from(USUAL) | st.builds(
     Asked,
     architectures=some("amd64", "arm64", "arm", "riscv64"),
     systems=st.none() | st.just(frozenset({"linux"})) | st.just(frozenset({"windows"})),
@@ -91,9 +102,14 @@ def ran(asked: Asked, behind: bool) -> Step:
 
 
 EDITS = st.one_of(
-    st.just(Step("drop_tag", World.drop_tag)),
-    st.just(Step("turn", World.turn)),
-    st.just(Step("fill", World.fill)),
+    st.sampled_from(
+        (
+            Step("drop_tag", World.drop_tag),
+            Step("turn", World.turn),
+            Step("fill", World.fill),
+        )
+    ),
+    PARTS.map(lambda part: Step(f"add({part})", lambda w: w.add(part))),
     PARTS.map(lambda part: Step(f"add({part})", lambda w: w.add(part))),
     PARTS.map(lambda part: Step(f"push_single({part})", lambda w: w.push_single(part))),
     st.integers(0, 9).map(lambda n: Step(f"take_out({n})", lambda w: w.take_out(n))),
@@ -103,13 +119,14 @@ EDITS = st.one_of(
         st.booleans(),
     ),
 )
+MANY_PARTS = st.lists(PARTS, min_size=1, max_size=4)
 PUBLISH = st.builds(
     published,
-    st.lists(PARTS, min_size=1, max_size=4) | st.lists(PLAIN, min_size=1, max_size=3),
+    MANY_PARTS | MANY_PARTS | MANY_PARTS | st.lists(PLAIN, min_size=1, max_size=3),
     st.sampled_from((False, False, True)),
 )
 RUNS = st.builds(ran, ASKED, st.booleans())
-HISTORIES = st.lists(st.one_of(PUBLISH, RUNS, RUNS, EDITS), min_size=1, max_size=8)
+HISTORIES = st.lists(st.one_of(PUBLISH, RUNS, RUNS, EDITS, EDITS), min_size=3, max_size=9)
 
 
 def passes(said: object) -> bool | None:
@@ -196,9 +213,6 @@ def test_histories_what_a_validation_fails_a_run_that_looks_behind_repairs(
         assert passes(again), again
 
 
-AMD64 = Asked(architectures=frozenset({"amd64"}))
-
-
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("where", ["linux/", "unknown/unknown"])
 def test_history_thing_without_platforms_takes_the_place_of_the_one_before(
@@ -212,3 +226,23 @@ def test_history_thing_without_platforms_takes_the_place_of_the_one_before(
         assert world.run(AMD64) is Action.COPY
         assert world.top(world.there) == world.top(world.source)
         agree(world, AMD64)
+
+
+SMALL = tuple(Part(where, release) for where in OFTEN for release in (1, 2))
+
+
+@pytest.mark.parametrize("asked", USUAL, ids=("all", "one", "two", "system", "overwrite"))
+def test_history_every_small_tag_is_judged_and_mirrored_as_the_model_says(asked: Asked) -> None:
+    """What random histories meet only now and then: left-over, kept and replaced platforms."""
+    now = SMALL[::2]
+    for offered in (now[:1], now[:2], now, now[1:], (now[0], now[2])):
+        for count in range(4):
+            for listed in combinations(SMALL, count):
+                world = World()
+                world.publish(offered)
+                for part in listed:
+                    world.add(part)
+                said = world.validated(asked, Depth.TREE)
+                assert passes(said) == world.is_right(asked, deep=True), (offered, listed, said)
+                world.promise(asked, behind=False)
+                planned(world, asked, world.run(asked), frozenset())
