@@ -94,8 +94,8 @@ def _kept(
     for one in kept:
         logger.warning("{}: {}", job.entry.destination, kept_warning(one))
     for entry in decided.removed:
-        place, where = job.entry.destination, entry.platform
-        logger.info("{}: {} is gone at the source and leaves the tag", place, where)
+        where = f"{entry.platform} ({entry.digest})"
+        logger.info("{}: removed {} from the tag", job.entry.destination, where)
     return kept
 
 

@@ -132,8 +132,24 @@ async def prepared(
     if is_readable and not first.as_it_is and not gear.options.force:
         present = await present_children(gear, job, first.copies) - seen.broken
     decided = plan(image, wanted, existing, replace(wish, present=present))
+    _warn_of_lost(job, decided, existing, seen.broken)
     children = await _children(gear, job, decided, source.digest)
     return Prepared(source=source, plan=decided, children=children, existing=existing)
+
+
+def _warn_of_lost(
+    job: Job, decided: Plan, existing: DestinationImage | None, broken: frozenset[Digest]
+) -> None:
+    """Warn about entries that leave the tag since their content is gone at the destination."""
+    lost = [entry for entry in decided.removed if entry.digest in broken]
+    if existing is not None:
+        brought = {raw.digest for raw in decided.nested} | {one.digest for one in decided.wanted}
+        lost += [entry for entry in existing.lost if entry.digest not in brought]
+    for entry in lost:
+        job.warn(
+            f"{job.entry.destination} listed {entry.platform} ({entry.digest}), whose content is"
+            " gone there and which is not copied: it is removed from the tag"
+        )
 
 
 def _as_wanted(gear: Gear, job: Job, source: ManifestHead, there: Digest, decided: Plan) -> Outcome:

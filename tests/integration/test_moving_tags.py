@@ -94,7 +94,7 @@ def test_mirror_chosen_platform_gone_at_the_source_leaves_the_tag(
     ran = lab.mirror(*words)
 
     assert (ran.statuses, ran.only()["warnings"], ran.only()["kept"]) == (["copied"], [], [])
-    assert "linux/arm64 is gone at the source and leaves the tag" in ran.stderr
+    assert ": removed linux/arm64 (sha256:" in ran.stderr
     assert lab.top() == (second.top.data, second.top.digest)
     assert lab.validate(*words).statuses == ["passed"]
     assert lab.mirror(*words).statuses == ["unchanged"]
