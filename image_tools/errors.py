@@ -287,7 +287,16 @@ class DigestMismatch(IntegrityError):
 
 
 class Different(IntegrityError):
-    """A validation found something else than what the plan wants."""
+    """A validation found something else than what was asked for.
+
+    `behind`: the index is as it should be, and what is wrong lies behind it.
+    """
+
+    behind: bool = False
+
+    def __init__(self, message: str, *, advice: str | None = None, behind: bool = False) -> None:
+        super().__init__(message, advice=advice)
+        self.behind = behind
 
 
 class ArchiveDamaged(IntegrityError):

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from image_tools.kept import Kept
+
 SCHEMA = 1
+# A comment of an image list that `imagelist/` reads.
+LOOK_BEHIND = "# depth=tree"
 _SIGNAL_BASE = 128
 _DEFERRED_EXIT_CODE = 5
 
@@ -50,22 +54,6 @@ class Change(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """An entry of the destination's index that the run did not choose and the source has not now.
-
-    `since` is when a run first found it so, ISO 8601 in UTC; empty where that is not known.
-    """
-
-    platform: str
-    digest: str
-    since: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """This entry as a JSON object; an unknown `since` is null."""
-        return {"platform": self.platform, "digest": self.digest, "since": self.since or None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The end of one list line.
 
@@ -73,6 +61,7 @@ class Outcome:
     `destination` are the user's references; `path` says how the destination was assembled;
     `digest_preserved` is None where nothing was compared, and `change` says the same in words;
     `kept` are entries from an earlier release or from others; `kind` is the failure's stable word;
+    `behind`: what is wrong may lie behind an index that is as it should be;
     `warnings` are sentences about an image that is there, such as a signature that is not.
     """
 
@@ -95,6 +84,13 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     change: Change | None = None
     kept: tuple[Kept, ...] = ()
+    behind: bool = False
+
+    @property
+    def again(self) -> str:
+        """The line as it is to be fed in again: it tells where to look behind an unchanged tag."""
+        asks = not self.behind or LOOK_BEHIND in self.raw
+        return self.raw if asks else f"{self.raw.rstrip()}  {LOOK_BEHIND}"
 
     @property
     def remark(self) -> str:
@@ -178,7 +174,7 @@ class Report:
     def failed(self) -> tuple[tuple[str, str], ...]:
         """The lines worth feeding in again, as (original line, reason), in list order."""
         return tuple(
-            (outcome.raw, outcome.remark)
+            (outcome.again, outcome.remark)
             for outcome in self.outcomes
             if outcome.status in UNFINISHED
         )
@@ -228,6 +224,7 @@ class PlanRow:
     bytes_to_move: int | None = 0
     manifest_gets: int = 0
     reason: str = ""
+    kept: tuple[Kept, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """This row as a JSON object."""
@@ -240,6 +237,7 @@ class PlanRow:
             "bytes_to_move": self.bytes_to_move,
             "manifest_gets": self.manifest_gets,
             "reason": self.reason,
+            "kept": [kept.to_json() for kept in self.kept],
         }
 
 

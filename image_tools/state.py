@@ -9,12 +9,14 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 from loguru import logger
 
 from image_tools.errors import EnvironmentProblem, InvalidReference
+from image_tools.kept import Kept
 from image_tools.oci.digest import Digest
 from image_tools.process.planted import refuse_planted
 
@@ -32,18 +34,35 @@ CREATE TABLE IF NOT EXISTS finished (
     PRIMARY KEY (destination, selection, source)
 ) WITHOUT ROWID
 """
+# Apart from the other, so that an older program can go on using the file.
+_KEPT_TABLE = """
+CREATE TABLE IF NOT EXISTS kept (
+    source TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    selection TEXT NOT NULL,
+    entries TEXT NOT NULL,
+    PRIMARY KEY (destination, selection, source)
+) WITHOUT ROWID
+"""
+_RECALL = """
+SELECT source_digest, destination_digest, entries
+FROM finished LEFT JOIN kept USING (destination, selection, source)
+WHERE destination = ? AND selection = ? AND source = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """The digests of both ends when an image was last finished.
 
-    No destination digest: it was skipped, since the source `offered` other platforms only.
+    No destination digest: it was skipped, since the source `offered` other platforms only. `kept`
+    are entries under the tag that were not chosen and that the source had not any more.
     """
 
     source_digest: Digest
     destination_digest: Digest | None
     offered: tuple[str, ...] = ()
+    kept: tuple[Kept, ...] = field(default=(), compare=False)
 
 
 def default_state_path(environ: Mapping[str, str]) -> Path:
@@ -80,35 +99,57 @@ class State:
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
         """What is remembered of this image; None when nothing is, or it cannot be read."""
-        query = (
-            "SELECT source_digest, destination_digest FROM finished"
-            " WHERE destination = ? AND selection = ? AND source = ?"
-        )
         try:
             with self._lock:
-                row = self._connection.execute(query, (destination, selection, source)).fetchone()
+                found = self._connection.execute(_RECALL, (destination, selection, source))
+                row = found.fetchone()
             return None if row is None else _remembered(*row)
-        except (sqlite3.Error, InvalidReference, ValueError) as error:
+        except (sqlite3.Error, InvalidReference, ValueError, TypeError, KeyError) as error:
             logger.debug("{}: {}", self._path, error)
             return None
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
-    ) -> None:
-        """Note durably what both ends hold now; a state that cannot be written is said once."""
-        row = (source, destination, selection, str(remembered.source_digest), _ending(remembered))
+    ) -> Remembered:
+        """Note durably what both ends hold now, and return it with the dates of what was kept.
+
+        A state that cannot be written is said once.
+        """
+        if remembered.kept:
+            earlier = self.recall(source, destination, selection)
+            remembered = _dated(remembered, () if earlier is None else earlier.kept)
+        image = (source, destination, selection)
+        row = (*image, str(remembered.source_digest), _ending(remembered))
         try:
             with self._lock, self._connection:
                 self._connection.execute("REPLACE INTO finished VALUES (?, ?, ?, ?, ?)", row)
+                self._remember_kept(image, remembered.kept)
         except sqlite3.Error as error:
             if self._writable:
                 logger.warning("{}: nothing is remembered of this run: {}", self._path, error)
             self._writable = False
+        return remembered
+
+    def _remember_kept(self, image: tuple[str, str, str], kept: tuple[Kept, ...]) -> None:
+        if kept:
+            entries = json.dumps([one.to_json() for one in kept])
+            self._connection.execute("REPLACE INTO kept VALUES (?, ?, ?, ?)", (*image, entries))
+            return
+        where = "source = ? AND destination = ? AND selection = ?"
+        self._connection.execute(f"DELETE FROM kept WHERE {where}", image)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock, suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _dated(remembered: Remembered, earlier: tuple[Kept, ...]) -> Remembered:
+    """Return `remembered` with the date at which each kept entry was first found so."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    known = {one.digest: one.since for one in earlier}
+    dated = tuple(replace(one, since=known.get(one.digest) or now) for one in remembered.kept)
+    return replace(remembered, kept=dated)
 
 
 def _ending(remembered: Remembered) -> str:
@@ -118,9 +159,10 @@ def _ending(remembered: Remembered) -> str:
     return _SKIPPED + json.dumps(remembered.offered)
 
 
-def _remembered(source: str, ending: str) -> Remembered:
+def _remembered(source: str, ending: str, entries: str | None) -> Remembered:
     if not ending.startswith(_SKIPPED):
-        return Remembered(Digest.parse(source), Digest.parse(ending))
+        kept = tuple(map(Kept.from_json, json.loads(entries or "[]")))
+        return Remembered(Digest.parse(source), Digest.parse(ending), kept=kept)
     offered = json.loads(ending.removeprefix(_SKIPPED))
     return Remembered(Digest.parse(source), None, tuple(map(str, offered)))
 
@@ -164,6 +206,7 @@ def _connected(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         with connection:
             connection.execute(_TABLE)
+            connection.execute(_KEPT_TABLE)
             connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.close()

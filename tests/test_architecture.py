@@ -21,11 +21,13 @@ LAYERS = {
     "commands": 6,
     "run": 5,
     "plan": 4,
+    "validation": 4,
     "exchange": 3,
     "stores": 2,
     "tools": 2,
     "imagelist": 2,
     "state": 2,
+    "kept": 1,
     "report": 2,
     "process": 1,
     "terminal": 1,
@@ -52,7 +54,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "subprocess": (),
     "multiprocessing": (),
 }
-PURE_ROOMS = ("oci", "refusals", "errors", "plan")
+PURE_ROOMS = ("oci", "refusals", "errors", "plan", "validation")
 IMPURE = {
     "asyncio",
     "concurrent",
@@ -254,6 +256,23 @@ def test_package_imports_have_no_cycle() -> None:
     order = tuple(graphlib.TopologicalSorter(graph()).static_order())
 
     assert {module.name for module in MODULES} == set(order)
+
+
+VALIDATING = ("image_tools.run.validating", "image_tools.run.walking")
+
+
+def test_validation_shares_neither_plan_nor_state_with_the_planner() -> None:
+    validators = [m for m in MODULES if m.room == "validation" or m.name in VALIDATING]
+    rooms = {
+        module.name: {room_of(found.target) for found in module.imports} - {"", "validation"}
+        for module in validators
+    }
+
+    assert {name: found & {"plan", "state"} for name, found in rooms.items()} == {
+        module.name: set() for module in validators
+    }
+    pure = [found for name, found in rooms.items() if name not in VALIDATING]
+    assert set().union(*pure) == {"oci"}
 
 
 # Forked before any module of ours is there, each import starts as in a fresh interpreter; what

@@ -30,7 +30,7 @@ def archive_ls(options: Namespace, environ: Mapping[str, str]) -> int:
     """Show what is in an archive; 1 where something of an image is not there."""
     start_logs(options, environ)
     with endings_raised():
-        found = listed(Path(options.archive), foreign_of(options))
+        found = listed(Path(options.archive), foreign_of(options, lenient=True))
     if options.json or options.format == "json":
         render.out_json(found.to_json())
     elif found.images:
@@ -38,7 +38,7 @@ def archive_ls(options: Namespace, environ: Mapping[str, str]) -> int:
         render.out("\n".join(table(_COLUMNS, rows, standard_width(environ))))
     for image in found.images:
         if image.problem:
-            logger.error("{}: {}", image.reference, image.problem)
+            logger.error("{}: {}", image.name, image.problem)
     logger.info(
         "{}: {}, {}, {}",
         options.archive,
@@ -51,4 +51,4 @@ def archive_ls(options: Namespace, environ: Mapping[str, str]) -> int:
 
 def _row(image: ArchivedImage) -> tuple[str, ...]:
     names = (str(platform).removeprefix("linux/") for platform in image.platforms)
-    return str(image.reference), ",".join(names), human_bytes(image.size), image.digest
+    return image.name, ",".join(names), human_bytes(image.size), image.digest

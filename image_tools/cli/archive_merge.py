@@ -15,6 +15,7 @@ from image_tools.cli.listing import no_images
 from image_tools.commands.archive_copies import MergeRun
 from image_tools.errors import UsageError
 from image_tools.report import Report, joined
+from image_tools.stores.archive.foreign_naming import NameAsked
 from image_tools.stores.archive.opening import check_archive
 
 
@@ -43,7 +44,11 @@ def archive_merge(options: Namespace, environ: Mapping[str, str]) -> int:
     for path in paths:
         request = replace(setting.request, source_archive=path, archive=choice)
         one = replace(setting, request=request)
-        reports.append(report_out_of_archive(one, each, MergeRun))
+        try:
+            reports.append(report_out_of_archive(one, each, MergeRun))
+        except NameAsked as error:
+            error.advice = f"name it first: image-tools archive export -s {path} --name …"
+            raise
         if reports[-1].interrupted_by is not None:
             break
         choice = replace(choice, replace=False)

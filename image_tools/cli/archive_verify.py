@@ -31,7 +31,7 @@ def archive_verify(options: Namespace, environ: Mapping[str, str]) -> int:
 
     display = Display(progress, sys.stderr, moving=wanted(sys.stderr, environ, quiet=False))
     with endings_raised(), display:
-        found = verified(Path(options.archive), foreign_of(options), show)
+        found = verified(Path(options.archive), foreign_of(options, lenient=True), show)
     if options.format == "json":
         render.out_json(found.to_json())
     _say(found)
@@ -44,8 +44,17 @@ def _say(found: Verification) -> None:
     for damage in found.damaged:
         where = f"; needed by {', '.join(damage.images)}" if damage.images else ""
         logger.error("{}: {}{}", damage.digest, damage.problem, where)
+    for layer in found.foreign:
+        logger.warning(
+            "foreign layer {} is not in the archive, only at {}; part of {}",
+            layer.digest,
+            next(iter(layer.urls), "an unknown address"),
+            ", ".join(layer.images),
+        )
     images, blobs = counted(found.images, "image"), counted(found.blobs, "blob")
     summary = f"{images}, {blobs}, {human_bytes(found.size)}"
+    if found.foreign:
+        summary += f", without {counted(len(found.foreign), 'foreign layer')}"
     if found.damaged or found.lost:
         logger.error(
             "{}: {}, {} damaged or missing: image-tools save --repair -f LIST -d {} fetches them",

@@ -17,12 +17,10 @@ OF_OTHERS = Group(
         Option(
             name="name",
             metavar="NAME",
-            help="what an image is called that has only a tag there, or nothing: "
+            help="what an image is called that has no whole name there: "
             "REPOSITORY[:TAG], with @DIGEST for one of several; may be repeated",
             read=lambda text: (text,),
             repeats=True,
-            shown="the name of the file",
-            stands_for="archive_name",
         ),
         Option(
             name="cache",
@@ -35,11 +33,16 @@ OF_OTHERS = Group(
 )
 
 
-def foreign_of(options: Namespace) -> Foreign:
-    """What the options of `OF_OTHERS` ask for; InvalidReference for a name that is none."""
+def foreign_of(options: Namespace, *, lenient: bool = False) -> Foreign:
+    """What the options of `OF_OTHERS` ask for; InvalidReference for a name that is none.
+
+    A list names the images it wants: those without a name may stay so beside it. Where it is
+    `lenient` they may always.
+    """
     try:
         names = tuple(Reference.parse(text) for text in options.name or ())
     except InvalidReference as error:
         raise InvalidReference(f"--name: {error}") from error
     cache = Path(options.cache) if options.cache else None
-    return Foreign(cache=cache, keep_cache=options.keep_cache, names=names)
+    lenient = lenient or bool(getattr(options, "file", None))
+    return Foreign(cache=cache, keep_cache=options.keep_cache, names=names, lenient=lenient)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from image_tools.cli.redact import clean
 from image_tools.cli.text import cells, clipped, human_bytes, human_seconds, padded
+from image_tools.kept import Kept
 from image_tools.report import (
     UNFINISHED,
     Outcome,
@@ -71,7 +72,7 @@ def _result_row(outcome: Outcome) -> tuple[str, ...]:
     return (
         outcome.status.value,
         outcome.destination or outcome.raw.strip(),
-        _platforms(outcome.platforms),
+        " ".join(filter(None, (_platforms(outcome.platforms), _kept(outcome.kept)))),
         _digest(outcome),
         human_bytes(outcome.bytes_moved) if done or outcome.bytes_moved else "",
         human_seconds(outcome.seconds) if done or outcome.seconds else "",
@@ -79,9 +80,14 @@ def _result_row(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _digest(outcome: Outcome) -> str:
-    words = {None: "", True: " preserved", False: " changed"}
     short = outcome.digest.rpartition(":")[2][:_DIGEST_SHOWN]
-    return short + words[outcome.digest_preserved] if short else ""
+    word = outcome.change.value if short and outcome.change else ""
+    return " ".join(filter(None, (short, word)))
+
+
+def _kept(kept: Iterable[Kept]) -> str:
+    platforms = _platforms(one.platform for one in kept)
+    return f"(kept: {platforms})" if platforms else ""
 
 
 def _platforms(platforms: Iterable[str]) -> str:

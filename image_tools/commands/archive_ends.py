@@ -16,6 +16,7 @@ from image_tools.plan.companions import is_companion
 from image_tools.run.archived import Base, FromArchive, Memory, OriginMemory
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.inventory import note_relied, relied_on
 from image_tools.stores.archive.nothing import Nothing
 from image_tools.stores.archive.opening import (
@@ -28,6 +29,8 @@ from image_tools.stores.archive.opening import (
 )
 
 _POLL_SECONDS = 0.25
+# Beside an archive that is written it does not matter what its other images are called.
+_AS_IT_IS = Foreign(lenient=True)
 
 
 class OutOfArchive(ListRun):
@@ -61,7 +64,7 @@ class BesideArchive(ListRun):
             archive.lent = {**base.sizes, **archive.lent}
 
     def _opened(self) -> Archive:
-        return read_archive(_choice_of(self._request).path)
+        return read_archive(_choice_of(self._request).path, foreign=_AS_IT_IS)
 
     def _base(self) -> Base | None:
         return None if self._request.base is None else Base(self._request.base)
@@ -97,7 +100,7 @@ class IntoArchive(BesideArchive):
         choice = _choice_of(self._request)
         if self._request.dry_run:
             if _is_added_to(choice):
-                return read_archive(choice.path, finished=False)
+                return read_archive(choice.path, finished=False, foreign=_AS_IT_IS)
             return Archive(Nothing(str(choice.path)))
         limit = time.monotonic() + (self._request.wait_lock or 0.0)
         while True:

@@ -10,8 +10,9 @@ from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.plan.companions import is_companion
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import Contents, contents
+from image_tools.stores.archive.contents import Contents, contents, contents_at
 from image_tools.stores.archive.foreign_cache import Foreign
+from image_tools.stores.archive.foreign_naming import unnamed
 from image_tools.stores.archive.opening import read_archive
 
 SCHEMA = 1
@@ -19,22 +20,28 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedImage:
-    """One tag: `size` in bytes counts what several platforms share once.
+    """One tag, or an image without a name: `reference` is None then.
 
-    `source` is where the image came from; `problem` what of it is not there, by its structure.
+    `size` in bytes counts what several platforms share once. `source` is where the image came
+    from; `problem` what of it is not there, by its structure.
     """
 
-    reference: Reference
+    reference: Reference | None
     digest: str
     platforms: tuple[Platform, ...]
     size: int
     source: str = ""
     problem: str = ""
 
+    @property
+    def name(self) -> str:
+        """Its reference, else its digest."""
+        return self.digest if self.reference is None else str(self.reference)
+
     def to_json(self) -> dict[str, Any]:
         """The JSON object that scripts rely on."""
         return {
-            "reference": str(self.reference),
+            "reference": "" if self.reference is None else str(self.reference),
             "digest": self.digest,
             "platforms": [str(platform) for platform in self.platforms],
             "size": self.size,
@@ -77,7 +84,8 @@ def archive_ls(path: Path, foreign: Foreign) -> Listing:
     """
     archive = read_archive(path, foreign=foreign)
     try:
-        found = (one for one in contents(archive) if not is_companion(one.reference))
+        found = [one for one in contents(archive) if not is_companion(one.reference)]
+        found += [contents_at(archive, one.digest) for one in unnamed(archive)]
         sizes = [size for _, size in archive.content.digests()]
         return Listing(
             archive=path,
@@ -90,10 +98,10 @@ def archive_ls(path: Path, foreign: Foreign) -> Listing:
 
 
 def _image(archive: Archive, found: Contents) -> ArchivedImage:
-    origin = archive.origin(found.reference)
+    origin = archive.origin(found.reference) if found.is_named else None
     problems = [f"{digest}: {problem}" for digest, problem in found.problems.items()]
     return ArchivedImage(
-        reference=found.reference,
+        reference=found.reference if found.is_named else None,
         digest=str(found.digest),
         platforms=tuple(found.platforms),
         size=sum(found.sizes.values()),

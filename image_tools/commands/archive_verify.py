@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import contents
+from image_tools.stores.archive.contents import Contents, contents, contents_at
 from image_tools.stores.archive.foreign_cache import Foreign
+from image_tools.stores.archive.foreign_naming import unnamed
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.verifying import verify
 from image_tools.stores.archive.whole import lost_volumes
@@ -33,8 +34,24 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A foreign layer that is not in the archive, its addresses, and the images it belongs to."""
+
+    digest: Digest
+    urls: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that scripts rely on."""
+        return {"digest": str(self.digest), "urls": list(self.urls), "images": list(self.images)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was read, and what is damaged in it; a line for every volume that is lost."""
+    """What was read, and what is damaged in it; a line for every volume that is lost.
+
+    `foreign` layers may be absent: whoever saved them did not find them at the source.
+    """
 
     archive: Path
     images: int
@@ -42,6 +59,7 @@ class Verification:
     size: int
     damaged: tuple[Damage, ...]
     lost: tuple[str, ...] = ()
+    foreign: tuple[Absent, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that scripts rely on."""
@@ -54,6 +72,7 @@ class Verification:
             "size": self.size,
             "damaged": [damage.to_json() for damage in self.damaged],
             "lost": list(self.lost),
+            "foreign": [layer.to_json() for layer in self.foreign],
         }
 
 
@@ -81,21 +100,30 @@ def _verified(archive: Archive, path: Path, on_bytes: OnBytes) -> Verification:
         done += sizes.get(digest, 0)
         on_bytes(done, total)
     needed: dict[Digest, list[str]] = {digest: [] for digest in problems}
-    images = 0
-    for image in contents(archive):
+    images, absent = 0, dict[Digest, Absent]()
+    nameless = (contents_at(archive, one.digest) for one in unnamed(archive))
+    for image in (*contents(archive), *nameless):
         images += 1
+        _add_absent(absent, image)
         for digest, problem in image.problems.items():
             problems.setdefault(digest, problem)
         for digest in {*image.sizes, *image.problems} & problems.keys():
-            needed.setdefault(digest, []).append(str(image.reference))
+            needed.setdefault(digest, []).append(image.name)
     return Verification(
         archive=path,
         images=images,
         blobs=len(sizes),
         size=total,
         lost=lost_volumes(archive),
+        foreign=tuple(absent.values()),
         damaged=tuple(
             Damage(digest=digest, problem=problem, images=tuple(needed.get(digest, ())))
             for digest, problem in problems.items()
         ),
     )
+
+
+def _add_absent(absent: dict[Digest, Absent], image: Contents) -> None:
+    for digest, urls in image.foreign.items():
+        known = absent.get(digest, Absent(digest=digest, urls=urls))
+        absent[digest] = replace(known, images=(*known.images, image.name))

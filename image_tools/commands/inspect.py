@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from image_tools.commands.inspecting import EVERYTHING, Inspector
+from image_tools.commands.inspecting import Inspector
 from image_tools.commands.inspection import Inspection
 from image_tools.commands.opening import Opening
 from image_tools.oci.reference import Reference
-from image_tools.plan.selection import Selection
+from image_tools.plan.selection import EVERYTHING, Selection
 from image_tools.run.reading import Reader
 
 SCHEMA = 1

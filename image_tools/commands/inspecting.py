@@ -20,12 +20,10 @@ from image_tools.oci.manifest import Manifest, RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.plan.companions import cosign_tags, kind_of
-from image_tools.plan.selection import Selection
+from image_tools.plan.selection import EVERYTHING, Fit, Selection
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.together import together
 from image_tools.stores.store import Store
-
-EVERYTHING = Selection(architectures=None, systems=None)
 
 
 class Inspector:
@@ -104,7 +102,7 @@ class Inspector:
 
     def _wanted(self, leaves: Sequence[Descriptor], selection: Selection) -> list[Descriptor]:
         images = [leaf for leaf in leaves if not leaf.is_attestation]
-        found = [leaf for leaf in images if selection.matches(leaf.platform)]
+        found = [leaf for leaf in images if selection.fit(leaf.platform) is Fit.CHOSEN]
         if not found and selection != EVERYTHING:
             has = ", ".join(str(leaf.platform) for leaf in images) or "no platform at all"
             raise PlatformMissing(

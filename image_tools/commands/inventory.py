@@ -11,11 +11,14 @@ from loguru import logger
 from image_tools.commands.opening import Opening
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import Entry
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, Manifest, parse
+from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.reference import Reference
+from image_tools.oci.tree import Fault, Parsed, everything
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.together import together
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.inventory import Held, Inventory, inventory_of
 from image_tools.stores.archive.opening import read_archive
 
@@ -24,7 +27,7 @@ MOST_AT_ONCE = 16
 
 def archive_inventory(path: Path) -> Inventory:
     """What the archive at `path` holds; ArchiveDamaged or UsageError when it is none."""
-    archive = read_archive(path)
+    archive = read_archive(path, foreign=Foreign(lenient=True))
     try:
         return inventory_of(archive)
     finally:
@@ -76,10 +79,13 @@ async def _held(
 async def _walk(
     reader: Reader, repository: Repository, digest: Digest, blobs: dict[Digest, int]
 ) -> None:
-    raw = await reader.manifest(repository, digest)
-    blobs[digest] = len(raw.content)
-    found = parse(raw)
-    if isinstance(found, Index):
-        await together(_walk(reader, repository, e.digest, blobs) for e in found.entries)
-    elif isinstance(found, Manifest):
-        blobs.update({blob.digest: blob.size for blob in found.blobs})
+    """Add to `blobs` the sizes of all manifests and blobs that `digest` leads to."""
+
+    def look(entry: Descriptor, raw: RawManifest, found: Parsed) -> None:
+        blobs[entry.digest] = len(raw.content)
+        if isinstance(found, Manifest):
+            blobs.update({blob.digest: blob.size for blob in found.blobs})
+
+    top = await reader.manifest(repository, digest)
+    tree = await reader.tree(repository, top, digest=digest, wants=everything, look=look)
+    tree.checked(Fault.MISSTATED)

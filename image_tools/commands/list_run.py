@@ -11,6 +11,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn, TypeVar
 
+from loguru import logger
+
 from image_tools.commands.opening import access_to
 from image_tools.commands.request import MirrorRequest
 from image_tools.commands.run_options import options_of
@@ -133,6 +135,7 @@ class ListRun:
             self._lines_left = self._failed.place if rows and not self._unwritten else ""
         if engine.fatal is not None:
             raise engine.fatal
+        _warn_of_kept(outcomes)
         self._conclude()
         return self._report(outcomes, begun)
 
@@ -188,7 +191,7 @@ class ListRun:
         if self._failed is not None and cleaned.status in UNFINISHED:
             # After Ctrl-C thousands come at once, and the whole list is written in a moment.
             started = cleaned.status is not Status.UNSTARTED
-            self._failed.add(cleaned.raw, cleaned.remark, durably=started)
+            self._failed.add(cleaned.again, cleaned.remark, durably=started)
         return cleaned
 
     def _report(self, outcomes: Sequence[Outcome], begun: float) -> Report:
@@ -303,3 +306,19 @@ class ListRun:
     def _close(self) -> None:
         if self._gear is not None:
             result_of(self._loop.submit(self._gear.close()))
+
+
+def _warn_of_kept(outcomes: Sequence[Outcome]) -> None:
+    """Warn once about unchanged images that hold more than was chosen; copied ones were told."""
+    held = [one for one in outcomes if one.kept and one.status is Status.UNCHANGED]
+    if held:
+        first, more = held[0], len(held) - 1
+        others = f" (and {more} more images)" if more else ""
+        where = ", ".join(one.platform for one in first.kept)
+        logger.warning(
+            "{}{}: the tag still holds {} of an earlier release or from another tool, which this"
+            " run did not choose",
+            first.destination,
+            others,
+            where,
+        )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import ClassVar, TypeVar, cast
 
 from image_tools.commands.list_run import ListRun
+from image_tools.commands.request import MirrorRequest
 from image_tools.run.engine import Engine, Judge
 from image_tools.run.gear import Gear
 from image_tools.run.validating import Validation, look, validate
+from image_tools.state import State
+from image_tools.validation.asked import Asked
 
 KindT = TypeVar("KindT", bound="ValidateRun")
 
@@ -20,12 +23,30 @@ class ValidateRun(ListRun):
     validation: ClassVar[Validation] = Validation()
 
     def _engine_over(self, gear: Gear) -> Engine:
-        wish = self.validation
+        wish, asked = self.validation, asked_of(self._request)
         judge = Judge(
-            look=lambda gear, job: look(gear, job, wish),
-            read=lambda gear, job, seen: validate(gear, job, seen, wish),
+            look=lambda gear, job: look(gear, job, wish, asked),
+            read=lambda gear, job, seen: validate(gear, job, seen, wish, asked),
         )
         return Engine(gear, self._ended, judge)
+
+    def _remembered(self) -> State | None:
+        return None  # What an earlier run believed is just what is to be checked.
+
+
+def asked_of(request: MirrorRequest) -> Asked:
+    """Return what the flags of `request` ask for."""
+    chosen = request.selection
+    return Asked(
+        architectures=chosen.architectures,
+        systems=chosen.systems,
+        variants=chosen.variants,
+        attestations=chosen.attestations,
+        overwrite=request.overwrite,
+        keep_single=request.keep_single,
+        require_platforms=request.require_platforms,
+        missing_platform_fails=request.missing_platform_fails,
+    )
 
 
 def at_depth(validation: Validation, kind: type[KindT]) -> type[KindT]:

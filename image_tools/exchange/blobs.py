@@ -10,7 +10,7 @@ from image_tools.errors import DigestMismatch, InvalidManifest, InvalidReference
 from image_tools.exchange.answers import VERSION_HEADER, answer, error_answer
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.placing import landing, mount
-from image_tools.exchange.presence import size_of
+from image_tools.exchange.presence import looked_for
 from image_tools.exchange.routes import Route, byte_range
 from image_tools.exchange.sessions import Claim, Session
 from image_tools.oci.digest import Digest
@@ -96,7 +96,7 @@ async def _size(session: Session, digest: Digest) -> int | None:
 async def _claimed_size(session: Session, ledger: Ledger, digest: Digest) -> int | None:
     """The size of a blob at the destination, or None: then this session's tool is to bring it."""
     while digest not in session.claims:
-        asked = ledger.ask(session.repository, digest)
+        asked = ledger.ask(session.repository, digest, session.expected.get(digest))
         if asked.flight is None:
             return ledger.size(session.repository, digest)
         if asked.step is Step.WAIT:
@@ -114,22 +114,24 @@ async def _look(session: Session, ledger: Ledger, flight: Flight) -> int | None:
     upload: Upload | None = None
     if flight.origin is not None:
         size = ledger.size(flight.origin, flight.digest)
-        upload = await mount(session.store, ledger, flight)
+        upload = await mount(session.store, ledger, flight, size)
         if flight.origin and size is not None:
             ledger.land(flight, size)
             return size
     claim = Claim(flight=flight, upload=upload)
     try:
-        found = await size_of(session.store, session.repository, flight.digest)
+        expected = await session.expected_size(flight.digest)
+        found = await looked_for(session.store, session.repository, flight.digest, expected)
     except BaseException:
         await claim.give_up()
         raise
-    if found is None:
+    flight.short = found.is_other
+    if found.size is None:
         session.claims[flight.digest] = claim
         return None
-    ledger.land(flight, found)
+    ledger.land(flight, found.size)
     await claim.give_up()
-    return found
+    return found.size
 
 
 def _headers(digest: Digest) -> dict[str, str]:

@@ -62,6 +62,7 @@ class Ledger:
         self._places: dict[Digest, dict[str, None]] = {}
         self._flights: dict[tuple[str, Digest], Flight] = {}
         self._doubted: set[tuple[str, Digest]] = set()
+        self._supposed: set[Digest] = set()
         self._refusals = 0
         self._mounts = 0
 
@@ -72,7 +73,19 @@ class Ledger:
     def note(self, repository: str, digest: Digest, size: int) -> None:
         """Remember that `repository` holds a blob of `size` bytes."""
         self._sizes[digest] = size
+        self._supposed.discard(digest)
         self._places.setdefault(digest, {})[repository] = None
+
+    def suppose(self, repository: str, digest: Digest, size: int) -> None:
+        """Remember the same where only a manifest of that repository says so."""
+        if digest not in self._sizes:
+            self._supposed.add(digest)
+        self._sizes.setdefault(digest, size)
+        self._places.setdefault(digest, {})[repository] = None
+
+    def is_supposed(self, digest: Digest) -> bool:
+        """Whether nobody has seen the size of a blob at this store yet."""
+        return digest in self._supposed
 
     def forget(self, repository: str, digest: Digest) -> None:
         """Take back what `note` said: the store turned out not to hold the blob."""
@@ -83,20 +96,24 @@ class Ledger:
         """Whether the store once turned out not to hold what it should."""
         return (repository, digest) in self._doubted
 
-    def ask(self, repository: str, digest: Digest, *, patient: bool = True) -> Answer:
-        """The next step for whoever needs a blob in `repository`.
+    def ask(
+        self, repository: str, digest: Digest, size: int | None = None, *, patient: bool = True
+    ) -> Answer:
+        """The next step for whoever needs a blob of `size` bytes in `repository`; None: of any.
 
         MOUNT and SEND open a flight that the caller must end with `land` or `crash`; WAIT names
         the flight after whose end the caller asks again. Who is not `patient` does not wait for a
-        blob on its way into another repository.
+        blob on its way into another repository. What is known in another size counts for nothing.
         """
-        if repository in self._places.get(digest, {}):
+        is_right = size is None or self._sizes.get(digest) == size
+        places = self._places.get(digest, {}) if is_right else {}
+        if repository in places:
             return Answer(Step.HAVE)
         if under_way := self._flights.get((repository, digest)):
             return Answer(Step.WAIT, under_way)
         if not self.mounts_work:
             return Answer(Step.SEND, self._open(repository, digest, None))
-        if origin := next(iter(self._places.get(digest, {})), None):
+        if origin := next(iter(places), None):
             return Answer(Step.MOUNT, self._open(repository, digest, origin))
         if patient and (elsewhere := self._sending(digest)):
             return Answer(Step.WAIT, elsewhere)

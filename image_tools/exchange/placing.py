@@ -12,7 +12,7 @@ from loguru import logger
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger, Step
-from image_tools.exchange.presence import Presence
+from image_tools.exchange.presence import Presence, check_kept, looked_for
 from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
@@ -70,10 +70,12 @@ class Placer:
         The lane comes first: a flight that is open but waits for a lane would look silent to all
         who wait for it, and they would send the blob a second time.
         """
-        if self.ledger.size(wish.repository, wish.blob.digest) is not None:
+        if self.ledger.size(wish.repository, wish.blob.digest) == wish.blob.size:
             return None
         async with self._lanes[wish.origin]:
-            answer = self.ledger.ask(wish.repository, wish.blob.digest, patient=patient)
+            answer = self.ledger.ask(
+                wish.repository, wish.blob.digest, wish.blob.size, patient=patient
+            )
             if answer.step is Step.WAIT:
                 return answer.flight
             if answer.flight is not None:
@@ -108,16 +110,18 @@ class Placer:
         return await self._by_one_way(wish, flight, looks, size)
 
     async def _by_one_way(self, wish: Placement, flight: Flight, looks: bool, size: int) -> bool:
-        upload = await (self._presence.begin(flight, size) if looks else self._mounted(flight))
+        upload = await (
+            self._presence.begin(flight, size) if looks else self._mounted(flight, size)
+        )
         if upload is None:
             return False
         await self._send(wish, flight, upload)
-        await self._presence.check(flight, size)
+        await check_kept(self.destination, flight, size)
         return looks
 
-    async def _mounted(self, flight: Flight) -> Upload | None:
+    async def _mounted(self, flight: Flight, size: int) -> Upload | None:
         """None when the blob was mounted, else the upload to send it by."""
-        upload = await mount(self.destination, self.ledger, flight)
+        upload = await mount(self.destination, self.ledger, flight, size)
         if upload is None and flight.origin is None:
             return await self.destination.upload(flight.repository)
         return upload
@@ -136,11 +140,12 @@ class Placer:
             raise
 
 
-async def mount(store: Store, ledger: Ledger, flight: Flight) -> Upload | None:
+async def mount(store: Store, ledger: Ledger, flight: Flight, size: int | None) -> Upload | None:
     """Try `flight`'s mount; its `origin` is None afterwards when the store did not want to.
 
     The upload a registry begins instead (202, distribution spec "Mounting a blob") is returned.
-    A mount that fails is no failure of the blob: it is sent then.
+    A mount that fails is no failure of the blob: it is sent then. So is a blob that turns out not
+    to have `size` bytes, where nobody had looked at it before.
     """
     assert flight.origin is not None
     try:
@@ -153,6 +158,11 @@ async def mount(store: Store, ledger: Ledger, flight: Flight) -> Upload | None:
         return None
     if upload is not None:
         ledger.refuse_mount(flight)
+    elif ledger.is_supposed(flight.digest):
+        found = await looked_for(store, flight.repository, flight.digest, size)
+        if found.size is None:
+            ledger.forget(flight.origin, flight.digest)
+            flight.origin, flight.short = None, found.is_other
     return upload
 
 

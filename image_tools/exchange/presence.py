@@ -23,6 +23,17 @@ FAILS_ON_IT = 500
 _REFUSED_LOOKS = frozenset({400, 401, 403, 412, 451})
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The size in bytes of a blob that is there, None where it has to be sent.
+
+    `is_other`: something else is in its place, which may stay there whatever is sent.
+    """
+
+    size: int | None = None
+    is_other: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Presence:
     """Looks into the repositories of one destination, with as few requests as it allows.
@@ -45,29 +56,9 @@ class Presence:
             upload = await self._by_mount(flight)
             if upload is not None:
                 return upload
-        if await self._size_of(flight) == size:
-            return None
-        return await self.store.upload(flight.repository)
-
-    async def _size_of(self, flight: Flight) -> int | None:
-        try:
-            found = await size_of(self.store, flight.repository, flight.digest)
-        except Unavailable as error:
-            if error.status != FAILS_ON_IT:
-                raise
-            flight.short = True
-            return None
-        flight.short = found is not None
-        return found
-
-    async def check(self, flight: Flight, size: int) -> None:
-        """Nothing when the blob that was sent is whole now; DigestMismatch where it is not.
-
-        docker-registry 2.8 keeps what lies in its storage, and a crash may have left it short: an
-        image over that could never be pulled.
-        """
-        if flight.short:
-            await self._look_again(flight, size)
+        found = await looked_for(self.store, flight.repository, flight.digest, size)
+        flight.short = found.is_other
+        return await self.store.upload(flight.repository) if found.size is None else None
 
     async def learn(self, flight: Flight) -> None:
         """Try with the blob of `flight`, which was sent, whether the store mounts; once."""
@@ -87,16 +78,6 @@ class Presence:
             self._mounts = False
             return None
 
-    async def _look_again(self, flight: Flight, size: int) -> None:
-        found = await self.store.blob_size(flight.repository, flight.digest)
-        if found != size:
-            place = f"{self.store.name}/{flight.repository}@{flight.digest}"
-            raise DigestMismatch(
-                f"{place}: the registry has {found} bytes of it, not {size}, and keeps them when"
-                " it is sent anew",
-                advice="its storage is damaged: remove that blob there and run again",
-            )
-
     async def _is_found(self, flight: Flight) -> bool:
         """Whether mounting a blob where it is finds it; what goes wrong means no."""
         try:
@@ -109,6 +90,42 @@ class Presence:
         return upload is None
 
 
+async def looked_for(store: Store, repository: str, digest: Digest, size: int | None) -> Found:
+    """Return what a repository of a destination has of a blob of `size` bytes, with one request.
+
+    It is the one rule for "is the blob there": one of another size is not, nor is one the registry
+    fails on. Without `size` nobody knows what it should be, and any will do.
+    """
+    try:
+        found = await size_of(store, repository, digest)
+    except Unavailable as error:
+        if error.status != FAILS_ON_IT:
+            raise
+        return Found(is_other=True)
+    if found is None or size in (None, found):
+        return Found(found)
+    logger.debug("{}/{}@{}: {} bytes of {}", store.name, repository, digest, found, size)
+    return Found(is_other=True)
+
+
+async def check_kept(store: Store, flight: Flight, size: int) -> None:
+    """Nothing when the blob that was sent is whole now; DigestMismatch where it is not.
+
+    docker-registry 2.8 keeps what lies in its storage, and a crash may have left it short: an
+    image over that could never be pulled.
+    """
+    if not flight.short:
+        return
+    found = await store.blob_size(flight.repository, flight.digest)
+    if found != size:
+        place = f"{store.name}/{flight.repository}@{flight.digest}"
+        raise DigestMismatch(
+            f"{place}: the registry has {found} bytes of it, not {size}, and keeps them when"
+            " it is sent anew",
+            advice="its storage is damaged: remove that blob there and run again",
+        )
+
+
 async def size_of(store: Store, repository: str, digest: Digest) -> int | None:
     """The size of a blob in the repository of a destination; None where it has to be sent.
 
@@ -117,7 +134,12 @@ async def size_of(store: Store, repository: str, digest: Digest) -> int | None:
     try:
         return await store.blob_size(repository, digest)
     except CopyFailed as error:
-        if not error.answered or error.temporary or error.status not in _REFUSED_LOOKS:
+        if not is_refused_look(error):
             raise
         logger.debug("{}; the blob is sent", error)
         return None
+
+
+def is_refused_look(error: CopyFailed) -> bool:
+    """Return whether a registry refused to say if it has a blob, which decides nothing."""
+    return error.answered and not error.temporary and error.status in _REFUSED_LOOKS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,12 @@ from loguru import logger
 from image_tools.errors import ImageToolsError, IntegrityError, NotFound, UnknownFailure
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Flight, Ledger
+from image_tools.exchange.presence import check_kept
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.store import Store, Upload
 
+SizeOf = Callable[[Digest], Awaitable[int | None]]
 Check = Callable[[RawManifest], str | None]
 
 
@@ -79,9 +81,11 @@ class Session:
     """One repository of one store, lent to one run of one tool.
 
     `manifests`, `sizes` and `blobs` are answered from memory. `ledger` is there on the side that
-    may be written. `check` returns why a pushed manifest must not be published, or None; what is
-    `withheld` is taken from the tool and not stored. What may come `behind` is stored while the
-    tool goes on; every other push waits until it is.
+    may be written: there `expected` are the sizes that blobs must have to be taken for present, and
+    `origin_size` tells that of others, if anybody can.
+    `check` returns why a pushed manifest must not be published, or None; what is `withheld` is
+    taken from the tool and not stored. What may come `behind` is stored while the tool goes on;
+    every other push waits until it is.
     `find` gives the session of a `<key>/<repository>` path, for mounts. With `tags_become_digests`
     a push by tag is stored by digest, so that no tag is left behind. With `hides_tags` no tag is
     known here: a tool that skips a push where the tag looks right pushes all the same.
@@ -95,6 +99,8 @@ class Session:
     manifests: dict[Digest, RawManifest] = field(default_factory=dict)
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     sizes: dict[Digest, int] = field(default_factory=dict)
+    expected: dict[Digest, int] = field(default_factory=dict)
+    origin_size: SizeOf | None = None
     check: Check | None = None
     withheld: frozenset[Digest] = frozenset()
     behind: frozenset[Digest] = frozenset()
@@ -126,14 +132,26 @@ class Session:
 
     def holds(self, digest: Digest) -> bool:
         """Whether the ledger knows the blob to be in the repository."""
-        return self.ledger is not None and self.ledger.size(self.repository, digest) is not None
+        known = self.ledger.size(self.repository, digest) if self.ledger is not None else None
+        return known is not None and self.expected.get(digest, known) == known
+
+    async def expected_size(self, digest: Digest) -> int | None:
+        """The size in bytes that a blob here must have; None when nobody knows."""
+        if digest in self.expected or self.origin_size is None:
+            return self.expected.get(digest)
+        return await self.origin_size(digest)
 
     def ending(self, digest: Digest) -> asyncio.Lock:
         """Held while an upload of this blob ends: registries may fail on two ends at once."""
         return self._endings.setdefault(digest, asyncio.Lock())
 
     async def arrived(self, digest: Digest, size: int) -> None:
-        """A blob of `size` bytes lies in the repository now: whoever waits for it may go on."""
+        """A blob of `size` bytes lies in the repository now: whoever waits for it may go on.
+
+        DigestMismatch where the registry keeps another one that was there before.
+        """
+        if digest in self.claims:
+            await check_kept(self.store, self.claims[digest].flight, size)
         self.sizes[digest] = size
         claim = self.claims.pop(digest, None)
         if self.ledger is not None:

@@ -151,7 +151,7 @@ async def _mounted(session: Session, digest: Digest, origin: Session | None) -> 
     if origin is None or origin.store is not session.store or session.ledger is None:
         return False
     size = session.ledger.size(origin.repository, digest)
-    if size is None:
+    if size is None or session.expected.get(digest, size) != size:
         return False
     if session.ledger.size(session.repository, digest) is None:
         try:

@@ -85,6 +85,13 @@ class Descriptor:
         """The digest text of the entry an attestation speaks about; empty when it names none."""
         return dict(self.annotations).get(ATTESTATION_SUBJECT, "")
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses it states, as text that can be shown: nothing here asks them."""
+        stated = self.fields.get("urls")
+        texts = [one for one in stated if isinstance(one, str)] if isinstance(stated, list) else []
+        return tuple("".join(c if c.isprintable() else "?" for c in one) for one in texts)
+
     def _platform_extras(self) -> dict[str, Any]:
         platform = self.fields.get("platform")
         if not isinstance(platform, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,11 +56,21 @@ class Manifest:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Config and layers that lie in the registry: no foreign layers, each digest once."""
+        """The config and the layers that must be in the registry, each digest once."""
         held = [layer for layer in self.layers if not layer.fields.get("urls")]
         if self.config is not None:
             held.insert(0, self.config)
-        return tuple({blob.digest: blob for blob in held}.values())
+        return _each_once(held)
+
+    @property
+    def foreign(self) -> tuple[Descriptor, ...]:
+        """The layers with `urls`, whatever their type, each digest once; none that is in `blobs`.
+
+        They may be in the registry, or only at one of these addresses.
+        """
+        needed = {blob.digest for blob in self.blobs}
+        layers = (layer for layer in self.layers if layer.fields.get("urls"))
+        return _each_once(layer for layer in layers if layer.digest not in needed)
 
     @property
     def is_image(self) -> bool:
@@ -132,6 +143,10 @@ def index_bytes(index: Index) -> bytes:
     except RecursionError as error:
         raise InvalidManifest("an entry of the index is nested too deep") from error
     return text.encode(errors="replace")
+
+
+def _each_once(blobs: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
+    return tuple({blob.digest: blob for blob in blobs}.values())
 
 
 def _object(content: bytes, **hooks: Any) -> dict[str, Any]:

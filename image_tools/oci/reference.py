@@ -17,7 +17,7 @@ DOCKER_HUB = "docker.io"
 OFFICIAL_PROJECT = "library"
 MAXIMUM_REPOSITORY_LENGTH = 255
 _MAXIMUM_LENGTH = 1024
-_DOCKER_HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})
+DOCKER_HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})
 _LABEL = r"[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::([0-9]{{1,5}}))?")
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
@@ -128,7 +128,7 @@ def parse_registry(text: str) -> str:
     if len(text) > 255 + len(":65535"):
         raise InvalidReference(f"registry host of {len(text)} characters: at most 255 are allowed")
     lowered = text.lower()
-    if lowered in _DOCKER_HUB_ALIASES:
+    if lowered in DOCKER_HUB_ALIASES:
         return DOCKER_HUB
     return lowered if is_registry(lowered) else text
 

@@ -28,11 +28,15 @@ class SourceImage:
 
 @dataclass(frozen=True, slots=True)
 class DestinationImage:
-    """What lies under the destination's tag: its entries; a single manifest is its own entry."""
+    """What lies under the destination's tag: its entries; a single manifest is its own entry.
+
+    `lost` are the entries that lead to nothing any more; they are not among `entries`.
+    """
 
     top: RawManifest
     entries: tuple[Descriptor, ...]
     is_index: bool
+    lost: tuple[Descriptor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

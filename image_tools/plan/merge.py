@@ -1,4 +1,4 @@
-"""Which entries the destination's index holds in the end."""
+"""Which entries are wanted, and which the destination's index holds in the end."""
 
 from __future__ import annotations
 
@@ -7,25 +7,50 @@ from dataclasses import replace
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
-from image_tools.plan.selection import Selection
+from image_tools.plan.selection import Fit, Selection
 
 
 def select(leaves: tuple[Descriptor, ...], selection: Selection) -> tuple[Descriptor, ...]:
-    """The wanted entries of an image, in its order.
+    """Return the wanted entries of an image, in its order.
 
-    An attestation is wanted when attestations are and the entry it speaks about is; an orphan
-    never is.
+    An entry that does not state its platform comes along with those that are chosen; where no entry
+    states one, the image has no platforms and nothing is filtered. An attestation is wanted when
+    attestations are and the entry it speaks about is. If nothing else is left out, those that speak
+    about something else stay too: the index keeps its bytes.
     """
-    wanted = {
-        leaf.digest
-        for leaf in leaves
-        if not leaf.is_attestation and selection.matches(leaf.platform)
-    }
-    subjects = {str(digest) for digest in wanted} if selection.attestations else set()
+    images = [leaf for leaf in leaves if not leaf.is_attestation]
+    wanted = _wanted(images, selection)
+    if (
+        selection.attestations
+        and len(wanted) == len(images)
+        and (images or selection.is_everything)
+    ):
+        return leaves
+    subjects = {str(leaf.digest) for leaf in wanted} if selection.attestations else set()
+    positions = {id(leaf) for leaf in wanted}
     return tuple(
         leaf
         for leaf in leaves
-        if (leaf.subject in subjects if leaf.is_attestation else _chosen(leaf, wanted, selection))
+        if (leaf.subject in subjects if leaf.is_attestation else id(leaf) in positions)
+    )
+
+
+def staying(
+    existing: tuple[Descriptor, ...],
+    wanted: tuple[Descriptor, ...],
+    selection: Selection,
+) -> tuple[Descriptor, ...]:
+    """Return `existing` without the platforms that are chosen and not brought by `wanted`.
+
+    Those are gone at the source, so they leave the tag, too.
+    """
+    brought = {identity(entry) for entry in wanted if not entry.is_attestation}
+    return tuple(
+        entry
+        for entry in existing
+        if entry.is_attestation
+        or selection.fit(entry.platform) is Fit.EXCLUDED
+        or identity(entry) in brought
     )
 
 
@@ -52,8 +77,20 @@ def merge(
     return (*_in_place(brought, existing), *spoken, *new_attestations)
 
 
-def _chosen(leaf: Descriptor, wanted: set[Digest], selection: Selection) -> bool:
-    return leaf.digest in wanted and selection.matches(leaf.platform)
+def _wanted(images: list[Descriptor], selection: Selection) -> list[Descriptor]:
+    if not any(leaf.platform.is_known for leaf in images):
+        return images
+    fits = [(leaf, selection.fit(leaf.platform)) for leaf in images]
+    if all(fit is not Fit.CHOSEN for _, fit in fits):
+        return []
+    return [leaf for leaf, fit in fits if fit is not Fit.EXCLUDED]
+
+
+def not_brought(
+    existing: tuple[Descriptor, ...], wanted: tuple[Descriptor, ...]
+) -> tuple[Descriptor, ...]:
+    """Return the images among `existing` whose platform `wanted` does not bring."""
+    return tuple(_kept([entry for entry in wanted if not entry.is_attestation], existing))
 
 
 def _kept(brought: list[Descriptor], existing: tuple[Descriptor, ...]) -> list[Descriptor]:

@@ -12,7 +12,8 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, parse
 from image_tools.plan.images import DestinationImage, SourceImage
-from image_tools.plan.merge import merge
+from image_tools.plan.merge import merge, not_brought, staying
+from image_tools.plan.selection import EVERYTHING, Selection
 
 
 class Action(Enum):
@@ -62,23 +63,38 @@ class FinalIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to do for one image: `copies` are the wanted entries still missing, in index order."""
+    """What to do for one image: `copies` are the wanted entries still missing, in index order.
+
+    `kept` are entries under the tag that were not chosen and that the source does not have now;
+    `removed` are those that leave the tag: chosen ones that are gone at the source, and lost ones.
+    `as_it_is`: the tag holds the source's own manifest, which is no index.
+    """
 
     action: Action
     wanted: tuple[Descriptor, ...] = ()
     copies: tuple[Descriptor, ...] = ()
     nested: tuple[RawManifest, ...] = ()
     final: FinalIndex | None = None
-    reason: str = ""
+    kept: tuple[Descriptor, ...] = ()
+    removed: tuple[Descriptor, ...] = ()
+    as_it_is: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """How the user wants the destination: `present` are children known to lie there already."""
+    """How the user wants the destination.
 
+    What `selection` excludes stays there, unless `overwrite`. `present` are children known to lie
+    there already, `lost` are those whose content is gone. `keep_single`: a single image is
+    published as it is where no index is needed.
+    """
+
+    selection: Selection = EVERYTHING
     overwrite: bool = False
     force: bool = False
+    keep_single: bool = False
     present: frozenset[Digest] = frozenset()
+    lost: frozenset[Digest] = frozenset()
 
 
 def plan(
@@ -87,38 +103,83 @@ def plan(
     destination: DestinationImage | None,
     wish: Wish,
 ) -> Plan:
-    """The plan for one image; `wanted` are the selected leaves of `source`."""
-    if not any(not entry.is_attestation for entry in wanted):
-        return Plan(action=Action.SKIP, reason="no wanted platform in the source")
-    final = final_index(source, wanted, None if wish.overwrite else destination)
+    """Return the plan for one image; `wanted` are the selected leaves of `source`."""
+    if not wanted:
+        return Plan(action=Action.SKIP)
+    staying = _staying(wanted, destination, wish)
+    kept = not_brought(staying, wanted)
+    as_it_is = source.artifact or (source.single and wish.keep_single and not kept)
+    if as_it_is:
+        final = FinalIndex(source.top.media_type, (), exact=source.top)
+    else:
+        final = final_index(source, wanted, staying, destination if kept else None)
     copies = tuple({e.digest: e for e in wanted if e.digest not in wish.present}.values())
-    if _is_done(final, destination) and not wish.force:
-        return Plan(action=Action.UNCHANGED, wanted=wanted, copies=copies, final=final)
-    nested = source.nested if final.exact is not None else ()
-    return Plan(action=Action.COPY, wanted=wanted, copies=copies, nested=nested, final=final)
+    is_done = _is_done(final, destination) and not wish.force
+    return Plan(
+        action=Action.UNCHANGED if is_done else Action.COPY,
+        wanted=wanted,
+        copies=copies,
+        nested=source.nested if final.exact is not None and not is_done else (),
+        final=final,
+        kept=_not_at_source(kept, source),
+        removed=_removed(wanted, staying, destination),
+        as_it_is=as_it_is,
+    )
 
 
 def final_index(
-    source: SourceImage, wanted: tuple[Descriptor, ...], existing: DestinationImage | None
+    source: SourceImage,
+    wanted: tuple[Descriptor, ...],
+    staying: tuple[Descriptor, ...] = (),
+    annotated: DestinationImage | None = None,
 ) -> FinalIndex:
-    """What the destination's tag is to hold: the source's own bytes whenever they say just that.
+    """Return what the tag is to hold: the source's own bytes whenever they say just that.
 
-    `existing` is what to merge with. Annotations of the index are kept, the source's before those
-    of `existing`; a Docker list has no place for them.
+    `staying` are the destination's entries to merge with. Annotations of the index are kept, the
+    source's before those of `annotated`; a Docker list has no place for them.
     """
-    if source.artifact:
-        return FinalIndex(source.top.media_type, (), exact=source.top)
-    entries = merge(wanted, existing.entries if existing is not None else ())
-    if not source.single and entries == source.leaves:
+    entries = merge(wanted, staying)
+    if not source.single and Counter(entries) == Counter(source.leaves):
         top = parse(source.top)
-        return FinalIndex(top.media_type if isinstance(top, Index) else "", entries, source.top)
+        return FinalIndex(
+            top.media_type if isinstance(top, Index) else "", source.leaves, source.top
+        )
     media_type = media.index_type_for(frozenset(e.media_type for e in entries))
     if media_type == media.DOCKER_LIST:
         return FinalIndex(media_type, entries)
-    tops = [existing.top] if existing is not None and existing.is_index else []
+    tops = [annotated.top] if annotated is not None and annotated.is_index else []
     tops += [] if source.single else [source.top]
     annotations = {name: value for top in tops for name, value in _annotations(top)}
     return FinalIndex(media_type, entries, annotations=tuple(sorted(annotations.items())))
+
+
+def _staying(
+    wanted: tuple[Descriptor, ...], destination: DestinationImage | None, wish: Wish
+) -> tuple[Descriptor, ...]:
+    """Return the destination's entries that take part in the merge, none where it is replaced."""
+    if destination is None or wish.overwrite:
+        return ()
+    lost = wish.lost - {entry.digest for entry in wanted}
+    there = tuple(entry for entry in destination.entries if entry.digest not in lost)
+    return staying(there, wanted, wish.selection)
+
+
+def _not_at_source(kept: tuple[Descriptor, ...], source: SourceImage) -> tuple[Descriptor, ...]:
+    offered = {leaf.digest for leaf in source.leaves}
+    return tuple(entry for entry in kept if entry.digest not in offered)
+
+
+def _removed(
+    wanted: tuple[Descriptor, ...],
+    staying: tuple[Descriptor, ...],
+    destination: DestinationImage | None,
+) -> tuple[Descriptor, ...]:
+    """Return the destination's images that nothing takes the place of."""
+    if destination is None:
+        return ()
+    left = set(staying)
+    gone = (entry for entry in not_brought(destination.entries, wanted) if entry not in left)
+    return tuple(gone)
 
 
 def _annotations(top: RawManifest) -> tuple[tuple[str, str], ...]:
@@ -127,7 +188,9 @@ def _annotations(top: RawManifest) -> tuple[tuple[str, str], ...]:
 
 
 def _is_done(final: FinalIndex, destination: DestinationImage | None) -> bool:
-    return destination is not None and final.difference(destination.top) is None
+    if destination is None or destination.lost:
+        return False
+    return final.difference(destination.top) is None
 
 
 def _difference(wanted: tuple[Descriptor, ...], found: tuple[Descriptor, ...]) -> str | None:

@@ -9,10 +9,7 @@ from image_tools.errors import PlatformMissing, UsageError
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.plan.images import SourceImage
-from image_tools.plan.merge import identity, merge, select
-from image_tools.plan.selection import Selection
-
-_EVERYTHING = Selection(architectures=None, systems=None)
+from image_tools.plan.merge import identity, merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,10 @@ def unite(parts: Sequence[Part], *, overwrite: bool = False) -> Union:
 
 def _platforms(part: Part) -> tuple[Descriptor, ...]:
     """The entries of a source that an index can hold: orphaned attestations are left out."""
-    found = select(part.image.leaves, _EVERYTHING)
+    images = {str(leaf.digest) for leaf in part.image.leaves if not leaf.is_attestation}
+    found = tuple(
+        leaf for leaf in part.image.leaves if not leaf.is_attestation or leaf.subject in images
+    )
     if part.image.artifact or not found:
         raise PlatformMissing(
             f"{part.name}: it states no platform",

@@ -26,8 +26,8 @@ class Memory(Protocol):
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
-    ) -> None:
-        """Note durably what both ends hold now."""
+    ) -> Remembered:
+        """Note durably what both ends hold now, and return it as it is remembered."""
 
 
 class OriginMemory:
@@ -48,15 +48,19 @@ class OriginMemory:
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
-    ) -> None:
-        """Note it in the entry; what cannot be noted, or has no entry, only costs requests."""
-        if remembered.destination_digest is None:
-            return
+    ) -> Remembered:
+        """Note it in the entry; what cannot be noted, or has no entry, only costs requests.
+
+        An entry has no room for what was kept: such an image is read again, and told again.
+        """
+        if remembered.destination_digest is None or remembered.kept:
+            return remembered
         origin = Origin(source, remembered.source_digest, selection)
         try:
             self._archive.add_origin(Reference.parse(destination), origin)
         except ImageToolsError as error:
             logger.debug("{}", error)
+        return remembered
 
 
 class RepairMemory(OriginMemory):
@@ -71,10 +75,10 @@ class RepairMemory(OriginMemory):
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
-    ) -> None:
+    ) -> Remembered:
         """Note what was known; of an image that has become another one, what it is now."""
         if remembered.destination_digest is None:
-            return
+            return remembered
         reference = Reference.parse(destination)
         entry, origin = self._before.get(reference, (None, None))
         if origin is not None and entry == self._archive.tagged(reference):
@@ -82,6 +86,7 @@ class RepairMemory(OriginMemory):
         else:
             known = source if origin is None else origin.source
             super().remember(known, destination, selection, remembered)
+        return remembered
 
 
 class FromArchive:
@@ -96,9 +101,9 @@ class FromArchive:
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
-    ) -> None:
+    ) -> Remembered:
         """See `Memory`."""
-        self._state.remember(f"archive:{source}", destination, selection, remembered)
+        return self._state.remember(f"archive:{source}", destination, selection, remembered)
 
 
 class PassedOn:
@@ -112,16 +117,17 @@ class PassedOn:
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
-    ) -> None:
+    ) -> Remembered:
         """Note what the source says of the image, unless it was changed on its way."""
         origin = self._source.origin(Reference.parse(source))
         if origin is None or remembered.source_digest != remembered.destination_digest:
-            logger.debug("{}: nobody knows whence, as {}", destination, selection)
-            return
+            logger.debug("{}: origin unknown, as {}", destination, selection)
+            return remembered
         try:
             self._destination.add_origin(Reference.parse(destination), origin)
         except ImageToolsError as error:
             logger.debug("{}", error)
+        return remembered
 
 
 class Base:

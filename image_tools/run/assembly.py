@@ -23,18 +23,17 @@ from image_tools.oci.manifest import (
     Index,
     Manifest,
     RawManifest,
-    Schema1,
     index_bytes,
     parse,
 )
+from image_tools.oci.tree import Fault, Parsed, Problem, everything
 from image_tools.plan.plan import FinalIndex
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.executor import Slots
 from image_tools.run.failure import cause_of
 from image_tools.run.job import Job
 from image_tools.run.own_client import OWN_CLIENT, OwnClient
-from image_tools.run.reading import DEEPEST_NESTING, Reader
-from image_tools.run.together import together
+from image_tools.run.reading import Reader
 from image_tools.run.toolbox import Toolbox
 from image_tools.tools.buildx import can_express, create_argv, descriptor_file
 from image_tools.tools.skopeo import cannot_keep, index_only_argv, write_index_folder
@@ -79,14 +78,14 @@ class Assembler:
         if final.exact is not None:
             logger.debug("the source's own bytes are kept: skopeo copies the index alone")
             return await self.exactly(job, final.exact, tag)
-        reason = can_express(final.index) or await self._leaves_the_exchange(job, final.index)
+        raw = RawManifest(final.media_type, index_bytes(final.index))
+        reason = can_express(final.index) or await self._leaves_the_exchange(job, raw)
         if reason is None:
             published = await repeat_async(self.retry, lambda: self._composed(job, final, tag))
             if published is not None:
                 return published
             reason = "it would have written something else, or cannot parse a manifest"
         logger.debug("buildx cannot write this index ({}): skopeo copies it alone", reason)
-        raw = RawManifest(final.media_type, index_bytes(final.index))
         return await self.exactly(job, raw, tag)
 
     async def exactly(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
@@ -96,7 +95,7 @@ class Assembler:
         except (UnknownFailure, ManifestUnsupported) as error:
             if not (isinstance(error, ManifestUnsupported) or cannot_keep(str(error))):
                 raise
-        reason = await self._must_not_pass(job, parse(raw))
+        reason = await self._must_not_pass(job, raw)
         if reason is None:
             logger.debug("this skopeo would change the bytes of the index: buildx passes it on")
             try:
@@ -107,30 +106,26 @@ class Assembler:
         await self.own.write(job, raw, _ending(raw, tag), reason)
         return Published(raw.digest, OWN_CLIENT)
 
-    async def _must_not_pass(self, job: Job, found: Manifest | Index | Schema1) -> str | None:
-        """Why buildx must not push `found` as it is; None when it may."""
+    async def _must_not_pass(self, job: Job, raw: RawManifest) -> str | None:
+        """Why buildx must not push `raw` as it is; None when it may."""
+        found = parse(raw)
         reason = buildx_cannot_pass_on(found) if isinstance(found, Index) else None
-        return reason or await self._leaves_the_exchange(job, found)
+        return reason or await self._leaves_the_exchange(job, raw)
 
-    async def _leaves_the_exchange(
-        self, job: Job, found: Manifest | Index | Schema1, levels: int = DEEPEST_NESTING
-    ) -> str | None:
-        """Why buildx would ask other addresses for `found` or what is behind it; None: it won't."""
-        reason = leaves_the_exchange(found)
-        if reason is not None or not isinstance(found, Index) or not levels:
-            return reason
-        digests = dict.fromkeys(entry.digest for entry in found.entries)
-        reasons = await together(self._of_entry(job, digest, levels - 1) for digest in digests)
-        return next(filter(None, reasons), None)
+    async def _leaves_the_exchange(self, job: Job, raw: RawManifest) -> str | None:
+        """Why buildx would ask other addresses for `raw` or what is behind it; None: it won't."""
+        reasons: list[str | None] = []
 
-    async def _of_entry(self, job: Job, digest: Digest, levels: int) -> str | None:
+        def look(_entry: Descriptor, _raw: RawManifest, found: Parsed) -> None:
+            reasons.append(leaves_the_exchange(found))
+
         try:
-            found = parse(await self.reader.manifest(job.destination, digest))
-        except NotFound:
-            return None  # buildx does not find it either, and says so.
+            if reason := leaves_the_exchange(parse(raw)):
+                return reason
+            tree = await self.reader.tree(job.destination, raw, wants=everything, look=look)
         except InvalidManifest as error:
-            return f"a manifest in it is unknown to us: {error}"
-        return await self._leaves_the_exchange(job, found, levels)
+            return _unknown(error)
+        return next(filter(None, (*reasons, *map(_unseen, tree.problems))), None)
 
     async def _alone(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
         tools = await self.toolbox.tools()
@@ -225,6 +220,19 @@ def _same_as(raw: RawManifest) -> Callable[[RawManifest], str | None]:
         return None if pushed.digest == raw.digest else "the tool changed the bytes of the index"
 
     return check
+
+
+def _unknown(error: InvalidManifest) -> str:
+    return f"a manifest in it is unknown to us: {error}"
+
+
+def _unseen(problem: Problem) -> str | None:
+    """Why buildx must not get an index with this problem, since nobody saw what is behind it."""
+    if problem.fault is Fault.MISSTATED or isinstance(problem.error, NotFound):
+        return None  # What is missing buildx does not find either, and says so.
+    if not isinstance(problem.error, InvalidManifest):
+        raise problem.error
+    return _unknown(problem.error)
 
 
 def _ending(raw: RawManifest, tag: str | None) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from loguru import logger
 
 from image_tools.errors import AccessDenied, InvalidManifest, NotFound, UnknownFailure
-from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, parse
+from image_tools.oci.tree import Fault
 from image_tools.plan.companions import Companion, apart, subjects, uncovered
 from image_tools.plan.plan import Plan
 from image_tools.run.gear import Gear
@@ -104,13 +104,11 @@ class Beside:
     async def _keep_index(self, digest: Digest) -> bool:
         """Push an index as its source has it, without any tag; False when it is none."""
         raw = await self.gear.reader.manifest(self.job.source, digest)
-        found = parse(raw)
-        if not isinstance(found, Index):
+        if not isinstance(parse(raw), Index):
             return False
-        for entry in found.entries:
-            if entry.media_type in media.INDEXES:
-                await self._keep_index(entry.digest)
-        await self.gear.assembler.exactly(self.job, raw, None)
+        tree = (await self.gear.reader.tree(self.job.source, raw)).checked(Fault.MISSTATED)
+        for index in (*tree.nested, raw):
+            await self.gear.assembler.exactly(self.job, index, None)
         return True
 
     def _warn(self, *texts: str) -> None:

@@ -14,6 +14,7 @@ from image_tools.errors import (
     ManifestUnsupported,
     UnknownFailure,
 )
+from image_tools.kept import Kept
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.plan.bundle import Bundle, bundle
@@ -27,7 +28,13 @@ from image_tools.run.beside import Beside
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.naming import arch_tag
-from image_tools.run.outcomes import outcome_of, platforms_of
+from image_tools.run.outcomes import (
+    change_of,
+    kept_of,
+    kept_warning,
+    outcome_of,
+    platforms_of,
+)
 from image_tools.run.own_client import OWN_CLIENT
 from image_tools.run.preparing import Prepared, own_tag, remember
 from image_tools.run.projects import ensure_project
@@ -50,9 +57,11 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
     if prepared.convert is not None:
         decided = await _converted(gear, job, prepared)
     beside = Beside(gear, job, prepared.source_digest, decided)
-    if prepared.artifact:
-        # Where something is to lie beside it, an artifact gets its tag in the end.
+    if decided.as_it_is:
+        # Where something is to lie beside it, it gets its tag in the end.
         await beside.look()
+        if any(own_tag(gear, job, child.descriptor) for child in prepared.children):
+            await _copied(gear, job, prepared, tagged=False)
         await _copied(gear, job, prepared, tagged=not beside.comes_first)
         published = await _published(gear, job, prepared, beside)
     elif await _go_together(gear, job, prepared):
@@ -62,7 +71,7 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         published = await _published(gear, job, prepared, beside)
     warnings = await read_back(gear, job, published.digest)
     beside.conclude(published.digest)
-    remember(gear, job, Remembered(prepared.source_digest, published.digest))
+    kept = _kept(gear, job, prepared, decided, published.digest)
     return replace(
         outcome_of(job.entry, Status.COPIED),
         digest=str(published.digest),
@@ -70,8 +79,24 @@ async def carry_out(gear: Gear, job: Job, prepared: Prepared) -> Outcome:
         digest_preserved=published.digest == prepared.source_digest,
         platforms=platforms_of(decided.wanted),
         path=OWN_CLIENT if job.by_own_client else published.path,
-        warnings=(*beside.warnings, *warnings),
+        warnings=(*beside.warnings, *job.warnings, *warnings, *map(kept_warning, kept)),
+        change=change_of(prepared.source.media_type, prepared.source_digest, published.digest),
+        kept=kept,
     )
+
+
+def _kept(
+    gear: Gear, job: Job, prepared: Prepared, decided: Plan, published: Digest
+) -> tuple[Kept, ...]:
+    """Remember how the image ended; tell and return what stays under its tag unasked."""
+    ended = Remembered(prepared.source_digest, published, kept=kept_of(decided.kept))
+    kept = remember(gear, job, ended).kept
+    for one in kept:
+        logger.warning("{}: {}", job.entry.destination, kept_warning(one))
+    for entry in decided.removed:
+        place, where = job.entry.destination, entry.platform
+        logger.info("{}: {} is gone at the source and leaves the tag", place, where)
+    return kept
 
 
 async def _go_together(gear: Gear, job: Job, prepared: Prepared) -> bool:
@@ -138,11 +163,11 @@ async def _copied(gear: Gear, job: Job, prepared: Prepared, *, tagged: bool) -> 
 
 def note_source_blobs(job: Job, children: Iterable[Child]) -> None:
     """Within one registry the source repository is one more place to mount from."""
-    if not job.in_one_place:
+    if job.mount_from is None:
         return
     for child in children:
         for blob in child.manifest.blobs:
-            job.end.book.ledger.note(job.source.name, blob.digest, blob.size)
+            job.end.book.ledger.suppose(job.mount_from, blob.digest, blob.size)
 
 
 async def copy_child(
@@ -177,6 +202,7 @@ async def _converted(gear: Gear, job: Job, prepared: Prepared) -> Plan:
     raw = await gear.copier.convert(job, tag)
     image = await gear.reader.source_image(job.destination, raw)
     wish = Wish(
+        selection=gear.options.selection,
         overwrite=gear.options.overwrite,
         force=gear.options.force,
         present=frozenset({raw.digest}),
@@ -193,7 +219,7 @@ async def _published(gear: Gear, job: Job, prepared: Prepared, beside: Beside) -
         return await _written(gear, job, prepared, beside.decided, tagged=True)
     untagged = await _written(gear, job, prepared, beside.decided, tagged=False)
     await beside.publish(untagged.digest)
-    if prepared.artifact:
+    if beside.decided.as_it_is:
         await _copied(gear, job, prepared, tagged=True)
     elif untagged.path:
         raw = await gear.reader.manifest(job.destination, untagged.digest)
@@ -204,7 +230,7 @@ async def _published(gear: Gear, job: Job, prepared: Prepared, beside: Beside) -
 async def _written(
     gear: Gear, job: Job, prepared: Prepared, decided: Plan, *, tagged: bool
 ) -> Published:
-    if prepared.artifact:
+    if decided.as_it_is:
         return Published(decided.wanted[0].digest, COPY)
     if decided.action is Action.UNCHANGED and prepared.existing is not None:
         return Published(prepared.existing.top.digest, "")

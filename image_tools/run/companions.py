@@ -14,7 +14,8 @@ from loguru import logger
 from image_tools.errors import Deferred, ImageToolsError, NotFound, TagImmutable
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, Manifest, parse
+from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
+from image_tools.oci.tree import Fault, Parsed, everything
 from image_tools.plan.companions import Companion, cosign_tags, holds_all, kind_of, listed
 from image_tools.plan.images import Child
 from image_tools.run.assembly import Assembler
@@ -91,7 +92,7 @@ class Companions:
             return _not_looked_for(error)
         ways = [self._tagged(place, subject, kind, tag) for kind, tag in cosign_tags(subject)]
         found = await together(
-            _as_far_as_possible(way) for way in (*ways, self._referring(place, subject, 1))
+            _as_far_as_possible(way) for way in (*ways, self._referring(place, subject))
         )
         return _all_of(found)
 
@@ -102,21 +103,30 @@ class Companions:
         raw = await self.reader.manifest(place, head.digest)
         return Found((Companion(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag),))
 
-    async def _referring(self, place: Repository, subject: Digest, depth: int) -> Found:
-        """What refers to `subject`, and what refers to that: an SBOM may be signed itself."""
+    async def _referring(self, place: Repository, subject: Digest) -> Found:
+        """What refers to `subject`, and what refers to that: an SBOM may be signed itself.
+
+        Each subject is asked about once, however often what is found names the same one.
+        """
+        direct = await self._referrers(place, subject)
+        if not direct.companions and (reason := _doubt(place)):
+            return _not_looked_for(reason)
+        looked, asked, newest = [direct], {subject}, [direct]
+        for _ in range(DEEPEST - 1):
+            named = (one.descriptor.digest for found in newest for one in found.companions)
+            subjects = [digest for digest in dict.fromkeys(named) if digest not in asked]
+            asked.update(subjects)
+            newest = await together(
+                _as_far_as_possible(self._referrers(place, one)) for one in subjects
+            )
+            looked += newest
+        return _all_of(looked)
+
+    async def _referrers(self, place: Repository, subject: Digest) -> Found:
         entries = await place.store.referrers(place.name, subject)
-        found = Found(
+        return Found(
             tuple(Companion(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
         )
-        if not entries and depth == 1 and (reason := _doubt(place)):
-            return _not_looked_for(reason)
-        if depth >= DEEPEST:
-            return found
-        inner = await together(
-            _as_far_as_possible(self._referring(place, entry.digest, depth + 1))
-            for entry in entries
-        )
-        return _all_of((found, *inner))
 
     async def _beside(
         self, job: Job, subject: Digest, companions: Sequence[Companion]
@@ -191,15 +201,35 @@ class Companions:
             raise _named(error, job, f"{companion.kind} about {companion.subject}") from error
 
     async def _carry(self, job: Job, descriptor: Descriptor, tag: str = "") -> None:
+        """Copy a manifest; of an index first the images and indexes in it, each once."""
         raw = await self.reader.manifest(job.source, descriptor.digest)
         found = parse(raw)
-        if isinstance(found, Index):
-            await together(self._carry(job, entry) for entry in found.entries)
-            await self.assembler.exactly(job, raw, tag or None)
-        elif isinstance(found, Manifest):
-            bare = Child(raw.descriptor, raw, found)
-            ending = f":{tag}" if tag else f"@{raw.digest}"
-            await self.copier.copy(job, bare, ending, companion=True)
+        if isinstance(found, Manifest):
+            await self._copy(job, raw, found, tag)
+        if not isinstance(found, Index):
+            return
+        images: list[Digest] = []
+
+        def look(entry: Descriptor, _raw: RawManifest, found: Parsed) -> None:
+            if isinstance(found, Manifest):
+                images.append(entry.digest)
+
+        tree = await self.reader.tree(job.source, raw, wants=everything, look=look)
+        nested = tree.checked(Fault.MISSTATED).nested
+        await together(self._copy_image(job, digest) for digest in images)
+        for inner in nested:
+            await self.assembler.exactly(job, inner, None)
+        await self.assembler.exactly(job, raw, tag or None)
+
+    async def _copy_image(self, job: Job, digest: Digest) -> None:
+        raw = await self.reader.manifest(job.source, digest)
+        found = parse(raw)
+        assert isinstance(found, Manifest)
+        await self._copy(job, raw, found)
+
+    async def _copy(self, job: Job, raw: RawManifest, found: Manifest, tag: str = "") -> None:
+        ending = f":{tag}" if tag else f"@{raw.digest}"
+        await self.copier.copy(job, Child(raw.descriptor, raw, found), ending, companion=True)
 
 
 async def _as_far_as_possible(way: Coroutine[Any, Any, Found]) -> Found:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from loguru import logger
 
 from image_tools.errors import ImageToolsError, ManifestUnsupported, UnknownFailure
-from image_tools.exchange.placing import Placement
+from image_tools.exchange.presence import size_of
 from image_tools.exchange.sessions import Check, Session
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -21,6 +22,7 @@ from image_tools.retry import repeat_async
 from image_tools.run.direct import DirectWay
 from image_tools.run.executor import Slots
 from image_tools.run.failure import cause_of
+from image_tools.run.foreign_layers import ForeignLayers, placement
 from image_tools.run.job import Job
 from image_tools.run.options import Options
 from image_tools.run.own_client import OwnClient
@@ -44,16 +46,20 @@ class Copier:
     slots: Slots
     direct: DirectWay
     own: OwnClient = field(init=False)
+    foreign: ForeignLayers = field(init=False)
 
     def __post_init__(self) -> None:
         self.own = OwnClient(self.options.retry)
+        self.foreign = ForeignLayers(self.options.retry)
 
     async def copy(self, job: Job, child: Child, ending: str, *, companion: bool = False) -> None:
         """Bring `child` into the destination repository, as `ending`: `@digest` or `:tag`.
 
         A `companion` never goes past the exchange: no signature policy is meant for signatures.
-        Our own client writes what skopeo cannot parse, unless skopeo has to verify it.
+        Our own client writes what skopeo cannot parse, unless skopeo has to verify it. Foreign
+        layers that the source holds come along, whoever copies.
         """
+        await self.foreign.bring(job, (child,))
         if not companion and self.direct.applies_to(job.entry.source):
             await self._directly(job, child, ending)
             return
@@ -83,6 +89,7 @@ class Copier:
         UnknownFailure when this skopeo cannot keep the bytes of the index (`cannot_keep`),
         ManifestUnsupported when it cannot parse a manifest.
         """
+        await self.foreign.bring(job, bundle.children)
         await self._repeated(
             job, bundle.children, lambda: self._run_several(job, bundle, tag), ahead=True
         )
@@ -154,23 +161,15 @@ class Copier:
         config = child.manifest.config
         if config is not None and blob.digest == config.digest:
             content = await self.reader.config(await _holder(job, blob), blob)
-        await job.end.placer.place(
-            Placement(
-                blob=blob,
-                origin=job.source.store,
-                origin_repository=job.source.name,
-                repository=job.destination.name,
-                account=job.account,
-                content=content,
-                changes_tag=job.changes_tag,
-            )
-        )
+        await job.end.placer.place(placement(job, blob, content))
 
     async def _run(self, job: Job, child: Child, ending: str, direct: bool) -> frozenset[Digest]:
         platform = child.descriptor.platform
         if not platform.is_known:
             platform = Platform()
-        sessions = _Sessions((f"@{child.digest}", self._memory((child,))), (ending, {}), direct)
+        memory = self._memory((child,))
+        written = {"expected": memory["sizes"]}
+        sessions = _Sessions((f"@{child.digest}", memory), (ending, written), direct)
         pushed = await self._skopeo(job, sessions, platform=platform)
         return frozenset(raw.digest for raw in pushed)
 
@@ -180,6 +179,7 @@ class Copier:
         written = {
             "check": _one_of(bundle.digests),
             "hides_tags": True,
+            "expected": memory["sizes"],
             "behind": frozenset(child.digest for child in bundle.children),
             "withheld": frozenset[Digest]() if bundle.is_image else frozenset({index.digest}),
         }
@@ -202,7 +202,12 @@ class Copier:
         target = job.entry.source.target
         source = f"@{target}" if isinstance(target, Digest) else f":{target}"
         # The digest is not known before: skopeo pushes by tag, the exchange stores by digest.
-        written = (f":{tag or job.tag}", {"tags_become_digests": tag is None})
+        fields = {
+            "tags_become_digests": tag is None,
+            # Such a manifest states no sizes.
+            "origin_size": partial(size_of, job.source.store, job.source.name),
+        }
+        written = (f":{tag or job.tag}", fields)
         sessions = _Sessions((source, {}), written, self.direct.applies_to(job.entry.source))
         pushed = await self._skopeo(job, sessions, convert=True)
         if not pushed:

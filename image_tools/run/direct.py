@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from image_tools.errors import UsageError
 from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.run.ends import Ends, certificates_folder
 from image_tools.run.toolbox import Toolbox, under_policy
 from image_tools.stores.remote.credentials import Credentials
+from image_tools.stores.remote.registries_conf import Place, as_text, overriding
 from image_tools.stores.remote.tls import certificate_folders
 from image_tools.tools.policy import SignaturePolicy
 from image_tools.tools.skopeo import CopyRequest, DirectSource
@@ -50,8 +52,8 @@ class DirectWay:
             setting = under_policy(setting, self.policy.path)
         else:
             setting = under_policy(setting, setting.policy)
-        setting = replace(setting, registries_conf=self._registries_conf())
         folder, places = self.toolbox.new_folder("direct"), self.ends.source_places(source)
+        setting = replace(setting, registries_conf=self._registries_conf(folder, source))
         registries = tuple(dict.fromkeys(place.registry for place in places))
         direct = DirectSource(
             authfile=await self._login(folder, source, places),
@@ -61,8 +63,21 @@ class DirectWay:
         name = f"{source.name}{ending}"
         return replace(request, setting=setting, source=name, source_direct=direct)
 
-    def _registries_conf(self) -> Path | None:
-        """The file the variable names, for that does not reach skopeo; it finds the others."""
+    def _registries_conf(self, folder: Path, source: Reference) -> Path | None:
+        """The file the variable names, for that does not reach skopeo; it finds the others.
+
+        Where they name a destination of the run as a mirror, it is one without that. UsageError
+        where a drop-in file would count more for skopeo.
+        """
+        if self.ends.leaves_out_mirrors(source):
+            if (file := overriding(self.ends.conf, source.name)) is not None:
+                raise UsageError(
+                    f"{source}: skopeo would read it from its own destination, a mirror in {file}",
+                    advice="take that mirror out of the file, or let image-tools read the source",
+                )
+            path = folder / "registries.conf"
+            path.write_text(as_text(source.name, self.ends.source_places(source)))
+            return path
         chosen = self.ends.environ.get("CONTAINERS_REGISTRIES_CONF")
         return Path(chosen) if chosen else None
 
@@ -79,11 +94,12 @@ class DirectWay:
         found = [one for name in registries for one in certificate_folders(name, environ)]
         return certificates_folder(ca_file, found, folder / "certificates")
 
-    async def _login(self, folder: Path, source: Reference, places: Iterable[Reference]) -> Path:
+    async def _login(self, folder: Path, source: Reference, places: Iterable[Place]) -> Path:
         """An auth file with the logins of `source` and of where it is read from."""
         entries: dict[str, dict[str, str]] = {}
-        for place in (source, *places):
-            credentials = await self.ends.source_credentials(place)
+        own = Place(source.registry, source.repository)
+        for place in (own, *places):
+            credentials = await self.ends.source_credentials(place.registry, place.repository)
             if credentials is not None:
                 key = _HUB_LOGIN_KEY if place.registry == DOCKER_HUB else place.registry
                 entries[key] = _entry(credentials)

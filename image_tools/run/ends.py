@@ -10,15 +10,17 @@ from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.placing import Placer
 from image_tools.exchange.sessions import Book
 from image_tools.oci.digest import Digest
+from image_tools.oci.place import registry_key
 from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.retry import RetryPolicy
+from image_tools.run.written import WrittenPlaces
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.harbor import Harbor, HarborSetting
 from image_tools.stores.mirrored import Mirrored
 from image_tools.stores.remote.credentials import Credentials, Keyring
 from image_tools.stores.remote.meter import Meters
-from image_tools.stores.remote.registries_conf import RegistriesConf
+from image_tools.stores.remote.registries_conf import Place, RegistriesConf
 from image_tools.stores.remote.registry import Remote, RemoteOptions
 from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.store import Store
@@ -73,9 +75,13 @@ class Ends:
     destination_archive: Archive | None = None
     lenders: dict[Digest, tuple[Store, str]] = field(default_factory=dict)
     meters: Meters = field(default_factory=Meters)
+    written: WrittenPlaces = field(init=False)
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _destinations: dict[str, Destination] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.written = WrittenPlaces(self.conf)
 
     def source_store(self, registry: str) -> Store:
         """The store to read `registry` from, through its mirrors where registries.conf has some."""
@@ -102,16 +108,38 @@ class Ends:
             source = self.source_store(registry)
             if isinstance(source, Remote):
                 source.expect(names, push=False)
+        destinations = tuple(destinations)
+        for reference in destinations:
+            self.note_destination(reference)
         for registry, names in _by_registry(destinations).items():
             destination = self.destination_end(registry).store
             if isinstance(destination, Remote):
                 destination.expect(names, push=False)
 
-    def is_one_place(self, source: Reference, destination: Reference) -> bool:
-        """Whether both lie in one registry, where a blob of the one can be mounted in the other."""
-        if self.source_archive is not None or self.destination_archive is not None:
-            return False
-        return source.registry == destination.registry
+    def note_destination(self, destination: Reference) -> None:
+        """Take note that the run writes there, or compares what is there: no source is read so."""
+        if self.destination_archive is None:
+            self.written.add(destination)
+
+    def mount_place(self, source: Reference, destination: Reference) -> str | None:
+        """The repository of the destination registry that the source's blobs are in, else None.
+
+        It is the place that is really asked which counts, whatever the source is called.
+        """
+        if not self._are_registries:
+            return None
+        *mirrors, own = self.written.places(source)
+        if registry_key(own.registry) != registry_key(destination.registry):
+            return None
+        if mirrors and own.repository == destination.repository:
+            # The content may come from a mirror: that it is here already has to be seen.
+            return None
+        return own.repository
+
+    def check_apart(self, source: Reference, destination: Reference) -> None:
+        """Raise UsageError where what is read is what is written, however both are called."""
+        if self._are_registries:
+            self.written.check_apart(source, destination)
 
     def use_login(self, registry: str, credentials: Credentials) -> None:
         """Show `credentials` to `registry` from now on, on whichever end it stands."""
@@ -121,21 +149,27 @@ class Ends:
             if isinstance(store, Remote):
                 store.admission.use(credentials)
 
-    async def source_credentials(self, source: Reference) -> Credentials | None:
-        """The login for `source` or for one of its mirrors, for a skopeo that reads by itself."""
-        keyring = self._keyring(source.registry, self.source)
-        return await keyring.find(source.registry, source.repository)
+    async def source_credentials(self, registry: str, repository: str) -> Credentials | None:
+        """The login for a source or for one of its mirrors, for a skopeo that reads by itself."""
+        return await self._keyring(registry, self.source).find(registry, repository)
 
-    def source_places(self, source: Reference) -> tuple[Reference, ...]:
+    def source_places(self, source: Reference) -> tuple[Place, ...]:
         """Where `source` is looked for: its mirrors in order, then its own location."""
-        places = self.conf.sources(source.registry, source.repository)
-        return tuple(Reference(place.registry, place.repository) for place in places)
+        return self.written.places(source)
+
+    def leaves_out_mirrors(self, source: Reference) -> bool:
+        """Whether registries.conf names mirrors of `source` that are destinations of this run."""
+        return self.written.places(source) != self.conf.sources(source.registry, source.repository)
 
     async def close(self) -> None:
         """Give back all connections."""
         stores = [*self._sources.values(), *(d.store for d in self._destinations.values())]
         for store in stores:
             await store.close()
+
+    @property
+    def _are_registries(self) -> bool:
+        return self.source_archive is None and self.destination_archive is None
 
     def _remote(self, registry: str, insecure: bool) -> Remote:
         if (registry, insecure) not in self._sources:
@@ -151,7 +185,7 @@ class Ends:
         if self.source_archive is not None:
             return ArchiveStore(self.source_archive, registry, self.lenders)
         if self.conf.concerns(registry):
-            return Mirrored(registry, self.conf, self._remote)
+            return Mirrored(registry, self.conf, self._remote, self.written.leaves_out)
         return self._remote(registry, False)
 
     def _ledger(self) -> Ledger:

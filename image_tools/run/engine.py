@@ -155,7 +155,10 @@ class Engine:
                 outcome = self._failed(line, UnknownFailure(f"{line.entry.source}: a bug"))
                 self._end_run(error)
             moved = line.job.account.bytes_written if line.job is not None else 0
-            return self._ended(replace(outcome, seconds=line.seconds, bytes_moved=moved))
+            looked = self._judge is None and self._gear.options.look_behind
+            behind = outcome.behind or looked
+            ended = replace(outcome, seconds=line.seconds, bytes_moved=moved, behind=behind)
+            return self._ended(ended)
 
     def _failed(self, line: _Line, error: ImageToolsError) -> Outcome:
         if line.job is not None:
@@ -177,7 +180,7 @@ class Engine:
 
     async def _way(self, line: _Line) -> Outcome:
         try:
-            job = line.job = self._gear.job(line.entry)
+            job = line.job = self._gear.line_job(line.entry)
             seen = await self._seen(line, job)
             prepared = seen if isinstance(seen, Outcome) else await self._read(line, job, seen)
         finally:

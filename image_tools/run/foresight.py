@@ -8,15 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from image_tools.errors import Deferred, ImageToolsError, TimedOut
-from image_tools.exchange.presence import size_of
+from image_tools.exchange.presence import looked_for
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import unaffordable
+from image_tools.plan.plan import Plan
 from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Status
+from image_tools.run.foreign_layers import is_held
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, look
-from image_tools.run.outcomes import invalid_row, plan_row, platforms_of, pulls_of
+from image_tools.run.outcomes import invalid_row, kept_of, plan_row, platforms_of, pulls_of
 from image_tools.run.preparing import Prepared, prepare
 from image_tools.run.together import together, within
 
@@ -51,7 +53,7 @@ class Foresight:
 
     async def _row(self, entry: Entry) -> PlanRow:
         try:
-            row = await self._planned(self.gear.job(entry))
+            row = await self._planned(self.gear.line_job(entry))
         except Deferred as error:
             bare = plan_row(entry, PlanAction.DEFER)
             row = replace(bare, manifest_gets=error.needed, reason=str(error))
@@ -94,6 +96,8 @@ class Foresight:
             platforms=platforms_of(prepared.plan.wanted),
             bytes_to_move=await self._bytes(job, prepared),
             manifest_gets=1 + len(prepared.plan.nested) + len(fresh - {seen.source.digest}),
+            reason=_remark(prepared.plan),
+            kept=kept_of(prepared.plan.kept),
         )
 
     def _affordable(self, rows: Sequence[PlanRow]) -> list[PlanRow]:
@@ -117,6 +121,10 @@ class Foresight:
         if len(prepared.children) < len(prepared.plan.copies):
             return None
         blobs = {b.digest: b.size for child in prepared.children for b in child.manifest.blobs}
+        foreign = {b.digest: b for child in prepared.children for b in child.manifest.foreign}
+        held = await together(is_held(job, layer) for layer in foreign.values())
+        layers = (layer for layer, is_there in zip(foreign.values(), held, strict=True) if is_there)
+        blobs.update({layer.digest: layer.size for layer in layers})
         sizes = await together(self._missing(job, digest, size) for digest, size in blobs.items())
         return sum(sizes)
 
@@ -125,10 +133,20 @@ class Foresight:
         if key in self._counted:
             return 0
         self._counted.add(key)
-        found = await size_of(job.destination.store, job.destination.name, digest)
-        return size if found is None else 0
+        found = await looked_for(job.destination.store, job.destination.name, digest, size)
+        return size if found.size is None else 0
 
 
 def _settled(job: Job, outcome: Outcome) -> PlanRow:
     row = plan_row(job.entry, _ACTIONS[outcome.status])
-    return replace(row, platforms=outcome.platforms, reason=outcome.reason)
+    return replace(row, platforms=outcome.platforms, reason=outcome.reason, kept=outcome.kept)
+
+
+def _remark(decided: Plan) -> str:
+    """Return what else happens to the tag: what it keeps unasked, and what leaves it."""
+    kept, removed = platforms_of(decided.kept), platforms_of(decided.removed)
+    texts = (
+        f"keeps {', '.join(kept)}, which was not chosen and is not at the source" if kept else "",
+        f"removes {', '.join(removed)}" if removed else "",
+    )
+    return "; ".join(filter(None, texts))

@@ -8,6 +8,7 @@ from image_tools.exchange.accounts import Account
 from image_tools.imagelist.entry import Entry
 from image_tools.run.archived import Base, Memory
 from image_tools.run.assembly import Assembler
+from image_tools.run.behind import Behind
 from image_tools.run.companions import Companions
 from image_tools.run.copying import Copier
 from image_tools.run.dispatch import Dispatch
@@ -45,18 +46,25 @@ class Gear:
     signer: Signer | None = None
     base: Base | None = None
     account: Account = field(default_factory=Account)
+    behind: Behind = field(default_factory=Behind)
 
     def job(self, entry: Entry) -> Job:
         """A new job for `entry`."""
+        self.ends.note_destination(entry.destination)
         return Job(
             entry=entry,
             source=Repository(
                 self.ends.source_store(entry.source.registry), entry.source.repository
             ),
             end=self.ends.destination_end(entry.destination.registry),
-            in_one_place=self.ends.is_one_place(entry.source, entry.destination),
+            mount_from=self.ends.mount_place(entry.source, entry.destination),
             account=Account(self.account),
         )
+
+    def line_job(self, entry: Entry) -> Job:
+        """A new job for a line of a list; UsageError where it would copy a place to itself."""
+        self.ends.check_apart(entry.source, entry.destination)
+        return self.job(entry)
 
     async def close(self) -> None:
         """End what the tools left running, give back all connections."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from loguru import logger
+
 from image_tools.errors import ImageToolsError
 from image_tools.exchange.accounts import Account
 from image_tools.imagelist.entry import Entry
+from image_tools.oci.digest import Digest
 from image_tools.plan.schedule import Lane
 from image_tools.run.ends import Destination
 from image_tools.run.reading import Repository
@@ -17,20 +20,28 @@ from image_tools.stores.remote.meter import Share
 class Job:
     """One entry with both its repositories and its own account of bytes.
 
-    `held` are pulls that skopeo will make by itself. `in_one_place`: both are of one registry,
-    which can mount the blobs of the one in the other. `by_own_client`: no tool could carry one of
-    its manifests, so that our own client wrote it. `changes_tag`: the tag exists at the destination
-    and is to lead to something else.
+    `held` are pulls that skopeo will make by itself. `mount_from` is the repository of the
+    destination registry that holds the source's blobs, too, where one does. `by_own_client`: no
+    tool could carry one of its manifests, so that our own client wrote it. `changes_tag`: the tag
+    exists at the destination and is to lead to something else. `foreign` are the foreign layers
+    that were looked for; `warnings` are what has to be said of the image.
     """
 
     entry: Entry
     source: Repository
     end: Destination
-    in_one_place: bool = False
+    mount_from: str | None = None
     account: Account = field(default_factory=Account)
     held: Share | None = None
     by_own_client: bool = False
     changes_tag: bool = False
+    foreign: set[Digest] = field(default_factory=set)
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        """Log `text`, which the outcome of the image will say, too."""
+        logger.warning("{}: {}", self.entry.source, text)
+        self.warnings.append(text)
 
     def hold(self, share: Share | None) -> None:
         """Keep the pulls a tool will make by itself; those kept before are given back."""

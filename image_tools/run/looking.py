@@ -9,13 +9,15 @@ from typing import Any
 from loguru import logger
 
 from image_tools.errors import CopyFailed, NotFound, PlatformMissing
+from image_tools.kept import Kept
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import foreseen
 from image_tools.report import Outcome, Status
+from image_tools.run.behind import looks_behind
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
-from image_tools.run.outcomes import outcome_of
+from image_tools.run.outcomes import change_of, kept_warning, outcome_of
 from image_tools.run.quota import Wanted
 from image_tools.run.refused import behind_refusal, is_not_shown, may_be_new
 from image_tools.run.together import together
@@ -29,12 +31,14 @@ class Seen:
     """An image whose manifests have to be read: the heads of both its ends.
 
     `is_news` where nothing is at the destination, or the source is not what a run has seen last:
-    then there is almost certainly something to copy.
+    then there is almost certainly something to copy. `broken` are manifests behind the
+    destination's tag of which something is missing, where the run looks behind it.
     """
 
     source: ManifestHead
     destination: ManifestHead | None
     is_news: bool = False
+    broken: frozenset[Digest] = frozenset()
 
     def wanted(self, gear: Gear, job: Job, *, tops_only: bool = False) -> Wanted:
         """What it wants of a pull limit; with `tops_only` no child of its index is read."""
@@ -58,12 +62,14 @@ async def look(gear: Gear, job: Job) -> Seen | Outcome:
     if not gear.options.force and (offered := _known_offer(gear, job, source)) is not None:
         return skipped(gear, job, offered)
     destination = await behind_refusal(gear, job, shown) if isinstance(shown, CopyFailed) else shown
-    is_same = destination is not None and is_unchanged(gear, job, source, destination)
-    if is_same and destination is not None and not await is_broken(job, destination.digest):
-        return unchanged(job, source.digest, destination.digest)
-    if destination is None and (held := held_by_base(gear, job, source)) is not None:
-        return unchanged(job, source.digest, held)
-    return Seen(source, destination, destination is None or _has_moved(gear, job, source))
+    if destination is None:
+        held = held_by_base(gear, job, source)
+        return Seen(source, None, True) if held is None else unchanged(job, source, held)
+    broken = await _broken(gear, job, destination)
+    is_same = not broken and is_unchanged(gear, job, source, destination)
+    if is_same and not await is_broken(job, destination.digest):
+        return unchanged(job, source, destination.digest, kept=_kept(gear, job))
+    return Seen(source, destination, _has_moved(gear, job, source), broken)
 
 
 def skipped(gear: Gear, job: Job, offered: tuple[str, ...]) -> Outcome:
@@ -133,8 +139,10 @@ def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: Manife
     if _remembered(gear, job) == Remembered(source.digest, destination.digest):
         return True
     # The same index holds the wanted platforms, perhaps others; a single image is no list.
-    same = source.digest == destination.digest and source.media_type in media.INDEXES
-    return same and not (options.overwrite or options.arch_tags or options.key_id)
+    fits = source.media_type in media.INDEXES or options.keep_single
+    tells_more = options.overwrite or options.arch_tags or options.key_id
+    demands = options.require_platforms or options.missing_platform_fails
+    return source.digest == destination.digest and fits and not (tells_more or demands)
 
 
 def _has_moved(gear: Gear, job: Job, source: ManifestHead) -> bool:
@@ -157,13 +165,30 @@ def _known_offer(gear: Gear, job: Job, source: ManifestHead) -> tuple[str, ...] 
     return known.offered if known.source_digest == source.digest else None
 
 
-def unchanged(job: Job, source: Digest, destination: Digest) -> Outcome:
+async def _broken(gear: Gear, job: Job, destination: ManifestHead) -> frozenset[Digest]:
+    if gear.options.force or not looks_behind(gear.options, job):
+        return frozenset()
+    return await gear.behind.broken(job, destination.digest)
+
+
+def _kept(gear: Gear, job: Job) -> tuple[Kept, ...]:
+    known = _remembered(gear, job)
+    return () if known is None else known.kept
+
+
+def unchanged(
+    job: Job, source: ManifestHead, destination: Digest, *, kept: tuple[Kept, ...] = ()
+) -> Outcome:
+    """Return the outcome of an image that is at the destination as it is wanted."""
     logger.info("{}: unchanged", job.entry.destination)
     return replace(
         outcome_of(job.entry, Status.UNCHANGED),
         digest=str(destination),
-        source_digest=str(source),
-        digest_preserved=source == destination,
+        source_digest=str(source.digest),
+        digest_preserved=source.digest == destination,
+        change=change_of(source.media_type, source.digest, destination),
+        kept=kept,
+        warnings=tuple(map(kept_warning, kept)),
     )
 
 

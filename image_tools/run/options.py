@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from image_tools.plan.selection import Selection
 from image_tools.retry import RetryPolicy
 
+# What a tag is to hold has changed since 1: what was finished by then is looked at again.
+_RULES = "rules2"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -48,7 +51,8 @@ class Options:
             ("+keep-digest", self.keep_digest),
             (f"+signed-{self.key_id}", bool(self.key_id)),
         )
-        return self.selection.key + "".join(word for word, wished in wishes if wished)
+        named = self.selection.key + "".join(word for word, wished in wishes if wished)
+        return f"{named}+{_RULES}"
 
     @property
     def waits_for_quota(self) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from image_tools.errors import Deferred, ImageToolsError
+from image_tools.errors import Deferred, Different, ImageToolsError
 from image_tools.imagelist.entry import Entry, Problem
+from image_tools.kept import Kept
+from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
-from image_tools.report import Outcome, PlanAction, PlanRow, Pulls, Status
+from image_tools.oci.digest import Digest
+from image_tools.report import Change, Outcome, PlanAction, PlanRow, Pulls, Status
 from image_tools.stores.remote.meter import Meter
 
 INTERRUPTED = "interrupted"
@@ -35,6 +39,7 @@ def failed(entry: Entry, error: ImageToolsError) -> Outcome:
         reason=reason,
         kind=error.kind,
         advice=error.advice,
+        behind=isinstance(error, Different) and error.behind,
     )
 
 
@@ -90,6 +95,29 @@ def pulls_of(meter: Meter) -> Pulls:
         left=meter.available or 0,
         limit=None if told is None else told.limit,
         window=None if told is None else told.window,
+    )
+
+
+def change_of(media_type: str, source: Digest, destination: Digest) -> Change:
+    """Return how the digest at the destination compares with that of a source of `media_type`."""
+    if source == destination:
+        return Change.SAME_DIGEST
+    if media_type in media.SCHEMA1:
+        return Change.CONVERTED
+    return Change.FILTERED if media_type in media.INDEXES else Change.LIST_OF_ONE
+
+
+def kept_of(entries: Iterable[Descriptor]) -> tuple[Kept, ...]:
+    """Return entries that stay under a tag without being chosen, as a report tells them."""
+    return tuple(Kept(platform=str(e.platform), digest=str(e.digest)) for e in entries)
+
+
+def kept_warning(kept: Kept) -> str:
+    """Return the sentence that warns about an entry that was kept."""
+    return (
+        f"{kept.platform} stays under the tag as {kept.digest}, which the source does not have: it"
+        " is of an earlier release or from another tool, and this run did not choose it (choose it"
+        " with --arch and --os to replace it, or remove it with --overwrite)"
     )
 
 

@@ -7,12 +7,18 @@ from dataclasses import dataclass, field, replace
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, DigestMismatch, InvalidManifest, NotFound
+from image_tools.errors import (
+    CopyFailed,
+    DigestMismatch,
+    InvalidManifest,
+    NotFound,
+    PlatformMissing,
+)
 from image_tools.exchange.presence import FAILS_ON_IT
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import RawManifest, Schema1, parse
+from image_tools.oci.manifest import Index, Manifest, RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
 from image_tools.plan.companions import subjects
 from image_tools.plan.images import Child, DestinationImage, SourceImage
@@ -20,11 +26,12 @@ from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
 from image_tools.plan.schedule import Work
 from image_tools.report import Outcome
+from image_tools.run.behind import looks_behind
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, is_broken, skipped, unchanged
 from image_tools.run.naming import arch_tag
-from image_tools.run.outcomes import platforms_of
+from image_tools.run.outcomes import kept_of, platforms_of
 from image_tools.run.refused import is_not_shown
 from image_tools.run.together import together
 from image_tools.state import Remembered
@@ -40,12 +47,16 @@ class Prepared:
     children before it is converted: `convert` is the platform it states.
     """
 
-    source_digest: Digest
+    source: ManifestHead
     plan: Plan = field(default_factory=lambda: Plan(action=Action.COPY))
     children: tuple[Child, ...] = ()
-    artifact: bool = False
     convert: Platform | None = None
     existing: DestinationImage | None = None
+
+    @property
+    def source_digest(self) -> Digest:
+        """Return the digest of the source."""
+        return self.source.digest
 
     def changes(self, there: ManifestHead | None) -> bool:
         """Return whether the tag that leads to `there` now is to lead to something else."""
@@ -63,15 +74,35 @@ async def prepare(gear: Gear, job: Job, seen: Seen) -> Prepared | Outcome:
     top = await read_top(gear, job, source)
     found = parse(top)
     if isinstance(found, Schema1):
-        if not gear.options.selection.matches(found.platform):
-            offered = replace(top.descriptor, platform=found.platform)
-            return _passed_over(gear, job, (offered,), source.digest)
+        stated = replace(top.descriptor, platform=found.platform)
+        check_required(gear, job, (stated,))
+        if not select((stated,), gear.options.selection):
+            return _passed_over(gear, job, (stated,), source.digest)
         existing = await _existing(gear, job, destination)
-        return Prepared(source_digest=source.digest, convert=found.platform, existing=existing)
+        converted = ManifestHead(source.digest, top.media_type, source.size)
+        return Prepared(source=converted, convert=found.platform, existing=existing)
     image = await gear.reader.source_image(job.source, top)
     # After the source: what the destination has lost of it need not be read there.
     existing = await _existing(gear, job, destination)
-    return await prepared(gear, job, image, existing, source.digest)
+    return await prepared(gear, job, image, existing, replace(seen, source=_told(source, found)))
+
+
+def _told(head: ManifestHead, found: Manifest | Index) -> ManifestHead:
+    """Return `head` with the media type of what was read: a registry may have told none."""
+    return replace(head, media_type=found.media_type)
+
+
+def wish_of(gear: Gear, seen: Seen) -> Wish:
+    """Return how the destination is wished, as the options say."""
+    options = gear.options
+    return Wish(
+        selection=options.selection,
+        overwrite=options.overwrite,
+        keep_single=options.keep_single,
+        # Tags for platforms are no part of the index: without a memory they are written again.
+        force=options.force or options.arch_tags or bool(seen.broken),
+        lost=seen.broken,
+    )
 
 
 async def prepared(
@@ -79,34 +110,50 @@ async def prepared(
     job: Job,
     image: SourceImage,
     existing: DestinationImage | None,
-    source_digest: Digest,
+    seen: Seen,
 ) -> Prepared | Outcome:
     """The plan for `image`, with the manifests of its missing children."""
+    source = seen.source
+    if not image.artifact:
+        check_required(gear, job, image.leaves)
     wanted = select(image.leaves, gear.options.selection)
-    wish = Wish(overwrite=gear.options.overwrite, force=_forced(gear))
+    wish = wish_of(gear, seen)
     first = plan(image, wanted, existing, wish)
-    if first.action is Action.UNCHANGED and await _is_lacking(gear, job, existing, source_digest):
+    if first.action is Action.UNCHANGED and await _is_lacking(gear, job, existing, source.digest):
         wish = replace(wish, force=True)
         first = plan(image, wanted, existing, wish)
     if first.action is Action.SKIP:
-        return _passed_over(gear, job, image.leaves, source_digest)
+        return _passed_over(gear, job, image.leaves, source.digest)
     if first.action is Action.UNCHANGED:
         assert existing is not None
-        remember(gear, job, Remembered(source_digest, existing.top.digest))
-        outcome = unchanged(job, source_digest, existing.top.digest)
-        return replace(outcome, platforms=platforms_of(wanted))
+        return _as_wanted(gear, job, source, existing.top.digest, first)
     present = frozenset[Digest]()
-    if not image.artifact and not gear.options.force:
-        present = await present_children(gear, job, first.copies)
+    is_readable = existing is None or existing.top.digest not in seen.broken
+    if is_readable and not first.as_it_is and not gear.options.force:
+        present = await present_children(gear, job, first.copies) - seen.broken
     decided = plan(image, wanted, existing, replace(wish, present=present))
-    children = await _children(gear, job, decided, source_digest)
-    return Prepared(
-        source_digest=source_digest,
-        plan=decided,
-        children=children,
-        artifact=image.artifact,
-        existing=existing,
-    )
+    children = await _children(gear, job, decided, source.digest)
+    return Prepared(source=source, plan=decided, children=children, existing=existing)
+
+
+def _as_wanted(gear: Gear, job: Job, source: ManifestHead, there: Digest, decided: Plan) -> Outcome:
+    """Return the outcome of an image whose index, which was read, is as it should be."""
+    kept = remember(gear, job, Remembered(source.digest, there, kept=kept_of(decided.kept))).kept
+    outcome = unchanged(job, source, there, kept=kept)
+    return replace(outcome, platforms=platforms_of(decided.wanted))
+
+
+def check_required(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> None:
+    """Raise PlatformMissing unless all named platforms are there, where that is required."""
+    if not gear.options.require_platforms:
+        return
+    images = tuple(leaf for leaf in leaves if not leaf.is_attestation)
+    if missing := gear.options.selection.missing(leaf.platform for leaf in images):
+        shown = ", ".join(platforms_of(images)) or "none"
+        raise PlatformMissing(
+            f"{job.entry.source}: {', '.join(missing)} is required and not there;"
+            f" the source has: {shown}"
+        )
 
 
 async def _children(gear: Gear, job: Job, decided: Plan, source: Digest) -> tuple[Child, ...]:
@@ -148,16 +195,12 @@ def own_tag(gear: Gear, job: Job, copy: Descriptor) -> str | None:
     return None
 
 
-def remember(gear: Gear, job: Job, ended: Remembered) -> None:
-    """Note durably how this source ended."""
-    if gear.state is not None and not gear.options.dry_run:
-        entry, key = job.entry, gear.options.state_key
-        gear.state.remember(str(entry.source), str(entry.destination), key, ended)
-
-
-def _forced(gear: Gear) -> bool:
-    # Tags for platforms are no part of the index: without a memory they are written again.
-    return gear.options.force or gear.options.arch_tags
+def remember(gear: Gear, job: Job, ended: Remembered) -> Remembered:
+    """Note durably how this source ended, and return it with the dates of what was kept."""
+    if gear.state is None or gear.options.dry_run:
+        return ended
+    entry, key = job.entry, gear.options.state_key
+    return gear.state.remember(str(entry.source), str(entry.destination), key, ended)
 
 
 async def _is_lacking(
@@ -191,6 +234,9 @@ async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> Destinat
         return await gear.reader.destination_image(job.destination, head)
     except (InvalidManifest, NotFound, DigestMismatch) as error:
         if gear.options.overwrite:
+            return None
+        if looks_behind(gear.options, job) and not isinstance(error, InvalidManifest):
+            logger.warning("{}: replacing what lies there: {}", job.entry.destination, error)
             return None
         raise InvalidManifest(
             f"{job.entry.destination}: what lies there cannot be merged with: {error}",

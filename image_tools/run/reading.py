@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from image_tools.errors import DigestMismatch, InvalidManifest
-from image_tools.oci import media
+from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import (
-    MAXIMUM_ENTRIES,
     Index,
     Manifest,
     RawManifest,
@@ -23,6 +21,7 @@ from image_tools.oci.manifest import (
     config_platform,
     parse,
 )
+from image_tools.oci.tree import Answer, Fault, Look, Tree, Wants, says_index, walk
 from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.run.together import together
 from image_tools.stores.remote.meter import cover_at_least
@@ -30,7 +29,7 @@ from image_tools.stores.store import ManifestHead, Store
 
 REMEMBERED_BYTES = 32 * 1024 * 1024
 MAXIMUM_CONFIG_SIZE = 8 * 1024 * 1024
-DEEPEST_NESTING = 4
+_WRONG_CONTENT = (NotFound, InvalidManifest, DigestMismatch, ArchiveDamaged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +41,11 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
-    """An index with its nested ones opened: leaves in order, nested indexes innermost first."""
+class _Leaf:
+    """An entry with its platform; `is_lost` where that cannot be read any more."""
 
-    leaves: tuple[Descriptor, ...] = ()
-    nested: tuple[RawManifest, ...] = ()
-
-
-@dataclass(slots=True)
-class _Room:
-    """How many more entries an image may have, those of its nested indexes among them.
-
-    Four small indexes that name each other ten thousand times would be 10^16 entries. What was
-    parsed of them is kept, for the same reason.
-    """
-
-    left: int = MAXIMUM_ENTRIES
-    indexes: dict[Digest, Index] = field(default_factory=dict)
-
-    def take(self, count: int) -> None:
-        """Take up `count` entries; InvalidManifest when there is no room for them."""
-        self.left -= count
-        if self.left < 0:
-            raise InvalidManifest(f"the index leads to more than {MAXIMUM_ENTRIES} entries")
+    entry: Descriptor
+    is_lost: bool = False
 
 
 class Reader:
@@ -107,8 +88,9 @@ class Reader:
         found = parse(top)
         if isinstance(found, Index):
             cover_at_least(self._unread(found))
-            opened = await self._open(repository, found, 1, _Room())
-            return SourceImage(top=top, leaves=opened.leaves, nested=opened.nested)
+            tree = (await self.tree(repository, top)).checked(Fault.MISSTATED)
+            leaves = await self._leaves(repository, tree.leaves)
+            return SourceImage(top=top, leaves=leaves, nested=tree.nested)
         if isinstance(found, Schema1):
             raise InvalidManifest("schema 1 has to be converted first")
         top = RawManifest(found.media_type, top.content)
@@ -120,12 +102,15 @@ class Reader:
     async def destination_image(
         self, repository: Repository, head: ManifestHead
     ) -> DestinationImage:
-        """What lies under a destination's tag; InvalidManifest when one cannot merge with it."""
+        """What lies under a destination's tag; InvalidManifest when one cannot merge with it.
+
+        Entries whose manifests are missing or damaged are left out and told, as far as that is
+        seen: only nested indexes, and what states no platform, are read.
+        """
         top = await self.manifest(repository, head.digest)
         found = parse(top)
         if isinstance(found, Index):
-            opened = await self._open(repository, found, 1, _Room())
-            return DestinationImage(top, opened.leaves, is_index=True)
+            return await self._destination_index(repository, top)
         if isinstance(found, Schema1):
             raise InvalidManifest("it is a schema 1 image, which no list can take up")
         leaf = await self._completed(
@@ -133,33 +118,63 @@ class Reader:
         )
         return DestinationImage(top, (leaf,) if leaf.platform.is_known else (), is_index=False)
 
+    async def tree(
+        self,
+        repository: Repository,
+        top: RawManifest,
+        *,
+        digest: Digest | None = None,
+        wants: Wants = says_index,
+        look: Look | None = None,
+    ) -> Tree:
+        """The tree below `top`; see `oci.tree.walk`.
+
+        Content that is missing or damaged is a problem of the tree; other failures are raised.
+        """
+        asking = walk(top, digest=digest, wants=wants, look=look)
+        try:
+            batch = next(asking)
+            while True:
+                answers = await together(self._answer(repository, entry) for entry in batch)
+                batch = asking.send(answers)
+        except StopIteration as end:
+            found: Tree = end.value
+            return found
+
+    async def _destination_index(
+        self, repository: Repository, top: RawManifest
+    ) -> DestinationImage:
+        tree = (await self.tree(repository, top)).checked(Fault.MISSTATED, Fault.LOST)
+        leaves = await together(self._as_far_as_there(repository, leaf) for leaf in tree.leaves)
+        lost = (*tree.entries_with(Fault.LOST), *(leaf.entry for leaf in leaves if leaf.is_lost))
+        return DestinationImage(
+            top,
+            tuple(leaf.entry for leaf in leaves if not leaf.is_lost),
+            is_index=True,
+            lost=tuple(dict.fromkeys(lost)),
+        )
+
     def _unread(self, index: Index) -> int:
         """How many manifests must be read to open `index`, as far as it tells."""
         asked = {entry.digest for entry in index.entries if not _says_enough(entry)}
         return len(asked - self._contents.keys())
 
-    async def _open(self, repository: Repository, index: Index, depth: int, room: _Room) -> _Opened:
-        room.take(len(index.entries))
-        opened = await together(self._entry(repository, e, depth, room) for e in index.entries)
-        return _Opened(
-            tuple(leaf for one in opened for leaf in one.leaves),
-            tuple({raw.digest: raw for one in opened for raw in one.nested}.values()),
-        )
+    async def _leaves(
+        self, repository: Repository, leaves: tuple[Descriptor, ...]
+    ) -> tuple[Descriptor, ...]:
+        return tuple(await together(self._completed(repository, leaf) for leaf in leaves))
 
-    async def _entry(
-        self, repository: Repository, entry: Descriptor, depth: int, room: _Room
-    ) -> _Opened:
-        if entry.media_type not in media.INDEXES:
-            return _Opened((await self._completed(repository, entry),))
-        if depth >= DEEPEST_NESTING:
-            raise InvalidManifest(f"indexes are nested more than {DEEPEST_NESTING} deep")
-        raw = await self.manifest(repository, entry.digest)
-        found = room.indexes.get(entry.digest) or parse(raw)
-        if not isinstance(found, Index):
-            raise InvalidManifest(f"{entry.digest} is said to be an index and is none")
-        room.indexes[entry.digest] = found
-        inner = await self._open(repository, found, depth + 1, room)
-        return _Opened(inner.leaves, (*inner.nested, raw))
+    async def _as_far_as_there(self, repository: Repository, leaf: Descriptor) -> _Leaf:
+        try:
+            return _Leaf(await self._completed(repository, leaf))
+        except _WRONG_CONTENT:
+            return _Leaf(leaf, is_lost=True)
+
+    async def _answer(self, repository: Repository, entry: Descriptor) -> Answer:
+        try:
+            return await self.manifest(repository, entry.digest)
+        except _WRONG_CONTENT as error:
+            return error
 
     async def _completed(self, repository: Repository, entry: Descriptor) -> Descriptor:
         """The entry with its platform; read from the config only where the entry has none."""
@@ -193,7 +208,7 @@ class Reader:
 
 def _says_enough(entry: Descriptor) -> bool:
     """Whether an entry of an index tells its platform, so that nothing behind it must be read."""
-    if entry.media_type in media.INDEXES:
+    if says_index(entry):
         return False
     stated = entry.platform
     return entry.is_attestation or bool(stated.os and stated.architecture)

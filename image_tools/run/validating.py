@@ -1,4 +1,8 @@
-"""Comparing a destination with what the plan wants: nothing is written, nothing is copied."""
+"""Comparing a destination with what is asked for, by rules of its own: nothing is written.
+
+It shares with a mirror run how both ends are reached and read, and nothing of what decides: a
+mistake in a plan, or in what the state remembers, has to be seen here.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,37 @@ from dataclasses import dataclass, replace
 
 from loguru import logger
 
-from image_tools.errors import Different, DigestMismatch, InvalidManifest, NotFound
+from image_tools.errors import (
+    Different,
+    DigestMismatch,
+    InvalidManifest,
+    NotFound,
+    PlatformMissing,
+)
+from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
-from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, parse
-from image_tools.plan.images import DestinationImage
-from image_tools.plan.merge import select
-from image_tools.plan.plan import Action, Wish, plan
-from image_tools.plan.verdict import (
+from image_tools.report import Change, Outcome, Status
+from image_tools.run.gear import Gear
+from image_tools.run.holding import Holding
+from image_tools.run.job import Job
+from image_tools.run.looking import Seen, held_by_base, probe, unknown_source
+from image_tools.run.outcomes import kept_of, kept_warning, outcome_of, platforms_of
+from image_tools.run.preparing import read_top
+from image_tools.run.walking import Depth, Walk
+from image_tools.stores.store import ManifestHead
+from image_tools.validation.asked import Asked
+from image_tools.validation.choice import Choice, choose
+from image_tools.validation.comparison import Comparison, compare, compare_converted
+from image_tools.validation.sides import Held, Origin
+from image_tools.validation.verdict import (
     KEPT,
     LOST,
     Names,
     Verdict,
-    explain,
-    explain_converted,
     unknown_type,
     unreadable,
 )
-from image_tools.report import Outcome, Status
-from image_tools.run.gear import Gear
-from image_tools.run.job import Job
-from image_tools.run.looking import (
-    Seen,
-    held_by_base,
-    is_unchanged,
-    probe,
-    skipped,
-    unknown_source,
-)
-from image_tools.run.outcomes import outcome_of, platforms_of
-from image_tools.run.preparing import read_top
-from image_tools.run.walking import Depth, Walk
-from image_tools.stores.store import ManifestHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,102 +51,160 @@ class Validation:
     sample: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """What a comparison found: the wanted entries as the destination holds them, the verdict."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """The image at its source; `converted` where it is of schema 1, which copies convert."""
 
-    wanted: tuple[Descriptor, ...]
-    verdict: Verdict
+    origin: Origin
+    converted: bool = False
 
 
-async def look(gear: Gear, job: Job, wish: Validation) -> Seen | Outcome:
-    """`passed` where two heads say so already; raises what kept an end from being looked at."""
+async def look(gear: Gear, job: Job, wish: Validation, asked: Asked) -> Seen | Outcome:
+    """Return `passed` where two heads say so already; raise what kept an end from being read."""
     source, destination = await probe(job)
     if source is None:
         raise unknown_source(job)
     shallow = wish.depth is Depth.DIGEST
-    if shallow and destination is not None and is_unchanged(gear, job, source, destination):
-        return _passed(job, source.digest, destination, ())
+    if shallow and destination is not None and _is_enough(source, destination, asked):
+        return _passed(job, source, destination)
     if destination is None and (held := held_by_base(gear, job, source)) is not None:
-        return _passed(job, source.digest, ManifestHead(held, source.media_type, None), ())
+        return _passed(job, source, ManifestHead(held, source.media_type, None))
     return Seen(source, destination)
 
 
-async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation) -> Outcome:
-    """`passed` or `skipped`; raises Different, or what kept an end from being read."""
-    source, destination = seen.source, seen.destination
-    top = await read_top(gear, job, source)
-    compared = await _compare(gear, job, top, destination)
-    if isinstance(compared, Outcome):
-        return compared
-    if compared.verdict.problems or destination is None:
+async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation, asked: Asked) -> Outcome:
+    """Return `passed` or `skipped`; raise Different, or what kept an end from being read."""
+    source = await _source(gear, job, seen.source)
+    choice = choose(source.origin.leaves, asked)
+    if choice.lacking:
+        shown = ", ".join(choice.lacking)
+        raise PlatformMissing(f"{job.entry.source}: required and not at the source: {shown}")
+    if not choice.wanted:
+        return _skipped(job, source.origin, asked)
+    holding = Holding(gear.reader, job.destination, is_fresh=wish.depth is not Depth.DIGEST)
+    walk = Walk(holding, job.source, names_of(job), wish.depth, wish.sample)
+    there = await _held(job, seen, walk)
+    compared = _compared(source, choice, there, asked, walk.names)
+    if compared.verdict.problems or seen.destination is None:
         raise _different(job, compared.verdict)
     if wish.depth is not Depth.DIGEST:
-        walk = Walk(job.destination, names_of(job).place, wish.depth, wish.sample)
-        problems = await walk.problems(destination.digest, compared.wanted)
-        if problems:
-            advice = KEPT if walk.found_wrong else LOST
-            raise _different(job, Verdict(problems=problems, advice=advice))
-    return _passed(job, source.digest, destination, platforms_of(compared.wanted))
+        _refuse(job, walk, await walk.problems(compared.complete))
+    passed = _passed(job, seen.source, seen.destination, choice.wanted)
+    return _with_remarks(passed, source, there, compared, walk)
 
 
 def names_of(job: Job) -> Names:
-    """What messages call both ends of `job`."""
+    """Return what messages call both ends of `job`."""
     destination = job.entry.destination
     return Names(source=str(job.entry.source), destination=destination.name, tag=job.tag)
 
 
-async def _compare(
-    gear: Gear, job: Job, top: RawManifest, head: ManifestHead | None
-) -> _Compared | Outcome:
+def _is_enough(source: ManifestHead, destination: ManifestHead, asked: Asked) -> bool:
+    """Return whether two heads are enough: the destination has what the source has, byte for byte.
+
+    It has the wanted platforms then, and no left-over one. A single image has to be in a list,
+    unless it was to stay as it is.
+    """
+    as_it_is = source.media_type in media.MANIFESTS and asked.keep_single
+    fits = source.media_type in media.INDEXES or as_it_is
+    exact = asked.overwrite or asked.require_platforms
+    return source.digest == destination.digest and fits and not exact
+
+
+async def _source(gear: Gear, job: Job, head: ManifestHead) -> _Source:
+    top = await read_top(gear, job, head)
     found = parse(top)
     if isinstance(found, Schema1):
         stated = replace(top.descriptor, platform=found.platform)
-        if not gear.options.selection.matches(found.platform):
-            return skipped(gear, job, platforms_of((stated,)))
-        existing = await _existing(gear, job, head)
-        return _Compared(*explain_converted(stated.platform, existing, names_of(job)))
+        origin = Origin(digest=head.digest, leaves=(stated,), is_index=False)
+        return _Source(origin=origin, converted=True)
+    return _Source(origin=await _origin(gear, job, top))
+
+
+async def _origin(gear: Gear, job: Job, top: RawManifest) -> Origin:
     image = await gear.reader.source_image(job.source, top)
-    # After the source: what the destination has lost of it is for the walk to find.
-    existing = await _existing(gear, job, head)
-    wanted = select(image.leaves, gear.options.selection)
-    decided = plan(image, wanted, existing, Wish(overwrite=gear.options.overwrite))
-    if decided.action is Action.SKIP:
-        return skipped(gear, job, platforms_of(image.leaves))
-    if decided.action is Action.UNCHANGED:
-        return _Compared(wanted, Verdict())
-    return _Compared(wanted, explain(image, wanted, existing, names_of(job)))
+    return Origin(digest=top.digest, leaves=image.leaves, is_index=not image.single)
 
 
-async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> DestinationImage | None:
-    if head is None:
+async def _held(job: Job, seen: Seen, walk: Walk) -> Held | None:
+    """Return what is under the destination's tag; Different where its index cannot be read."""
+    if seen.destination is None:
         return None
+    shallow = walk.depth is Depth.DIGEST
+    get = walk.holding.answer if shallow else walk.answer
     try:
-        return await gear.reader.destination_image(job.destination, head)
+        held = await walk.holding.held(seen.destination, get)
     except InvalidManifest as error:
-        verdict = unknown_type(head.media_type, names_of(job))
+        verdict = unknown_type(seen.destination.media_type, walk.names)
         raise _different(job, verdict) from error
     except (NotFound, DigestMismatch) as error:
-        raise _different(job, unreadable(error, names_of(job))) from error
+        raise _different(job, unreadable(error, walk.names)) from error
+    if shallow:
+        for problem in walk.holding.problems:
+            raise _different(job, unreadable(problem.error, walk.names)) from problem.error
+    _refuse(job, walk, walk.said(walk.holding.problems))
+    return held
+
+
+def _compared(
+    source: _Source, choice: Choice, there: Held | None, asked: Asked, names: Names
+) -> Comparison:
+    if source.converted:
+        return compare_converted(choice.wanted[0].platform, there, asked, names)
+    return compare(source.origin, choice, there, asked, names)
+
+
+def _refuse(job: Job, walk: Walk, problems: tuple[str, ...]) -> None:
+    """Raise Different where something behind the index is missing or damaged."""
+    if problems:
+        advice = KEPT if walk.found_wrong else LOST
+        raise _different(job, Verdict(problems=problems, advice=advice, behind=True))
 
 
 def _different(job: Job, verdict: Verdict) -> Different:
-    """The failure behind a verdict; both specs are logged as the predecessor did."""
+    """Return the failure behind a verdict; both specs are logged as the predecessor did."""
     for name, spec in (("srcSpec", verdict.source_spec), ("dstSpec", verdict.destination_spec)):
         if spec:
             logger.error("{}: {}", name, spec)
     logger.error("FAILED [{}]", job.entry.source)
-    return Different("; ".join(verdict.problems), advice=verdict.advice)
+    problems = "; ".join(verdict.problems)
+    return Different(problems, advice=verdict.advice, behind=verdict.behind)
+
+
+def _skipped(job: Job, source: Origin, asked: Asked) -> Outcome:
+    """Return the outcome of an image without wanted platforms; PlatformMissing if that fails."""
+    shown = ", ".join(platforms_of(source.leaves)) or "none"
+    reason = f"{job.entry.source}: none of the wanted platforms; the source has: {shown}"
+    if asked.missing_platform_fails:
+        raise PlatformMissing(reason)
+    logger.warning("{}", reason)
+    return replace(outcome_of(job.entry, Status.SKIPPED), reason=reason)
 
 
 def _passed(
-    job: Job, source: Digest, destination: ManifestHead, platforms: tuple[str, ...]
+    job: Job, source: ManifestHead, there: ManifestHead, wanted: tuple[Descriptor, ...] = ()
 ) -> Outcome:
     logger.info("PASS [{}] == [{}]", job.entry.source, job.entry.destination)
+    is_same = source.digest == there.digest
     return replace(
         outcome_of(job.entry, Status.PASSED),
-        digest=str(destination.digest),
-        source_digest=str(source),
-        digest_preserved=source == destination.digest,
-        platforms=platforms,
+        digest=str(there.digest),
+        source_digest=str(source.digest),
+        digest_preserved=is_same,
+        change=Change.SAME_DIGEST if is_same else Change.FILTERED,
+        platforms=platforms_of(wanted),
     )
+
+
+def _with_remarks(
+    passed: Outcome, source: _Source, there: Held | None, compared: Comparison, walk: Walk
+) -> Outcome:
+    """Return the outcome of an image that passes, with what is to be known of it all the same."""
+    kept = kept_of(compared.stale)
+    warnings = (*map(kept_warning, kept), *walk.warnings)
+    for warning in warnings:
+        logger.warning("{}", warning)
+    change = passed.change
+    if change is not Change.SAME_DIGEST and there is not None and not source.origin.is_index:
+        change = Change.CONVERTED if source.converted else Change.LIST_OF_ONE
+    return replace(passed, change=change, kept=kept, warnings=warnings)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
 from image_tools.errors import (
     ArchiveDamaged,
     DigestMismatch,
-    InvalidManifest,
     NotFound,
     Unavailable,
 )
-from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
-from image_tools.run.reading import DEEPEST_NESTING, Repository
+from image_tools.oci.manifest import Manifest, RawManifest
+from image_tools.oci.tree import Answer, Fault, Parsed, Problem, says_index, walk
+from image_tools.run.holding import Holding, driven
+from image_tools.run.reading import Repository
 from image_tools.run.together import together
+from image_tools.validation.verdict import Names, elsewhere
 
 READERS = 16
 _PARTS = 10_000
@@ -36,86 +38,103 @@ class Depth(Enum):
 class Walk:
     """Walks from a tag to every child and blob of one repository, asking the registry itself.
 
-    `place` is what people call the tag. At depth CONTENT the bytes of a `sample` (0 to 1) of the
-    blobs are read and hashed; which ones depends on their digests alone. `found_wrong` is set once
-    the registry says that it has something and does not give it out as it should be.
+    `origin` is the repository of the source. At depth CONTENT the bytes of a `sample` (0 to 1) of
+    the blobs are read and hashed; which ones depends on their digests alone. `found_wrong` is set
+    once the registry says that it has something and does not give it out as it should be;
+    `warnings` are about foreign layers that are at neither end.
     """
 
-    repository: Repository
-    place: str
+    holding: Holding
+    origin: Repository
+    names: Names
     depth: Depth
     sample: float = 1.0
     found_wrong: bool = field(default=False, init=False)
-    _top: Digest | None = field(default=None, init=False)
-    _seen: set[Digest] = field(default_factory=set)
-    _walked: dict[Digest, int | None] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list, init=False)
+    _found: list[str] = field(default_factory=list, init=False)
+    _images: list[Manifest] = field(default_factory=list, init=False)
+    _seen: set[Digest] = field(default_factory=set, init=False)
+    _foreign: set[Digest] = field(default_factory=set, init=False)
     _readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
 
-    async def problems(self, top: Digest, wanted: tuple[Descriptor, ...]) -> tuple[str, ...]:
-        """What is missing or damaged below `top`, as far as it leads to `wanted` entries."""
-        digests = frozenset(entry.digest for entry in wanted)
-        self._top = top
-        return tuple(await self._tree(top, None, digests, DEEPEST_NESTING + 1))
-
-    async def _tree(
-        self, digest: Digest, size: int | None, wanted: frozenset[Digest], levels: int
-    ) -> list[str]:
-        if digest in self._walked:
-            # Four indexes that name each other ten thousand times would be walked for ever.
-            same = self._walked[digest] == size
-            return [] if same else [self._wrong(digest, f"the index says it has {size} bytes, too")]
-        self._walked[digest] = size
-        raw = await self._manifest(digest)
-        if isinstance(raw, str):
-            return [raw]
-        if size is not None and size != len(raw.content):
-            said = f"it has {len(raw.content)} bytes, the index says {size}"
-            return [self._wrong(digest, said)]
-        found = parse(raw)
-        if isinstance(found, Manifest):
-            return await self._image(found)
-        if not isinstance(found, Index) or not levels:
-            return []
-        below = await together(
-            self._tree(entry.digest, entry.size, wanted, levels - 1)
-            for entry in found.entries
-            if entry.digest in wanted or entry.media_type in media.INDEXES
+    async def problems(self, complete: Iterable[Descriptor]) -> tuple[str, ...]:
+        """Return what is missing or damaged below the tag, as far as it leads to `complete`."""
+        top = self.holding.top
+        assert top is not None
+        digests = frozenset(entry.digest for entry in complete)
+        asking = walk(
+            top, wants=lambda entry: says_index(entry) or entry.digest in digests, look=self._note
         )
-        return [problem for problems in below for problem in problems]
+        tree = await driven(asking, self.answer, self._check)
+        return (*self.said(tree.problems), *self._found)
 
-    async def _manifest(self, digest: Digest) -> RawManifest | str:
+    def said(self, problems: Iterable[Problem]) -> tuple[str, ...]:
+        """Return what `problems` are called in reports."""
+        return tuple(map(self._said, problems))
+
+    async def answer(self, entry: Descriptor) -> Answer:
+        """Return the manifest of `entry`, or what is wrong with it.
+
+        docker-registry 2.8 answers 500 for a manifest that is not JSON any more.
+        """
         try:
-            raw = await self.repository.store.manifest(self.repository.name, digest)
-            parse(raw)
-        except NotFound:
-            return f"{self._name(digest)}: child manifest does not exists"
+            return await self.holding.answer(entry)
         except ArchiveDamaged as error:
-            return f"{self._name(digest)}: the manifest is damaged: {error}"
-        except (DigestMismatch, InvalidManifest) as error:
-            return self._wrong(digest, f"the manifest is damaged: {error}")
+            return error
         except Unavailable as error:
-            return await self._unreadable(digest, "manifest", error)
-        return raw
+            await self._ask_for_top(error)
+            return error
+
+    def _note(self, _entry: Descriptor, _raw: RawManifest, found: Parsed) -> None:
+        if isinstance(found, Manifest):
+            self._images.append(found)
+
+    async def _check(self) -> None:
+        """Look for the blobs of the images that were read since the last time."""
+        images, self._images = self._images, []
+        for problems in await together(map(self._image, images)):
+            self._found += problems
 
     async def _image(self, image: Manifest) -> list[str]:
         fresh = [blob for blob in image.blobs if blob.digest not in self._seen]
         self._seen |= {blob.digest for blob in fresh}
-        found = await together(self._blob(blob) for blob in fresh)
+        known = self._seen | self._foreign
+        foreign = [layer for layer in image.foreign if layer.digest not in known]
+        self._foreign |= {layer.digest for layer in foreign}
+        found = await together((*map(self._blob, fresh), *map(self._foreign_layer, foreign)))
         return [problem for problem in found if problem]
 
     async def _blob(self, blob: Descriptor) -> str:
         async with self._readers:
-            size = await self.repository.store.blob_size(self.repository.name, blob.digest)
-            if size is None:
-                return f"{self._name(blob.digest)}: blob does not exists"
-            if size != blob.size:
-                return self._wrong(blob.digest, f"it has {size} bytes, not {blob.size}")
-            if self.depth is Depth.CONTENT and is_sampled(blob.digest, self.sample):
-                return await self._content(blob)
+            size = await self._size(self.holding.repository, blob)
+            return self._lost(blob) if size is None else await self._held(blob, size)
+
+    async def _foreign_layer(self, layer: Descriptor) -> str:
+        """Return what is wrong with a layer that need only be at its addresses.
+
+        Where the source has it, it belongs to what is brought along.
+        """
+        async with self._readers:
+            size = await self._size(self.holding.repository, layer)
+            if size is not None:
+                return await self._held(layer, size)
+            if await self._size(self.origin, layer) is not None:
+                return self._lost(layer)
+        self.warnings.append(elsewhere(layer, self.names))
+        return ""
+
+    async def _size(self, repository: Repository, blob: Descriptor) -> int | None:
+        return await repository.store.blob_size(repository.name, blob.digest)
+
+    async def _held(self, blob: Descriptor, size: int) -> str:
+        if size != blob.size:
+            return self._wrong(blob.digest, f"it has {size} bytes, not {blob.size}")
+        if self.depth is Depth.CONTENT and is_sampled(blob.digest, self.sample):
+            return await self._content(blob)
         return ""
 
     async def _content(self, blob: Descriptor) -> str:
-        store, name = self.repository.store, self.repository.name
+        store, name = self.holding.repository.store, self.holding.repository.name
         try:
             async with store.blob(name, blob.digest) as chunks:
                 async for _ in chunks:
@@ -125,28 +144,40 @@ class Walk:
         except (DigestMismatch, NotFound) as error:
             return self._wrong(blob.digest, f"the blob is damaged: {error}")
         except Unavailable as error:
-            return await self._unreadable(blob.digest, "blob", error)
+            # docker-registry 2.8 breaks off a blob that it remembers and has lost.
+            await self._ask_for_top(error)
+            return self._wrong(blob.digest, f"the blob cannot be read: {error}")
         return ""
 
-    async def _unreadable(self, digest: Digest, what: str, error: Unavailable) -> str:
-        """What is to be said of content that cannot be read, though the registry answers else.
-
-        docker-registry 2.8 breaks off a blob it remembers and has lost, and answers 500 for a
-        manifest that is no JSON any more.
-        """
-        if self._top in (None, digest):
+    async def _ask_for_top(self, error: Unavailable) -> None:
+        """Raise what keeps the registry from answering, where it does not answer at all."""
+        if self.holding.top is None:
             raise error
-        await self.repository.store.manifest_head(self.repository.name, self._top)
-        return self._wrong(digest, f"the {what} cannot be read: {error}")
+        repository, top = self.holding.repository, self.holding.top.digest
+        await repository.store.manifest_head(repository.name, top)
+
+    def _said(self, problem: Problem) -> str:
+        digest, error = problem.entry.digest, problem.error
+        if problem.fault is not Fault.LOST:
+            return self._wrong(digest, str(error))
+        if isinstance(error, NotFound):
+            return f"{self._name(digest)}: child manifest does not exists"
+        if isinstance(error, ArchiveDamaged):
+            return f"{self._name(digest)}: the manifest is damaged: {error}"
+        what = "cannot be read" if isinstance(error, Unavailable) else "is damaged"
+        return self._wrong(digest, f"the manifest {what}: {error}")
+
+    def _lost(self, blob: Descriptor) -> str:
+        return f"{self._name(blob.digest)}: blob does not exists"
 
     def _wrong(self, digest: Digest, what: str) -> str:
         self.found_wrong = True
         return f"{self._name(digest)}: {what}"
 
     def _name(self, digest: Digest) -> str:
-        return f"[{self.place}@{digest}]"
+        return f"[{self.names.place}@{digest}]"
 
 
 def is_sampled(digest: Digest, sample: float) -> bool:
-    """Whether a blob belongs to the part `sample` of all: always the same ones."""
+    """Return whether a blob belongs to the part `sample` of all: always the same ones."""
     return int(digest.hex[:8], 16) % _PARTS < round(sample * _PARTS)

@@ -36,11 +36,19 @@ class Mirrored:
 
     The first that has the content answers; where none has, the last one's answer counts, which is
     the location itself. `open_store(registry, insecure)` gives the stores, which stay the
-    caller's to close. A mirror that cannot be reached is left alone for a minute.
+    caller's to close. A mirror that cannot be reached is left alone for a minute; one
+    that `leaves_out` names is not asked.
     """
 
-    def __init__(self, registry: str, conf: RegistriesConf, open_store: Open) -> None:
+    def __init__(
+        self,
+        registry: str,
+        conf: RegistriesConf,
+        open_store: Open,
+        leaves_out: Callable[[Place], bool] = lambda _: False,
+    ) -> None:
         self._registry, self._conf, self._open = registry, conf, open_store
+        self._leaves_out = leaves_out
         self._left_alone: dict[str, float] = {}
 
     @property
@@ -164,7 +172,9 @@ class Mirrored:
 
     def _is_asked(self, place: Place, reference: str | Digest) -> bool:
         unwanted = Pull.TAG_ONLY if isinstance(reference, Digest) else Pull.DIGEST_ONLY
-        return place.pull is not unwanted and self._left_alone.get(place.registry, 0) < _now()
+        if place.pull is unwanted or self._leaves_out(place):
+            return False
+        return self._left_alone.get(place.registry, 0) < _now()
 
     def _note(self, place: Place, error: ImageToolsError) -> None:
         silent = isinstance(error, (TlsProblem, TimedOut, Unavailable)) and error.status is None

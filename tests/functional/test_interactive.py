@@ -20,7 +20,7 @@ from image_tools.cli.redact import plain
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = (sys.executable, "-m", "tests.helpers.fake_run", "mirror", "-d", "reg:5000")
 PATIENCE = 20.0
-COPIED = "copied  reg:5000/library/nginx:latest  amd64,arm64  abababababab preserved"
+COPIED = "copied  reg:5000/library/nginx:latest  amd64,arm64  abababababab same digest"
 SUMMARY = "1 image: 1 copied; 12.3 MB"
 
 

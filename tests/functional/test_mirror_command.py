@@ -23,8 +23,8 @@ a b
   nginx:1.25
 """
 TABLE = """\
-STATUS     IMAGE                  PLATFORMS    DIGEST                     SIZE  TIME
-copied     reg:5000/t/nginx:1.25  amd64,arm64  abababababab preserved  12.3 MB  1.5s
+STATUS     IMAGE                  PLATFORMS    DIGEST                       SIZE  TIME
+copied     reg:5000/t/nginx:1.25  amd64,arm64  abababababab same digest  12.3 MB  1.5s
 unchanged  reg:5000/t/x/same:1
 failed     reg:5000/t/failing:2
 invalid    a b
@@ -370,10 +370,10 @@ def test_mirror_piped_lines_are_mirrored_one_by_one(
 
     out, err = capsys.readouterr()
     assert out.splitlines() == [
-        "copied  reg:5000/t/nginx:1.25  amd64,arm64  abababababab preserved  12.3 MB  1.5s",
+        "copied  reg:5000/t/nginx:1.25  amd64,arm64  abababababab same digest  12.3 MB  1.5s",
         "unchanged  reg:5000/t/x/same:1",
         "failed  reg:5000/t/failing:2: manifest unknown",
-        "copied  reg:5000/t/nginx:1.25  amd64,arm64  abababababab preserved  12.3 MB  1.5s",
+        "copied  reg:5000/t/nginx:1.25  amd64,arm64  abababababab same digest  12.3 MB  1.5s",
     ]
     assert untimed(err).startswith(
         "[WARN] lines that come one by one are worked on one by one: 1 job is used, not 4\n"

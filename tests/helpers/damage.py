@@ -151,7 +151,15 @@ def restate(spot: Spot, name: str, value: str, number: int = 0) -> None:
 
 def add_platform(spot: Spot) -> None:
     """Let the index list one more platform, whose image is there."""
+    _add(spot, STRANGE)
 
+
+def add_other_system(spot: Spot) -> None:
+    """Let the index list an image, which is there, of a system that nobody chooses."""
+    _add(spot, {**STRANGE, "os": "freebsd"})
+
+
+def _add(spot: Spot, platform: dict[str, str]) -> None:
     def add(index: dict[str, Any]) -> None:
         docker = index["mediaType"] == DOCKER_LIST
         extra = images.docker_schema2(78) if docker else images.oci_manifest(78)
@@ -159,7 +167,7 @@ def add_platform(spot: Spot) -> None:
             for blob in extra.blobs:
                 push_blob(client, spot.repository, blob.data)
             push_manifest(client, spot.repository, extra.top.digest, extra.top)
-        index["manifests"].append({**extra.entries[0].descriptor(), "platform": STRANGE})
+        index["manifests"].append({**extra.entries[0].descriptor(), "platform": platform})
 
     _rewrite(spot, add)
 

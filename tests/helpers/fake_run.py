@@ -20,7 +20,7 @@ from image_tools.cli import mirror
 from image_tools.commands.request import MirrorRequest
 from image_tools.errors import ToolMissing
 from image_tools.imagelist.entry import Entry, ImageList
-from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Report, Status, joined
+from image_tools.report import Change, Outcome, Outlook, PlanAction, PlanRow, Report, Status, joined
 from image_tools.run.progress import Progress
 
 DIGEST = "sha256:" + "ab" * 32
@@ -143,6 +143,7 @@ class FakeRun:
             bytes_moved=12_300_000 if done else 0,
             seconds=1.5 if done else 0.0,
             digest_preserved=True if done else None,
+            change=Change.SAME_DIGEST if done else None,
             reason=reason,
             advice="check the spelling" if status is Status.FAILED else "",
         )

@@ -17,7 +17,7 @@ from tests.helpers.archives import run as command
 from tests.helpers.client import Client, fetch_manifest, push
 from tests.helpers.foreign import PACKED, hex_of, predecessor, write
 from tests.helpers.registry import Registry, plain_registry
-from tests.helpers.running import Ran
+from tests.helpers.running import Ran, image_tools
 from tests.helpers.tools import newest, oldest, run
 from tests.helpers.walk import pull_everything
 
@@ -70,6 +70,12 @@ def _oci(lab: Lab, tool: Path, path: Path) -> tuple[Path, str]:
     return path / "some", "library/some"
 
 
+def _without_tag(lab: Lab, tool: Path, path: Path) -> tuple[Path, str]:
+    name = "oci-archive:" + f"{path}/some.tar:quay.io/team/bare"
+    lab.skopeo(tool, "--all", f"docker://{lab.app}", name)
+    return path / "some.tar", "team/bare"
+
+
 def _oci_archive(lab: Lab, tool: Path, path: Path) -> tuple[Path, str]:
     name = "oci-archive:" + f"{path}/some.tar:docker.io/team/app:1.0"
     lab.skopeo(tool, "--all", f"docker://{lab.app}", name)
@@ -92,6 +98,8 @@ WRITERS = {
     "oci, new skopeo": ("skopeo", newest, _oci),
     "oci-archive, old skopeo": ("skopeo", oldest, _oci_archive),
     "oci-archive, new skopeo": ("skopeo", newest, _oci_archive),
+    "oci-archive without a tag, old skopeo": ("skopeo", oldest, _without_tag),
+    "oci-archive without a tag, new skopeo": ("skopeo", newest, _without_tag),
     "crane": ("crane", newest, _crane),
     "oras": ("oras", newest, _oras),
 }
@@ -104,13 +112,21 @@ def test_layout_of_another_tool_is_loaded_with_its_digest(
     name, version, make = WRITERS[writer]
     archive, repository = make(lab, version(name), tmp_path)
     into = f"t{list(WRITERS).index(writer)}"
-    tag = "latest" if writer == "crane" else "1.0"
+    tag = "1.0" if repository == "team/app" or name == "oras" else "latest"
+    if make is _oci:
+        tag = "1.0"
+    is_named = repository.startswith("team/")
+    if not is_named:
+        asked = lab.load(archive, into)
+        assert (asked.code, "--name REPOSITORY" in asked.stderr) == (2, True), asked.stderr
+        assert INDEX.top.digest in asked.stderr
 
-    ran = lab.load(archive, into)
+    ran = lab.load(archive, into, *(() if is_named else ("--name", repository)))
 
     assert (ran.code, ran.statuses) == (0, ["copied"]), ran.stderr
     pulled = pull_everything(lab.destination.endpoint, f"{into}/{repository}", tag)
     assert (pulled.digest, pulled.data) == (INDEX.top.digest, INDEX.top.data)
+    assert ("quay.io/team/bare states no tag" in ran.stderr) is (repository == "team/bare")
     assert [*tmp_path.iterdir()] == [archive]
 
 
@@ -183,6 +199,32 @@ def test_archive_of_the_predecessor_is_loaded_with_its_platforms(lab: Lab, tmp_p
     assert [(e.digest, e.platform) for e in pulled.entries] == [
         (entry.digest, entry.platform) for entry in INDEX.entries
     ]
+
+
+def test_image_without_a_name_is_shown_by_its_digest_and_published_by_nobody(
+    lab: Lab, tmp_path: Path
+) -> None:
+    archive, made = tmp_path / "x.tar", tmp_path / "made.tar"
+    lab.skopeo(newest("skopeo"), "--all", f"docker://{lab.app}", f"oci-archive:{archive}")
+    into = ("-s", archive, "-d", f"{lab.destination.address}/nameless")
+
+    shown = image_tools("archive", "ls", archive, "--format", "json")
+    verified = image_tools("archive", "verify", archive, "--format", "json")
+    refused = [
+        command("load", lab.folder, *into, **lab.environment),
+        command("load-validate", lab.folder, *into, **lab.environment),
+        image_tools("archive", "export", "-s", archive, "-d", made),
+        image_tools("archive", "merge", archive, "-o", made),
+        image_tools("serve", archive),
+    ]
+
+    (image,) = shown.report["images"]
+    assert (shown.code, image["reference"], image["digest"]) == (0, "", INDEX.top.digest)
+    assert (verified.code, verified.report["images"]) == (0, 1), verified.stderr
+    for ran in refused:
+        assert (ran.code, INDEX.top.digest in ran.stderr) == (2, True), ran.stderr
+        assert "--name" in ran.stderr
+    assert not made.exists()
 
 
 def test_name_and_cache_are_taken_and_what_is_kept_loads_again(lab: Lab, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import images
-from tests.helpers.client import Client, push
-from tests.helpers.content import Image
+from tests.helpers.client import Client, push, push_manifest
+from tests.helpers.content import DOCKER_LIST, OCI_INDEX, Image, Manifest, compact
 from tests.helpers.damage import Damage, Spot, corrupt_inner_index, lose_inner_index, restate
 from tests.helpers.endpoint import LAB_LOGIN
 from tests.helpers.images import KINDS
@@ -102,8 +102,10 @@ def test_validate_after_a_mirror_passes_at_every_depth(lab: Lab, kind: str) -> N
         assert f"PASS [{lab.line}] == [{lab.place}]" in ran.stderr
 
 
-def test_validate_with_state_costs_one_head_at_each_end(lab: Lab) -> None:
-    lab.push(images.docker_list(1))
+def test_validate_does_not_believe_the_state(lab: Lab) -> None:
+    """The state says that both tags are as a run left them: a damaged index would pass by that."""
+    image = images.docker_list(1)
+    lab.push(image)
     lab.mirror()
     for registry in (lab.source, lab.destination):
         registry.clear_log()
@@ -113,7 +115,18 @@ def test_validate_with_state_costs_one_head_at_each_end(lab: Lab) -> None:
         for registry in (lab.source, lab.destination)
     ]
     assert ran.statuses == ["passed"]
-    assert asked == [[("HEAD", "manifests")], [("HEAD", "manifests")]]
+    assert asked == [[("HEAD", "manifests"), ("GET", "manifests")]] * 2
+
+
+def test_validate_the_source_s_own_index_costs_one_head_at_each_end(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    lab.mirror("--arch", "all", "--os", "all")
+    for registry in (lab.source, lab.destination):
+        registry.clear_log()
+    assert lab.validate().only()["change"] == "same digest"
+    for registry in (lab.source, lab.destination):
+        asked = [(r.method, r.what) for r in registry.requests() if r.what != "ping"]
+        assert asked == [("HEAD", "manifests")]
 
 
 @pytest.mark.parametrize(("depth", "requests"), [("digest", 2), ("tree", 20), ("content", 32)])
@@ -276,11 +289,108 @@ def test_validate_platform_differs_says_in_which_field(
     assert f'source {name} "{old}" != dest {name} "{new}"' in ran.only()["reason"]
 
 
-def test_validate_extra_platform_passes_and_fails_with_overwrite(lab: Lab) -> None:
+def test_validate_platform_that_is_not_chosen_passes_and_fails_with_overwrite(lab: Lab) -> None:
     lab.push(images.oci_index(1))
     lab.mirror("--arch", "all")
-    assert lab.validate("-a", "amd64").statuses == ["passed"]
+    passed = lab.validate("-a", "amd64").only()
+    assert (passed["status"], passed["kept"], passed["warnings"]) == ("passed", [], [])
     assert lab.validate("-a", "amd64", "--overwrite").statuses == ["failed"]
+
+
+def _arches(lab: Lab, *names: str) -> None:
+    """Push a new release that is made for these architectures."""
+    release = images.docker_list(7)
+    with Client(lab.source) as client:
+        push(lab.source.endpoint, "team/app", "1.0", release)
+        document = json.loads(release.top.data)
+        document["manifests"] = [
+            entry for entry in document["manifests"] if entry["platform"]["architecture"] in names
+        ]
+        push_manifest(client, "team/app", "1.0", Manifest.of(compact(document), DOCKER_LIST))
+
+
+@pytest.mark.parametrize("words", [(), ("--arch", "all", "--os", "all")])
+def test_validate_chosen_platform_that_the_source_has_lost_fails(
+    lab: Lab, words: tuple[str, ...]
+) -> None:
+    """Row 1: the tag held amd64 of the new release and arm64 of the old one, and passed."""
+    _arches(lab, "amd64")
+    lab.replace(images.docker_list(7))
+    reason = lab.validate(*words).only()["reason"]
+    assert re.search(
+        r"the destination has linux/arm64\S* \(sha256:\w+\), which was chosen and is not at", reason
+    )
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_validate_platform_of_an_earlier_release_that_was_not_chosen_is_told(
+    lab: Lab, depth: str
+) -> None:
+    """Row 2: it stays, and is not hidden."""
+    lab.replace(images.docker_list(7))
+    _arches(lab, "amd64")
+    ran = lab.validate("-a", "amd64", "--depth", depth)
+    outcome = ran.only()
+    kept = outcome["kept"]
+    assert (ran.code, outcome["status"]) == (0, "passed")
+    assert {one["platform"].split("/")[1] for one in kept} >= {"arm64"}
+    assert [set(one) for one in kept] == [{"platform", "digest", "since"}] * len(kept)
+    assert {one["since"] for one in kept} == {None}
+    for one, warning in zip(kept, outcome["warnings"], strict=True):
+        said = (
+            f"{one['platform']} stays under the tag as {one['digest']}, which the source does not"
+        )
+        assert said in warning
+        assert said in ran.stderr
+
+
+def test_validate_kept_platform_has_to_be_complete(lab: Lab) -> None:
+    image = images.docker_list(7)
+    lab.replace(image)
+    _arches(lab, "amd64")
+    arm = next(e for e in image.entries if (e.platform or {})["architecture"] == "arm64")
+    with Client(lab.destination) as client:
+        client.expect(202, "DELETE", f"/v2/team/app/manifests/{arm.digest}")
+    assert lab.validate("-a", "amd64").statuses == ["passed"]
+    reason = lab.validate("-a", "amd64", "--depth", "tree").only()["reason"]
+    assert f"@{arm.digest}]: child manifest does not exists" in reason
+
+
+def test_validate_platform_unknown_is_not_platform_wanted(lab: Lab) -> None:
+    """Row 5: two SBOMs of an unknown architecture do not make an image for riscv64."""
+    image = images.oci_index(1)
+    document = json.loads(image.top.data)
+    for number in (1, 2):
+        sbom = {**document["manifests"][0], "platform": {"os": "linux", "architecture": ""}}
+        document["manifests"].append({**sbom, "annotations": {"number": str(number)}})
+    lab.push(image)
+    with Client(lab.source) as client:
+        push_manifest(client, "team/app", "1.0", Manifest.of(compact(document), OCI_INDEX))
+    lab.replace(image)
+    assert lab.validate("-a", "riscv64").statuses == ["skipped"]
+    failed = lab.validate("-a", "riscv64", "--no-arch-os-fail").only()
+    assert (failed["status"], failed["kind"]) == ("failed", "platform-missing")
+
+
+def test_validate_required_platform_that_the_source_has_not_fails(lab: Lab) -> None:
+    lab.push(images.docker_list(1))
+    lab.mirror()
+    assert lab.validate("-a", "amd64,riscv64").statuses == ["passed"]
+    failed = lab.validate("-a", "amd64,riscv64", "--require-platforms").only()
+    assert failed["kind"] == "platform-missing"
+    assert "required and not at the source: linux/riscv64" in failed["reason"]
+    lab.mirror("--arch", "all", "--os", "all")
+    assert lab.validate("-a", "amd64,riscv64", "--require-platforms").statuses == ["failed"]
+
+
+def test_validate_single_image_that_was_to_stay_one(lab: Lab) -> None:
+    image = images.docker_schema2(1)
+    lab.push(image)
+    lab.replace(image)
+    assert "MIME type unknown" in lab.validate().only()["reason"]
+    for depth in DEPTHS:
+        passed = lab.validate("--keep-single", "--depth", depth).only()
+        assert (passed["status"], passed["change"]) == ("passed", "same digest")
 
 
 def test_validate_nothing_wanted_is_skipped(lab: Lab) -> None:
@@ -305,9 +415,9 @@ def test_validate_round_trip_by_the_failed_list(lab: Lab) -> None:
     _delete_child(lab, image)
     broken = lab.validate("--depth", "tree")
     assert f"run mirror with -f {lab.folder / 'failed.txt'}" in broken.stderr
-    words = ["-d", lab.destination.address, "--no-state", "--force", "--format", "json"]
+    words = ["-d", lab.destination.address, "--no-state", "--format", "json"]
     again = image_tools("mirror", "-f", lab.folder / "failed.txt", "-o", lab.folder / "f2", *words)
-    assert (broken.code, again.code) == (1, 0)
+    assert (broken.code, again.code, again.statuses) == (1, 0, ["copied"])
     assert lab.validate("--depth", "content").statuses == ["passed"]
     assert not (lab.folder / "failed.txt").exists()
 
@@ -316,7 +426,7 @@ def test_validate_round_trip_by_the_failed_list(lab: Lab) -> None:
     ("breaks", "words"),
     [(lose_inner_index, "MANIFEST_UNKNOWN"), (corrupt_inner_index, "expected sha256:")],
 )
-def test_validate_unreadable_index_that_mirror_would_merge_with_is_to_be_overwritten(
+def test_validate_unreadable_index_is_replaced_by_mirror(
     lab: Lab, breaks: Damage, words: str
 ) -> None:
     lab.push(KINDS["nested_index"](1))
@@ -326,16 +436,11 @@ def test_validate_unreadable_index_that_mirror_would_merge_with_is_to_be_overwri
     outcome = lab.validate().only()
     assert (outcome["kind"], outcome["advice"]) == (
         "different",
-        "replace it: feed the failed list to mirror with --force --overwrite",
+        "feed the failed list to mirror: it replaces the destination's index",
     )
     assert f"[{lab.place}]: destination manifest cannot be read: " in outcome["reason"]
     assert words in outcome["reason"]
-    refused = lab.mirror("--force").only()
-    assert (refused["kind"], refused["advice"]) == (
-        "invalid-manifest",
-        "replace it with --overwrite",
-    )
-    assert lab.mirror("--force", "--overwrite").statuses == ["copied"]
+    assert lab.mirror().statuses == ["copied"]
     assert lab.validate("--depth", "content").statuses == ["passed"]
 
 

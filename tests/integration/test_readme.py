@@ -123,9 +123,22 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
             then=lambda lab: lab.platforms("library/nginx", "1.25", "amd64", "arm/v7"),
         ),
         Promise(
-            says=(COPIED, "preserved"),
+            says=(COPIED, "same digest"),
             then=lambda lab: lab.platforms("library/nginx", "1.25", *ALL),
         ),
+    ),
+    "Moving tags and merged indexes": (
+        Promise(
+            before=mirrored,
+            says=(COPIED, "filtered"),
+            then=lambda lab: lab.platforms("library/nginx", "1.25", "amd64"),
+        ),
+        Promise(code=1, says=("linux/arm64 is required",)),
+        Promise(
+            says=(COPIED,),
+            then=lambda lab: lab.holds("library/nginx", "1.25", "1.25-linux-amd64"),
+        ),
+        Promise(says=("1 unchanged",)),
     ),
     "Log in": (
         Promise(
@@ -157,7 +170,7 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
     ),
     "Signatures": (
         Promise(
-            says=("1 copied", "preserved"),
+            says=("1 copied", "same digest"),
             then=lambda lab: lab.holds("library/nginx", "1.25", tag_of(NGINX.top.digest)),
         ),
         Promise(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from image_tools.plan.verdict import KEPT, LOST
+from image_tools.validation.verdict import KEPT, LOST
 from tests.helpers import damage
 from tests.helpers.client import push
 from tests.helpers.damage import TAG, Damage, Spot
@@ -87,20 +87,17 @@ MATRIX = (
         "the index tells",
     ),
     Row(
-        *(damage.add_platform, (*FLAT, *SINGLE), 3, ""),
-        "no damage: mirror merges with what else is there",
+        *(damage.add_platform, (*FLAT, *NESTED, *SINGLE), 0),
+        "), which was chosen and is not at the source",
+        "the index tells: with all architectures this one is chosen, too",
     ),
     Row(
-        *(damage.add_platform, NESTED, 0, 'source manifest "{source}" != dest "'),
-        "no damage either, but mirror would merge into an index without another inside",
+        *(damage.add_other_system, (*FLAT, *NESTED, *SINGLE), 3, ""),
+        "no damage: a system that is not chosen stays",
     ),
     Row(
-        *(damage.add_platform, (*FLAT, *NESTED), 0, 'source manifest "{source}" != dest "'),
-        "the index tells",
-        overwrite=True,
-    ),
-    Row(
-        *(damage.add_platform, SINGLE, 0, "destination manifest list length should be 1"),
+        *(damage.add_other_system, (*FLAT, *NESTED, *SINGLE), 0),
+        "), which was not chosen, and --overwrite is given",
         "the index tells",
         overwrite=True,
     ),
@@ -247,26 +244,27 @@ def test_validate_damaged_image_says_at_every_depth_what_it_sees(
     assert seen == expected, row.why
 
 
-# What `mirror` makes of the failed list alone: behind an index it has no look.
-ROUND_TRIP: tuple[tuple[Damage, str, str], ...] = (
-    (damage.lose_tag, "docker_schema2", "copied"),
-    (damage.lose_tag, "nested_index", "copied"),
-    (damage.lose_tag, "helm_chart", "copied"),
-    (damage.replace_by_single, "nested_index", "copied"),
-    (damage.replace_by_single, "helm_chart", "copied"),
-    (damage.change_platform, "docker_schema2", "copied"),
-    (damage.change_platform, "nested_index", "copied"),
-    (damage.lose_child, "docker_schema2", "unchanged"),
-    (damage.lose_child, "nested_index", "unchanged"),
-    (damage.lose_child, "attestations", "unchanged"),
-    (damage.lose_inner_index, "nested_index", "unchanged"),
-    (damage.lose_blob, "docker_schema2", "unchanged"),
-    (damage.lose_blob, "nested_index", "unchanged"),
-    (damage.lose_blob, "helm_chart", "unchanged"),
+# Damage that lies behind the index is marked in the failed list, so that `mirror` looks there.
+ROUND_TRIP: tuple[tuple[Damage, str, bool], ...] = (
+    (damage.lose_tag, "docker_schema2", False),
+    (damage.lose_tag, "nested_index", False),
+    (damage.lose_tag, "helm_chart", False),
+    (damage.replace_by_single, "nested_index", False),
+    (damage.replace_by_single, "helm_chart", False),
+    (damage.change_platform, "docker_schema2", False),
+    (damage.change_platform, "nested_index", False),
+    (damage.add_platform, "docker_list", False),
+    (damage.lose_child, "docker_schema2", True),
+    (damage.lose_child, "nested_index", True),
+    (damage.lose_child, "attestations", True),
+    (damage.lose_inner_index, "nested_index", True),
+    (damage.lose_blob, "docker_schema2", True),
+    (damage.lose_blob, "nested_index", True),
+    (damage.lose_blob, "helm_chart", True),
 )
 
 
-def test_failed_list_fed_to_mirror_with_force_heals_all_a_registry_can_take(lab: Lab) -> None:
+def test_failed_list_fed_to_mirror_heals_all_a_registry_can_take(lab: Lab) -> None:
     lines = []
     for breaks, kind, _ in ROUND_TRIP:
         spot = lab.spots["whole", kind].twin(f"healed/{breaks.__name__}/{kind}")
@@ -277,21 +275,16 @@ def test_failed_list_fed_to_mirror_with_force_heals_all_a_registry_can_take(lab:
 
     broken = lab.run("mirror-validate", lines, "--depth", "content")
     told = failed.read_text().splitlines()
-    alone = lab.feed("mirror", failed)
-    still = lab.feed("mirror-validate", failed, "--depth", "content")
-    forced = lab.feed("mirror", failed, "--force")
+    mended = lab.feed("mirror", failed)
     healed = lab.run("mirror-validate", lines, "--depth", "content")
 
-    without = [after for *_, after in ROUND_TRIP]
+    marks = ["  # depth=tree" if behind else "" for *_, behind in ROUND_TRIP]
     assert broken.statuses == ["failed"] * len(lines)
-    assert [line for line in told if not line.startswith("#")] == lines
-    assert ["back with --force" in line for line in told[3::2]] == [
-        after == "unchanged" for after in without
+    assert [line for line in told if not line.startswith("#")] == [
+        line + mark for line, mark in zip(lines, marks, strict=True)
     ]
-    assert alone.statuses == without
-    assert still.statuses == ["passed" if after == "copied" else "failed" for after in without]
-    assert (forced.code, forced.statuses) == (0, ["copied"] * without.count("unchanged"))
-    assert (healed.code, healed.statuses) == (0, ["passed"] * len(lines))
+    assert (mended.code, mended.statuses) == (0, ["copied"] * len(lines)), mended.stderr
+    assert (healed.code, healed.statuses) == (0, ["passed"] * len(lines)), healed.stderr
     assert not failed.exists()
 
 
@@ -315,7 +308,7 @@ def test_damaged_content_is_beyond_mirror_until_its_registry_knows_it_is_gone(la
     with start_registry(RegistryOptions(storage=lab.destination.storage)) as restarted:
         there = ("-d", restarted.address)
         gone = lab.run("mirror-validate", lines, "--depth", "tree", *there)
-        mended = lab.feed("mirror", failed, "--force", *there)
+        mended = lab.feed("mirror", failed, *there)
         whole = lab.run("mirror-validate", lines, "--depth", "content", *there)
 
     assert found.statuses == still.statuses == gone.statuses == ["failed", "failed"]

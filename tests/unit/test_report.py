@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from image_tools.kept import Kept
 from image_tools.report import (
+    Change,
     Outcome,
     Outlook,
     PlanAction,
@@ -127,6 +129,11 @@ FULL = Outcome(
     digest_preserved=False,
     path="buildx",
     warnings=("the signature is lost",),
+    change=Change.FILTERED,
+    kept=(
+        Kept(platform="linux/s390x", digest="sha256:k", since="2026-01-02"),
+        Kept(platform="unknown", digest="sha256:u"),
+    ),
 )
 
 
@@ -164,7 +171,12 @@ def test_report_as_json_has_this_shape() -> None:
                 "digest": "sha256:d",
                 "source_digest": "sha256:s",
                 "digest_preserved": False,
+                "change": "filtered",
                 "platforms": ["linux/amd64", "linux/arm64"],
+                "kept": [
+                    {"platform": "linux/s390x", "digest": "sha256:k", "since": "2026-01-02"},
+                    {"platform": "unknown", "digest": "sha256:u", "since": None},
+                ],
                 "bytes_moved": 42,
                 "seconds": 1.235,
                 "path": "buildx",
@@ -183,7 +195,9 @@ def test_report_as_json_has_this_shape() -> None:
                 "digest": "",
                 "source_digest": "",
                 "digest_preserved": None,
+                "change": "",
                 "platforms": [],
+                "kept": [],
                 "bytes_moved": 4,
                 "seconds": 0.0,
                 "path": "",
@@ -239,7 +253,13 @@ def test_plan_as_json_has_this_shape() -> None:
     rows = (row(PlanAction.COPY), row(PlanAction.SKIP, 2), unknown)
     document = plan_to_json("mirror", Outlook(rows, (pulls,)))
 
-    shared = {"source": "a", "destination": "b", "platforms": ["linux/amd64"], "reason": ""}
+    shared: dict[str, object] = {
+        "source": "a",
+        "destination": "b",
+        "platforms": ["linux/amd64"],
+        "reason": "",
+    }
+    shared["kept"] = list[object]()
     costs = {"bytes_to_move": 5, "manifest_gets": 2}
     assert json.loads(json.dumps(document)) == {
         "schema": 1,
@@ -255,3 +275,13 @@ def test_plan_as_json_has_this_shape() -> None:
             {"number": 3, "action": "defer", **shared, **costs, "bytes_to_move": None},
         ],
     }
+
+
+def test_line_to_feed_in_again_asks_to_look_behind_where_something_is_lost_there() -> None:
+    lost = replace(outcome(F, 1), behind=True)
+    asked = replace(lost, raw="nginx  # depth=tree")
+
+    made = Report(command="mirror-validate", outcomes=(outcome(F, 2), lost, asked))
+
+    lines = [line for line, _ in made.failed]
+    assert lines == ["raw 2", "raw 1  # depth=tree", "nginx  # depth=tree"]

@@ -6,11 +6,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from image_tools.errors import EnvironmentProblem
+from image_tools.kept import Kept
 from image_tools.oci.digest import Digest
 from image_tools.state import VERSION, Remembered, State, default_state_path
 from tests.helpers.said import listened
@@ -180,6 +182,23 @@ def test_state_with_a_row_nobody_understands_does_not_know_the_image(path: Path)
 
     with closing(State.open(path)) as opened:
         assert opened.recall("0", *IMAGE[1:]) is None
+
+
+def test_state_dates_what_was_kept_once_and_forgets_it_with_the_next_ending(state: State) -> None:
+    old, new = (Kept(platform="linux/s390x", digest=f"sha256:{name}") for name in "ab")
+
+    first = state.remember(*IMAGE, replace(ONE, kept=(old,)))
+    second = state.remember(*IMAGE, replace(ONE, kept=(old, new)))
+
+    assert first.kept[0].since.endswith("+00:00")
+    assert second.kept[0] == first.kept[0]
+    known = state.recall(*IMAGE)
+    assert known is not None
+    assert (known, known.kept) == (ONE, second.kept)
+    state.remember(*IMAGE, TWO)
+    known = state.recall(*IMAGE)
+    assert known is not None
+    assert known.kept == ()
 
 
 def test_state_closed_remembers_nothing_and_raises_nothing(state: State) -> None:

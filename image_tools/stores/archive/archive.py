@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
@@ -19,6 +19,7 @@ from image_tools.oci.manifest import (
     parse,
 )
 from image_tools.oci.reference import Reference
+from image_tools.oci.tree import Fault, Parsed, driven, everything, walk
 from image_tools.stores.archive.catalogue import (
     Origin,
     nameless_note,
@@ -36,7 +37,7 @@ class Archive:
 
     What an earlier run left behind is taken up, and with `anew` nothing else: the tags that were
     published before are gone with the next `publish`. `lent` are the sizes in bytes of blobs that
-    images here rely on and that lie somewhere else.
+    images here rely on and that lie somewhere else; `damaged` are blobs that count as absent.
     """
 
     def __init__(self, content: Content, *, writing: bool = False, anew: bool = False) -> None:
@@ -48,6 +49,7 @@ class Archive:
         notes = content.notes()
         self.catalogue = replayed(published.without_tags() if anew else published, notes)
         self.lent: Mapping[Digest, int] = {}
+        self.damaged: Collection[Digest] = ()
         self._anew, self._changed = anew, anew or bool(notes)
         # The event loop remembers where images came from while threads add others.
         self._lock = threading.Lock()
@@ -108,10 +110,10 @@ class Archive:
         return self.lent.get(digest) if size is None else size
 
     def missing(self, raw: RawManifest) -> tuple[Digest, ...]:
-        """The blobs of an image's manifest that are neither here nor lent."""
+        """The blobs of an image's manifest that are neither here nor lent, in their size."""
         found = parse(raw)
-        blobs = found.blobs if isinstance(found, Manifest) else ()
-        return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) is None)
+        blobs = self._needed(found) if isinstance(found, Manifest) else ()
+        return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) != blob.size)
 
     def add_manifest(self, raw: RawManifest) -> None:
         """Take up a manifest whose blobs are here, durably; NotFound when one of them is not."""
@@ -171,9 +173,28 @@ class Archive:
                     self._note_referrer(raw)
             return tuple(self._referrers.get(digest, {}).values())
 
-    def is_whole(self, digest: Digest) -> bool:
-        """Whether all that a manifest leads to is here."""
-        return all(self.content.size(one) is not None for one in self._reachable([digest]))
+    def is_whole(self, digest: Digest, *, lent: bool = False) -> bool:
+        """Whether all that a manifest leads to is here, within the bounds of a walk.
+
+        With `lent` that counts, too, what is lent.
+        """
+        blobs: dict[Digest, int] = {}
+
+        def look(_entry: Descriptor, _raw: RawManifest, found: Parsed) -> None:
+            if isinstance(found, Manifest):
+                blobs.update({blob.digest: blob.size for blob in self._needed(found)})
+
+        try:
+            asking = walk(self.manifest(digest), wants=everything, look=look)
+        except (ArchiveDamaged, InvalidManifest):
+            return True  # It is here; that it is damaged is told by whoever reads it.
+        except NotFound:
+            return False
+        tree = driven(asking, lambda entry: self.manifest(entry.digest))
+        if any(p.fault is Fault.BEYOND or isinstance(p.error, NotFound) for p in tree.problems):
+            return False
+        size = self.blob_size if lent else self.content.size
+        return all(size(digest) == stated for digest, stated in blobs.items())
 
     def reachable(self) -> frozenset[Digest]:
         """The digests of all manifests and blobs that a tag or a referrer leads to.
@@ -186,7 +207,17 @@ class Archive:
         starts += [digest for digest in kept if self.content.size(digest) is not None]
         return self._reachable([*starts, *(entry.digest for entry in self.catalogue.nameless)])
 
+    def _needed(self, found: Manifest) -> tuple[Descriptor, ...]:
+        """The blobs an image must have here; a foreign layer only where it was here once."""
+        here = (layer for layer in found.foreign if layer.digest in self.damaged)
+        return (*found.blobs, *here)
+
     def _reachable(self, waiting: list[Digest]) -> frozenset[Digest]:
+        """All that `waiting` lead to, however deep: what is not among it is removed.
+
+        No walk of `oci.tree`: not an image but the archive is gone through, each manifest in it
+        once, so the archive itself is the bound.
+        """
         found = set[Digest]()
         while waiting:
             digest = waiting.pop()
@@ -201,7 +232,8 @@ class Archive:
         except (ArchiveDamaged, InvalidManifest, NotFound):
             return []
         if isinstance(found, Manifest):
-            return [blob.digest for blob in found.blobs]
+            here = (one for one in found.foreign if self.content.size(one.digest) is not None)
+            return [blob.digest for blob in (*found.blobs, *here)]
         return [entry.digest for entry in found.entries] if isinstance(found, Index) else []
 
     def publish(self) -> None:

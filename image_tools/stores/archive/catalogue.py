@@ -8,7 +8,7 @@ speak about others (referrers); what other programs wrote without a whole refere
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from image_tools.errors import ArchiveDamaged, ImageToolsError, InvalidManifest,
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.reference import Reference
+from image_tools.oci.reference import Reference, parse_tag
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
@@ -72,6 +72,11 @@ class Catalogue:
             return self
         return replace(self, nameless=(*self.nameless, descriptor))
 
+    def with_stated(self, descriptor: Descriptor, name: Reference) -> Catalogue:
+        """This catalogue with an entry that states `name`, which has no tag."""
+        stated = replace(descriptor, annotations=((IMAGE_NAME, str(name)),))
+        return replace(self, nameless=(*self.nameless, stated))
+
     @property
     def relied(self) -> Digest | None:
         """The digest of the record of what images here rely on, and which lies elsewhere."""
@@ -96,8 +101,11 @@ class Catalogue:
 
     def named(self, entry: Descriptor, reference: Reference) -> Catalogue:
         """This catalogue, where one of the nameless entries is called `reference`."""
-        rest = tuple(one for one in self.nameless if one is not entry)
-        return replace(self.tagged(reference, _bare(entry)), nameless=rest)
+        return self.tagged(reference, _bare(entry)).without(entry)
+
+    def without(self, entry: Descriptor) -> Catalogue:
+        """This catalogue without one of the nameless entries."""
+        return replace(self, nameless=tuple(one for one in self.nameless if one != entry))
 
     def without_tags(self) -> Catalogue:
         """This catalogue with nothing in it that could be asked for."""
@@ -157,19 +165,51 @@ def _sorted(name: str, entries: Iterable[Descriptor], extras: Mapping[str, Any])
 
 
 def reference_of(entry: Descriptor) -> Reference | None:
-    """The whole reference an entry is named by; None where it states only a tag, or nothing."""
+    """The whole reference an entry is named by; None where it states less than that."""
+    whole = next((name for name in _names_of(entry) if name.tag is not None), None)
+    return None if whole is None else Reference(whole.registry, whole.repository, whole.tag)
+
+
+def repository_of(entry: Descriptor) -> Reference | None:
+    """The name an entry has without a tag, maybe with a digest; None where it states no name."""
+    return next((name for name in _names_of(entry) if name.tag is None), None)
+
+
+def tag_of(entry: Descriptor) -> str | None:
+    """The tag that an entry states beside its name, or alone: as oras and skopeo write it."""
+    text = dict(entry.annotations).get(REF_NAME, "").partition("@")[0]
+    try:
+        return parse_tag(text)
+    except InvalidReference:
+        return None
+
+
+def _names_of(entry: Descriptor) -> Iterator[Reference]:
     annotations = dict(entry.annotations)
     for key in (IMAGE_NAME, REF_NAME):
         text = annotations.get(key, "")
-        if "/" not in text and ":" not in text:
+        if not _is_name(text, key):
             continue
         try:
-            found = Reference.parse(text)
+            yield Reference.parse(text)
         except InvalidReference:
             continue
-        if found.tag is not None:
-            return Reference(found.registry, found.repository, found.tag)
-    return None
+
+
+def _is_name(text: str, key: str) -> bool:
+    """Whether `text` is the name of an image: `REF_NAME` may be a tag or a digest alone."""
+    name, _, digest = text.partition("@")
+    if key == IMAGE_NAME:
+        return bool(name)
+    is_digest = not digest and name.count(":") == 1 and _is_digest(name)
+    return ("/" in name or ":" in name) and not is_digest
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        return bool(Digest.parse(text))
+    except InvalidReference:
+        return False
 
 
 def tag_note(reference: Reference, descriptor: Descriptor) -> str:

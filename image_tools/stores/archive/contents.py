@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from image_tools.errors import ImageToolsError
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, Manifest, config_platform, parse
+from image_tools.oci.manifest import Manifest, RawManifest, config_platform
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
+from image_tools.oci.tree import Fault, Parsed, driven, everything, walk
 from image_tools.stores.archive.archive import Archive
 
-DEEPEST = 8
 _LONGEST_CONFIG = 8 << 20
 
 
@@ -21,7 +22,8 @@ class Contents:
     """One image: its digest, the sizes in bytes of all it leads to, and its platforms.
 
     `lent` are the sizes of what lies somewhere else, and is relied on. `problems` say what is
-    missing, has another size, or cannot be read, each with its digest.
+    missing, has another size, or cannot be read, each with its digest. `foreign` are the addresses
+    of foreign layers that are not here: nothing is wrong with that.
     """
 
     reference: Reference
@@ -30,6 +32,24 @@ class Contents:
     platforms: dict[Platform, None] = field(default_factory=dict)
     lent: dict[Digest, int] = field(default_factory=dict)
     problems: dict[Digest, str] = field(default_factory=dict)
+    foreign: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it has a name: `contents_at` gives what has none."""
+        return bool(self.reference.repository)
+
+    @property
+    def name(self) -> str:
+        """Its reference, else its digest."""
+        return str(self.reference if self.is_named else self.digest)
+
+
+def contents_at(archive: Archive, digest: Digest) -> Contents:
+    """What is under an entry that has no name, only its digest."""
+    found = Contents(Reference("", "", None, digest), digest)
+    _walk(archive, found)
+    return found
 
 
 def contents(archive: Archive) -> Iterator[Contents]:
@@ -45,39 +65,45 @@ def contents_of(archive: Archive, reference: Reference) -> Contents | None:
     if entry is None:
         return None
     found = Contents(reference, entry.digest)
-    _walk(archive, found, entry.digest, Platform(), DEEPEST)
+    _walk(archive, found)
     return found
 
 
-def _walk(
-    archive: Archive, found: Contents, digest: Digest, platform: Platform, depth: int
-) -> None:
-    if digest in found.sizes or digest in found.problems:
-        return
+def _walk(archive: Archive, found: Contents) -> None:
+    def look(entry: Descriptor, raw: RawManifest, parsed: Parsed) -> None:
+        found.sizes[entry.digest] = len(raw.content)
+        if isinstance(parsed, Manifest):
+            _look(archive, found, parsed)
+            _note_platform(archive, found, entry, parsed)
+
     try:
-        raw = archive.manifest(digest)
-        parsed = parse(raw)
+        top = archive.manifest(found.digest)
+        asking = walk(top, digest=found.digest, wants=everything, look=look)
+        tree = driven(asking, lambda entry: archive.manifest(entry.digest))
     except ImageToolsError as error:
-        found.problems[digest] = str(error)
+        found.problems[found.digest] = str(error)
         return
-    found.sizes[digest] = len(raw.content)
-    if isinstance(parsed, Index) and depth:
-        for entry in parsed.entries:
-            where = Platform() if entry.is_attestation else entry.platform
-            _walk(archive, found, entry.digest, where, depth - 1)
-    elif isinstance(parsed, Manifest):
-        _look(archive, found, parsed)
-        if (known := platform if platform.is_known else _stated(archive, parsed)).is_known:
-            found.platforms[known] = None
-    else:
-        found.problems[digest] = "it is nested too deep, or no image"
+    for problem in tree.problems:
+        if problem.fault is not Fault.MISSTATED:
+            found.problems[problem.entry.digest] = str(problem.error)
+
+
+def _note_platform(
+    archive: Archive, found: Contents, entry: Descriptor, manifest: Manifest
+) -> None:
+    stated = Platform() if entry.is_attestation else entry.platform
+    if (known := stated if stated.is_known else _stated(archive, manifest)).is_known:
+        found.platforms[known] = None
 
 
 def _look(archive: Archive, found: Contents, manifest: Manifest) -> None:
-    for blob in manifest.blobs:
+    far = {layer.digest for layer in manifest.foreign}
+    for blob in (*manifest.blobs, *manifest.foreign):
         size = archive.content.size(blob.digest)
         if size is None and archive.lent.get(blob.digest) == blob.size:
             found.lent[blob.digest] = blob.size
+        elif size is None and blob.digest in far - {*archive.damaged}:
+            found.foreign[blob.digest] = blob.urls
         elif size is None:
             found.problems[blob.digest] = "it is missing"
         elif size != blob.size:

@@ -45,7 +45,7 @@ def foreign_archive(path: Path, choice: Foreign) -> Archive:
     with _opened(path) as source:
         cache = Cache.make(path, choice)
         try:
-            _fill(cache, source, path, choice)
+            _fill(cache, source, choice)
             return Archive(CachedContent(cache, str(path)))
         except BaseException:
             cache.remove()
@@ -67,17 +67,17 @@ def check_foreign(path: Path) -> None:
         pass
 
 
-def with_names(archive: Archive, path: Path, choice: Foreign) -> Archive:
+def with_names(archive: Archive, choice: Foreign) -> Archive:
     """`archive`, a folder that others may have written, with names for all its images."""
     try:
-        archive.catalogue = named(archive, choice.names, path)
+        archive.catalogue = named(archive, choice)
     except BaseException:
         archive.close()
         raise
     return archive
 
 
-def _fill(cache: Cache, source: Source, path: Path, choice: Foreign) -> None:
+def _fill(cache: Cache, source: Source, choice: Foreign) -> None:
     found = survey(source, cache)
     layout, top = _layout(found)
     size = f"{found.total / _MIB:,.1f} MiB"
@@ -87,7 +87,7 @@ def _fill(cache: Cache, source: Source, path: Path, choice: Foreign) -> None:
         content.publish(_index(layout, unpack(source, found, content), top))
         archive = Archive(content)
         archive.name = source.name
-        archive.catalogue = named(archive, choice.names, path)
+        archive.catalogue = named(archive, choice)
         content.publish(_bytes(source.name, archive.catalogue))
         reachable = archive.reachable()
         for digest, _ in tuple(content.digests()):

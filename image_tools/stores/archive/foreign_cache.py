@@ -26,12 +26,14 @@ class Foreign:
 
     `cache` is the folder to unpack in, None for that of the archive; with `keep_cache` what was
     unpacked stays. `names` are what images are called that have no whole name: one with a digest
-    is for that image, one without for the others.
+    is for that image, one without for the others. Where it is `lenient` an image may stay without
+    a name; else one is asked for.
     """
 
     cache: Path | None = None
     keep_cache: bool = False
     names: tuple[Reference, ...] = ()
+    lenient: bool = False
 
 
 class Cache:

@@ -31,6 +31,7 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _ENDINGS = {Form.GZIP: "+gzip", Form.ZSTD: "+zstd"}
 _MOST_UNPACKED = 1 << 38
 _HEX_DIGITS = 64
+_NONE = "<none>"  # An image without a tag, as docker shows it.
 
 
 def docker_catalogue(blobs: Blobs, top: str) -> Catalogue:
@@ -43,6 +44,9 @@ def docker_catalogue(blobs: Blobs, top: str) -> Catalogue:
         entry = _image(blobs, top, stated)
         references = [*_references(blobs, stated)]
         for reference in references:
+            if reference.tag is None:
+                catalogue = catalogue.with_stated(entry, reference)
+                continue
             known = catalogue.tags.get(reference)
             if known is not None and known.descriptor.digest != entry.digest:
                 raise damaged(blobs.name, f"{MANIFEST} has two images {reference}")
@@ -62,11 +66,13 @@ def _listed(blobs: Blobs, value: object, what: str) -> list[Any]:
 
 def _references(blobs: Blobs, stated: dict[str, Any]) -> Iterator[Reference]:
     for text in _listed(blobs, stated.get("RepoTags"), "RepoTags"):
+        if _NONE in str(text):
+            continue
         try:
             found = Reference.parse(str(text))
         except InvalidReference as error:
             raise damaged(blobs.name, f"RepoTags: {error}") from error
-        yield found.with_tag(found.tag or "latest")
+        yield found.with_tag(found.tag) if found.tag else found
 
 
 def _image(blobs: Blobs, top: str, stated: object) -> Descriptor:

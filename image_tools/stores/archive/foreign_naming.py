@@ -1,58 +1,78 @@
-"""What images are called that have no whole name in their archive: only a tag, or nothing.
+"""What images are called that have no whole name in their archive: no tag, no repository, nothing.
 
-skopeo, oras and crane write such ones. They get the name that the user gives, else that of the
-file; it is said which. Nobody guesses where two would get the same name.
+Docker, podman, containerd, skopeo, oras and crane write such ones. The repository of a name is
+kept, and an image without one gets the name that the user gives: nobody guesses one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from loguru import logger
 
-from image_tools.errors import ImageToolsError, InvalidReference, UsageError
+from image_tools.errors import ImageToolsError, UsageError
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, parse
-from image_tools.oci.reference import Reference, parse_tag
+from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.catalogue import REF_NAME, Catalogue
+from image_tools.stores.archive.catalogue import Catalogue, repository_of, tag_of
+from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.referring import subject_of
 
-_ENDINGS = (".gz", ".zst", ".zstd", ".tar", ".tgz", ".tzst", ".oci", ".docker")
 _MOST_SHOWN = 5
 
 
-def named(archive: Archive, names: tuple[Reference, ...], path: Path) -> Catalogue:
+class NameAsked(UsageError):
+    """An image has no name, or not enough of one, to be published under."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An image without a whole name: its entry, and as much of a name as that states."""
+
+    entry: Descriptor
+    name: Reference | None
+    tag: str | None
+
+    @property
+    def digest(self) -> Digest:
+        return self.entry.digest
+
+
+def named(archive: Archive, choice: Foreign) -> Catalogue:
     """The catalogue of `archive` with a whole name for every image.
 
-    UsageError when it is not clear which image `names` mean, or what an image is to be called.
+    NameAsked where an image needs one, UsageError when it is not clear which image `choice.names`
+    mean; where `choice` is lenient images stay without a name instead.
     """
-    entries = [*_unnamed(archive)]
-    if not entries:
-        _refuse(archive, names)
-        return archive.catalogue
-    given = {name.digest: name for name in names if name.digest is not None}
-    _refuse(archive, [given[digest] for digest in given.keys() - {e.digest for e in entries}])
-    common = _common(archive, [name for name in names if name.digest is None], entries, given)
-    catalogue, chosen = archive.catalogue, dict[Reference, Descriptor]()
-    for entry in entries:
-        reference = _name(entry, given.get(entry.digest) or common or _of_file(archive, path))
-        known = catalogue.tags.get(reference)
-        if known is not None and known.descriptor.digest != entry.digest:
-            raise _unclear(archive, entries, f"two images would be called {reference}")
-        if entry.digest not in given and common is None:
-            chosen[reference] = entry
-        catalogue = catalogue.named(entry, reference)
-    for reference, entry in chosen.items():
-        logger.info("{}: {} is called {} (--name)", archive.name, entry.digest, reference)
+    waiting = [*unnamed(archive)]
+    given = _given(archive, choice.names, waiting)
+    catalogue, nameless = archive.catalogue, list[_Image]()
+    for image in waiting:
+        name = given.get(image.entry)
+        is_own = name is None
+        if is_own and image.name is not None:
+            name = _own_name(catalogue, waiting, image)
+        known = catalogue.tags.get(name) if name is not None else None
+        if name is None or (known is not None and known.descriptor.digest != image.digest):
+            nameless.append(image)
+        elif known is not None:
+            catalogue = catalogue.without(image.entry)
+        else:
+            catalogue = catalogue.named(image.entry, name)
+            if is_own and image.tag is None:
+                _say(archive.name, image, name)
+    if nameless and not choice.lenient:
+        raise _asked(archive.name, nameless)
+    for image in nameless:
+        logger.warning("{}: {} has no name (--name)", archive.name, image.digest)
     return catalogue
 
 
-def _unnamed(archive: Archive) -> Iterable[Descriptor]:
-    """The nameless entries that are images: not what belongs to, or speaks about, another one."""
+def unnamed(archive: Archive) -> Iterator[_Image]:
+    """The entries without a whole name that are images: none that belongs to another one."""
     candidates = dict[Descriptor, bool]()
     inner = set[Digest]()
     for entry in archive.catalogue.nameless:
@@ -61,70 +81,126 @@ def _unnamed(archive: Archive) -> Iterable[Descriptor]:
             found, speaks = parse(raw), subject_of(raw) is not None
         except ImageToolsError:
             # It is missing or none: with a tag it has to be named, so that its loss is told.
-            candidates[entry] = _tag(entry) is not None
+            candidates[entry] = False
             continue
         candidates[entry] = not speaks and not entry.is_attestation
         if isinstance(found, Index):
             inner |= {child.digest for child in found.entries}
     for entry, is_image in candidates.items():
-        if _tag(entry) is not None or (is_image and entry.digest not in inner):
-            yield entry
+        name, tag = repository_of(entry), tag_of(entry)
+        if name is not None or tag is not None or (is_image and entry.digest not in inner):
+            yield _Image(entry, name, tag)
 
 
-def _tag(entry: Descriptor) -> str | None:
-    try:
-        return parse_tag(dict(entry.annotations).get(REF_NAME, ""))
-    except InvalidReference:
-        return None
-
-
-def _name(entry: Descriptor, name: Reference) -> Reference:
-    return name.with_tag(name.tag or _tag(entry) or "latest")
-
-
-def _common(
-    archive: Archive,
-    names: list[Reference],
-    entries: list[Descriptor],
-    given: dict[Digest, Reference],
-) -> Reference | None:
-    """The name for all images that have none of their own."""
-    if not names:
-        return None
-    left = {entry.digest for entry in entries} - given.keys()
-    if len(names) > 1 or (names[0].tag and len(left) > 1):
-        raise _unclear(archive, entries, "it is not clear which image --name means")
-    if not left:
-        _refuse(archive, names)
-    return names[0]
-
-
-def _of_file(archive: Archive, path: Path) -> Reference:
-    name = path.absolute().name.lower()
-    while stem := next((name.removesuffix(e) for e in _ENDINGS if name.endswith(e)), None):
-        name = stem
-    try:
-        return replace(Reference.parse(name), tag=None, digest=None)
-    except InvalidReference as error:
-        raise UsageError(
-            f"{archive.name} holds an image without a name, and the file's is none for an image",
-            advice="name the image: --name REPOSITORY[:TAG]",
-        ) from error
-
-
-def _refuse(archive: Archive, names: Iterable[Reference]) -> None:
+def _given(
+    archive: Archive, names: Iterable[Reference], waiting: list[_Image]
+) -> dict[Descriptor, Reference]:
+    """The names that the user gives, by the entry of each image."""
+    found = dict[Descriptor, Reference]()
+    common = list[Reference]()
     for name in names:
-        raise UsageError(
-            f"{archive.name}: no image without a name is left for --name {name}",
-            advice="leave it out; archive ls shows what the images are called",
-        )
+        meant = _meant(name, waiting)
+        if meant:
+            found.update({image.entry: _with_tag(name, image) for image in meant})
+        elif name.digest is not None:
+            raise _refused(archive.name, name)
+        else:
+            common.append(name)
+    left = [image for image in waiting if image.entry not in found]
+    # A name of one's own counts where no other image lacks one altogether.
+    left = [image for image in left if image.name is None] or left
+    if not common:
+        return found
+    if not left:
+        raise _refused(archive.name, common[0])
+    if len(common) > 1 or (common[0].tag and len({image.digest for image in left}) > 1):
+        raise _unclear(archive.name, left, "it is not clear which image --name means")
+    called = {image.entry: _with_tag(common[0], image) for image in left}
+    if len({*called.values()}) < len({image.digest for image in left}):
+        raise _unclear(archive.name, left, f"two images would be called {common[0].name}")
+    return found | called
 
 
-def _unclear(archive: Archive, entries: Iterable[Descriptor], why: str) -> UsageError:
-    digests = sorted({str(entry.digest) for entry in entries})
-    more = ", …" if len(digests) > _MOST_SHOWN else ""
+def _meant(name: Reference, waiting: list[_Image]) -> list[_Image]:
+    """The images that `name` is for by its digest, or by the repository they state."""
+    if name.digest is not None:
+        return [image for image in waiting if image.digest == name.digest]
+    same = [image for image in waiting if image.name and image.name.name == name.name]
+    return same if len({image.digest for image in same}) == 1 else []
+
+
+def _with_tag(name: Reference, image: _Image) -> Reference:
+    return name.with_tag(name.tag or image.tag or "latest")
+
+
+def _own_name(catalogue: Catalogue, waiting: list[_Image], image: _Image) -> Reference | None:
+    """The repository that an image states, with a tag; None where it cannot be told which.
+
+    One that is stated with a digest is called latest only where it is the only one of its
+    repository, one without anything where no other is stated so.
+    """
+    assert image.name is not None
+    if image.tag is not None:
+        return image.name.with_tag(image.tag)
+    rivals = {one.digest for one in _of_one_repository(waiting, image) if one.tag is None}
+    if image.name.digest is not None:
+        tags = catalogue.tags.items()
+        there = {tag: one.descriptor.digest for tag, one in tags if tag.name == image.name.name}
+        if image.digest in there.values():
+            return next(tag for tag, digest in there.items() if digest == image.digest)
+        rivals |= {*there.values(), *(one.digest for one in _of_one_repository(waiting, image))}
+    return None if rivals - {image.digest} else image.name.with_tag("latest")
+
+
+def _of_one_repository(waiting: list[_Image], image: _Image) -> Iterator[_Image]:
+    assert image.name is not None
+    return (one for one in waiting if one.name and one.name.name == image.name.name)
+
+
+def _say(where: str, image: _Image, name: Reference) -> None:
+    assert image.name is not None
+    logger.warning(
+        "{}: {} states no tag ({}): it is called {} (--name gives another)",
+        where,
+        image.name.name,
+        image.digest,
+        name,
+    )
+
+
+def _refused(where: str, name: Reference) -> UsageError:
     return UsageError(
-        f"{archive.name} holds images without a name: {', '.join(digests[:_MOST_SHOWN])}{more};"
-        f" {why}",
+        f"{where}: no image without a name is left for --name {name}",
+        advice="leave it out; archive ls shows what the images are called",
+    )
+
+
+def _unclear(where: str, images: list[_Image], why: str) -> UsageError:
+    return UsageError(
+        f"{where} holds images without a name: {_shown(images)}; {why}",
         advice="name each of them: --name REPOSITORY:TAG@DIGEST",
     )
+
+
+def _asked(where: str, images: list[_Image]) -> NameAsked:
+    """The failure of images that nobody knows a name for."""
+    if len({image.digest for image in images}) == 1:
+        only = images[0]
+        lacks = f"a tag for {only.name.name}" if only.name else "a name"
+        wanted = f"{only.name.name}:TAG" if only.name else "REPOSITORY"
+        wanted += "" if only.name else "[:TAG]" if only.tag else ":TAG"
+        return NameAsked(
+            f"{where} holds an image without {lacks}: {only.digest}",
+            advice=f"name the image: --name {wanted}@{only.digest}",
+        )
+    stated = sorted({image.name.name for image in images if image.name})
+    lacks = f"a tag ({', '.join(stated[:_MOST_SHOWN])}) or a name" if stated else "a name"
+    return NameAsked(
+        f"{where} holds images without {lacks}: {_shown(images)}",
+        advice="name each of them: --name REPOSITORY:TAG@DIGEST",
+    )
+
+
+def _shown(images: list[_Image]) -> str:
+    digests = sorted({str(image.digest) for image in images})
+    return ", ".join(digests[:_MOST_SHOWN]) + (", …" if len(digests) > _MOST_SHOWN else "")

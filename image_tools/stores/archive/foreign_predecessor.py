@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from loguru import logger
+
 from image_tools.errors import ImageToolsError, InvalidReference
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
@@ -65,9 +67,11 @@ def _objects(blobs: Blobs, value: object) -> list[dict[str, Any]]:
 def _reference(blobs: Blobs, stated: dict[str, Any]) -> Reference:
     try:
         found = Reference.parse(f"{stated.get('Source')}:{stated.get('Tag') or 'latest'}")
-        return found.with_tag(found.tag or "latest")
     except InvalidReference as error:
         raise damaged(blobs.name, f"{LIST}: {error}") from error
+    if not stated.get("Tag"):
+        logger.warning("{}: {} states no tag: it is called {}", blobs.name, found.name, found)
+    return found.with_tag(found.tag or "latest")
 
 
 def _entry(blobs: Blobs, top: str, image: dict[str, Any]) -> Descriptor:

@@ -36,8 +36,8 @@ def _subjects_of_broken_referrers(archive: Archive) -> set[Digest]:
     found = set[Digest]()
     for entry in archive.catalogue.nameless:
         try:
-            raw = archive.manifest(entry.digest)
-            if archive.missing(raw) and (subject := subject_of(raw)):
+            subject = subject_of(archive.manifest(entry.digest))
+            if subject and not archive.is_whole(entry.digest, lent=True):
                 found.add(subject)
         except ImageToolsError:
             # Nobody knows any more what it speaks about.

@@ -111,7 +111,7 @@ def read_archive(
         return foreign_archive(path, foreign)
     if found.form is not Form.FOLDER:
         with refusals(str(path)):
-            return with_names(_file(path, found, whole=whole), path, foreign)
+            return with_names(_file(path, found, whole=whole), foreign)
     if finished:
         check_layout(path)
     content = FolderContent(path, name=str(path), writing=False)
@@ -119,7 +119,7 @@ def read_archive(
         content.close()
         raise ArchiveDamaged(f"{path} has no index.json: it was not saved to its end")
     archive = archive_of(content)
-    return with_names(archive, path, foreign) if finished else archive
+    return with_names(archive, foreign) if finished else archive
 
 
 def _file(path: Path, found: Look, *, whole: bool) -> Archive:
@@ -136,7 +136,7 @@ def check_archive(path: Path) -> None:
     """
     found = look(path)
     if found.form is not None or found.standing is Standing.NOTHING or found.is_damaged:
-        read_archive(path).close()
+        read_archive(path, foreign=Foreign(lenient=True)).close()
     else:
         check_foreign(path)
 
@@ -182,7 +182,10 @@ def repair_archive(path: Path, part_size: int | None) -> Archive:
 
 def _repairing(content: Content) -> Archive:
     try:
-        return archive_of(RepairingContent(content, damage(content)), writing=True)
+        repairing = RepairingContent(content, damage(content))
+        archive = archive_of(repairing, writing=True)
+        archive.damaged = repairing.damaged.keys()
+        return archive
     except BaseException:
         content.close()
         raise

@@ -5,6 +5,7 @@ containers-registries.conf(5), version 2; the lists `insecure` and `block` of ve
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from image_tools.oci.reference import on_registry
 
 _TOML = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 _SYSTEM = Path("/etc/containers")
+_DROP_INS = "registries.conf.d"
 
 
 class Pull(Enum):
@@ -117,6 +119,28 @@ class RegistriesConf:
         return (*(mirror.place(rest) for mirror in rule.mirrors), own)
 
 
+def as_text(name: str, places: tuple[Place, ...]) -> str:
+    """Return a registries.conf that says where the repository `name` is read."""
+    *mirrors, own = places
+    lines = ["[[registry]]", f"prefix = {json.dumps(name)}", *_lines(own)]
+    for mirror in mirrors:
+        lines += ["[[registry.mirror]]", *_lines(mirror)]
+        if mirror.pull is not Pull.ALL:
+            lines.append(f'pull-from-mirror = "{mirror.pull.value}"')
+    return "\n".join((*lines, ""))
+
+
+def _lines(place: Place) -> tuple[str, str]:
+    location = json.dumps(f"{place.registry}/{place.repository}")
+    return f"location = {location}", f"insecure = {json.dumps(place.insecure)}"
+
+
+def overriding(conf: RegistriesConf, name: str) -> Path | None:
+    """Return the drop-in file whose rule for just `name` counts more than any other file's."""
+    files = (rule.file for rule in conf.rules if rule.prefix == name)
+    return next((file for file in files if file.parent.name == _DROP_INS), None)
+
+
 def load(environ: Mapping[str, str]) -> RegistriesConf:
     """What `$CONTAINERS_REGISTRIES_CONF`, else the user's, else the system's file says.
 
@@ -188,7 +212,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
         yield main
     # A user's own file stands alone; the system's drop-ins belong to the system's file.
     for folder in (own,) if uses_own else (_SYSTEM, own):
-        yield from sorted((folder / "registries.conf.d").glob("*.conf"))
+        yield from sorted((folder / _DROP_INS).glob("*.conf"))
 
 
 def _read(file: Path) -> str:

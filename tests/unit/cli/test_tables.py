@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from image_tools.cli import tables
 from image_tools.cli.text import cells
-from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Pulls, Report, Status
+from image_tools.kept import Kept
+from image_tools.report import Change, Outcome, Outlook, PlanAction, PlanRow, Pulls, Report, Status
 
 COPIED = Outcome(
     number=1,
@@ -24,6 +25,7 @@ COPIED = Outcome(
     bytes_moved=12_300_000,
     seconds=2.5,
     digest_preserved=False,
+    change=Change.FILTERED,
 )
 UNCHANGED = replace(
     COPIED,
@@ -33,6 +35,8 @@ UNCHANGED = replace(
     bytes_moved=0,
     seconds=0.0,
     digest_preserved=True,
+    change=Change.SAME_DIGEST,
+    kept=(Kept(platform="linux/s390x", digest="sha256:0"),),
 )
 FAILED = Outcome(
     number=3,
@@ -60,11 +64,12 @@ REPORT = Report(command="mirror", outcomes=OUTCOMES, seconds=63)
 
 def test_result_table_shows_every_outcome_in_order() -> None:
     assert tables.result_table(REPORT, None).splitlines() == [
-        "STATUS     IMAGE                         PLATFORMS            "
-        "DIGEST                     SIZE  TIME",
-        "copied     reg:5000/library/nginx:1.25   amd64,windows/amd64  "
-        "0123456789ab changed    12.3 MB  2.5s",
-        "unchanged  reg:5000/library/nginx:1.25   amd64,windows/amd64  0123456789ab preserved",
+        "STATUS     IMAGE                         PLATFORMS                          "
+        "DIGEST                       SIZE  TIME",
+        "copied     reg:5000/library/nginx:1.25   amd64,windows/amd64                "
+        "0123456789ab filtered     12.3 MB  2.5s",
+        "unchanged  reg:5000/library/nginx:1.25   amd64,windows/amd64 (kept: s390x)  "
+        "0123456789ab same digest",
         "failed     reg:5000/library/etcd:latest",
         "invalid    a b",
         "unstarted  reg:5000/library/etcd:latest",
@@ -103,7 +108,7 @@ def test_result_table_many_unchanged_are_one_line(
     [
         (
             COPIED,
-            "copied  reg:5000/library/nginx:1.25  amd64,windows/amd64  0123456789ab changed"
+            "copied  reg:5000/library/nginx:1.25  amd64,windows/amd64  0123456789ab filtered"
             "  12.3 MB  2.5s",
         ),
         (FAILED, "failed  reg:5000/library/etcd:latest: manifest unknown second line"),

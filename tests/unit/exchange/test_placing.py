@@ -156,6 +156,25 @@ def test_place_what_stays_cut_short_is_a_failure_and_not_booked() -> None:
     run(scene)
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_place_from_a_repository_nobody_has_looked_into_mounts_only_a_whole_blob(is_whole) -> None:
+    async def scene() -> None:
+        site = Site()
+        there = CONTENT if is_whole else CONTENT[:-1]
+        site.destination.repositories["source"].blobs[BLOB.digest] = there
+        site.ledger.suppose("source", BLOB.digest, BLOB.size)
+
+        assert await site.place("team/app1") == await site.place("team/app2") == [None]
+
+        held = [site.destination.repositories[name].blobs[BLOB.digest] for name in MANY[1:3]]
+        assert held == [CONTENT, CONTENT]
+        assert site.counts() == ((0, 0, 2) if is_whole else (1, 1, 2))
+        # Seen once, it is known.
+        assert site.destination.count("blob_size") == (1 if is_whole else 2)
+
+    run(scene)
+
+
 def test_place_known_content_reads_nothing_from_the_source() -> None:
     async def scene() -> None:
         site = Site()

@@ -8,7 +8,7 @@ import pytest
 
 from image_tools.errors import AccessDenied, DigestMismatch, Unavailable
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.presence import SENT_UNTIL_TRIAL, Presence
+from image_tools.exchange.presence import SENT_UNTIL_TRIAL, Found, Presence, check_kept, looked_for
 from image_tools.oci.digest import Digest
 from tests.helpers.memory_store import MemoryStore
 
@@ -75,7 +75,7 @@ def test_look_blob_of_another_size_is_sent_and_looked_at_again(sent):
     wanted = flight(HERE)
     assert asyncio.run(made.begin(wanted, len(HERE) + 1)) is not None
     with pytest.raises(DigestMismatch, match=r"has 4 bytes of it, not 5, and keeps them"):
-        asyncio.run(made.check(wanted, len(HERE) + 1))
+        asyncio.run(check_kept(store, wanted, len(HERE) + 1))
     assert store.count("blob_size") == 2
 
 
@@ -89,5 +89,21 @@ def test_look_store_that_fails_on_a_blob_gets_it_anew_and_is_looked_at_again(sta
             asyncio.run(made.begin(wanted, len(HERE)))
         return
     assert asyncio.run(made.begin(wanted, len(HERE))) is not None
-    asyncio.run(made.check(wanted, len(HERE)))
+    asyncio.run(check_kept(store, wanted, len(HERE)))
     assert counts(store) == (2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "found"),
+    [
+        (HERE, 4, Found(4)),
+        (HERE, None, Found(4)),
+        (HERE, 5, Found(is_other=True)),
+        (ABSENT, 6, Found()),
+        (ABSENT, None, Found()),
+    ],
+)
+def test_looked_for_blob_is_there_only_in_its_size(content, size, found):
+    _, store = look(sent=0)
+    assert asyncio.run(looked_for(store, NAME, Digest.of(content), size)) == found
+    assert store.count("blob_size") == 1

@@ -226,6 +226,25 @@ def test_manifest_blobs_are_those_a_registry_holds_each_once(document, blobs, is
     assert (found.blobs, found.is_image) == (blobs, is_image)
 
 
+@pytest.mark.parametrize(
+    ("document", "count"),
+    [
+        ({"config": CONFIG, "layers": [FOREIGN, LAYER, FOREIGN]}, 1),
+        ({"config": CONFIG, "layers": [{**LAYER, "urls": ["https://r.example/l"]}]}, 1),
+        ({"config": CONFIG, "layers": [{**LAYER, "urls": ["https://r.example/l"]}, LAYER]}, 0),
+        ({"config": CONFIG, "layers": [{**LAYER, "urls": []}]}, 0),
+        ({"mediaType": media.OCI_ARTIFACT, "blobs": [FOREIGN]}, 1),
+    ],
+    ids=["twice", "of-a-plain-type", "needed-as-well", "no-urls", "artifact"],
+)
+def test_manifest_foreign_layers_have_urls_and_are_given_once(document, count) -> None:
+    found = parse(raw(document))
+
+    assert isinstance(found, Manifest)
+    assert len(found.foreign) == count
+    assert not {blob.digest for blob in found.foreign} & {blob.digest for blob in found.blobs}
+
+
 def test_raw_manifest_describes_its_bytes() -> None:
     content = RawManifest(media.OCI_INDEX, b"{}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 
 from image_tools.plan.merge import identity, merge, select
 from image_tools.plan.selection import Selection
@@ -101,6 +101,7 @@ def test_merge_again_changes_nothing(wanted, existing) -> None:
 @given(entries, entries)
 def test_merge_of_selected_entries_leaves_no_orphan_of_its_own(leaves, existing) -> None:
     wanted = select(leaves, Selection())
+    assume(wanted != leaves)  # Where nothing is left out the orphans stay, too.
 
     merged = merge(wanted, select(existing, Selection(architectures=None, systems=None)))
 

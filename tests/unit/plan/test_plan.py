@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,9 +17,11 @@ from image_tools.plan.selection import Selection
 from tests.helpers.descriptors import attestation, entries, entry, index
 
 ALL = Selection(architectures=None, systems=None)
+NO_S390 = Selection()
 AMD, ARM, S390 = entry("amd"), entry("arm", "linux/arm64"), entry("s390", "linux/s390x")
 DOCKER_AMD = entry("docker amd", media_type=media.DOCKER_MANIFEST)
 OLD_AMD = entry("old amd")
+OLD_S390 = entry("old s390", "linux/s390x")
 
 
 def source(*leaves, nested=(), media_type=media.OCI_INDEX) -> SourceImage:
@@ -88,12 +91,23 @@ FINALS = {
 }
 
 
+def test_destination_that_has_lost_an_entry_is_never_unchanged() -> None:
+    whole = DestinationImage(NESTED.top, NESTED.leaves, is_index=True)
+    lost = replace(whole, lost=(entry("inner", ""),))
+
+    assert plan(NESTED, NESTED.leaves, whole, Wish()).action is Action.UNCHANGED
+    assert plan(NESTED, NESTED.leaves, lost, Wish()).action is Action.COPY
+
+
 @pytest.mark.parametrize(("image", "wanted", "existing", "expected"), FINALS.values(), ids=FINALS)
 def test_final_index_keeps_the_sources_bytes_where_they_fit(
     image, wanted, existing, expected
 ) -> None:
-    held = at_destination(*existing) if existing else None
-    assert final_index(image, wanted, held) == expected
+    if image.artifact:
+        asked = plan(image, wanted, at_destination(*existing), Wish())
+        assert (asked.final, asked.as_it_is) == (expected, True)
+        return
+    assert final_index(image, wanted, existing) == expected
 
 
 OCI_ANNOTATED = RawManifest(
@@ -108,7 +122,8 @@ def test_final_index_filtered_keeps_annotations_the_sources_before_the_destinati
     image = SourceImage(top=OCI_ANNOTATED, leaves=(AMD, ARM))
     held = DestinationImage(OLD_ANNOTATED, (S390,), is_index=True)
 
-    final = final_index(image, (AMD,), held)
+    final = plan(image, (AMD,), held, Wish(selection=NO_S390)).final
+    assert final is not None
 
     notes = (("a", "new"), ("b", "1"), ("c", "2"))
     assert final == FinalIndex(media.OCI_INDEX, (S390, AMD), annotations=notes)
@@ -125,11 +140,16 @@ COPY, UNCHANGED = Action.COPY, Action.UNCHANGED
 PLANS = {
     "nothing-wanted": (
         (MULTI, (), BOTH, Wish()),
-        Plan(action=Action.SKIP, reason="no wanted platform in the source"),
+        Plan(action=Action.SKIP),
     ),
     "only-attestations": (
         (MULTI, (attestation("amd"),), None, Wish()),
-        Plan(action=Action.SKIP, reason="no wanted platform in the source"),
+        Plan(
+            action=COPY,
+            wanted=(attestation("amd"),),
+            copies=(attestation("amd"),),
+            final=FinalIndex(media.OCI_INDEX, (attestation("amd"),)),
+        ),
     ),
     "new": (
         (MULTI, MULTI.leaves, None, Wish()),
@@ -149,19 +169,19 @@ PLANS = {
         ),
     ),
     "merged": (
-        (MULTI, (AMD,), at_destination(OLD_AMD, S390), Wish()),
+        (MULTI, (AMD,), at_destination(OLD_AMD, S390), Wish(selection=NO_S390)),
         Plan(action=COPY, wanted=(AMD,), copies=(AMD,), final=WITH_S390),
     ),
     "overwritten": (
         (MULTI, (AMD,), BOTH, Wish(overwrite=True)),
-        Plan(action=COPY, wanted=(AMD,), copies=(AMD,), final=ONLY_AMD),
+        Plan(action=COPY, wanted=(AMD,), copies=(AMD,), final=ONLY_AMD, removed=(S390,)),
     ),
     "unchanged": (
-        (MULTI, (AMD,), BOTH, Wish()),
+        (MULTI, (AMD,), BOTH, Wish(selection=NO_S390)),
         Plan(action=UNCHANGED, wanted=(AMD,), copies=(AMD,), final=WITH_S390),
     ),
     "unchanged-in-another-order": (
-        (MULTI, (AMD,), at_destination(S390, AMD), Wish()),
+        (MULTI, (AMD,), at_destination(S390, AMD), Wish(selection=NO_S390)),
         Plan(
             action=UNCHANGED,
             wanted=(AMD,),
@@ -180,10 +200,11 @@ PLANS = {
             wanted=CHART.leaves,
             copies=CHART.leaves,
             final=FinalIndex(media.OCI_MANIFEST, (), CHART.top),
+            as_it_is=True,
         ),
     ),
     "forced": (
-        (MULTI, (AMD,), BOTH, Wish(force=True, present=frozenset({AMD.digest}))),
+        (MULTI, (AMD,), BOTH, Wish(selection=NO_S390, force=True, present=frozenset({AMD.digest}))),
         Plan(action=COPY, wanted=(AMD,), copies=(), final=WITH_S390),
     ),
     "single-there-as-it-was-is-no-list": (
@@ -212,6 +233,96 @@ PLANS = {
             copies=(AMD, ARM),
             nested=(INNER,),
             final=FinalIndex(media.OCI_INDEX, (AMD, ARM), NESTED.top),
+        ),
+    ),
+    "chosen-and-gone-at-the-source": (
+        (source(AMD), (AMD,), at_destination(AMD, ARM), Wish(selection=NO_S390)),
+        Plan(
+            action=COPY,
+            wanted=(AMD,),
+            copies=(AMD,),
+            final=FinalIndex(media.OCI_INDEX, (AMD,), source(AMD).top),
+            removed=(ARM,),
+        ),
+    ),
+    "everything-chosen-is-the-sources-index": (
+        (source(AMD, ARM), (AMD, ARM), at_destination(OLD_AMD, S390), Wish()),
+        Plan(
+            action=COPY,
+            wanted=(AMD, ARM),
+            copies=(AMD, ARM),
+            final=FinalIndex(media.OCI_INDEX, (AMD, ARM), source(AMD, ARM).top),
+            removed=(S390,),
+        ),
+    ),
+    "kept-of-an-earlier-release": (
+        (source(AMD, S390), (AMD,), at_destination(OLD_AMD, OLD_S390), Wish(selection=NO_S390)),
+        Plan(
+            action=COPY,
+            wanted=(AMD,),
+            copies=(AMD,),
+            final=FinalIndex(media.OCI_INDEX, (AMD, OLD_S390)),
+            kept=(OLD_S390,),
+        ),
+    ),
+    "kept-and-unchanged": (
+        (source(AMD, S390), (AMD,), at_destination(AMD, OLD_S390), Wish(selection=NO_S390)),
+        Plan(
+            action=UNCHANGED,
+            wanted=(AMD,),
+            copies=(AMD,),
+            final=FinalIndex(media.OCI_INDEX, (AMD, OLD_S390)),
+            kept=(OLD_S390,),
+        ),
+    ),
+    "kept-and-lost": (
+        (
+            source(AMD, S390),
+            (AMD,),
+            at_destination(AMD, OLD_S390),
+            Wish(selection=NO_S390, lost=frozenset({OLD_S390.digest, AMD.digest})),
+        ),
+        Plan(
+            action=COPY,
+            wanted=(AMD,),
+            copies=(AMD,),
+            final=FinalIndex(media.OCI_INDEX, (AMD,)),
+            removed=(OLD_S390,),
+        ),
+    ),
+    "single-kept-as-it-is": (
+        (single(AMD), (AMD,), at_destination(OLD_AMD), Wish(keep_single=True)),
+        Plan(
+            action=COPY,
+            wanted=(AMD,),
+            copies=(AMD,),
+            final=FinalIndex(media.OCI_MANIFEST, (), single(AMD).top),
+            as_it_is=True,
+        ),
+    ),
+    "single-as-it-is-is-there": (
+        (
+            single(AMD),
+            (AMD,),
+            DestinationImage(single(AMD).top, (AMD,), is_index=False),
+            Wish(keep_single=True),
+        ),
+        Plan(
+            action=UNCHANGED,
+            wanted=(AMD,),
+            copies=(AMD,),
+            final=FinalIndex(media.OCI_MANIFEST, (), single(AMD).top),
+            as_it_is=True,
+        ),
+    ),
+    "single-beside-what-stays-is-a-list": (
+        (single(AMD), (AMD,), BOTH, Wish(keep_single=True, selection=NO_S390)),
+        Plan(
+            action=UNCHANGED,
+            wanted=(AMD,),
+            copies=(AMD,),
+            final=WITH_S390,
+            kept=(S390,),
         ),
     ),
     "nested-filtered-is-flat": (

@@ -19,7 +19,7 @@ from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.forms import Form
 from image_tools.stores.archive.opening import new_archive
 from image_tools.stores.archive.store import ArchiveStore
-from image_tools.stores.remote.registries_conf import RegistriesConf
+from image_tools.stores.remote.registries_conf import RegistriesConf, parse
 
 NGINX = "docker.io/library/nginx:1"
 RAW = RawManifest(media.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')
@@ -35,14 +35,28 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     found.close()
 
 
-def ends(**archives: Archive) -> Ends:
+MIRRORED = """
+[[registry]]
+prefix = "alias.example/apps"
+location = "REG.example:443/team"
+[[registry]]
+location = "alias.example"
+blocked = false
+[[registry]]
+location = "mirrored.example"
+[[registry.mirror]]
+location = "cache.example"
+"""
+
+
+def ends(conf: RegistriesConf = RegistriesConf(), **archives: Archive) -> Ends:  # noqa: B008
     return Ends(
         source=Access(),
         destination=Access(),
         retry=RetryPolicy(),
         flights=1,
         environ={},
-        conf=RegistriesConf(),
+        conf=conf,
         on_secret=lambda *_: None,
         **archives,
     )
@@ -95,7 +109,7 @@ def test_archive_stands_for_every_registry_at_its_end(archive: Archive, end: str
         (ArchiveStore, "docker.io"),
         (ArchiveStore, "quay.io"),
     ]
-    assert not both.is_one_place(hub, hub)
+    assert both.mount_place(hub, hub) is None
     both.expect([hub, quay], [hub, quay])
 
 
@@ -104,4 +118,25 @@ def test_all_registries_of_an_archive_share_one_ledger(archive: Archive) -> None
     one, other = both.destination_end("docker.io"), both.destination_end("quay.io")
 
     assert one.book.ledger is other.book.ledger
-    assert ends().is_one_place(Reference.parse(NGINX), Reference.parse(NGINX))
+    nginx = Reference.parse(NGINX)
+    assert ends().mount_place(nginx, nginx) == "library/nginx"
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "place"),
+    [
+        ("127.0.0.1:5000/a/b:1", "localhost:5000/c:1", "a/b"),
+        ("alias.example/apps/web:1", "reg.example/x:1", "team/web"),
+        ("alias.example/apps/web:1", "alias.example/x:1", None),
+        ("mirrored.example/a:1", "mirrored.example/b:1", "a"),
+        ("mirrored.example/a:1", "mirrored.example/a:2", None),
+    ],
+    ids=["other-name", "location", "elsewhere", "behind-a-mirror", "to-be-seen-first"],
+)
+def test_blobs_are_mounted_from_the_place_that_is_really_asked(
+    source: str, destination: str, place: str | None
+) -> None:
+    conf = RegistriesConf(parse(MIRRORED, Path("r.conf")))
+
+    found = ends(conf=conf).mount_place(Reference.parse(source), Reference.parse(destination))
+    assert found == place

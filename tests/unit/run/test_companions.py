@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from image_tools.errors import AccessDenied, Unavailable
+from image_tools.errors import AccessDenied, InvalidManifest, Unavailable
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.sessions import Book
 from image_tools.imagelist.entry import Entry
 from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
@@ -25,6 +26,7 @@ from image_tools.run.job import Job
 from image_tools.run.reading import Reader, Repository
 from image_tools.run.signing import Signer
 from image_tools.tools.sigstore import SIMPLE_SIGNING
+from tests.helpers.descriptors import index
 from tests.helpers.memory_store import MemoryStore
 
 REPOSITORY = "team/app"
@@ -66,7 +68,7 @@ class Lab:
         self.copied: list[str] = []
         self.reader = Reader()
         self.companions = Companions(
-            self.reader, cast(Any, self), cast(Any, None), overwrite=overwrite
+            self.reader, cast(Any, self), cast(Any, self), overwrite=overwrite
         )
 
     async def copy(self, job: Job, child: Child, ending: str, *, companion: bool) -> None:
@@ -74,6 +76,13 @@ class Lab:
         self.copied.append(ending)
         reference = ending[1:] if ending[0] == ":" else child.digest
         await self.destination.put_manifest(REPOSITORY, reference, child.raw)
+
+    async def exactly(self, job: Job, raw: RawManifest, tag: str | None) -> None:
+        self.copied.append(f"@{raw.digest}" if tag is None else f":{tag}")
+        await self.destination.put_manifest(REPOSITORY, tag or raw.digest, raw)
+
+    async def publish(self, *_what: object) -> None:
+        """Take up the list of referrers, which a test may want to be written."""
 
     def find(self, *subjects: Digest) -> Found:
         return asyncio.run(self.companions.find(self.job, subjects or (SUBJECT,)))
@@ -113,6 +122,24 @@ def test_find_a_registry_that_does_not_answer_is_a_warning() -> None:
     found = lab.find(SUBJECT, Digest.of(b"other"))
 
     assert found == Found(warnings=("cannot look up signatures: no answer",))
+
+
+def test_find_asks_about_each_subject_once() -> None:
+    lab = Lab()
+    both, first, second = (manifest(name, SUBJECT) for name in ("both", "first", "second"))
+    signed = {SUBJECT: (first, second), first.digest: (both,), second.digest: (both, first)}
+    asked: list[Digest] = []
+
+    async def referrers(_repository: str, subject: Digest) -> tuple[Descriptor, ...]:
+        asked.append(subject)
+        return tuple(raw.descriptor for raw in signed.get(subject, ()))
+
+    lab.source.referrers = referrers  # type: ignore[method-assign]
+
+    found = lab.find()
+
+    assert asked == [SUBJECT, first.digest, second.digest, both.digest]
+    assert len(found.companions) == 5
 
 
 @pytest.mark.parametrize(
@@ -157,6 +184,42 @@ def test_bring_referrers_that_are_there_are_not_copied() -> None:
     assert lab.bring(lab.find().companions) == ()
     assert lab.copied == [f"@{new.digest}"]
     assert lab.destination.repositories[REPOSITORY].tags == {}
+
+
+def knot(store: MemoryStore) -> Companion:
+    """A referrer that is an index of indexes, each of which names the next one four times."""
+    image = manifest("image")
+    store.add_manifest(REPOSITORY, image)
+    top = image
+    for _ in range(4):
+        top = index(*[top.descriptor] * 4)
+        store.add_manifest(REPOSITORY, top)
+    return Companion(subject=SUBJECT, descriptor=top.descriptor, kind="sbom")
+
+
+def test_bring_an_index_carries_each_manifest_in_it_once_and_the_innermost_first() -> None:
+    lab = Lab()
+    companion = knot(lab.source)
+
+    lab.bring([companion])
+
+    assert len(lab.copied) == len(set(lab.copied)) == 5
+    assert lab.copied[0] == f"@{manifest('image').digest}"
+    assert lab.copied[-1] == f"@{companion.descriptor.digest}"
+    assert lab.source.count("manifest") == 5
+
+
+@pytest.mark.parametrize("tag", ["", TAG])
+def test_bring_an_index_beyond_all_bounds_copies_nothing(tag: str) -> None:
+    lab = Lab()
+    raw = lab.source.repositories[REPOSITORY].manifests[knot(lab.source).descriptor.digest]
+    top = index(raw.descriptor)
+    lab.source.add_manifest(REPOSITORY, top)
+
+    with pytest.raises(InvalidManifest, match="nested more than 4 deep"):
+        lab.bring([Companion(subject=SUBJECT, descriptor=top.descriptor, kind="sbom", tag=tag)])
+
+    assert lab.copied == []
 
 
 def test_bring_a_referrer_that_is_only_listed_is_a_warning() -> None:

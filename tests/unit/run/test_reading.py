@@ -175,6 +175,74 @@ def test_entry_that_claims_to_be_an_index_is_refused(site: Site) -> None:
         site.source(index(lying))
 
 
+def test_nested_index_that_is_missing_at_the_source_is_named(site: Site) -> None:
+    lost = index(site.image(ARM))
+
+    with pytest.raises(NotFound, match=str(lost.digest)):
+        site.source(index(site.image(), lost.descriptor))
+
+
+@pytest.mark.parametrize("damage", ["missing", "no-manifest", "other-bytes", "no-index"])
+def test_nested_index_that_is_lost_at_the_destination_is_left_out_and_told(
+    site: Site, damage: str
+) -> None:
+    image, other = site.image(), site.image(ARM)
+    whole, lost = site.add(index(other)), index(site.image("linux/s390x"))
+    instead = {
+        "no-manifest": RawManifest(media.OCI_INDEX, b"{}"),
+        "no-index": site.store.repositories["team/app"].manifests[image.digest],
+    }
+    if damage in instead:
+        site.store.repositories["team/app"].manifests[lost.digest] = instead[damage]
+    if damage == "other-bytes":
+        site.store.fail("manifest", lambda: DigestMismatch("other bytes"), times=99)
+        site.reader.remember(whole.digest, whole)
+    top = site.add(index(image, lost.descriptor, whole.descriptor))
+    site.reader.remember(top.digest, top)
+
+    found = site.destination(top)
+
+    assert found == DestinationImage(top, (image, other), is_index=True, lost=(lost.descriptor,))
+
+
+def test_entry_at_the_destination_whose_platform_cannot_be_read_is_left_out_and_told(
+    site: Site,
+) -> None:
+    image, other = site.image(), site.image(ARM, "")
+    del site.store.repositories["team/app"].manifests[other.digest]
+    top = site.add(index(image, other))
+
+    found = site.destination(top)
+
+    assert found == DestinationImage(top, (image,), is_index=True, lost=(other,))
+
+
+def test_destination_that_cannot_be_asked_has_lost_nothing(site: Site) -> None:
+    nested = site.add(index(site.image()))
+    top = site.add(index(nested.descriptor))
+    site.reader.remember(top.digest, top)
+    site.store.fail("manifest", lambda: Unavailable("gone"))
+
+    with pytest.raises(Unavailable, match="gone"):
+        site.destination(top)
+
+
+def test_top_manifest_that_is_missing_at_the_destination_is_an_error(site: Site) -> None:
+    with pytest.raises(NotFound):
+        site.destination(index(site.image()))
+
+
+@pytest.mark.parametrize("read", ["source", "destination"])
+def test_indexes_that_name_each_other_are_asked_for_once_and_refused(site: Site, read: str) -> None:
+    top = site.add(index(site.image()))
+    for _ in range(3):
+        top = site.add(index(*[top.descriptor] * 100))
+
+    with pytest.raises(InvalidManifest, match="leads to more than 10000 entries"):
+        getattr(site, read)(top)
+    assert site.store.count("manifest") <= 4
+
+
 def test_single_image_is_its_own_leaf_under_its_true_media_type(site: Site) -> None:
     image = site.image(ARM)
     raw = asyncio.run(site.reader.manifest(site.repository, image.digest))

@@ -14,9 +14,12 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes
-from image_tools.run.reading import Repository
+from image_tools.run.holding import Holding
+from image_tools.run.reading import Reader, Repository
 from image_tools.run.walking import Depth, Walk, is_sampled
-from tests.helpers.descriptors import index
+from image_tools.stores.store import ManifestHead
+from image_tools.validation.verdict import Names
+from tests.helpers.descriptors import index, platform
 from tests.helpers.memory_store import MemoryStore
 
 LAYER = b"layer"
@@ -43,11 +46,32 @@ def walked(store: MemoryStore, image: RawManifest, depth: Depth) -> tuple[str, .
 
 
 def walk_of(store: MemoryStore, image: RawManifest, depth: Depth) -> tuple[Walk, tuple[str, ...]]:
-    entry = image.descriptor
+    entry = stated(image.descriptor)
     top = RawManifest(media.OCI_INDEX, index_bytes(Index(media.OCI_INDEX, (entry,))))
     store.add_manifest("team/app", top)
-    walk = Walk(Repository(store, "team/app"), "reg/team/app:1", depth)
-    return walk, asyncio.run(walk.problems(top.digest, (entry,)))
+    return walked_from(store, top, (entry,), depth)
+
+
+def stated(entry: Descriptor) -> Descriptor:
+    return replace(entry, platform=platform("linux/amd64"))
+
+
+def walked_from(
+    store: MemoryStore,
+    top: RawManifest,
+    complete: tuple[Descriptor, ...],
+    depth: Depth = Depth.TREE,
+    origin: MemoryStore | None = None,
+) -> tuple[Walk, tuple[str, ...]]:
+    holding = Holding(Reader(), Repository(store, "team/app"), is_fresh=True)
+    source = Repository(MemoryStore("far") if origin is None else origin, "team/app")
+    walk = Walk(holding, source, Names(source="far", destination="reg/team/app", tag="1"), depth)
+
+    async def work() -> tuple[str, ...]:
+        await holding.held(ManifestHead(top.digest, top.media_type, None), walk.answer)
+        return await walk.problems(complete)
+
+    return walk, asyncio.run(work())
 
 
 def stocked(image: RawManifest, *blobs: bytes) -> MemoryStore:
@@ -86,12 +110,69 @@ def test_walk_indexes_that_multiply_are_walked_once() -> None:
     store, image = stocked(child(), LAYER, CONFIG), child()
     top = image
     for _ in range(4):
-        top = index(*(top.descriptor for _ in range(100)))
+        top = index(*(stated(top.descriptor) for _ in range(8)))
         store.add_manifest("team/app", top)
-    walk = Walk(Repository(store, "team/app"), "reg/team/app:1", Depth.TREE)
 
-    assert asyncio.run(walk.problems(top.digest, (image.descriptor,))) == ()
-    assert [call.operation for call in store.calls].count("manifest") == 5
+    assert walked_from(store, top, (image.descriptor,))[1] == ()
+    assert store.count("manifest") == 5
+
+
+def test_walk_indexes_that_multiply_beyond_all_bounds_are_named() -> None:
+    store, image = stocked(child(), LAYER, CONFIG), child()
+    top = image
+    for _ in range(4):
+        top = index(*(stated(top.descriptor) for _ in range(100)))
+        store.add_manifest("team/app", top)
+
+    problems = walked_from(store, top, (image.descriptor,))[1]
+    assert {problem.partition("]: ")[2] for problem in problems} == {
+        "the index leads to more than 10000 entries"
+    }
+    assert store.count("manifest") <= 5
+
+
+def foreign(*urls: str) -> RawManifest:
+    layer = {**descriptor(LAYER).to_json(), "urls": list(urls)}
+    config = descriptor(CONFIG, media.OCI_CONFIG).to_json()
+    content = f'{{"schemaVersion":2,"config":{_json(config)},"layers":[{_json(layer)}]}}'
+    return RawManifest(media.OCI_MANIFEST, content.encode())
+
+
+FOREIGN = {
+    "at-both": (True, True, (), ()),
+    "at-the-destination-alone": (True, False, (), ()),
+    "at-the-source-alone": (False, True, ("blob does not exists",), ()),
+    "at-neither": (
+        *(False, False, ()),
+        (
+            f"reg/team/app:1: the foreign layer {Digest.of(LAYER)} is not at the source and not at "
+            "the destination; clients download it from https://far.example/layer",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("here", "there", "says", "warns"), FOREIGN.values(), ids=FOREIGN)
+def test_walk_foreign_layer_is_missed_where_the_source_has_it(
+    here: bool, there: bool, says: tuple[str, ...], warns: tuple[str, ...]
+) -> None:
+    image = foreign("https://far.example/layer", "https://other.example/layer")
+    store = stocked(image, CONFIG, *([LAYER] if here else []))
+    origin = stocked(image, *([LAYER] if there else []))
+    walk, problems = walked_from(store, image, (image.descriptor,), origin=origin)
+
+    assert problems == tuple(f"[reg/team/app:1@{Digest.of(LAYER)}]: {said}" for said in says)
+    assert tuple(walk.warnings) == warns
+    assert not walk.found_wrong
+
+
+def test_walk_foreign_layer_at_the_destination_is_read_as_any_other() -> None:
+    image = foreign("https://far.example/layer")
+    store = stocked(image, CONFIG, LAYER)
+    store.repositories["team/app"].blobs[Digest.of(LAYER)] = b"wrong"
+    problems = walked_from(store, image, (image.descriptor,), Depth.CONTENT)[1]
+
+    assert "the blob is damaged" in problems[0]
 
 
 def test_walk_entry_of_two_sizes_is_named() -> None:
@@ -100,10 +181,9 @@ def test_walk_entry_of_two_sizes_is_named() -> None:
     entry = image.descriptor
     top = index(entry, replace(entry, size=3))
     store.add_manifest("team/app", top)
-    walk = Walk(Repository(store, "team/app"), "reg/team/app:1", Depth.TREE)
 
-    problem = f"[reg/team/app:1@{entry.digest}]: the index says it has 3 bytes, too"
-    assert asyncio.run(walk.problems(top.digest, (entry,))) == (problem,)
+    said = f"{entry.digest} has {entry.size} bytes, the index says 3"
+    assert walked_from(store, top, (entry,))[1] == (f"[reg/team/app:1@{entry.digest}]: {said}",)
 
 
 def test_walk_what_is_lost_is_not_found_wrong() -> None:

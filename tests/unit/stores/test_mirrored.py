@@ -189,3 +189,17 @@ def test_problem_of_this_machine_is_no_reason_to_ask_elsewhere() -> None:
     error, asked = ask({"one": EnvironmentProblem}, lambda store: store.manifest("a", "v1"))
 
     assert (type(error), asked) == (EnvironmentProblem, [ONE])
+
+
+def test_mirror_that_is_left_out_is_not_asked() -> None:
+    asked: list[str] = []
+    store = Mirrored(
+        "r.example",
+        CONF,
+        lambda registry, _: FakeStore(registry, None, asked),  # type: ignore[arg-type,return-value]
+        lambda place: place.registry in ("one.example", "real.example"),
+    )
+
+    assert asyncio.run(store.manifest_head("a", DIGEST)) is not None
+    assert asyncio.run(store.manifest_head("a", "v1")) is not None
+    assert asked == [TWO, REAL]

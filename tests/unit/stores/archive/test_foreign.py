@@ -68,12 +68,11 @@ def read(path: Path, *names: str) -> dict[str, str]:
     [
         (layout((APP, NAMED)), {"docker.io/team/app:1.0": APP.top.digest}),
         (
-            layout((APP, {REF_NAME: "reg.example/a:1"}), (WEB, {REF_NAME: "2"})),
-            {"reg.example/a:1": APP.top.digest, "docker.io/library/some:2": WEB.top.digest},
+            layout((APP, {REF_NAME: "reg.example/a:1"}), (WEB, {REF_NAME: "reg.example/a"})),
+            {"reg.example/a:1": APP.top.digest, "reg.example/a:latest": WEB.top.digest},
         ),
-        (layout((WEB, None)), {"docker.io/library/some:latest": WEB.top.digest}),
     ],
-    ids=["whole name", "tags", "no name"],
+    ids=["whole name", "without a tag"],
 )
 def test_layout_of_others_is_read_by_its_names(
     tmp_path: Path, files: dict[str, bytes], expected: dict[str, str], ending: str
@@ -188,7 +187,8 @@ def test_name_is_given_to_images_without_one(
         ("x.tar", layout((APP, None), (WEB, None)), [], "--name REPOSITORY:TAG@DIGEST"),
         ("x.tar", layout((APP, None), (WEB, None)), ["a:1"], "--name REPOSITORY:TAG@DIGEST"),
         ("x.tar", layout((APP, None), (WEB, None)), ["a", "b"], "--name REPOSITORY:TAG@DIGEST"),
-        ("Über.tar", layout((APP, None)), [], "--name REPOSITORY[:TAG]"),
+        ("x.tar", layout((APP, None)), [], f"--name REPOSITORY:TAG@{APP.top.digest}"),
+        ("x.tar", layout((APP, {REF_NAME: "1"})), [], f"--name REPOSITORY[:TAG]@{APP.top.digest}"),
         ("x.tar", layout((APP, NAMED)), ["a:1"], "leave it out"),
         ("x.tar", layout((APP, None)), [f"a@sha256:{'0' * 64}"], "leave it out"),
         ("x.tar", layout((APP, None)), ["a:1", f"b@{APP.top.digest}"], "leave it out"),

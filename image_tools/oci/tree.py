@@ -1,0 +1,294 @@
+"""One bounded walk behind an index: pure, and driven by whoever can get manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from image_tools.errors import ImageToolsError, InvalidManifest
+from image_tools.oci import media
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import (
+    MAXIMUM_ENTRIES,
+    Index,
+    Manifest,
+    RawManifest,
+    Schema1,
+    parse,
+)
+
+DEEPEST_NESTING = 4  # levels of indexes, the top one among them
+MAXIMUM_NESTED_SIZE = 16 * 1024 * 1024  # bytes of all nested indexes, which stay in memory
+MOST_AT_ONCE = 32  # of 4 MiB at most, all of them in memory until they were looked at
+
+_TOO_MANY = f"the index leads to more than {MAXIMUM_ENTRIES} entries"
+_TOO_LARGE = f"the nested indexes have more than {MAXIMUM_NESTED_SIZE >> 20} MiB together"
+
+Parsed = Manifest | Index | Schema1
+Answer = RawManifest | ImageToolsError
+Wants = Callable[[Descriptor], bool]
+Look = Callable[[Descriptor, RawManifest, Parsed], None]
+
+
+class Fault(Enum):
+    """What is wrong with an entry.
+
+    LOST: what it leads to is missing, damaged or no manifest, or no index though it should be one.
+    MISSTATED: it has another size or type than the entry says, and was walked all the same.
+    BEYOND: the indexes are nested too deep, lead to too many entries, or are too large together.
+    """
+
+    LOST = "lost"
+    MISSTATED = "misstated"
+    BEYOND = "beyond"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One entry that could not be followed as it says, and why."""
+
+    entry: Descriptor
+    error: ImageToolsError
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What a walk found.
+
+    `leaves` are the entries that are no indexes, in order and as often as they are there, nested
+    indexes opened in their place; a manifest that is no index is its own leaf. `nested` are the
+    opened indexes below the top, innermost first, each once. An entry has each problem once.
+    """
+
+    leaves: tuple[Descriptor, ...] = ()
+    nested: tuple[RawManifest, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def checked(self, *tolerated: Fault) -> Tree:
+        """Return this tree; raise the error of its first problem that is not `tolerated`."""
+        for problem in self.problems:
+            if problem.fault not in tolerated:
+                raise problem.error
+        return self
+
+    def entries_with(self, fault: Fault) -> tuple[Descriptor, ...]:
+        """Return the entries that have `fault`, each once."""
+        return tuple(dict.fromkeys(p.entry for p in self.problems if p.fault is fault))
+
+
+Asking = Generator[tuple[Descriptor, ...], Sequence[Answer], Tree]
+
+
+def says_index(entry: Descriptor) -> bool:
+    """Return whether an entry is said to be an index."""
+    return entry.media_type in media.INDEXES
+
+
+def everything(_entry: Descriptor) -> bool:
+    """Return True: a walk with this reads the manifest of every entry."""
+    return True
+
+
+def walk(
+    top: RawManifest,
+    *,
+    digest: Digest | None = None,
+    wants: Wants = says_index,
+    look: Look | None = None,
+) -> Asking:
+    """Yield batches of entries whose manifests are needed, and return the tree below `top`.
+
+    What is sent for a batch are the answers in its order. Of all that `wants` names, each digest
+    is asked for once; `look` sees each manifest that could be read once, `top` first. `digest` is
+    the name of `top` where that may be another one than the sha256 of its bytes. Raises
+    InvalidManifest when `top` itself is none. Everything else is a problem of the entry that leads
+    there: one odd entry never makes the others unreachable.
+    """
+    state = _State(wants, look)
+    root = _Node(replace(top.descriptor, digest=digest or top.digest))
+    found = state.take(root.entry, top)
+    if not isinstance(found, Index):
+        return Tree((root.entry,))
+    level = state.grow(root, found)
+    for depth in range(1, DEEPEST_NESTING + 1):
+        is_last = depth == DEEPEST_NESTING
+        asked = state.unknown((node.entry for node in level), is_last=is_last)
+        for start in range(0, len(asked), MOST_AT_ONCE):
+            batch = asked[start : start + MOST_AT_ONCE]
+            for entry, answer in zip(batch, (yield batch), strict=True):
+                state.answered(entry, answer)
+        level = [below for node in level for below in state.follow(node, is_last=is_last)]
+    return Tree(tuple(_leaves(root)), tuple(state.opened(root)), tuple(state.problems.values()))
+
+
+def driven(asking: Asking, get: Callable[[Descriptor], RawManifest]) -> Tree:
+    """Return the tree of a walk whose manifests `get` reads; its ImageToolsErrors are answers."""
+    try:
+        batch = next(asking)
+        while True:
+            batch = asking.send([_answer(get, entry) for entry in batch])
+    except StopIteration as end:
+        tree: Tree = end.value
+        return tree
+
+
+def _answer(get: Callable[[Descriptor], RawManifest], entry: Descriptor) -> Answer:
+    try:
+        return get(entry)
+    except ImageToolsError as error:
+        return error
+
+
+@dataclass(slots=True, eq=False)
+class _Node:
+    """One place in the tree; the same entry may stand in many."""
+
+    entry: Descriptor
+    is_leaf: bool = True
+    is_opened: bool = False
+    below: list[_Node] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read behind a digest. Only indexes are kept: 10,000 images may have 40 GB."""
+
+    size: int
+    raw: RawManifest | None = None
+    index: Index | None = None
+    beyond: str = ""
+
+    @property
+    def is_index(self) -> bool:
+        """Return whether it is an index, kept or not."""
+        return self.index is not None or bool(self.beyond)
+
+
+@dataclass(slots=True, eq=False)
+class _State:
+    wants: Wants
+    look: Look | None
+    room: int = MAXIMUM_ENTRIES
+    entries: int = 0  # of all nested indexes that were read, each once
+    size: int = 0
+    known: dict[Digest, _Known | ImageToolsError] = field(default_factory=dict)
+    problems: dict[tuple[Digest, Fault, str], Problem] = field(default_factory=dict)
+
+    def take(self, entry: Descriptor, raw: RawManifest) -> Parsed:
+        """Return what `raw` holds, after `look` has seen it."""
+        found = parse(raw)
+        if self.look is not None:
+            self.look(entry, raw, found)
+        return found
+
+    def unknown(self, entries: Iterable[Descriptor], *, is_last: bool) -> tuple[Descriptor, ...]:
+        """Return the entries to ask for, each digest once; no index behind the last level."""
+        asked: dict[Digest, Descriptor] = {}
+        for entry in entries:
+            if entry.digest in self.known or (is_last and says_index(entry)):
+                continue
+            if self.wants(entry):
+                asked.setdefault(entry.digest, entry)
+        return tuple(asked.values())
+
+    def answered(self, entry: Descriptor, answer: Answer) -> None:
+        """Remember what `entry` leads to."""
+        if isinstance(answer, ImageToolsError):
+            self.known[entry.digest] = answer
+            return
+        try:
+            found = self.take(entry, answer)
+        except InvalidManifest as error:
+            self.known[entry.digest] = InvalidManifest(f"{entry.digest}: {error}")
+            return
+        size = len(answer.content)
+        known = self._kept(answer, found) if isinstance(found, Index) else _Known(size)
+        self.known[entry.digest] = known
+
+    def _kept(self, raw: RawManifest, index: Index) -> _Known:
+        """Return what is remembered of an index: of too many only that they were too many."""
+        size = len(raw.content)
+        self.entries += len(index.entries)
+        self.size += size
+        if self.entries > MAXIMUM_ENTRIES:
+            return _Known(size, beyond=_TOO_MANY)
+        if self.size > MAXIMUM_NESTED_SIZE:
+            return _Known(size, beyond=_TOO_LARGE)
+        return _Known(size, raw, index)
+
+    def follow(self, node: _Node, *, is_last: bool) -> list[_Node]:
+        """Return the places below `node`; none where it is no index or cannot be followed."""
+        entry = node.entry
+        if not self.wants(entry):
+            return []
+        node.is_leaf = not says_index(entry)
+        if is_last and not node.is_leaf:
+            return self._too_deep(entry)
+        found = self.known[entry.digest]
+        if isinstance(found, ImageToolsError):
+            return self._problem(entry, Fault.LOST, found)
+        self._compare(entry, found)
+        if not found.is_index:
+            return []
+        node.is_leaf = False
+        if is_last:
+            return self._too_deep(entry)
+        if found.index is None:
+            return self._problem(entry, Fault.BEYOND, InvalidManifest(found.beyond))
+        return self.grow(node, found.index)
+
+    def grow(self, node: _Node, index: Index) -> list[_Node]:
+        """Return the new places below `node`, one for each entry of its `index`.
+
+        Four small indexes that name each other ten thousand times would have 10^16.
+        """
+        node.is_leaf = False
+        if len(index.entries) > self.room:
+            return self._problem(node.entry, Fault.BEYOND, InvalidManifest(_TOO_MANY))
+        self.room -= len(index.entries)
+        node.is_opened, node.below = True, [_Node(entry) for entry in index.entries]
+        return node.below
+
+    def opened(self, root: _Node) -> Iterable[RawManifest]:
+        """Return the opened indexes below `root`, innermost first."""
+        inner: dict[Digest, RawManifest] = {}
+        for node in root.below:
+            self._collect(node, inner)
+        return inner.values()
+
+    def _collect(self, node: _Node, inner: dict[Digest, RawManifest]) -> None:
+        for below in node.below:
+            self._collect(below, inner)
+        known = self.known.get(node.entry.digest)
+        if node.is_opened and isinstance(known, _Known) and known.raw is not None:
+            inner.setdefault(node.entry.digest, known.raw)
+
+    def _compare(self, entry: Descriptor, found: _Known) -> None:
+        digest = entry.digest
+        if says_index(entry) and not found.is_index:
+            error = InvalidManifest(f"{digest} is said to be an index and is none")
+            self._problem(entry, Fault.LOST, error)
+        if entry.media_type in media.MANIFESTS and found.is_index:
+            error = InvalidManifest(f"{digest} is said to be an image and is an index")
+            self._problem(entry, Fault.MISSTATED, error)
+        if entry.size != found.size:
+            said = f"{digest} has {found.size} bytes, the index says {entry.size}"
+            self._problem(entry, Fault.MISSTATED, InvalidManifest(said))
+
+    def _too_deep(self, entry: Descriptor) -> list[_Node]:
+        said = f"indexes are nested more than {DEEPEST_NESTING} deep"
+        return self._problem(entry, Fault.BEYOND, InvalidManifest(said))
+
+    def _problem(self, entry: Descriptor, fault: Fault, error: ImageToolsError) -> list[_Node]:
+        self.problems.setdefault((entry.digest, fault, str(error)), Problem(entry, error, fault))
+        return []
+
+
+def _leaves(node: _Node) -> Iterable[Descriptor]:
+    if node.is_leaf:
+        yield node.entry
+    for below in node.below:
+        yield from _leaves(below)

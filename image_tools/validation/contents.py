@@ -1,0 +1,51 @@
+"""The entries of a destination, told apart: wanted, allowed to stay, too much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.oci.platform import Platform
+from image_tools.validation.asked import Asked
+from image_tools.validation.choice import Choice
+
+Key = tuple[Digest, Platform, bool]
+
+
+def key_of(entry: Descriptor) -> Key:
+    """Return what two entries have to agree in: digest, platform, whether it is an attestation."""
+    return entry.digest, entry.platform.normalized, entry.is_attestation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What the destination has, compared with a choice.
+
+    `missing` are wanted entries it has not. `left_over` are images of chosen platforms that the
+    source has not, `not_chosen` what only --overwrite drops. `kept` are the images that may stay,
+    with their attestations.
+    """
+
+    missing: tuple[Descriptor, ...]
+    left_over: tuple[Descriptor, ...]
+    not_chosen: tuple[Descriptor, ...]
+    kept: tuple[Descriptor, ...]
+
+
+def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Asked) -> Contents:
+    """Return what the `leaves` of a destination are to someone who asked for `choice`."""
+    wanted, found = {key_of(w) for w in choice.wanted}, {key_of(leaf) for leaf in leaves}
+    others = tuple(leaf for leaf in leaves if key_of(leaf) not in wanted)
+    images = tuple(leaf for leaf in others if not leaf.is_attestation)
+    alone = tuple(image for image in images if choice.leaves_alone(image, asked))
+    unwanted = frozenset(alone)
+    subjects = {str(image.digest) for image in alone}
+    kept = tuple(o for o in others if o in unwanted or (o.is_attestation and o.subject in subjects))
+    dropped = tuple(o for o in others if o in unwanted or o.is_attestation)
+    return Contents(
+        missing=tuple(w for w in choice.wanted if key_of(w) not in found),
+        left_over=tuple(image for image in images if image not in unwanted),
+        not_chosen=dropped if asked.overwrite else (),
+        kept=() if asked.overwrite else kept,
+    )

@@ -1,0 +1,300 @@
+"""What a destination's tag holds after the source's tag has moved, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import images
+from tests.helpers.client import blob, delete_manifest, manifest, push
+from tests.helpers.content import Entry, Image
+from tests.helpers.damage import Spot
+from tests.helpers.registry import Registry
+from tests.helpers.running import Ran, image_tools, mirror
+from tests.helpers.studio import Studio, platform
+from tests.helpers.walk import pull_everything
+
+ALL = ("-a", "all", "--os", "all")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Two plain registries, and a folder for list, state and failed list."""
+
+    source: Registry
+    destination: Registry
+    folder: Path
+
+    def release(self, number: int, *platforms: str) -> Image:
+        """Move the source's tag to a release with `platforms`."""
+        image = made(number, platforms)
+        push(self.source.endpoint, "team/app", "1.0", image)
+        return image
+
+    def mirror(self, *words: str, comment: str = "") -> Ran:
+        line = f"{self.source.address}/team/app:1.0{comment}\n"
+        return mirror(self.folder, line, "-d", self.destination.address, *words)
+
+    def validate(self, *words: str) -> Ran:
+        files = ["-f", self.folder / "list.txt", "-o", self.folder / "differs.txt"]
+        fixed = ["--format", "json", "--state", self.folder / "state.db"]
+        to = ["-d", self.destination.address]
+        return image_tools("mirror-validate", *files, *fixed, *to, *words)
+
+    def held(self) -> list[tuple[str, str]]:
+        """Return platform and digest of each entry under the destination's tag."""
+        found = manifest(self.destination, "team/app", "1.0")
+        assert found is not None
+        return [(_where(e), e["digest"]) for e in json.loads(found[0])["manifests"]]
+
+    def top(self) -> tuple[bytes, str]:
+        found = manifest(self.destination, "team/app", "1.0")
+        assert found is not None
+        return found[0], found[2]
+
+
+@pytest.fixture
+def lab(source_registry: Registry, registry: Registry, tmp_path: Path) -> Lab:
+    return Lab(source_registry, registry, tmp_path)
+
+
+def made(number: int, platforms: Sequence[str]) -> Image:
+    studio = Studio("app", number)
+    return studio.index([studio.child(platform(where)) for where in platforms])
+
+
+def _where(entry: dict[str, dict[str, str]]) -> str:
+    stated = entry["platform"]
+    return "/".join(stated[n] for n in ("os", "architecture", "variant") if n in stated)
+
+
+def entries(image: Image, *wanted: str) -> list[tuple[str, str]]:
+    found = ((_platform(entry), entry.digest) for entry in image.leaves)
+    return [one for one in found if not wanted or one[0] in wanted]
+
+
+def _platform(entry: Entry) -> str:
+    stated = entry.true_platform or {}
+    return "/".join(str(stated[n]) for n in ("os", "architecture", "variant") if n in stated)
+
+
+@pytest.mark.parametrize("words", [(), ALL])
+def test_mirror_chosen_platform_gone_at_the_source_leaves_the_tag(
+    lab: Lab, words: tuple[str, ...]
+) -> None:
+    lab.release(1, "linux/amd64", "linux/arm64")
+    assert lab.mirror(*words).statuses == ["copied"]
+    second = lab.release(2, "linux/amd64")
+
+    ran = lab.mirror(*words)
+
+    assert (ran.statuses, ran.only()["warnings"], ran.only()["kept"]) == (["copied"], [], [])
+    assert "linux/arm64 is gone at the source and leaves the tag" in ran.stderr
+    assert lab.top() == (second.top.data, second.top.digest)
+    assert lab.validate(*words).statuses == ["passed"]
+    assert lab.mirror(*words).statuses == ["unchanged"]
+
+
+def test_mirror_everything_chosen_replaces_what_others_laid_under_the_tag(lab: Lab) -> None:
+    push(lab.destination.endpoint, "team/app", "1.0", made(7, ["linux/s390x", "windows/amd64"]))
+    release = lab.release(1, "linux/amd64", "linux/arm64")
+
+    ran = lab.mirror(*ALL)
+
+    assert (ran.statuses, lab.top()[1]) == (["copied"], release.top.digest)
+
+
+def test_mirror_platform_not_chosen_stays_and_is_told_each_time(lab: Lab) -> None:
+    first = lab.release(1, "linux/amd64", "linux/arm64", "linux/arm/v7")
+    assert lab.mirror(*ALL).statuses == ["copied"]
+    second = lab.release(2, "linux/amd64", "linux/arm64", "linux/arm/v7")
+
+    moved, again = lab.mirror(), lab.mirror()
+
+    ((_, old),) = entries(first, "linux/arm/v7")
+    chosen = entries(second, "linux/amd64", "linux/arm64")
+    assert lab.held() == [*chosen, ("linux/arm/v7", old)]
+    (kept,) = moved.only()["kept"]
+    assert (kept["platform"], kept["digest"]) == ("linux/arm/v7", old)
+    assert kept["since"].endswith("+00:00")
+    assert (again.statuses, again.only()["kept"]) == (["unchanged"], [kept])
+    for ran in (moved, again):
+        assert old in ran.only()["warnings"][0]
+        assert "[WARN" in ran.stderr
+    checked = lab.validate().only()
+    assert (checked["status"], checked["kept"]) == ("passed", [{**kept, "since": None}])
+    assert checked["warnings"]
+    assert lab.validate("--overwrite").statuses == ["failed"]
+
+
+def test_mirror_foreign_image_under_the_tag_counts_as_kept(lab: Lab) -> None:
+    studio = Studio("foreign", 1)
+    push(lab.destination.endpoint, "team/app", "1.0", studio.single(studio.child(images.S390X)))
+    lab.release(1, "linux/amd64", "linux/arm64")
+
+    ran = lab.mirror()
+
+    assert [kept["platform"] for kept in ran.only()["kept"]] == ["linux/s390x"]
+    assert [where for where, _ in lab.held()] == ["linux/s390x", "linux/amd64", "linux/arm64"]
+
+
+def test_mirror_platform_that_the_source_still_has_is_not_told(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/s390x")
+    assert lab.mirror("-a", "s390x").statuses == ["copied"]
+
+    ran = lab.mirror("-a", "amd64", "-q")
+
+    assert (ran.only()["kept"], ran.stderr) == ([], "")
+    assert lab.mirror("-a", "amd64", "--no-state").only()["change"] == "same digest"
+
+
+def test_mirror_table_shows_what_stays_and_what_changed(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/arm64", "linux/arm/v7")
+    lab.mirror(*ALL)
+    lab.release(2, "linux/amd64", "linux/arm64", "linux/arm/v7")
+
+    shown = lab.mirror("--format", "table").stdout
+
+    assert "amd64,arm64 (kept: arm/v7)" in shown
+    assert " filtered" in shown
+
+
+SBOMS = ("linux/amd64", "linux/arm64")
+
+
+def _with_sboms() -> Image:
+    studio = Studio("sboms", 1)
+    listed = [studio.child(platform(where)) for where in SBOMS]
+    boms = [studio.child({}, studio.own_layers(f"bom of {where}")) for where in SBOMS]
+    nowhere = {"os": "linux", "architecture": ""}
+    return studio.index([*listed, *(replace(bom, platform=nowhere) for bom in boms)])
+
+
+@pytest.mark.parametrize(("words", "status"), [((), "skipped"), (("--no-arch-os-fail",), "failed")])
+def test_mirror_unstated_platform_is_not_a_wanted_one(
+    lab: Lab, words: tuple[str, ...], status: str
+) -> None:
+    push(lab.source.endpoint, "team/app", "1.0", _with_sboms())
+
+    ran = lab.mirror("-a", "riscv64", *words)
+
+    assert (ran.statuses, ran.code) == ([status], 1)
+    assert manifest(lab.destination, "team/app", "1.0") is None
+
+
+def test_mirror_required_platform_that_is_missing_fails(lab: Lab) -> None:
+    lab.release(1, "linux/amd64")
+
+    without, required = lab.mirror(), lab.mirror("--require-platforms")
+
+    assert (without.statuses, required.statuses) == (["copied"], ["failed"])
+    assert required.only()["kind"] == "platform-missing"
+    assert "linux/arm64 is required" in required.only()["reason"]
+    assert lab.validate("--require-platforms").statuses == ["failed"]
+    lab.release(1, "linux/amd64", "linux/arm64")
+    assert lab.mirror("--require-platforms").statuses == ["copied"]
+    assert lab.mirror("--require-platforms").statuses == ["unchanged"]
+
+
+@pytest.mark.parametrize("kind", ["docker_schema2", "oci_manifest"])
+def test_mirror_single_image_kept_as_it_is_keeps_its_digest(lab: Lab, kind: str) -> None:
+    image = images.KINDS[kind](1)
+    push(lab.source.endpoint, "team/app", "1.0", image)
+
+    kept, again = lab.mirror("--keep-single"), lab.mirror("--keep-single")
+
+    assert lab.top() == (image.top.data, image.top.digest)
+    assert (kept.only()["change"], again.only()["change"]) == ("same digest", "same digest")
+    assert (kept.statuses, again.statuses) == (["copied"], ["unchanged"])
+    assert lab.validate("--keep-single").statuses == ["passed"]
+    assert lab.validate().statuses == ["failed"]
+    assert lab.mirror().only()["change"] == "list of one"
+    assert lab.mirror().only()["change"] == "list of one"
+    assert lab.validate().statuses == ["passed"]
+    assert lab.mirror("--keep-single").statuses == ["copied"]
+
+
+def test_mirror_single_image_with_tags_for_platforms_gets_both(lab: Lab) -> None:
+    image = images.oci_manifest(1)
+    push(lab.source.endpoint, "team/app", "1.0", image)
+
+    assert lab.mirror("--keep-single", "--arch-tags").statuses == ["copied"]
+
+    for tag in ("1.0", "1.0-linux-amd64"):
+        found = manifest(lab.destination, "team/app", tag)
+        assert found is not None
+        assert found[2] == image.top.digest
+
+
+@pytest.mark.parametrize("way", ["option", "failed-list", "no-state"])
+def test_mirror_looks_behind_and_brings_what_a_registry_has_lost(lab: Lab, way: str) -> None:
+    release = lab.release(1, "linux/amd64", "linux/arm64")
+    assert lab.mirror().statuses == ["copied"]
+    lost = release.leaves[1].digest
+    delete_manifest(lab.destination, "team/app", lost)
+    assert lab.mirror().statuses == ["unchanged"]
+    assert lab.validate("--depth", "tree").statuses == ["failed"]
+    assert "# depth=tree" in (lab.folder / "differs.txt").read_text()
+
+    if way == "failed-list":
+        fixed = ["--state", lab.folder / "state.db", "-o", lab.folder / "left.txt"]
+        to = ["-d", lab.destination.address, "--format", "json"]
+        ran = image_tools("mirror", "-f", lab.folder / "differs.txt", *fixed, *to)
+    else:
+        ran = lab.mirror("--depth", "tree", *(["--no-state"] if way == "no-state" else []))
+
+    assert ran.statuses == ["copied"], ran.stderr
+    assert "content is missing" in ran.stderr
+    pulled = pull_everything(lab.destination.endpoint, "team/app", "1.0")
+    assert (pulled.digest, len(pulled.entries)) == (release.top.digest, 2)
+    assert lab.validate("--depth", "tree").statuses == ["passed"]
+
+
+def test_mirror_that_looks_behind_asks_for_each_manifest_and_blob_once(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/arm64")
+    assert lab.mirror().statuses == ["copied"]
+    for one in (lab.source, lab.destination):
+        one.clear_log()
+
+    ran = lab.mirror("--depth", "tree")
+
+    asked = [(r.method, r.what) for r in lab.destination.requests() if r.what != "ping"]
+    assert ran.statuses == ["unchanged"]
+    assert [one for one in asked if one[0] not in ("HEAD", "GET")] == []
+    assert asked.count(("GET", "manifests")) == 3
+    assert ("GET", "blobs") not in asked
+    reads = [r for r in lab.source.requests() if r.what != "ping"]
+    assert [(r.method, r.what) for r in reads] == [("HEAD", "manifests")]
+
+
+def test_mirror_looking_behind_drops_a_kept_platform_that_is_lost(lab: Lab) -> None:
+    first = lab.release(1, "linux/amd64", "linux/s390x")
+    assert lab.mirror(*ALL).statuses == ["copied"]
+    lab.release(2, "linux/amd64", "linux/s390x")
+    assert lab.mirror().only()["kept"][0]["platform"] == "linux/s390x"
+    delete_manifest(lab.destination, "team/app", first.leaves[1].digest)
+
+    ran = lab.mirror(comment="  # depth=tree")
+
+    assert (ran.statuses, ran.only()["kept"]) == (["copied"], [])
+    assert [where for where, _ in lab.held()] == ["linux/amd64"]
+    assert lab.validate("--depth", "tree").statuses == ["passed"]
+
+
+def test_mirror_looking_behind_brings_a_lost_layer(lab: Lab) -> None:
+    release = lab.release(1, "linux/amd64", "linux/arm64")
+    assert lab.mirror().statuses == ["copied"]
+    # The registry remembers what it has in the one repository, and nothing of the other.
+    twin = Spot(lab.destination, "team/app", release).twin("team/twin")
+    shutil.rmtree(twin.folder / "_layers/sha256" / twin.layer.removeprefix("sha256:"))
+    line = f"{lab.source.address}/team/app {lab.destination.address}/team/twin 1.0\n"
+    assert mirror(lab.folder, line).statuses == ["unchanged"]
+
+    assert mirror(lab.folder, line, "--depth", "tree").statuses == ["copied"]
+
+    assert blob(lab.destination, "team/twin", twin.layer) is not None

@@ -1,0 +1,188 @@
+"""Random histories: after each step the planner, the validator and a naive model agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+from loguru import logger
+
+from image_tools.errors import Different
+from image_tools.oci.digest import Digest
+from image_tools.plan.plan import Action
+from image_tools.report import Outcome, Status
+from image_tools.run.walking import Depth
+from image_tools.validation.asked import Asked
+from tests.helpers.histories import Part, World
+from tests.helpers.naive_model import expected
+
+PLACES = (
+    *("linux/amd64", "linux/arm64", "linux/arm64/v8", "linux/arm/v6", "linux/arm/v7", "linux/arm"),
+    *("windows/amd64:10.0.1", "windows/amd64:10.0.2", "linux/s390x", "linux/", "unknown/unknown"),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quiet() -> Iterator[None]:
+    """What hundreds of histories log is of no use."""
+    logger.disable("image_tools")
+    yield
+    logger.enable("image_tools")
+
+
+def some(*words: str) -> st.SearchStrategy[frozenset[str] | None]:
+    return st.none() | st.sets(st.sampled_from(words), min_size=1).map(frozenset)
+
+
+ASKED = st.builds(
+    Asked,
+    architectures=some("amd64", "arm64", "arm", "riscv64"),
+    systems=st.none() | st.just(frozenset({"linux"})) | st.just(frozenset({"windows"})),
+    variants=st.none() | st.none() | st.none() | st.just(frozenset({"v7"})),
+    attestations=st.sampled_from((True, True, False)),
+    overwrite=st.sampled_from((False, False, True)),
+    keep_single=st.booleans(),
+)
+PARTS = st.builds(
+    Part,
+    where=st.sampled_from(PLACES),
+    release=st.integers(1, 2),
+    says=st.sampled_from(("all", "all", "all", "system", "nothing")),
+    attested=st.booleans(),
+    orphan=st.sampled_from((False, False, False, True)),
+    nested=st.sampled_from((False, False, True)),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event: `asked` where it is a run, which may look behind the tag."""
+
+    name: str
+    do: Callable[[World], object]
+    asked: Asked | None = None
+    behind: bool = False
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def published(parts: list[Part], single: bool) -> Step:
+    return Step(f"publish({parts}, {single=})", lambda w: w.publish(parts, single=single))
+
+
+def ran(asked: Asked, behind: bool) -> Step:
+    def do(world: World) -> object:
+        return world.run(asked, lost=world.broken() if behind else frozenset())
+
+    return Step(f"run({asked}, {behind=})", do, asked, behind)
+
+
+EDITS = st.one_of(
+    st.just(Step("drop_tag", World.drop_tag)),
+    st.just(Step("turn", World.turn)),
+    st.just(Step("fill", World.fill)),
+    PARTS.map(lambda part: Step(f"add({part})", lambda w: w.add(part))),
+    PARTS.map(lambda part: Step(f"push_single({part})", lambda w: w.push_single(part))),
+    st.integers(0, 9).map(lambda n: Step(f"take_out({n})", lambda w: w.take_out(n))),
+    st.builds(
+        lambda n, blob: Step(f"lose({n}, {blob=})", lambda w: w.lose(n, blob=blob)),
+        st.integers(0, 9),
+        st.booleans(),
+    ),
+)
+PUBLISH = st.builds(
+    published,
+    st.lists(PARTS, min_size=1, max_size=4).filter(lambda ps: not all(p.orphan for p in ps)),
+    st.sampled_from((False, False, True)),
+)
+RUNS = st.builds(ran, ASKED, st.booleans())
+HISTORIES = st.lists(st.one_of(PUBLISH, RUNS, RUNS, EDITS), min_size=1, max_size=8)
+
+
+def passes(said: object) -> bool | None:
+    """Return whether an image passes; None where it is skipped."""
+    if isinstance(said, Outcome):
+        return None if said.status is Status.SKIPPED else said.status is Status.PASSED
+    assert isinstance(said, Different)
+    return False
+
+
+def agree(world: World, asked: Asked) -> None:
+    """Assert that validator and model say the same of the destination at each depth."""
+    deep = passes(said := world.validated(asked, Depth.CONTENT))
+    note(f"at content: {said}")
+    assert deep == world.is_right(asked, deep=True)
+    assert passes(world.validated(asked, Depth.TREE)) == deep
+    same = world.top(world.source) == world.top(world.there)
+    # Two heads are enough for equal indexes; of what is lost behind an index, a look at it
+    # cannot tell the platform.
+    if not same and not world.broken():
+        assert passes(world.validated(asked, Depth.DIGEST)) == world.is_right(asked, deep=False)
+
+
+def planned(world: World, asked: Asked, action: Action, seen_broken: frozenset[Digest]) -> None:
+    """Assert that a run left what the model expects, and that the validator passes it.
+
+    `seen_broken` is what the run has seen to be lost behind the tag.
+    """
+    source = world.found(world.source)
+    wanted, _, is_whole = expected(source, [], asked)
+    assert (action is Action.SKIP) == (not wanted)
+    if action is Action.SKIP:
+        return
+    assert {one.leaf for one in world.found(world.there)} == world.promised, "the planner is wrong"
+    if is_whole and world.promised == wanted and world.is_index(world.source):
+        assert world.top(world.there) == world.top(world.source)
+    if not world.broken():
+        said = world.validated(asked, Depth.CONTENT)
+        assert passes(said), said
+        known = {one.leaf[0] for one in source}
+        stale = {str(d) for d, _, about in world.promised - wanted if d not in known and not about}
+        assert {one.digest for one in said.kept} == stale
+        assert len(said.warnings) == len(said.kept)
+    assert not world.broken() & seen_broken
+
+
+@settings(max_examples=300)
+@given(HISTORIES, PUBLISH, ASKED)
+def test_histories_planner_validator_and_model_agree(
+    steps: list[Step], first: Step, other: Asked
+) -> None:
+    world, asked = World(), other
+    for step in [first, *steps]:
+        note(f"step: {step}")
+        asked = step.asked or asked
+        seen_broken = world.broken() if step.behind else frozenset()
+        if step.asked is not None:
+            world.promise(asked, behind=step.behind)
+        done = step.do(world)
+        if isinstance(done, Action):
+            planned(world, asked, done, seen_broken)
+        agree(world, asked)
+        agree(world, other)
+
+
+@settings(max_examples=300)
+@given(HISTORIES, PUBLISH, ASKED)
+def test_histories_what_a_validation_fails_a_run_that_looks_behind_repairs(
+    steps: list[Step], first: Step, asked: Asked
+) -> None:
+    world = World()
+    for step in [first, *steps]:
+        note(f"step: {step}")
+        step.do(world)
+    said = world.validated(asked, Depth.CONTENT)
+    note(f"at content: {said}")
+    if passes(said) is False:
+        assert isinstance(said, Different)
+        world.run(asked, lost=world.broken() if said.behind else frozenset())
+        again = world.validated(asked, Depth.CONTENT)
+        if isinstance(again, Different) and again.behind and not said.behind:
+            # What lies behind was not looked at, since the index was wrong.
+            world.run(asked, lost=world.broken())
+            again = world.validated(asked, Depth.CONTENT)
+        assert passes(again), again
