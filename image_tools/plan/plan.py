@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from image_tools.errors import InvalidManifest
@@ -12,7 +12,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, parse
 from image_tools.plan.images import DestinationImage, SourceImage
-from image_tools.plan.merge import merge, not_brought, staying
+from image_tools.plan.merge import has_platforms, merge, not_brought, staying
 from image_tools.plan.selection import EVERYTHING, Selection
 
 
@@ -106,6 +106,8 @@ def plan(
     """Return the plan for one image; `wanted` are the selected leaves of `source`."""
     if not wanted:
         return Plan(action=Action.SKIP)
+    if not has_platforms(source.leaves):
+        wish = replace(wish, selection=EVERYTHING)
     staying = _staying(wanted, destination, wish)
     kept = not_brought(staying, wanted)
     as_it_is = source.artifact or (source.single and wish.keep_single and not kept)
