@@ -36,7 +36,7 @@ from image_tools.run.outcomes import (
     platforms_of,
 )
 from image_tools.run.own_client import OWN_CLIENT
-from image_tools.run.preparing import Prepared, own_tag, remember
+from image_tools.run.preparing import Prepared, chosen, own_tag, remember
 from image_tools.run.projects import ensure_project
 from image_tools.run.refused import POLICIES, is_not_shown
 from image_tools.run.together import together
@@ -202,7 +202,7 @@ async def _converted(gear: Gear, job: Job, prepared: Prepared) -> Plan:
     raw = await gear.copier.convert(job, tag)
     image = await gear.reader.source_image(job.destination, raw)
     wish = Wish(
-        selection=gear.options.selection,
+        selection=chosen(gear, job),
         overwrite=gear.options.overwrite,
         force=gear.options.force,
         present=frozenset({raw.digest}),
