@@ -32,6 +32,7 @@ from image_tools.imagelist.archived import into_archive, out_of_archive
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.reader import read_list
 from image_tools.oci.reference import Reference, parse_registry
+from image_tools.plan.selection import Selection
 from image_tools.report import Report
 
 _OF_SOURCES = ("SOURCE_REGISTRY", "SOURCE_USERNAME", "SOURCE_PASSWORD")
@@ -71,7 +72,11 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
 
     archive = ArchiveChoice(path=path)
     request = replace(
-        setting.request, archive=archive, archived_to=archived_to, foreign=foreign_of(options)
+        setting.request,
+        names_platforms=_names_platforms(options, setting.request.selection),
+        archive=archive,
+        archived_to=archived_to,
+        foreign=foreign_of(options),
     )
     return replace(setting, request=request, registries=registries, resolved=out_of_archive)
 
@@ -90,6 +95,7 @@ def exporting(
     setting = setting_of(wanted, _without(environ, (*_OF_SOURCES, *_OF_DESTINATIONS)))
     request = replace(
         setting.request,
+        names_platforms=_names_platforms(options, setting.request.selection),
         archive=choice,
         source_archive=source,
         foreign=foreign_of(options),
@@ -162,6 +168,10 @@ def _source_registry(options: Namespace, environ: Mapping[str, str]) -> str | No
             except InvalidReference as error:
                 raise InvalidReference(f"{name}: {error}") from error
     return None
+
+
+def _names_platforms(options: Namespace, selection: Selection) -> bool:
+    return bool({"arch", "os", "variant"} & {*options.given}) or not selection.is_everything
 
 
 def _completed(options: Namespace, **changes: object) -> Namespace:

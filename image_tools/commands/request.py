@@ -69,6 +69,7 @@ class MirrorRequest:
     `harbor` is there when every destination is a Harbor, `archive` when one end is no registry,
     `source_archive` when none is; `foreign` is how an archive of others is opened. An archive
     leaves out what `base` has; `archived_to` says where an image of that base was loaded to.
+    Without `names_platforms` all platforms of an archive are copied because nobody named any.
     `pull_budget` bounds how many manifests of one registry are read. `goes_to` is what the failed
     list calls the destination: only a run to the same one replaces it.
     """
@@ -76,6 +77,7 @@ class MirrorRequest:
     source: Side = Side()
     destination: Side = Side()
     selection: Selection = Selection()
+    names_platforms: bool = True
     jobs: int = 1
     timeout: float | None = 600.0
     retries: int = 3

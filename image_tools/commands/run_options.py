@@ -12,6 +12,7 @@ def options_of(request: MirrorRequest) -> Options:
     """The wishes of a run that `request` states; EnvironmentProblem when its key is unreadable."""
     return Options(
         selection=request.selection,
+        names_platforms=request.names_platforms,
         jobs=request.jobs,
         timeout=request.timeout,
         retry=RetryPolicy(times=request.retries, delay=request.retry_delay),

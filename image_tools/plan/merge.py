@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from image_tools.oci.descriptor import Descriptor
@@ -33,6 +34,11 @@ def select(leaves: tuple[Descriptor, ...], selection: Selection) -> tuple[Descri
         for leaf in leaves
         if (leaf.subject in subjects if leaf.is_attestation else id(leaf) in positions)
     )
+
+
+def has_platforms(leaves: Iterable[Descriptor]) -> bool:
+    """Return whether any image among `leaves` states its platform; else nothing is filtered."""
+    return any(leaf.platform.is_known for leaf in leaves if not leaf.is_attestation)
 
 
 def staying(
@@ -78,7 +84,7 @@ def merge(
 
 
 def _wanted(images: list[Descriptor], selection: Selection) -> list[Descriptor]:
-    if not any(leaf.platform.is_known for leaf in images):
+    if not has_platforms(images):
         return images
     fits = [(leaf, selection.fit(leaf.platform)) for leaf in images]
     if all(fit is not Fit.CHOSEN for _, fit in fits):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from image_tools.errors import InvalidManifest
@@ -12,7 +12,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, parse
 from image_tools.plan.images import DestinationImage, SourceImage
-from image_tools.plan.merge import merge, not_brought, staying
+from image_tools.plan.merge import has_platforms, merge, not_brought, staying
 from image_tools.plan.selection import EVERYTHING, Selection
 
 
@@ -106,7 +106,9 @@ def plan(
     """Return the plan for one image; `wanted` are the selected leaves of `source`."""
     if not wanted:
         return Plan(action=Action.SKIP)
-    staying = _staying(source, wanted, destination, wish)
+    if not has_platforms(source.leaves):
+        wish = replace(wish, selection=EVERYTHING)
+    staying = _staying(wanted, destination, wish)
     kept = not_brought(staying, wanted)
     as_it_is = source.artifact or (source.single and wish.keep_single and not kept)
     if as_it_is:
@@ -154,19 +156,10 @@ def final_index(
 
 
 def _staying(
-    source: SourceImage,
-    wanted: tuple[Descriptor, ...],
-    destination: DestinationImage | None,
-    wish: Wish,
+    wanted: tuple[Descriptor, ...], destination: DestinationImage | None, wish: Wish
 ) -> tuple[Descriptor, ...]:
-    """Return the destination's entries that take part in the merge, none where it is replaced.
-
-    A source without platforms is not filtered: no platform at the destination is one that was not
-    chosen.
-    """
-    images = (leaf for leaf in source.leaves if not leaf.is_attestation)
-    is_filtered = any(image.platform.is_known for image in images)
-    if destination is None or wish.overwrite or not is_filtered:
+    """Return the destination's entries that take part in the merge, none where it is replaced."""
+    if destination is None or wish.overwrite:
         return ()
     lost = wish.lost - {entry.digest for entry in wanted}
     there = tuple(entry for entry in destination.entries if entry.digest not in lost)

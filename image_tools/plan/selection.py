@@ -81,6 +81,7 @@ class Selection:
 
 
 EVERYTHING = Selection(architectures=None, systems=None)
+NOTHING = Selection(architectures=frozenset(), systems=frozenset())
 
 
 def _named(words: frozenset[str] | None) -> list[str]:

@@ -7,7 +7,6 @@ The tag and its digest stay, so two heads do not show it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from loguru import logger
@@ -23,12 +22,12 @@ from image_tools.exchange.presence import FAILS_ON_IT, is_refused_look
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
-from image_tools.oci.tree import Answer, Asking, Fault, Parsed, Tree, everything, walk
+from image_tools.oci.tree import Answer, Fault, Parsed, everything, walk
 from image_tools.run.foreign_layers import is_held
 from image_tools.run.job import Job
 from image_tools.run.options import Options
 from image_tools.run.reading import Repository
-from image_tools.run.together import together
+from image_tools.run.together import driven, together
 
 QUESTIONS = 16
 
@@ -64,14 +63,17 @@ class Behind:
     async def _broken(self, job: Job, top: Digest) -> frozenset[Digest]:
         place, images = job.destination, dict[Digest, Manifest]()
 
-        def look(_entry: Descriptor, raw: RawManifest, parsed: Parsed) -> None:
+        def look(entry: Descriptor, _raw: RawManifest, parsed: Parsed) -> None:
             if isinstance(parsed, Manifest):
-                images[raw.digest] = parsed
+                images[entry.digest] = parsed
 
         raw = await _answer(place, top)
         if isinstance(raw, ImageToolsError):
             return frozenset({top})
-        tree = await _driven(walk(raw, wants=everything, look=look), place)
+        tree = await driven(
+            walk(raw, digest=top, wants=everything, look=look),
+            lambda entry: _answer(place, entry.digest),
+        )
         lost = {entry.digest for entry in tree.entries_with(Fault.LOST)}
         whole = await together(self._is_whole(job, image) for image in images.values())
         lost |= {digest for digest, is_whole in zip(images, whole, strict=True) if not is_whole}
@@ -110,17 +112,6 @@ async def _has(place: Repository, blob: Descriptor) -> bool:
         # Not told is not "no": it would be sent again on every run.
         logger.debug("{}; taken as being there", error)
         return True
-
-
-async def _driven(asking: Asking, place: Repository) -> Tree:
-    try:
-        batch = next(asking)
-        while True:
-            answers: Sequence[Answer] = await together(_answer(place, e.digest) for e in batch)
-            batch = asking.send(answers)
-    except StopIteration as end:
-        tree: Tree = end.value
-        return tree
 
 
 async def _answer(place: Repository, digest: Digest) -> Answer:

@@ -36,7 +36,7 @@ from image_tools.run.outcomes import (
     platforms_of,
 )
 from image_tools.run.own_client import OWN_CLIENT
-from image_tools.run.preparing import Prepared, own_tag, remember
+from image_tools.run.preparing import Prepared, chosen, own_tag, remember
 from image_tools.run.projects import ensure_project
 from image_tools.run.refused import POLICIES, is_not_shown
 from image_tools.run.together import together
@@ -94,8 +94,8 @@ def _kept(
     for one in kept:
         logger.warning("{}: {}", job.entry.destination, kept_warning(one))
     for entry in decided.removed:
-        place, where = job.entry.destination, entry.platform
-        logger.info("{}: {} is gone at the source and leaves the tag", place, where)
+        where = f"{entry.platform} ({entry.digest})"
+        logger.info("{}: removed {} from the tag", job.entry.destination, where)
     return kept
 
 
@@ -202,7 +202,7 @@ async def _converted(gear: Gear, job: Job, prepared: Prepared) -> Plan:
     raw = await gear.copier.convert(job, tag)
     image = await gear.reader.source_image(job.destination, raw)
     wish = Wish(
-        selection=gear.options.selection,
+        selection=chosen(gear, job),
         overwrite=gear.options.overwrite,
         force=gear.options.force,
         present=frozenset({raw.digest}),

@@ -25,6 +25,7 @@ from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, Wish, plan
 from image_tools.plan.schedule import Work
+from image_tools.plan.selection import NOTHING, Selection
 from image_tools.report import Outcome
 from image_tools.run.behind import looks_behind
 from image_tools.run.gear import Gear
@@ -35,6 +36,7 @@ from image_tools.run.outcomes import kept_of, platforms_of
 from image_tools.run.refused import is_not_shown
 from image_tools.run.together import together
 from image_tools.state import Remembered
+from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.remote.meter import apart, cover, is_limited
 from image_tools.stores.store import ManifestHead
 
@@ -92,11 +94,29 @@ def _told(head: ManifestHead, found: Manifest | Index) -> ManifestHead:
     return replace(head, media_type=found.media_type)
 
 
-def wish_of(gear: Gear, seen: Seen) -> Wish:
+def chosen(gear: Gear, job: Job) -> Selection:
+    """Return the platforms that count as chosen: they leave the tag when the source has them not.
+
+    Where all of an archive is copied and nobody named a platform, they were chosen when it was
+    saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
+    """
+    store, options = job.source.store, gear.options
+    if options.names_platforms or not isinstance(store, ArchiveStore):
+        return options.selection
+    origin = store.archive.origin(job.entry.source)
+    saved = None if origin is None else origin.chosen
+    if saved is None:
+        return NOTHING
+    return Selection(
+        architectures=saved.architectures, systems=saved.systems, variants=saved.variants
+    )
+
+
+def wish_of(gear: Gear, job: Job, seen: Seen) -> Wish:
     """Return how the destination is wished, as the options say."""
     options = gear.options
     return Wish(
-        selection=options.selection,
+        selection=chosen(gear, job),
         overwrite=options.overwrite,
         keep_single=options.keep_single,
         # Tags for platforms are no part of the index: without a memory they are written again.
@@ -117,7 +137,7 @@ async def prepared(
     if not image.artifact:
         check_required(gear, job, image.leaves)
     wanted = select(image.leaves, gear.options.selection)
-    wish = wish_of(gear, seen)
+    wish = wish_of(gear, job, seen)
     first = plan(image, wanted, existing, wish)
     if first.action is Action.UNCHANGED and await _is_lacking(gear, job, existing, source.digest):
         wish = replace(wish, force=True)
@@ -132,8 +152,24 @@ async def prepared(
     if is_readable and not first.as_it_is and not gear.options.force:
         present = await present_children(gear, job, first.copies) - seen.broken
     decided = plan(image, wanted, existing, replace(wish, present=present))
+    _warn_of_lost(job, decided, existing, seen.broken)
     children = await _children(gear, job, decided, source.digest)
     return Prepared(source=source, plan=decided, children=children, existing=existing)
+
+
+def _warn_of_lost(
+    job: Job, decided: Plan, existing: DestinationImage | None, broken: frozenset[Digest]
+) -> None:
+    """Warn about entries that leave the tag since their content is gone at the destination."""
+    lost = [entry for entry in decided.removed if entry.digest in broken]
+    if existing is not None:
+        brought = {raw.digest for raw in decided.nested} | {one.digest for one in decided.wanted}
+        lost += [entry for entry in existing.lost if entry.digest not in brought]
+    for entry in lost:
+        job.warn(
+            f"{job.entry.destination} listed {entry.platform} ({entry.digest}), whose content is"
+            " gone there and which is not copied: it is removed from the tag"
+        )
 
 
 def _as_wanted(gear: Gear, job: Job, source: ManifestHead, there: Digest, decided: Plan) -> Outcome:

@@ -23,7 +23,7 @@ from image_tools.oci.manifest import (
 )
 from image_tools.oci.tree import Answer, Fault, Look, Tree, Wants, says_index, walk
 from image_tools.plan.images import Child, DestinationImage, SourceImage
-from image_tools.run.together import together
+from image_tools.run.together import driven, together
 from image_tools.stores.remote.meter import cover_at_least
 from image_tools.stores.store import ManifestHead, Store
 
@@ -132,14 +132,7 @@ class Reader:
         Content that is missing or damaged is a problem of the tree; other failures are raised.
         """
         asking = walk(top, digest=digest, wants=wants, look=look)
-        try:
-            batch = next(asking)
-            while True:
-                answers = await together(self._answer(repository, entry) for entry in batch)
-                batch = asking.send(answers)
-        except StopIteration as end:
-            found: Tree = end.value
-            return found
+        return await driven(asking, lambda entry: self._answer(repository, entry))
 
     async def _destination_index(
         self, repository: Repository, top: RawManifest

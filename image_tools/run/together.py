@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
+
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.tree import Answer, Asking, Tree
 
 T = TypeVar("T")
 
@@ -30,6 +33,21 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     for error in filter(None, errors):
         raise error
     return [task.result() for task in tasks]
+
+
+async def driven(asking: Asking, get: Callable[[Descriptor], Awaitable[Answer]]) -> Tree:
+    """Return the tree of a walk; `get` answers for one entry, all of a batch at once."""
+    try:
+        batch = next(asking)
+        while True:
+            batch = asking.send(await together(_answer(get, entry) for entry in batch))
+    except StopIteration as end:
+        tree: Tree = end.value
+        return tree
+
+
+async def _answer(get: Callable[[Descriptor], Awaitable[Answer]], entry: Descriptor) -> Answer:
+    return await get(entry)
 
 
 async def within(seconds: float | None, work: Coroutine[Any, Any, T]) -> T | None:

@@ -66,7 +66,9 @@ def mirror(
     """Mirror a list of `lines`; list, failed list and state lie in `folder`."""
     listed = folder / "list.txt"
     listed.write_text(lines)
-    fixed = ["-f", listed, "--format", "json", "-o", folder / "failed.txt"]
+    fixed = ["-f", listed, "--format", "json"]
+    if "-o" not in words:
+        fixed += ["-o", folder / "failed.txt"]
     if not any(str(word).startswith("--state") or word == "--no-state" for word in words):
         fixed += ["--state", folder / "state.db"]
     if not any(str(word).startswith("--retry-delay") for word in words):

@@ -213,7 +213,7 @@ def test_foreign_layer_that_is_damaged_in_an_archive_is_repaired(
     assert (verified.code, verified.report["foreign"]) == (0, []), verified.stderr
 
 
-def test_foreign_layers_that_a_destination_lacks_are_found_and_brought_by_depth_tree(
+def test_foreign_layers_that_a_destination_lacks_are_brought_by_the_failed_list(
     nowhere: FaultRegistry, fault_registry: FaultRegistry, tmp_path: Path
 ) -> None:
     image = loaded(fault_registry, with_foreign_layers(nowhere), held=True)
@@ -226,7 +226,7 @@ def test_foreign_layers_that_a_destination_lacks_are_found_and_brought_by_depth_
         ran = image_tools("mirror-validate", "-f", tmp_path / "list.txt", *words)
         assert ran.code == 1, ran.stderr
 
-        again = mirror(tmp_path, line, "-d", destination.address, "--depth", "tree")
+        again = mirror(tmp_path, failed.read_text(), "-d", destination.address)
         assert again.statuses == ["copied"], again.stderr
         assert foreign_of(image) <= blobs_of(destination)
         assert image_tools("mirror-validate", "-f", tmp_path / "list.txt", *words).code == 0

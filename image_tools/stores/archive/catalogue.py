@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from image_tools.errors import ArchiveDamaged, ImageToolsError, InvalidManifest, InvalidReference
 from image_tools.oci import media
@@ -29,6 +29,14 @@ _OWN = frozenset({REF_NAME, IMAGE_NAME, _ORIGIN, _ORIGIN_DIGEST, _SELECTION})
 _KNOWN = frozenset({"schemaVersion", "mediaType", "manifests"})
 
 
+class Chosen(NamedTuple):
+    """The platforms that were chosen when an image was saved; None in a field is all."""
+
+    architectures: frozenset[str] | None
+    systems: frozenset[str] | None
+    variants: frozenset[str] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where an image came from when it was last saved: its reference, digest, and what was wanted.
@@ -39,6 +47,15 @@ class Origin:
     source: str
     digest: Digest
     selection: str
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """Return the architectures, systems and variants that were chosen; None if unreadable."""
+        parts = self.selection.split("/")
+        if len(parts) != len(Chosen._fields):
+            return None
+        words = [part.split("+")[0] for part in parts]
+        return Chosen(*(None if word == "*" else frozenset(word.split(",")) for word in words))
 
 
 @dataclass(frozen=True, slots=True)
