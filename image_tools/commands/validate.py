@@ -46,6 +46,7 @@ def asked_of(request: MirrorRequest) -> Asked:
         keep_single=request.keep_single,
         require_platforms=request.require_platforms,
         missing_platform_fails=request.missing_platform_fails,
+        names_platforms=request.names_platforms,
     )
 
 

@@ -48,6 +48,7 @@ class Options:
         wishes = (
             ("+overwrite", self.overwrite),
             ("+arch-tags", self.arch_tags),
+            ("+as-saved", not self.names_platforms),
             ("+require-platforms", self.require_platforms),
             ("+keep-single", self.keep_single),
             ("+keep-digest", self.keep_digest),

@@ -28,6 +28,7 @@ from image_tools.run.looking import Seen, held_by_base, probe, unknown_source
 from image_tools.run.outcomes import kept_of, kept_warning, outcome_of, platforms_of
 from image_tools.run.preparing import read_top
 from image_tools.run.walking import Depth, Walk
+from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.asked import Asked
 from image_tools.validation.choice import Choice, choose
@@ -84,7 +85,7 @@ async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation, asked: As
     holding = Holding(gear.reader, job.destination, is_fresh=wish.depth is not Depth.DIGEST)
     walk = Walk(holding, job.source, names_of(job), wish.depth, wish.sample)
     there = await _held(job, seen, walk)
-    compared = _compared(source, choice, there, asked, walk.names)
+    compared = _compared(source, choice, there, _as_saved(job, asked), walk.names)
     if compared.verdict.problems or seen.destination is None:
         raise _different(job, compared.verdict)
     if wish.depth is not Depth.DIGEST:
@@ -107,8 +108,25 @@ def _is_enough(source: ManifestHead, destination: ManifestHead, asked: Asked) ->
     """
     as_it_is = source.media_type in media.MANIFESTS and asked.keep_single
     fits = source.media_type in media.INDEXES or as_it_is
-    exact = asked.overwrite or asked.require_platforms
+    exact = asked.overwrite or asked.require_platforms or asked.missing_platform_fails
     return source.digest == destination.digest and fits and not exact
+
+
+def _as_saved(job: Job, asked: Asked) -> Asked:
+    """Return what was asked for when the archive was saved that is loaded without any choice."""
+    store = job.source.store
+    if asked.names_platforms or not isinstance(store, ArchiveStore):
+        return asked
+    origin = store.archive.origin(job.entry.source)
+    saved = None if origin is None else origin.chosen
+    if saved is None:
+        return replace(asked, is_known=False)
+    return replace(
+        asked,
+        architectures=saved.architectures,
+        systems=saved.systems,
+        variants=saved.variants,
+    )
 
 
 async def _source(gear: Gear, job: Job, head: ManifestHead) -> _Source:

@@ -23,6 +23,9 @@ class Asked:
     """The flags that decide what a destination has to hold; None names nothing, which means all.
 
     The names are those of the command line in their usual spelling: `amd64`, not `x86_64`.
+    Without `names_platforms` all of an archive is asked for, since nobody named a platform.
+    `is_known` is False where nobody knows what was chosen when an archive was saved: then every
+    platform that is stated counts as one that was not.
     """
 
     architectures: frozenset[str] | None = None
@@ -33,6 +36,8 @@ class Asked:
     keep_single: bool = False
     require_platforms: bool = False
     missing_platform_fails: bool = False
+    names_platforms: bool = True
+    is_known: bool = True
 
     @property
     def names_nothing(self) -> bool:
@@ -42,6 +47,8 @@ class Asked:
     def standing(self, platform: Platform) -> Standing:
         """Return whether an entry of `platform` is excluded, matching, or cannot be told."""
         stated = platform.normalized
+        if not self.is_known and (stated.architecture or stated.os):
+            return Standing.EXCLUDED
         named = [(self.architectures, stated.architecture), (self.systems, stated.os)]
         # A variant that is not stated passes: most architectures have none.
         if any(
