@@ -55,9 +55,9 @@ class Behind:
         """
         found = await self._broken(job, top)
         if found:
-            count = "its index" if top in found else f"{len(found)} manifests"
+            which = "the index" if top in found else ", ".join(map(str, sorted(found, key=str)))
             place = job.entry.destination
-            logger.warning("{}: content is missing ({}), copying it again", place, count)
+            logger.warning("{}: content is missing behind the tag: {}", place, which)
         return found
 
     async def _broken(self, job: Job, top: Digest) -> frozenset[Digest]:

@@ -115,9 +115,9 @@ def kept_of(entries: Iterable[Descriptor]) -> tuple[Kept, ...]:
 def kept_warning(kept: Kept) -> str:
     """Return the sentence that warns about an entry that was kept."""
     return (
-        f"{kept.platform} stays under the tag as {kept.digest}, which the source does not have: it"
-        " is of an earlier release or from another tool, and this run did not choose it (choose it"
-        " with --arch and --os to replace it, or remove it with --overwrite)"
+        f"the tag keeps {kept.platform} ({kept.digest}), which is not what the source has now and"
+        " was not chosen: choose it with --arch and --os to update it, or use --overwrite to remove"
+        " it"
     )
 
 

@@ -187,7 +187,7 @@ def check_required(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> None
     if missing := gear.options.selection.missing(leaf.platform for leaf in images):
         shown = ", ".join(platforms_of(images)) or "none"
         raise PlatformMissing(
-            f"{job.entry.source}: {', '.join(missing)} is required and not there;"
+            f"{job.entry.source}: required platforms are missing: {', '.join(missing)};"
             f" the source has: {shown}"
         )
 

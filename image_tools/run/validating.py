@@ -79,7 +79,7 @@ async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation, asked: As
     choice = choose(source.origin.leaves, asked)
     if choice.lacking:
         shown = ", ".join(choice.lacking)
-        raise PlatformMissing(f"{job.entry.source}: required and not at the source: {shown}")
+        raise PlatformMissing(f"{job.entry.source}: required platforms are missing: {shown}")
     if not choice.wanted:
         return _skipped(job, source.origin, asked)
     holding = Holding(gear.reader, job.destination, is_fresh=wish.depth is not Depth.DIGEST)
@@ -221,7 +221,7 @@ def _with_remarks(
     kept = kept_of(compared.stale)
     warnings = (*map(kept_warning, kept), *walk.warnings)
     for warning in warnings:
-        logger.warning("{}", warning)
+        logger.warning("{}: {}", passed.destination, warning)
     change = passed.change
     if change is not Change.SAME_DIGEST and there is not None and not source.origin.is_index:
         change = Change.CONVERTED if source.converted else Change.LIST_OF_ONE

@@ -378,7 +378,7 @@ def test_validate_required_platform_that_the_source_has_not_fails(lab: Lab) -> N
     assert lab.validate("-a", "amd64,riscv64").statuses == ["passed"]
     failed = lab.validate("-a", "amd64,riscv64", "--require-platforms").only()
     assert failed["kind"] == "platform-missing"
-    assert "required and not at the source: linux/riscv64" in failed["reason"]
+    assert "required platforms are missing: linux/riscv64" in failed["reason"]
     lab.mirror("--arch", "all", "--os", "all")
     assert lab.validate("-a", "amd64,riscv64", "--require-platforms").statuses == ["failed"]
 

@@ -194,7 +194,7 @@ def test_mirror_required_platform_that_is_missing_fails(lab: Lab) -> None:
 
     assert (without.statuses, required.statuses) == (["copied"], ["failed"])
     assert required.only()["kind"] == "platform-missing"
-    assert "linux/arm64 is required" in required.only()["reason"]
+    assert "required platforms are missing: linux/arm64" in required.only()["reason"]
     assert lab.validate("--require-platforms").statuses == ["failed"]
     lab.release(1, "linux/amd64", "linux/arm64")
     assert lab.mirror("--require-platforms").statuses == ["copied"]

@@ -133,7 +133,7 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
             says=(COPIED, "filtered"),
             then=lambda lab: lab.platforms("library/nginx", "1.25", "amd64"),
         ),
-        Promise(code=1, says=("linux/arm64 is required",)),
+        Promise(code=1, says=("required platforms are missing: linux/arm64",)),
         Promise(
             says=(COPIED,),
             then=lambda lab: lab.holds("library/nginx", "1.25", "1.25-linux-amd64"),
