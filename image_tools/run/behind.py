@@ -115,7 +115,15 @@ async def _has(place: Repository, blob: Descriptor) -> bool:
 
 
 async def _answer(place: Repository, digest: Digest) -> Answer:
-    """Return the manifest, or the error that says that the destination has lost it."""
+    """Return the manifest, or the error that says that the destination has lost it.
+
+    What is lost may leave the tag, so a registry is asked twice before it is believed.
+    """
+    first = await _asked(place, digest)
+    return await _asked(place, digest) if isinstance(first, ImageToolsError) else first
+
+
+async def _asked(place: Repository, digest: Digest) -> Answer:
     try:
         return await place.store.manifest(place.name, digest)
     except (DigestMismatch, InvalidManifest, NotFound) as error:

@@ -144,17 +144,48 @@ async def prepared(
         first = plan(image, wanted, existing, wish)
     if first.action is Action.SKIP:
         return _passed_over(gear, job, image.leaves, source.digest)
+    _refuse_unreadable(job, image, existing, wish)
     if first.action is Action.UNCHANGED:
         assert existing is not None
         return _as_wanted(gear, job, source, existing.top.digest, first)
     present = frozenset[Digest]()
     is_readable = existing is None or existing.top.digest not in seen.broken
     if is_readable and not first.as_it_is and not gear.options.force:
-        present = await present_children(gear, job, first.copies) - seen.broken
+        present = await _whole_children(gear, job, first.copies, seen)
     decided = plan(image, wanted, existing, replace(wish, present=present))
     _warn_of_lost(job, decided, existing, seen.broken)
     children = await _children(gear, job, decided, source.digest)
     return Prepared(source=source, plan=decided, children=children, existing=existing)
+
+
+def _refuse_unreadable(
+    job: Job, image: SourceImage, existing: DestinationImage | None, wish: Wish
+) -> None:
+    """Raise InvalidManifest where an entry under the tag is unreadable and might have to stay.
+
+    One that a look behind the tag has found lost, or that the source has, does not have to.
+    """
+    if existing is None or wish.overwrite or wish.selection.is_everything:
+        return
+    known = wish.lost | {raw.digest for raw in image.nested} | {e.digest for e in image.leaves}
+    for entry in existing.lost:
+        if entry.digest not in known:
+            raise InvalidManifest(
+                f"{job.entry.destination}: what lies there cannot be merged with: {entry.digest}"
+                " cannot be read",
+                advice="replace all of it with --overwrite, or what is lost with --depth tree",
+            )
+
+
+async def _whole_children(
+    gear: Gear, job: Job, copies: tuple[Descriptor, ...], seen: Seen
+) -> frozenset[Digest]:
+    """Return which children need not be copied; looking behind, all they lead to is there, too."""
+    present = await present_children(gear, job, copies) - seen.broken
+    if not looks_behind(gear.options, job):
+        return present
+    lost = await together(gear.behind.broken(job, digest) for digest in present)
+    return present.difference(*lost)
 
 
 def _warn_of_lost(

@@ -115,8 +115,8 @@ EXCEPTIONS = (
     _alike(
         (Kind.WRONG_LENGTH,),
         "invalid-manifest",
-        1,
-        "a blob of another size than announced is not passed on",
+        2,
+        "a blob of another size than announced is not passed on; its size is asked for, too",
         Step.SOURCE_BLOB_HEAD,
     ),
     Rule(
@@ -164,6 +164,13 @@ EXCEPTIONS = (
     ),
     _alike((404,), "repository-missing", 1, "a push does not create the repository", Step.POST),
     _alike((404,), COPIED, 1, "what is not there is brought", Step.CHILD_HEAD, Step.BLOB_HEAD),
+    _alike(
+        (401, Kind.EXPIRED_TOKEN),
+        COPIED,
+        ASKED,
+        "a registry that does not say whether it has a blob gets it",
+        Step.BLOB_HEAD,
+    ),
     Rule(
         steps=(Step.BLOB_HEAD,),
         kinds=(Kind.WRONG_LENGTH,),

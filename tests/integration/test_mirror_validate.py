@@ -337,9 +337,7 @@ def test_validate_platform_of_an_earlier_release_that_was_not_chosen_is_told(
     assert [set(one) for one in kept] == [{"platform", "digest", "since"}] * len(kept)
     assert {one["since"] for one in kept} == {None}
     for one, warning in zip(kept, outcome["warnings"], strict=True):
-        said = (
-            f"{one['platform']} stays under the tag as {one['digest']}, which the source does not"
-        )
+        said = f"the tag keeps {one['platform']} ({one['digest']}), which is not what the source"
         assert said in warning
         assert said in ran.stderr
 
@@ -440,7 +438,14 @@ def test_validate_unreadable_index_is_replaced_by_mirror(
     )
     assert f"[{lab.place}]: destination manifest cannot be read: " in outcome["reason"]
     assert words in outcome["reason"]
-    assert lab.mirror().statuses == ["copied"]
+    told = (lab.folder / "failed.txt").rename(lab.folder / "told.txt")
+    refused = lab.mirror().only()
+    assert (refused["status"], refused["kind"]) == ("failed", "invalid-manifest")
+    mended = image_tools(
+        *("mirror", "-f", told, "-d", lab.destination.address),
+        *("-o", lab.folder / "left.txt", "--format", "json"),
+    )
+    assert mended.statuses == ["copied"], mended.stderr
     assert lab.validate("--depth", "content").statuses == ["passed"]
 
 

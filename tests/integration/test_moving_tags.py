@@ -352,3 +352,16 @@ def test_load_of_everything_replaces_what_was_there(lab: Lab) -> None:
     assert [where for where, _ in lab.held()] == ["linux/amd64"]
     ran = _loaded(lab, path, "--arch", "all", "--os", "all", command="load-validate")
     assert ran.statuses == ["passed"]
+
+
+def test_mirror_looking_behind_a_lost_tag_brings_the_layers_of_its_platforms(lab: Lab) -> None:
+    release = lab.release(1, "linux/amd64", "linux/arm64")
+    assert lab.mirror().statuses == ["copied"]
+    twin = Spot(lab.destination, "team/app", release).twin("team/tagless")
+    shutil.rmtree(twin.folder / "_layers/sha256" / twin.layer.removeprefix("sha256:"))
+    shutil.rmtree(twin.folder / "_manifests/tags")
+    line = f"{lab.source.address}/team/app {lab.destination.address}/team/tagless 1.0\n"
+
+    assert mirror(lab.folder, line, "--depth", "tree").statuses == ["copied"]
+
+    assert blob(lab.destination, "team/tagless", twin.layer) is not None

@@ -254,7 +254,9 @@ def test_platform_that_is_merged_in_is_read_by_buildx_as_it_is(lab: Lab) -> None
     lab.destination.load(NAME, "1.0", studio.index([studio.child({**AMD64, "os": "windows"})]))
     image = uncarried.zstd_layers()
     lab.source.load(NAME, "1.0", image)
-    outcome = lab.mirror().only()
+    to = ("-d", lab.destination.address)
+    chosen = {"IMAGE_TOOLS_SKOPEO": str(OLDEST.path)}
+    outcome = mirror(lab.folder, f"{lab.line}\n", *to, environ=chosen).only()
     assert (outcome["status"], outcome["path"]) == ("copied", OWN)
     listed = pull_everything(lab.destination.endpoint, NAME, "1.0").entries
     assert {entry.digest for entry in image.entries} < {entry.digest for entry in listed}
