@@ -338,7 +338,7 @@ def test_validate_platform_of_an_earlier_release_that_was_not_chosen_is_told(
     assert {one["since"] for one in kept} == {None}
     for one, warning in zip(kept, outcome["warnings"], strict=True):
         said = (
-            f"{one['platform']} stays under the tag as {one['digest']}, which the source does not"
+            f"the tag keeps {one['platform']} ({one['digest']}), which is not what the source has"
         )
         assert said in warning
         assert said in ran.stderr
