@@ -289,7 +289,7 @@ class DigestMismatch(IntegrityError):
 class Different(IntegrityError):
     """A validation found something else than what was asked for.
 
-    `behind`: the index is as it should be, and what is wrong lies behind it.
+    `behind`: what is wrong lies behind the index, or may do so.
     """
 
     behind: bool = False

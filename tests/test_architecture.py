@@ -258,7 +258,7 @@ def test_package_imports_have_no_cycle() -> None:
     assert {module.name for module in MODULES} == set(order)
 
 
-VALIDATING = ("image_tools.run.validating", "image_tools.run.walking")
+VALIDATING = tuple(f"image_tools.run.{name}" for name in ("validating", "holding", "walking"))
 
 
 def test_validation_shares_neither_plan_nor_state_with_the_planner() -> None:

@@ -17,7 +17,7 @@ OF_OTHERS = Group(
         Option(
             name="name",
             metavar="NAME",
-            help="what an image is called that has no whole name there: "
+            help="the name of an image that has no full name in the archive: "
             "REPOSITORY[:TAG], with @DIGEST for one of several; may be repeated",
             read=lambda text: (text,),
             repeats=True,

@@ -83,7 +83,7 @@ _SELECTION = Group(
         ),
         switch("no-arch-os-fail", "an image without any wanted platform fails, it is not skipped"),
         switch("require-platforms", "an image fails unless it has every platform you named"),
-        switch("keep-single", "keep single-platform images and their digests; no list of one"),
+        switch("keep-single", "publish single-platform images as they are, with their digests"),
         switch("force", "copy even what is unchanged"),
         Option(
             name="depth",

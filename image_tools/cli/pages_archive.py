@@ -218,7 +218,7 @@ LOAD = Page(
                 _option("skip-invalid"),
                 replace(
                     _option("allow-empty"),
-                    help="a list or an archive without images is no error: there is nothing to do",
+                    help="accept a list or an archive without images: exit with 0",
                 ),
             ),
         ),

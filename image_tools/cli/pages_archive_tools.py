@@ -135,7 +135,7 @@ _WANTED = Group(
     ),
 )
 _RUNNING = Group("Running", _taken(SAVE, "jobs", "wait-lock", "no-ahead", "no-download"))
-_EMPTY = replace(ALLOW_EMPTY, help="archives without any image are no error")
+_EMPTY = replace(ALLOW_EMPTY, help="accept archives without images")
 
 ARCHIVE_EXPORT = Page(
     name="archive export",

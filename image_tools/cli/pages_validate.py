@@ -44,6 +44,8 @@ _WITHOUT_EFFECT = Group(
             "force",
             "arch-tags",
             "dry-run",
+            "state",
+            "no-state",
             "wait-lock",
             "no-ahead",
             "direct",

@@ -59,9 +59,9 @@ DESTINATION_PROJECT = Option(
     help="copy all images to PROJECT: only the last part of their names stays",
 )
 SKIP_INVALID = switch("skip-invalid", "only warn about lines that cannot be read")
-ALLOW_EMPTY = switch("allow-empty", "a list without images is no error: there is nothing to do")
+ALLOW_EMPTY = switch("allow-empty", "accept a list without images: exit with 0")
 ALLOW_UNKNOWN_PLATFORM = switch(
-    "allow-unknown-platform", "take architectures and systems that Go does not know, too"
+    "allow-unknown-platform", "also accept architectures and systems that Go does not know"
 )
 
 RETRY_TIMES = Option(

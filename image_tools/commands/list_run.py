@@ -313,7 +313,7 @@ def _warn_of_kept(outcomes: Sequence[Outcome]) -> None:
     held = [one for one in outcomes if one.kept and one.status is Status.UNCHANGED]
     if held:
         first, more = held[0], len(held) - 1
-        others = f" (and {more} more images)" if more else ""
+        others = f" (and {more} more image{'s' * (more > 1)})" if more else ""
         where = ", ".join(one.platform for one in first.kept)
         logger.warning(
             "{}{}: the tag still holds {} of an earlier release or from another tool, which this"

@@ -121,7 +121,7 @@ async def check_kept(store: Store, flight: Flight, size: int) -> None:
         place = f"{store.name}/{flight.repository}@{flight.digest}"
         raise DigestMismatch(
             f"{place}: the registry has {found} bytes of it, not {size}, and keeps them when"
-            " it is sent anew",
+            " it is sent again",
             advice="its storage is damaged: remove that blob there and run again",
         )
 

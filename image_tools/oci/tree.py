@@ -269,10 +269,10 @@ class _State:
     def _compare(self, entry: Descriptor, found: _Known) -> None:
         digest = entry.digest
         if says_index(entry) and not found.is_index:
-            error = InvalidManifest(f"{digest} is said to be an index and is none")
+            error = InvalidManifest(f"{digest} is listed as an index and is not one")
             self._problem(entry, Fault.LOST, error)
         if entry.media_type in media.MANIFESTS and found.is_index:
-            error = InvalidManifest(f"{digest} is said to be an image and is an index")
+            error = InvalidManifest(f"{digest} is listed as an image and is an index")
             self._problem(entry, Fault.MISSTATED, error)
         if entry.size != found.size:
             said = f"{digest} has {found.size} bytes, the index says {entry.size}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from loguru import logger
 
@@ -45,6 +46,9 @@ class Behind:
     """
 
     _sound: set[tuple[str, Digest]] = field(default_factory=set)
+    _locks: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(QUESTIONS))
 
     async def broken(self, job: Job, top: Digest) -> frozenset[Digest]:
@@ -91,7 +95,9 @@ class Behind:
     async def _is_there(self, job: Job, blob: Descriptor) -> bool:
         place = job.destination
         key = (f"{place.store.name}/{place.name}", blob.digest)
-        async with self._room:
+        # Images are looked at together: the second one waits for what the first is told.
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock, self._room:
             if key in self._sound:
                 return True
             if is_sound := await _has(place, blob):

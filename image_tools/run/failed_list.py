@@ -87,7 +87,7 @@ class FailedList:
             self._growing = self._path
         if shown != self._asked:
             logger.warning(
-                "{} stays: it is not of this list and destination; lines that fail go to {}",
+                "{} is kept: it belongs to another list or destination; failed lines go to {}",
                 self._asked,
                 shown,
             )

@@ -42,8 +42,8 @@ class ForeignLayers:
             await repeat_async(self.retry, lambda: job.end.placer.place(wish), on_retry=_warn)
         elif layer.digest not in job.foreign:
             job.warn(
-                f"foreign layer {layer.digest} is not copied: the source does not hold it, only"
-                f" {next(iter(layer.urls), 'an unknown address')} may"
+                f"foreign layer {layer.digest} is not copied, since the source does not have it:"
+                f" clients download it from {next(iter(layer.urls), 'an unknown address')}"
             )
         job.foreign.add(layer.digest)
 

@@ -16,33 +16,15 @@ from image_tools.oci.manifest import (
     config_platform,
     parse,
 )
-from image_tools.oci.tree import Answer, Asking, Parsed, Problem, Tree, says_index, walk
+from image_tools.oci.tree import Answer, Parsed, Problem, says_index, walk
 from image_tools.run.reading import REMEMBERED_BYTES, Reader, Repository
-from image_tools.run.together import together
+from image_tools.run.together import driven, together
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.sides import Held
 
 # What an answer says of one manifest; every other failure ends the validation.
 OF_ONE_MANIFEST = (NotFound, DigestMismatch, InvalidManifest)
 Get = Callable[[Descriptor], Awaitable[Answer]]
-
-
-async def driven(asking: Asking, get: Get, after: Callable[[], Awaitable[None]]) -> Tree:
-    """Return the tree of a walk whose manifests `get` reads; `after` follows each batch."""
-    try:
-        batch = next(asking)
-        while True:
-            answers = await together(_answer(get, entry) for entry in batch)
-            batch = asking.send(answers)
-            await after()
-    except StopIteration as end:
-        await after()
-        tree: Tree = end.value
-        return tree
-
-
-async def _answer(get: Get, entry: Descriptor) -> Answer:
-    return await get(entry)
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +62,7 @@ class Holding:
             if isinstance(parsed, Manifest) and parsed.config is not None and parsed.is_image:
                 configs[entry.digest] = parsed.config
 
-        tree = await driven(walk(self.top, wants=_is_open, look=look), get, _nothing)
+        tree = await driven(walk(self.top, wants=_is_open, look=look), get)
         self.problems = tuple(one for one in tree.problems if says_index(one.entry))
         leaves = await together(self._completed(leaf, configs) for leaf in tree.leaves)
         return replace(held, leaves=tuple(leaves), is_index=isinstance(found, Index))
@@ -122,7 +104,3 @@ def _is_open(entry: Descriptor) -> bool:
     """Return whether more than the entry itself has to be read to know what it is."""
     stated = entry.platform
     return says_index(entry) or not (entry.is_attestation or (stated.os and stated.architecture))
-
-
-async def _nothing() -> None:
-    """Do nothing."""

@@ -35,13 +35,24 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def driven(asking: Asking, get: Callable[[Descriptor], Awaitable[Answer]]) -> Tree:
-    """Return the tree of a walk; `get` answers for one entry, all of a batch at once."""
+async def driven(
+    asking: Asking,
+    get: Callable[[Descriptor], Awaitable[Answer]],
+    after: Callable[[], Awaitable[None]] | None = None,
+) -> Tree:
+    """Return the tree of a walk; `get` answers for one entry, all of a batch at once.
+
+    `after` is awaited once each batch was looked at, and once at the end.
+    """
     try:
         batch = next(asking)
         while True:
             batch = asking.send(await together(_answer(get, entry) for entry in batch))
+            if after is not None:
+                await after()
     except StopIteration as end:
+        if after is not None:
+            await after()
         tree: Tree = end.value
         return tree
 

@@ -86,9 +86,12 @@ async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation, asked: As
     walk = Walk(holding, job.source, names_of(job), wish.depth, wish.sample)
     there = await _held(job, seen, walk)
     compared = _compared(source, choice, there, _as_saved(job, asked), walk.names)
+    is_deep = wish.depth is not Depth.DIGEST
     if compared.verdict.problems or seen.destination is None:
-        raise _different(job, compared.verdict)
-    if wish.depth is not Depth.DIGEST:
+        # Nobody looked behind a wrong index: mirror does, so that one run repairs all of it.
+        unseen = is_deep and seen.destination is not None
+        raise _different(job, replace(compared.verdict, behind=compared.verdict.behind or unseen))
+    if is_deep:
         _refuse(job, walk, await walk.problems(compared.complete))
     passed = _passed(job, seen.source, seen.destination, choice.wanted)
     return _with_remarks(passed, source, there, compared, walk)

@@ -17,9 +17,9 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.tree import Answer, Fault, Parsed, Problem, says_index, walk
-from image_tools.run.holding import Holding, driven
+from image_tools.run.holding import Holding
 from image_tools.run.reading import Repository
-from image_tools.run.together import together
+from image_tools.run.together import driven, together
 from image_tools.validation.verdict import Names, elsewhere
 
 READERS = 16

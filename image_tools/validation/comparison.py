@@ -175,5 +175,5 @@ def _extras(contents: Contents) -> Iterator[str]:
 
 def _advice(contents: Contents) -> str:
     if contents.missing:
-        return f"{COPY_AGAIN}: it brings what is missing and puts right what differs"
+        return f"{COPY_AGAIN}: mirror copies what is missing and replaces what differs"
     return REMOVE if contents.left_over or contents.not_chosen else COPY_AGAIN

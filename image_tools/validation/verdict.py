@@ -17,7 +17,7 @@ KEPT = (
     "from its storage and restart it, then feed the failed list to mirror"
 )
 REPLACE = "feed the failed list to mirror: it replaces the destination's index"
-REMOVE = "run mirror: it removes what is too much"
+REMOVE = "run mirror: it removes these platforms"
 _PLATFORM_FIELDS = (
     ("arch", "architecture"),
     ("variant", "variant"),
@@ -120,8 +120,7 @@ def not_chosen(entry: Descriptor) -> str:
 
 def elsewhere(layer: Descriptor, names: Names) -> str:
     """Return the warning about a foreign layer that is only at the addresses it names."""
-    urls = layer.fields.get("urls")
-    first = urls[0] if isinstance(urls, list) and urls else urls
+    first = next(iter(layer.urls), "an unknown address")
     return (
         f"{names.place}: the foreign layer {layer.digest} is not at the source and not at the "
         f"destination; clients download it from {first}"

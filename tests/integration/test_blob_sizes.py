@@ -72,7 +72,7 @@ def test_blob_of_another_size_that_the_registry_keeps_fails_the_image(
 
     outcome = ran.only()
     assert outcome["status"] == "failed"
-    assert "keeps them when it is sent anew" in outcome["reason"], ran.stderr
+    assert "keeps them when it is sent again" in outcome["reason"], ran.stderr
     assert "remove that blob there" in outcome["advice"]
     assert "1.0" not in destination.store.tags["team/app"]
 

@@ -158,7 +158,7 @@ def test_failed_list_of_another_list_or_destination_stays() -> None:
     assert (
         Path("mirror-failed-2.txt").read_text().startswith(header(Path("list.txt"), "127.0.0.1:6"))
     )
-    assert "mirror-failed.txt stays: it is not of this list and destination" in ran.stderr
+    assert "mirror-failed.txt is kept: it belongs to another list or destination" in ran.stderr
     assert "What is left to do is in mirror-failed-2.txt" in ran.stderr
     assert ran.report["failed_list"] == "mirror-failed-2.txt"
 

@@ -186,6 +186,7 @@ def test_foreign_layers_go_into_an_archive_and_out_again_as_far_as_the_source_ho
     assert verified.code == 0, verified.stderr
     absent = {layer["digest"] for layer in verified.report["foreign"]}
     assert absent == (set() if held else foreign)
+    assert (f", without {len(foreign)} foreign layers" in verified.stderr) is not held
     with FaultRegistry(FaultOptions(partial_images=True)) as destination:
         ran = image_tools("load", "-s", archive, "-d", destination.address)
         assert ran.code == 0, ran.stderr

@@ -337,7 +337,9 @@ def test_validate_platform_of_an_earlier_release_that_was_not_chosen_is_told(
     assert [set(one) for one in kept] == [{"platform", "digest", "since"}] * len(kept)
     assert {one["since"] for one in kept} == {None}
     for one, warning in zip(kept, outcome["warnings"], strict=True):
-        said = f"the tag keeps {one['platform']} ({one['digest']}), which is not what the source"
+        said = (
+            f"the tag keeps {one['platform']} ({one['digest']}), which is not what the source has"
+        )
         assert said in warning
         assert said in ran.stderr
 

@@ -132,6 +132,22 @@ def test_mirror_platform_not_chosen_stays_and_is_told_each_time(lab: Lab) -> Non
     assert lab.validate("--overwrite").statuses == ["failed"]
 
 
+def test_mirror_again_over_a_kept_platform_costs_one_head_at_each_end(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/s390x")
+    lab.mirror(*ALL)
+    lab.release(2, "linux/amd64", "linux/s390x")
+    lab.mirror()
+    for one in (lab.source, lab.destination):
+        one.clear_log()
+
+    again = lab.mirror().only()
+
+    assert (again["status"], len(again["kept"])) == ("unchanged", 1)
+    for one in (lab.source, lab.destination):
+        asked = [(r.method, r.what) for r in one.requests() if r.what != "ping"]
+        assert asked == [("HEAD", "manifests")]
+
+
 def test_mirror_foreign_image_under_the_tag_counts_as_kept(lab: Lab) -> None:
     studio = Studio("foreign", 1)
     push(lab.destination.endpoint, "team/app", "1.0", studio.single(studio.child(images.S390X)))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from image_tools.imagelist.line import asks_to_look_behind
 from image_tools.kept import Kept
 from image_tools.report import (
     Change,
@@ -285,3 +286,4 @@ def test_line_to_feed_in_again_asks_to_look_behind_where_something_is_lost_there
 
     lines = [line for line, _ in made.failed]
     assert lines == ["raw 2", "raw 1  # depth=tree", "nginx  # depth=tree"]
+    assert [asks_to_look_behind(line) for line in lines] == [False, True, True]

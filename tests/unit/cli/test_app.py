@@ -69,6 +69,8 @@ def test_main_without_words_shows_the_overview_as_a_mistake(
         ),
         ("mirror --fiel x", "unknown option --fiel, did you mean --file?\n    advice: see image-"),
         ("version --format xml", "--format: 'xml' is unknown: write table or json"),
+        ("mirror -d A -d B", "-d is given twice: it takes one value\n"),
+        ("mirror -a amd46", '--arch: unknown architecture "amd46": did you mean amd64?'),
     ],
 )
 def test_main_mistake_is_explained_with_exit_code_2(

@@ -13,7 +13,9 @@ from image_tools.cli.app import PAGES
 from image_tools.cli.help import command_help
 from image_tools.cli.options import Operand, Page, parse
 from image_tools.cli.pages import MIRROR, VERSION
+from image_tools.cli.pages_archive_validate import LOAD_VALIDATE
 from image_tools.cli.pages_login import LOGOUT
+from image_tools.cli.pages_validate import VALIDATE
 from image_tools.errors import UsageError
 
 DEFAULTS: dict[str, Any] = {
@@ -164,6 +166,15 @@ def test_parse_every_option_that_names_a_place_takes_one_value(page: Page) -> No
     assert lasting <= numbers | {
         option.name for option in page.options if option.bare or option.repeats
     }
+
+
+@pytest.mark.parametrize("page", [VALIDATE, LOAD_VALIDATE], ids=lambda page: page.name)
+def test_parse_state_of_a_validation_is_taken_and_said_to_have_no_effect(page: Page) -> None:
+    (group,) = (g for g in page.groups if any(o.name == "state" for o in g.options))
+
+    assert group.title.endswith("without effect here")
+    assert "no-state" in {option.name for option in group.options}
+    assert parse(page, ["-f", "A", "-s", "B", "--no-state"], {}).no_state
 
 
 def test_parse_one_place_said_twice_is_one() -> None:

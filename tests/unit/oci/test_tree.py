@@ -270,7 +270,7 @@ def test_one_digest_of_two_types_is_told_of_the_wrong_one(store: Store) -> None:
 
     tree = store.walk(index(wrong, right), lambda one: one.digest == right.digest)
 
-    words = f"{right.digest} is said to be an image and is an index"
+    words = f"{right.digest} is listed as an image and is an index"
     assert said(tree) == [(right.digest, Fault.MISSTATED, words)]
     assert tree.leaves == (entry("leaf"), entry("leaf"))
 
@@ -284,7 +284,7 @@ def test_entry_that_is_said_to_be_an_index_and_is_none_hides_no_other(
 
     tree = store.walk(index(lying, store.add(index(good))), wants)
 
-    words = f"{lying.digest} is said to be an index and is none"
+    words = f"{lying.digest} is listed as an index and is not one"
     assert said(tree) == [(lying.digest, Fault.LOST, words)]
     assert tree.leaves == (good,)
 

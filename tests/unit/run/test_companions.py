@@ -186,27 +186,30 @@ def test_bring_referrers_that_are_there_are_not_copied() -> None:
     assert lab.destination.repositories[REPOSITORY].tags == {}
 
 
-def knot(store: MemoryStore) -> Companion:
-    """A referrer that is an index of indexes, each of which names the next one four times."""
+def knot(store: MemoryStore, levels: int = 4, width: int = 4) -> Companion:
+    """A referrer that is an index of indexes, each of which names the next one `width` times."""
     image = manifest("image")
     store.add_manifest(REPOSITORY, image)
     top = image
-    for _ in range(4):
-        top = index(*[top.descriptor] * 4)
+    for _ in range(levels):
+        top = index(*[top.descriptor] * width)
         store.add_manifest(REPOSITORY, top)
     return Companion(subject=SUBJECT, descriptor=top.descriptor, kind="sbom")
 
 
-def test_bring_an_index_carries_each_manifest_in_it_once_and_the_innermost_first() -> None:
+@pytest.mark.parametrize(("levels", "width"), [(4, 4), (3, 20)])
+def test_bring_an_index_carries_each_manifest_in_it_once_and_the_innermost_first(
+    levels: int, width: int
+) -> None:
     lab = Lab()
-    companion = knot(lab.source)
+    companion = knot(lab.source, levels, width)
 
     lab.bring([companion])
 
-    assert len(lab.copied) == len(set(lab.copied)) == 5
+    assert len(lab.copied) == len(set(lab.copied)) == levels + 1
     assert lab.copied[0] == f"@{manifest('image').digest}"
     assert lab.copied[-1] == f"@{companion.descriptor.digest}"
-    assert lab.source.count("manifest") == 5
+    assert lab.source.count("manifest") == levels + 1
 
 
 @pytest.mark.parametrize("tag", ["", TAG])

@@ -171,7 +171,7 @@ def test_indexes_that_multiply_are_refused_before_they_are_opened(site: Site, re
 def test_entry_that_claims_to_be_an_index_is_refused(site: Site) -> None:
     lying = replace(site.image(), media_type=media.OCI_INDEX)
 
-    with pytest.raises(InvalidManifest, match="is said to be an index and is none"):
+    with pytest.raises(InvalidManifest, match="is listed as an index and is not one"):
         site.source(index(lying))
 
 

@@ -247,7 +247,7 @@ def test_compare_says_what_differs_in_known_words(
 
 def test_compare_left_over_platform_is_removed_by_mirror() -> None:
     assert compared(listed(AMD), held(AMD, ARM), DEFAULT).verdict.advice == (
-        "run mirror: it removes what is too much"
+        "run mirror: it removes these platforms"
     )
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import json
 
-from image_tools.validation.verdict import Names, left_over, not_chosen, spec, unreadable
+from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
+from image_tools.validation.verdict import (
+    Names,
+    elsewhere,
+    left_over,
+    not_chosen,
+    spec,
+    unreadable,
+)
 from tests.helpers.descriptors import attestation, entry
 
 NAMES = Names(source="docker.io/library/nginx:1", destination="reg:5000/library/nginx", tag="1")
@@ -36,3 +45,10 @@ def test_entry_that_is_too_much_is_called_by_platform_and_digest() -> None:
         f"the destination has an attestation ({about.digest}), which was not chosen, and "
         "--overwrite is given"
     )
+
+
+def test_elsewhere_shows_the_first_address_and_commands_no_terminal() -> None:
+    urls = ["https://far.example/\x1b[2Jlayer", "https://other.example/layer"]
+    layer = Descriptor(media_type="", digest=Digest.of(b"layer"), size=5, fields={"urls": urls})
+
+    assert elsewhere(layer, NAMES).endswith("download it from https://far.example/?[2Jlayer")
