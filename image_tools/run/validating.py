@@ -88,9 +88,9 @@ async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation, asked: As
     compared = _compared(source, choice, there, _as_saved(job, asked), walk.names)
     is_deep = wish.depth is not Depth.DIGEST
     if compared.verdict.problems or seen.destination is None:
-        # Nobody looked behind a wrong index: mirror does, so that one run repairs all of it.
-        unseen = is_deep and seen.destination is not None
-        raise _different(job, replace(compared.verdict, behind=compared.verdict.behind or unseen))
+        # Nobody looked behind a wrong index, nor at what a lost tag has left in the repository:
+        # mirror does, so that one run repairs all of it.
+        raise _different(job, replace(compared.verdict, behind=compared.verdict.behind or is_deep))
     if is_deep:
         _refuse(job, walk, await walk.problems(compared.complete))
     passed = _passed(job, seen.source, seen.destination, choice.wanted)

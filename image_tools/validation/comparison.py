@@ -168,6 +168,8 @@ def _extras(contents: Contents) -> Iterator[str]:
     digests = {entry.digest for entry in contents.missing}
     platforms = {entry.platform.normalized for entry in contents.missing}
     for entry in contents.left_over:
+        if entry.is_attestation and digests:
+            continue  # It may be about an image that a new one takes the place of.
         if entry.platform.normalized not in platforms and entry.digest not in digests:
             yield left_over(entry)
     yield from map(not_chosen, contents.not_chosen)

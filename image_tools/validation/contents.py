@@ -23,8 +23,9 @@ class Contents:
     """What the destination has, compared with a choice.
 
     `missing` are wanted entries it has not. `left_over` are images of chosen platforms that the
-    source has not, `not_chosen` what only --overwrite drops. `kept` are the images that may stay,
-    with their attestations.
+    source has not, and attestations that are not wanted and are about no image that may stay;
+    `not_chosen` is what only --overwrite drops. `kept` are the images that may stay, with their
+    attestations.
     """
 
     missing: tuple[Descriptor, ...]
@@ -42,10 +43,10 @@ def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Asked) -> 
     unwanted = frozenset(alone)
     subjects = {str(image.digest) for image in alone}
     kept = tuple(o for o in others if o in unwanted or (o.is_attestation and o.subject in subjects))
-    dropped = tuple(o for o in others if o in unwanted or o.is_attestation)
+    staying = frozenset(kept)
     return Contents(
         missing=tuple(w for w in choice.wanted if key_of(w) not in found),
-        left_over=tuple(image for image in images if image not in unwanted),
-        not_chosen=dropped if asked.overwrite else (),
+        left_over=tuple(other for other in others if other not in staying),
+        not_chosen=kept if asked.overwrite else (),
         kept=() if asked.overwrite else kept,
     )

@@ -145,8 +145,9 @@ class World:
 
     # What a mirror run does: what the planner decides.
 
-    def run(self, asked: Asked, *, lost: frozenset[Digest] = frozenset()) -> Action:
-        """Carry out the plan; with `lost` as a run that has looked behind the tag."""
+    def run(self, asked: Asked, *, behind: bool = False) -> Action:
+        """Carry out the plan; `behind`: as a run that looks behind the tag."""
+        lost = self.broken() if behind else frozenset()
         reader = Reader()
         top = self.top(self.source)
         assert top is not None
@@ -165,10 +166,10 @@ class World:
                 *(self._raw(self.source, one.digest) for one in decided.copies),
                 *decided.nested,
             ):
-                self._copy(raw, lost)
+                self._copy(raw, lost, behind=behind)
             final = decided.final
             published = final.exact or RawManifest(final.media_type, index_bytes(final.index))
-            self._copy(published, lost)
+            self._copy(published, lost, behind=behind)
             self.there.repositories[REPOSITORY].tags[TAG] = published.digest
         return decided.action
 
@@ -182,10 +183,11 @@ class World:
         except (InvalidManifest, NotFound, DigestMismatch):
             return None  # It is replaced.
 
-    def _copy(self, raw: RawManifest, lost: frozenset[Digest]) -> None:
-        """Copy a manifest with its blobs, unless it is there: then nobody looks at its blobs."""
+    def _copy(self, raw: RawManifest, lost: frozenset[Digest], *, behind: bool) -> None:
+        """Copy a manifest with its blobs, unless it is there: `behind`, with its blobs."""
         held = self.there.repositories[REPOSITORY]
-        if raw.digest in held.manifests and raw.digest not in lost:
+        is_there = raw.digest in held.manifests and raw.digest not in lost
+        if is_there and (not behind or self._is_whole(held, raw.digest)):
             return
         found = parse(raw)
         for blob in found.blobs if isinstance(found, Manifest) else ():
@@ -341,9 +343,7 @@ class World:
         if not self.is_index(self.there):
             return False
         leaves = {one.leaf for one in there}
-        # An attestation of nothing that is there is no reason to copy again, unless --overwrite.
-        extra = {e for e in leaves - wanted - kept if asked.overwrite or not e[2]}
-        if not wanted <= leaves or extra:
+        if leaves != wanted | kept:
             return False
         return is_same if is_whole and not kept else True
 

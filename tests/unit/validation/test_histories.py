@@ -96,7 +96,7 @@ def published(parts: list[Part], single: bool) -> Step:
 
 def ran(asked: Asked, behind: bool) -> Step:
     def do(world: World) -> object:
-        return world.run(asked, lost=world.broken() if behind else frozenset())
+        return world.run(asked, behind=behind)
 
     return Step(f"run({asked}, {behind=})", do, asked, behind)
 
@@ -204,7 +204,7 @@ def test_histories_what_a_validation_fails_a_run_that_looks_behind_repairs(
     note(f"at content: {said}")
     if passes(said) is False:
         assert isinstance(said, Different)
-        world.run(asked, lost=world.broken() if said.behind else frozenset())
+        world.run(asked, behind=said.behind)
         again = world.validated(asked, Depth.CONTENT)
         assert passes(again), again
 
