@@ -44,7 +44,7 @@ class Selection:
     def missing(self, platforms: Iterable[Platform]) -> tuple[str, ...]:
         """Return the named platforms that no one of `platforms` is, as `os/architecture`.
 
-        A variant is missing where no chosen platform has it. `*` stands for a field that takes all.
+        A field that takes all is left out. A variant is missing where no chosen platform has it.
         """
         chosen = [p for p in platforms if self.fit(p) is Fit.CHOSEN]
         return (*self._missing_pairs(chosen), *self._missing_variants(chosen))
@@ -72,7 +72,7 @@ class Selection:
         found |= {("*", architecture) for _, architecture in found} | {(os, "*") for os, _ in found}
         for pair in product(_named(self.systems), _named(self.architectures)):
             if pair not in found:
-                yield "/".join(pair)
+                yield "/".join(part for part in pair if part != "*")
 
     def _missing_variants(self, chosen: list[Platform]) -> Iterator[str]:
         for variant in sorted(self.variants or ()):

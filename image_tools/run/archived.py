@@ -44,18 +44,15 @@ class OriginMemory:
             return None
         if (origin.source, origin.selection) != (source, selection):
             return None
-        return Remembered(origin.digest, entry.digest)
+        return Remembered(origin.digest, entry.digest, kept=origin.kept)
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
     ) -> Remembered:
-        """Note it in the entry; what cannot be noted, or has no entry, only costs requests.
-
-        An entry has no room for what was kept: such an image is read again, and told again.
-        """
-        if remembered.destination_digest is None or remembered.kept:
+        """Note it in the entry; what cannot be noted, or has no entry, only costs requests."""
+        if remembered.destination_digest is None:
             return remembered
-        origin = Origin(source, remembered.source_digest, selection)
+        origin = Origin(source, remembered.source_digest, selection, remembered.kept)
         try:
             self._archive.add_origin(Reference.parse(destination), origin)
         except ImageToolsError as error:

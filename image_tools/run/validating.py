@@ -143,8 +143,12 @@ async def _source(gear: Gear, job: Job, head: ManifestHead) -> _Source:
 
 
 async def _origin(gear: Gear, job: Job, top: RawManifest) -> Origin:
-    image = await gear.reader.source_image(job.source, top)
-    return Origin(digest=top.digest, leaves=image.leaves, is_index=not image.single)
+    holding = Holding(gear.reader, job.source, is_fresh=False)
+    head = ManifestHead(top.digest, top.media_type, len(top.content))
+    held = await holding.held(head, holding.answer)
+    for problem in holding.problems:
+        raise problem.error
+    return Origin(digest=top.digest, leaves=held.leaves, is_index=held.is_index)
 
 
 async def _held(job: Job, seen: Seen, walk: Walk) -> Held | None:

@@ -381,3 +381,22 @@ def test_mirror_looking_behind_a_lost_tag_brings_the_layers_of_its_platforms(lab
     assert mirror(lab.folder, line, "--depth", "tree").statuses == ["copied"]
 
     assert blob(lab.destination, "team/tagless", twin.layer) is not None
+
+
+def test_save_tells_each_time_what_the_archive_keeps_and_reads_nothing_for_it(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/s390x")
+    _saved(lab, "images.tar", "-a", "all", "--os", "all")
+    lab.release(2, "linux/amd64", "linux/s390x")
+    line = lab.folder / "saved.txt"
+    words = ("-f", line, "-d", lab.folder / "images.tar", "-a", "amd64", "--format", "json")
+
+    moved = image_tools("save", *words)
+    lab.source.clear_log()
+    again = image_tools("save", *words)
+
+    assert (moved.statuses, again.statuses) == (["copied"], ["unchanged"])
+    assert [one["platform"] for one in again.only()["kept"]] == ["linux/s390x"]
+    assert moved.only()["kept"] == again.only()["kept"]
+    asked = [(r.method, r.what) for r in lab.source.requests() if r.what != "ping"]
+    assert asked == [("HEAD", "manifests")]
+    assert image_tools("save-validate", *words).statuses == ["passed"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from image_tools.errors import ArchiveDamaged, ImageToolsError, InvalidManifest, InvalidReference
+from image_tools.kept import Kept
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -24,8 +25,9 @@ MOST_ENTRIES = 200_000
 _ORIGIN = "image-tools.source"
 _ORIGIN_DIGEST = "image-tools.source.digest"
 _SELECTION = "image-tools.selection"
+_KEPT = "image-tools.kept"
 _RELIED = "image-tools.relies-on"
-_OWN = frozenset({REF_NAME, IMAGE_NAME, _ORIGIN, _ORIGIN_DIGEST, _SELECTION})
+_OWN = frozenset({REF_NAME, IMAGE_NAME, _ORIGIN, _ORIGIN_DIGEST, _SELECTION, _KEPT})
 _KNOWN = frozenset({"schemaVersion", "mediaType", "manifests"})
 
 
@@ -41,12 +43,14 @@ class Chosen(NamedTuple):
 class Origin:
     """Where an image came from when it was last saved: its reference, digest, and what was wanted.
 
-    `selection` is the state's key of the wish (`run.options.Options.state_key`).
+    `selection` is the state's key of the wish (`run.options.Options.state_key`). `kept` are entries
+    that stayed in its index without having been chosen.
     """
 
     source: str
     digest: Digest
     selection: str
+    kept: tuple[Kept, ...] = field(default=(), compare=False)
 
     @property
     def chosen(self) -> Chosen | None:
@@ -237,7 +241,7 @@ def tag_note(reference: Reference, descriptor: Descriptor) -> str:
 def origin_note(reference: Reference, origin: Origin) -> str:
     """The journal's line for where the image under a tag came from."""
     said = {"source": origin.source, "digest": str(origin.digest), "selection": origin.selection}
-    return json.dumps({"origin": str(reference), **said})
+    return json.dumps({"origin": str(reference), **said, "kept": _kept_text(origin.kept)})
 
 
 def nameless_note(descriptor: Descriptor) -> str:
@@ -257,7 +261,8 @@ def replayed(catalogue: Catalogue, notes: Iterable[str]) -> Catalogue:
 
 def _replayed(catalogue: Catalogue, said: Any) -> Catalogue:
     if "origin" in said:
-        origin = Origin(said["source"], Digest.parse(said["digest"]), said["selection"])
+        kept = _kept(said.get("kept", "[]"))
+        origin = Origin(said["source"], Digest.parse(said["digest"]), said["selection"], kept)
         return catalogue.with_origin(Reference.parse(said["origin"]), origin)
     descriptor = Descriptor.from_json(said["descriptor"])
     if "tag" in said:
@@ -274,6 +279,7 @@ def _entry(reference: Reference, tagged: Tagged) -> dict[str, Any]:
         annotations[_ORIGIN] = origin.source
         annotations[_ORIGIN_DIGEST] = str(origin.digest)
         annotations[_SELECTION] = origin.selection
+        annotations |= {_KEPT: _kept_text(origin.kept)} if origin.kept else {}
     return replace(tagged.descriptor, annotations=tuple(sorted(annotations.items()))).to_json()
 
 
@@ -286,9 +292,18 @@ def _origin(entry: Descriptor) -> Origin | None:
     annotations = dict(entry.annotations)
     try:
         digest = Digest.parse(annotations[_ORIGIN_DIGEST])
-        return Origin(annotations[_ORIGIN], digest, annotations[_SELECTION])
-    except (LookupError, InvalidReference):
+        kept = _kept(annotations.get(_KEPT, "[]"))
+        return Origin(annotations[_ORIGIN], digest, annotations[_SELECTION], kept)
+    except (LookupError, InvalidReference, TypeError, ValueError):
         return None
+
+
+def _kept_text(kept: tuple[Kept, ...]) -> str:
+    return json.dumps([one.to_json() for one in kept])
+
+
+def _kept(text: str) -> tuple[Kept, ...]:
+    return tuple(map(Kept.from_json, json.loads(text)))
 
 
 def _descriptor(name: str, fields: object) -> Descriptor:
