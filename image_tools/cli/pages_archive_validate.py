@@ -48,7 +48,7 @@ SAVE_VALIDATE = Page(
     name="save-validate",
     aliases=("save validate", "sync-validate", "sync validate"),
     summary="compare the images of a list with those in an archive",
-    about="Compare what a save of the list would bring with what the archive holds, digest and "
+    about="Compare what you asked a save for with what the archive holds, digest and "
     "platform of every entry. Nothing is written; what is different stands in a list that save and "
     "sync take.",
     groups=_comparing(SAVE, "save-validate", _DEPTH),
@@ -68,7 +68,7 @@ LOAD_VALIDATE = Page(
     name="load-validate",
     aliases=("load validate",),
     summary="compare the images of an archive with those in a registry",
-    about="Compare what a load of the archive would bring with what is in the registry, digest and "
+    about="Compare what you asked a load for with what is in the registry, digest and "
     "platform of every entry. Nothing is written; what is different stands in a list that load "
     "takes.",
     groups=_comparing(LOAD, "load-validate", _DEPTH),

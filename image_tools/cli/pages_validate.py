@@ -80,9 +80,9 @@ VALIDATE = Page(
     name="mirror-validate",
     aliases=("mirror validate",),
     summary="compare the images of a list with their destinations",
-    about="Compare what a mirror of the list would bring with what is there, digest and platform "
-    "of every entry. Nothing is written to a registry; what is different stands in a list that "
-    "mirror takes.",
+    about="Compare what you asked a mirror for with what is at the destinations, digest and "
+    "platform of every entry. Nothing is written to a registry; what is different stands in a list "
+    "that mirror takes.",
     groups=(
         *(group for group in map(_validating, MIRROR.groups) if group.options),
         _DEPTH,

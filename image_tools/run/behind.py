@@ -45,8 +45,8 @@ class Behind:
     Belongs to the event loop.
     """
 
-    _sound: set[tuple[str, Digest]] = field(default_factory=set)
-    _locks: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = field(
+    _sound: set[tuple[str, Digest, int]] = field(default_factory=set)
+    _locks: WeakValueDictionary[tuple[str, Digest, int], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(QUESTIONS))
@@ -94,7 +94,7 @@ class Behind:
 
     async def _is_there(self, job: Job, blob: Descriptor) -> bool:
         place = job.destination
-        key = (f"{place.store.name}/{place.name}", blob.digest)
+        key = (f"{place.store.name}/{place.name}", blob.digest, blob.size)
         # Images are looked at together: the second one waits for what the first is told.
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock, self._room:

@@ -198,8 +198,8 @@ def _warn_of_lost(
         lost += [entry for entry in existing.lost if entry.digest not in brought]
     for entry in lost:
         job.warn(
-            f"{job.entry.destination} listed {entry.platform} ({entry.digest}), whose content is"
-            " gone there and which is not copied: it is removed from the tag"
+            f"removed {entry.platform} ({entry.digest}) from {job.entry.destination}: its content"
+            " is gone there, and this run does not copy it"
         )
 
 

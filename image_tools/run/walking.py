@@ -53,7 +53,7 @@ class Walk:
     warnings: list[str] = field(default_factory=list, init=False)
     _found: list[str] = field(default_factory=list, init=False)
     _images: list[Manifest] = field(default_factory=list, init=False)
-    _seen: set[Digest] = field(default_factory=set, init=False)
+    _seen: set[tuple[Digest, int]] = field(default_factory=set, init=False)
     _foreign: set[Digest] = field(default_factory=set, init=False)
     _readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
 
@@ -96,9 +96,9 @@ class Walk:
             self._found += problems
 
     async def _image(self, image: Manifest) -> list[str]:
-        fresh = [blob for blob in image.blobs if blob.digest not in self._seen]
-        self._seen |= {blob.digest for blob in fresh}
-        known = self._seen | self._foreign
+        fresh = [blob for blob in image.blobs if (blob.digest, blob.size) not in self._seen]
+        self._seen |= {(blob.digest, blob.size) for blob in fresh}
+        known = {digest for digest, _ in self._seen} | self._foreign
         foreign = [layer for layer in image.foreign if layer.digest not in known]
         self._foreign |= {layer.digest for layer in foreign}
         found = await together((*map(self._blob, fresh), *map(self._foreign_layer, foreign)))
