@@ -236,6 +236,8 @@ class ListRun:
     async def _assembled(self, images: ImageList) -> Gear:
         options = options_of(self._request)
         ends = self._ends(images, options)
+        if self._request.base is not None:
+            ends.note_base(self._request.base.read_from)
         toolbox = self._toolbox(options)
         dispatch = Dispatch(options.dispatched)
         reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
