@@ -28,6 +28,7 @@ from image_tools.run.failed_place import (
 )
 
 _RUNNING = ".running"
+_INCOMPLETE = ".incomplete"
 _OPEN = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")
 _NUMBERS = {"stdout": 1, "stderr": 2}
 Row = tuple[str, str]
@@ -70,7 +71,8 @@ class FailedList:
     Where the failed list is itself the input, it stays as it is until `finish`, and the failures so
     far are in `PATH.running`; those of a killed run are dropped by the next, since the input still
     holds all of them. A link leads to the file that is replaced; what is no file (`/dev/stdout`, a
-    FIFO) gets everything at the end. Lines that cannot be written there are logged.
+    FIFO) gets everything at the end. Lines that cannot be written there are logged; what lacks some
+    of them at the end is called `PATH.incomplete`, so that nobody feeds it in as all that is left.
     UsageError when the file cannot be written.
     """
 
@@ -88,6 +90,7 @@ class FailedList:
         self._is_device = _is_stream(asked)
         self._lock = threading.Lock()
         self._writable = True
+        self._is_short = False
         self._begun = False
         self._told = 0
         self._use(asked)
@@ -126,6 +129,7 @@ class FailedList:
             if problem and self._writable:
                 logger.error("{}: cannot be written: {}", self._path, problem)
             self._writable = not problem
+            self._is_short |= bool(problem)
 
     def finish(self, rows: Sequence[Row]) -> bool:
         """Hold exactly `rows`, line and reason in list order; without any the file is removed.
@@ -138,6 +142,8 @@ class FailedList:
                 problem = self._tried(lambda: self._growing.unlink(missing_ok=True))
             if problem:
                 self._tell(problem, rows)
+                if self._is_short and self._begun and not self._is_input:
+                    self._set_aside()
             return not problem
 
     @property
@@ -173,6 +179,13 @@ class FailedList:
             Path(name).unlink(missing_ok=True)
             raise
         self._begun = True
+
+    def _set_aside(self) -> None:
+        name = self._path.with_name(self._path.name + _INCOMPLETE)
+        with suppress(OSError):
+            self._path.replace(name)
+            self._begun = False
+            logger.warning("{} holds only some of these lines", name)
 
     def _settle(self) -> None:
         """Choose another place where a run beside this one has taken it before our first line."""

@@ -364,9 +364,14 @@ def test_failed_list_on_a_full_disk_says_so_once_and_keeps_what_it_has(
         failed.finish(ROWS)
 
     problem = f"ERROR {path}: cannot be written: No space left on device"
-    assert said == [problem, f"{problem}; the lines that are left:\n{FINISHED.rstrip()}"]
-    assert path.read_text() == before
-    assert names(path) == {"list.txt", "mirror-failed.txt"}
+    incomplete = path.with_name("mirror-failed.txt.incomplete")
+    assert said == [
+        problem,
+        f"{problem}; the lines that are left:\n{FINISHED.rstrip()}",
+        f"WARNING {incomplete} holds only some of these lines",
+    ]
+    assert incomplete.read_text() == before
+    assert names(path) == {"list.txt", incomplete.name}
 
 
 def test_failed_list_that_is_the_input_on_a_full_disk_loses_nothing(
