@@ -69,8 +69,8 @@ def _mirrored(text: str, number: int, session: Session) -> Report:
 
 def _list_of(found: Entry | Problem) -> ImageList:
     if isinstance(found, Problem):
-        return ImageList(name=STANDARD_INPUT, problems=(found,))
-    return ImageList(name=STANDARD_INPUT, entries=(found,))
+        return ImageList(name=STANDARD_INPUT, problems=(found,), typed=True)
+    return ImageList(name=STANDARD_INPUT, entries=(found,), typed=True)
 
 
 def _at_a_terminal() -> bool:

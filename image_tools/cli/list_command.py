@@ -28,7 +28,7 @@ from image_tools.imagelist.line import resolve
 from image_tools.imagelist.reader import Resolve
 from image_tools.imagelist.registries import Registries
 from image_tools.report import Report
-from image_tools.run.failed_list import FailedList, origin_of
+from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from image_tools.run.failed_place import same_file
 from image_tools.run.progress import Progress
 from image_tools.run.signals import listening
@@ -146,7 +146,8 @@ def nothing_to_do(setting: Setting, images: ImageList, list_file: Path, command:
     """The exit code of a run over a list that names no image, and may be so."""
     request, unwritten = setting.request, False
     if request.failed is not None and not same_file(request.failed, list_file):
-        failed = FailedList(request.failed, images.name, origin_of(images, request.goes_to))
+        origin = origin_of(images, request.goes_to)
+        failed = FailedList(request.failed, images.name, origin, lines_of(images))
         unwritten = not failed.finish(())
     return setting.results.show(Report(command=command, outcomes=(), unwritten=unwritten))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -17,10 +18,13 @@ from image_tools.cli.list_command import (
     say_jobs,
     watched,
 )
+from image_tools.cli.listing import accept_empty
+from image_tools.cli.text import is_terminal
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.mirror import MirrorRun
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.origin import STANDARD_INPUT
 from image_tools.report import Report, joined
 from image_tools.state import default_state_path
 
@@ -66,6 +70,11 @@ def _typed(setting: Setting, options: Namespace, kind: type[ListRun]) -> int:
     try:
         with opened(setting, kind) as run:
             converse(_session(setting, run, skip_invalid=options.skip_invalid), reports)
+        if not is_terminal(sys.stdin) and not any(
+            one.outcomes or one.interrupted_by for one in reports
+        ):
+            # A broken pipe leaves nothing behind, too. At a terminal somebody has seen it.
+            accept_empty(STANDARD_INPUT, allowed=options.allow_empty)
     except ImageToolsError:
         # The lines before are done all the same. A JSON document would claim a good end.
         if reports and not setting.results.as_json:

@@ -118,6 +118,9 @@ def _system_meant(word: str) -> str:
 
 def _nearest(word: str, known: frozenset[str], others: Mapping[str, str]) -> str:
     choices = [one for one in _COMMON if one in known] + [*sorted(known), *others]
+    begun = [choice for choice in choices if len(word) > 2 and choice.startswith(word)]
+    if begun and begun[0] in known:
+        return begun[0]
     distances = {choice: _distance(word, choice) for choice in choices}
     best = min(distances, key=distances.__getitem__)
     is_near = distances[best] <= (2 if len(word) >= _LONG_WORD else 1)

@@ -52,7 +52,8 @@ async def _inventory(entries: Iterable[Entry], name: str, opening: Opening) -> I
             return await _held(entry, opening, reader, sizes)
 
     found = await together(look(entry) for entry in entries)
-    return Inventory(name, {held.reference: held for held in found if held is not None}, sizes)
+    images = {held.reference: held for held in found if held is not None}
+    return Inventory(name, images, sizes, tuple(entry.destination for entry in entries))
 
 
 async def _held(

@@ -30,7 +30,7 @@ from image_tools.run.dispatch import Dispatch
 from image_tools.run.ends import Ends, OnSecret
 from image_tools.run.engine import Engine
 from image_tools.run.executor import Slots
-from image_tools.run.failed_list import FailedList, origin_of
+from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from image_tools.run.gear import Gear
 from image_tools.run.lock import RunLock, lock_path
 from image_tools.run.loop import LoopThread, result_of
@@ -126,7 +126,7 @@ class ListRun:
             self._loop.loop.call_soon_threadsafe(engine.stop)
         if self._failed is None and self._request.failed is not None:
             origin = origin_of(images, self._request.goes_to)
-            self._failed = FailedList(self._request.failed, images.name, origin)
+            self._failed = FailedList(self._request.failed, images.name, origin, lines_of(images))
         outcomes = result_of(self._loop.submit(engine.run(images)))
         self._outcomes += outcomes
         if self._failed is not None:
@@ -236,6 +236,8 @@ class ListRun:
     async def _assembled(self, images: ImageList) -> Gear:
         options = options_of(self._request)
         ends = self._ends(images, options)
+        if self._request.base is not None:
+            ends.note_base(self._request.base.read_from)
         toolbox = self._toolbox(options)
         dispatch = Dispatch(options.dispatched)
         reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)

@@ -39,7 +39,8 @@ class Problem:
 class ImageList:
     """A whole list in its order; `repeated` counts the lines that say what an earlier one said.
 
-    `origin` is what the list says of itself where it is a failed list.
+    `origin` is what the list says of itself where it is a failed list. `typed` is one line of those
+    that come one by one.
     """
 
     name: str
@@ -47,3 +48,4 @@ class ImageList:
     problems: tuple[Problem, ...] = ()
     repeated: int = 0
     origin: Origin | None = None
+    typed: bool = False

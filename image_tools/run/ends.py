@@ -121,6 +121,11 @@ class Ends:
         if self.destination_archive is None:
             self.written.add(destination)
 
+    def note_base(self, places: Iterable[Reference]) -> None:
+        """Take note that what `places` have is left out: no source is read there."""
+        for place in places:
+            self.written.add_base(place)
+
     def mount_place(self, source: Reference, destination: Reference) -> str | None:
         """The repository of the destination registry that the source's blobs are in, else None.
 

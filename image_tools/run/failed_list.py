@@ -13,9 +13,12 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.line import words
 from image_tools.imagelist.origin import STANDARD_INPUT, Origin, one_line
 from image_tools.process.planted import refuse_planted
 from image_tools.run.failed_place import (
+    Line,
+    Owner,
     check_place,
     chosen_place,
     is_free,
@@ -25,6 +28,7 @@ from image_tools.run.failed_place import (
 )
 
 _RUNNING = ".running"
+_INCOMPLETE = ".incomplete"
 _OPEN = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")
 _NUMBERS = {"stdout": 1, "stderr": 2}
 Row = tuple[str, str]
@@ -44,33 +48,56 @@ def origin_of(images: ImageList, destination: str) -> Origin:
     return Origin(name=images.name, place=place, destination=destination)
 
 
+def lines_of(images: ImageList) -> frozenset[Line] | None:
+    """The lines of `images` where they may not be all that its name stands for, else None.
+
+    So it is with a failed list, which may be a part of one, and with what has no name of its own:
+    standard input, a pipe. Of typed lines the next ones are not known yet: they count as the same.
+    """
+    is_nameless = images.name == STANDARD_INPUT or _is_stream(images.name)
+    if images.typed or (images.origin is None and not is_nameless):
+        return None
+    raws = [entry.raw for entry in images.entries] + [problem.raw for problem in images.problems]
+    return frozenset(tuple(words(raw)) for raw in raws)
+
+
 class FailedList:
     """The failed list `asked` of one run over the list called `name`.
 
-    A stale one is removed at once; one of another list or destination than `origin` stays, and a
-    file beside it is used. While the run lasts every failure is appended and is on disk when `add`
-    returns: after a kill the file holds what had failed so far. `finish` puts it into list order.
+    A stale one is removed at once; one of another list or destination than `origin` stays, as does
+    one that has other lines than `lines`, unless that is None; then a file beside it is used.
+    While the run lasts every failure is appended and is on disk when `add` returns: after a kill
+    the file holds what had failed so far. `finish` puts it into list order.
     Where the failed list is itself the input, it stays as it is until `finish`, and the failures so
     far are in `PATH.running`; those of a killed run are dropped by the next, since the input still
     holds all of them. A link leads to the file that is replaced; what is no file (`/dev/stdout`, a
-    FIFO) gets everything at the end. Lines that cannot be written there are logged.
+    FIFO) gets everything at the end. Lines that cannot be written there are logged; what lacks some
+    of them at the end is called `PATH.incomplete`, so that nobody feeds it in as all that is left.
     UsageError when the file cannot be written.
     """
 
-    def __init__(self, asked: Path, name: str, origin: Origin | None = None) -> None:
+    def __init__(
+        self,
+        asked: Path,
+        name: str,
+        origin: Origin | None = None,
+        lines: frozenset[Line] | None = None,
+    ) -> None:
         _refuse_planted(asked)
         self._asked, self._source = asked, Path(name)
         self._origin = origin or Origin(name=name)
+        self._owner = Owner(origin=self._origin, source=self._source, lines=lines)
         self._is_device = _is_stream(asked)
         self._lock = threading.Lock()
         self._writable = True
+        self._is_short = False
         self._begun = False
         self._told = 0
         self._use(asked)
         if self._is_device:
             return
         check_place(self._path)
-        self._use(chosen_place(asked, self._origin, self._source))
+        self._use(chosen_place(asked, self._owner))
         check_place(self._path)
         try:
             self._growing.unlink(missing_ok=True)
@@ -87,7 +114,8 @@ class FailedList:
             self._growing = self._path
         if shown != self._asked:
             logger.warning(
-                "{} is kept: it belongs to another list or destination; failed lines go to {}",
+                "{} is kept: it belongs to another list or destination, or has lines that this list"
+                " lacks; failed lines go to {}",
                 self._asked,
                 shown,
             )
@@ -101,6 +129,7 @@ class FailedList:
             if problem and self._writable:
                 logger.error("{}: cannot be written: {}", self._path, problem)
             self._writable = not problem
+            self._is_short |= bool(problem)
 
     def finish(self, rows: Sequence[Row]) -> bool:
         """Hold exactly `rows`, line and reason in list order; without any the file is removed.
@@ -113,6 +142,8 @@ class FailedList:
                 problem = self._tried(lambda: self._growing.unlink(missing_ok=True))
             if problem:
                 self._tell(problem, rows)
+                if self._is_short and self._begun and not self._is_input:
+                    self._set_aside()
             return not problem
 
     @property
@@ -149,12 +180,19 @@ class FailedList:
             raise
         self._begun = True
 
+    def _set_aside(self) -> None:
+        name = self._path.with_name(self._path.name + _INCOMPLETE)
+        with suppress(OSError):
+            self._path.replace(name)
+            self._begun = False
+            logger.warning("{} holds only some of these lines", name)
+
     def _settle(self) -> None:
         """Choose another place where a run beside this one has taken it before our first line."""
         refuse_planted(self._path)
         is_ours = self._begun or is_free(self._path)
-        if not is_ours and not is_own(self._path, self._origin, self._source):
-            self._use(chosen_place(self._asked, self._origin, self._source))
+        if not is_ours and not is_own(self._path, self._owner):
+            self._use(chosen_place(self._asked, self._owner))
 
     def _tell(self, problem: str, rows: Sequence[Row]) -> None:
         # Typed lines finish one by one: each is told once.
@@ -211,7 +249,8 @@ def _refuse_planted(path: Path) -> None:
         raise refused(path, f"{error.filename}: {error.strerror}") from error
 
 
-def _is_stream(path: Path) -> bool:
+def _is_stream(place: Path | str) -> bool:
+    path = Path(place)
     is_other = path.exists() and not (path.is_file() or path.is_dir())
     return is_other or _OPEN.fullmatch(str(path)) is not None
 

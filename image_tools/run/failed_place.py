@@ -8,26 +8,41 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import UsageError
+from image_tools.imagelist.line import words
 from image_tools.imagelist.origin import HEADER_BYTES, Origin, origin_in
 from image_tools.process.planted import refuse_planted
 
 _FIRST_NUMBER = 2
+Line = tuple[str, ...]
 
 
-def chosen_place(asked: Path, origin: Origin, source: Path) -> Path:
-    """The file for the failed lines of `origin`: `asked`, or one beside it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose failed list it is: a run over the list in the file `source`, which `origin` describes.
+
+    `lines` are those of the run, as words, where they may be a part of that list, or of another one
+    that is called the same; None where they are all of it.
+    """
+
+    origin: Origin
+    source: Path
+    lines: frozenset[Line] | None = None
+
+
+def chosen_place(asked: Path, owner: Owner) -> Path:
+    """The file for the failed lines of `owner`: `asked`, or one beside it.
 
     A failed list of the same list and destination is used again, `asked` first; else `asked` is
-    taken where it is free, else the first free NAME-2, NAME-3 and so on. `source` is the list's
-    file: one that is no failed list may be replaced by its own.
+    taken where it is free, else the first free NAME-2, NAME-3 and so on.
     """
-    if is_own(asked, origin, source):
+    if is_own(asked, owner):
         return asked
     for sibling in _siblings(asked):
-        if is_own(sibling, origin, source):
+        if is_own(sibling, owner):
             return sibling
     if is_free(asked):
         return asked
@@ -37,14 +52,29 @@ def chosen_place(asked: Path, origin: Origin, source: Path) -> Path:
     return _numbered(asked, number)
 
 
-def is_own(path: Path, origin: Origin, source: Path) -> bool:
-    """Whether the file at `path` holds failed lines of `origin`, or is the list itself."""
+def is_own(path: Path, owner: Owner) -> bool:
+    """Whether `owner` may replace the file at `path`: no line in it would be lost by that.
+
+    It holds failed lines of the same origin, or is the list itself.
+    """
     if not path.is_file() or _is_planted(path):
         return False
-    stated = None
+    stated, is_input = None, same_file(path, owner.source)
     with suppress(OSError), path.open("rb") as file:
         stated = origin_in(file.read(HEADER_BYTES))
-    return same_file(path, source) if stated is None else stated.is_of(origin)
+    if stated is None:
+        return is_input
+    return stated.is_of(owner.origin) and (is_input or _is_covered(path, owner.lines))
+
+
+def _is_covered(path: Path, lines: frozenset[Line] | None) -> bool:
+    if lines is None:
+        return True
+    try:
+        left = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return {found for line in left if (found := tuple(words(line)))} <= lines
 
 
 def is_free(path: Path) -> bool:

@@ -20,24 +20,29 @@ class WrittenPlaces:
     """
 
     conf: RegistriesConf
-    _keys: set[PlaceKey] = field(default_factory=set)
+    _keys: dict[PlaceKey, str] = field(default_factory=dict)
     _told: set[PlaceKey] = field(default_factory=set)
 
     def add(self, destination: Reference) -> None:
         """Note a repository that is written to, or compared."""
-        self._keys.add(key_of(destination))
+        self._keys.setdefault(key_of(destination), "a destination")
+
+    def add_base(self, place: Reference) -> None:
+        """Note a repository of which it is known what it has: the source is compared with that."""
+        self._keys.setdefault(key_of(place), "the base")
 
     def leaves_out(self, mirror: Place) -> bool:
-        """Return whether nothing is read from `mirror`, since it is a destination."""
+        """Return whether nothing is read from `mirror`, since it is a destination, or the base."""
         key = place_key(mirror.registry, mirror.repository)
         if key not in self._keys:
             return False
         if key not in self._told:
             self._told.add(key)
             logger.info(
-                "{}/{} is a mirror in registries.conf and a destination of this run: not read",
+                "{}/{} is a mirror in registries.conf and {} of this run: not read",
                 mirror.registry,
                 mirror.repository,
+                self._keys[key],
             )
         return True
 

@@ -138,6 +138,27 @@ def test_merge_of_archives_without_images_is_an_error(capsys: pytest.CaptureFixt
     assert main(words.split()) == 0
 
 
+@pytest.mark.parametrize("command", ["mirror", "mirror-validate"])
+@pytest.mark.parametrize("content", [b"", b"# nothing\n\n"])
+def test_pipe_without_an_image_is_an_error_without_a_list_file_too(
+    command: str,
+    content: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = contents()
+    words = [command, "-d", "127.0.0.1:9", *QUICK]
+
+    def code(*more: str) -> int:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        return main([*words, *more])
+
+    assert code() == 2
+    assert "standard input: the list is empty" in capsys.readouterr().err
+    assert code("--allow-empty") == 0
+    assert contents() == before
+
+
 def test_save_beside_a_registry_reads_standard_input_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

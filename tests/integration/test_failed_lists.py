@@ -120,9 +120,12 @@ def test_failed_list_that_may_not_grow_goes_to_standard_error(most: int) -> None
     assert said_lines(ran) == LINES.split()
     assert "What is left to do" not in ran.stderr
     assert "the report report.json cannot be written" in ran.stderr
-    left = Path("failed.txt").read_text() if Path("failed.txt").exists() else "none\n"
-    # What fitted in is whole.
+    # What fitted in is whole, and not called as if it were all.
+    assert not Path("failed.txt").exists()
+    some = Path("failed.txt.incomplete")
+    left = some.read_text() if some.exists() else "none\n"
     assert left.endswith("\n")
+    assert some.exists() is (most > 200)
     assert left.splitlines()[-1] in ("none", *LINES.split())
     assert not Path("report.json").exists()
 

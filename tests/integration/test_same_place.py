@@ -71,6 +71,34 @@ def test_validate_of_a_destination_that_is_a_mirror_of_the_source_compares_two_p
     assert ran.statuses == ["failed"], ran.stderr
 
 
+@pytest.mark.parametrize("command", ["save", "save-validate"])
+def test_mirror_of_the_source_that_is_the_base_is_not_read(
+    behind_mirrors: FaultRegistry, destination: FaultRegistry, tmp_path: Path, command: str
+) -> None:
+    behind_mirrors.load("team/app", "1.0", NEW)
+    destination.load("apps/app", "1.0", OLD)
+    (tmp_path / "list.txt").write_text(LINE)
+    words = [
+        "-f",
+        tmp_path / "list.txt",
+        "-d",
+        tmp_path / "new.tar",
+        "--arch",
+        "all",
+        "--os",
+        "all",
+    ]
+    words += ["-o", tmp_path / "failed.txt", "--base", named(destination), "--format", "json"]
+    ran = image_tools("save", *words)
+
+    assert ran.statuses == ["copied"], ran.stderr
+    assert ran.stderr.count(NOT_READ.replace("a destination", "the base")) == 1
+
+    if command == "save-validate":
+        behind_mirrors.load("team/app", "1.0", images.oci_index(4))
+        assert image_tools(command, *words).statuses == ["failed"]
+
+
 def test_source_that_is_really_the_destination_is_no_green_line(
     behind_mirrors: FaultRegistry, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def named(archive: Archive, choice: Foreign) -> Catalogue:
     """
     waiting = [*unnamed(archive)]
     given = _given(archive, choice.names, waiting)
+    _refuse_taken(archive, given)
     catalogue, nameless = archive.catalogue, list[_Image]()
     for image in waiting:
         name = given.get(image.entry)
@@ -101,7 +102,9 @@ def _given(
     for name in names:
         meant = _meant(name, waiting)
         if meant:
-            found.update({image.entry: _with_tag(name, image) for image in meant})
+            given = {image.entry: _with_tag(name, image) for image in meant}
+            _refuse_second(archive.name, found, given)
+            found.update(given)
         elif name.digest is not None:
             raise _refused(archive.name, name)
         else:
@@ -119,6 +122,30 @@ def _given(
     if len({*called.values()}) < len({image.digest for image in left}):
         raise _unclear(archive.name, left, f"two images would be called {common[0].name}")
     return found | called
+
+
+def _refuse_second(
+    where: str, found: dict[Descriptor, Reference], given: dict[Descriptor, Reference]
+) -> None:
+    """Raise UsageError where `given` calls an image otherwise than `found` does."""
+    for entry, name in given.items():
+        if found.get(entry, name) != name:
+            raise UsageError(
+                f"{where}: --name gives {entry.digest} two names: {found[entry]} and {name}",
+                advice="give each image one name",
+            )
+
+
+def _refuse_taken(archive: Archive, given: dict[Descriptor, Reference]) -> None:
+    """Raise UsageError where a given name is that of another image, too."""
+    called = {name: one.descriptor.digest for name, one in archive.catalogue.tags.items()}
+    for entry, name in given.items():
+        if called.setdefault(name, entry.digest) != entry.digest:
+            raise UsageError(
+                f"{archive.name}: two images would be called {name}: {called[name]} and"
+                f" {entry.digest}",
+                advice="give the last one another name",
+            )
 
 
 def _meant(name: Reference, waiting: list[_Image]) -> list[_Image]:

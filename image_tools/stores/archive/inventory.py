@@ -37,11 +37,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What `name` has: images, and the sizes in bytes of all blobs and manifests."""
+    """What `name` has: images, and the sizes in bytes of all blobs and manifests.
+
+    `read_from` are the places of a registry that were asked just now; no file says it.
+    """
 
     name: str
     images: Mapping[Reference, Held] = field(default_factory=dict)
     sizes: Mapping[Digest, int] = field(default_factory=dict)
+    read_from: tuple[Reference, ...] = field(default=(), compare=False)
 
     def holders(self) -> dict[Digest, tuple[Reference, ...]]:
         """For each blob the images that have it."""

@@ -63,6 +63,7 @@ def test_unknown_architecture_is_refused_with_what_it_may_mean(word: str, meant:
 
 MEANT_SYSTEMS = {
     "linus": "linux",
+    "lin": "linux",
     "macos": "darwin",
     "win": "windows",
     "windwos": "windows",

@@ -13,7 +13,7 @@ from image_tools.errors import UsageError
 from image_tools.imagelist.origin import Origin
 from image_tools.imagelist.reader import read_list
 from image_tools.imagelist.registries import Registries
-from image_tools.run.failed_list import FailedList, origin_of
+from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from tests.helpers.said import listened
 
 HEADER = "# failed lines of list.txt, ready to be fed in again\n"
@@ -211,6 +211,46 @@ def test_origin_of_a_list_is_its_whole_path_and_of_a_failed_list_that_of_its_lis
     assert of("mirror-failed.txt", HEADER) == Origin(name="list.txt", destination="reg:5000")
 
 
+PARTS = {
+    "a part of a failed list": ("part.txt", f"{OURS.header}nginx:1\n"),
+    "another list at standard input": ("standard input", "nginx:1\n"),
+    "another list in a pipe": (os.devnull, "nginx:1\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), PARTS.values(), ids=PARTS)
+def test_failed_list_with_lines_that_a_run_has_not_stays(
+    path: Path, name: str, content: str
+) -> None:
+    def begun(lines: str) -> FailedList:
+        images = read_list(lines.encode(), name, Registries(destination="reg:5000"))
+        return FailedList(path, name, origin_of(images, "reg:5000"), lines_of(images))
+
+    begun(f"{content}quay.io/a:1\n").finish([("quay.io/a:1", "not found")])
+    left = path.read_text()
+
+    with listened() as said:
+        failed = begun(content)
+    failed.finish(())
+
+    assert path.read_text() == left
+    assert "mirror-failed-2.txt" in said[0]
+
+    begun(f"{content}quay.io/a:1  # again\n").finish(())
+
+    assert names(path) == {"list.txt"}
+
+
+def test_failed_list_of_a_whole_list_is_replaced_though_lines_left_the_list(path: Path) -> None:
+    images = read_list(b"nginx:1\n", "list.txt", Registries(destination="reg:5000"))
+    origin = origin_of(images, "reg:5000")
+    path.write_text(f"{origin.header}gone:1\n")
+
+    FailedList(path, "list.txt", origin, lines_of(images)).finish(())
+
+    assert names(path) == {"list.txt"}
+
+
 def test_failed_list_of_typed_lines_on_a_full_disk_tells_each_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,9 +364,14 @@ def test_failed_list_on_a_full_disk_says_so_once_and_keeps_what_it_has(
         failed.finish(ROWS)
 
     problem = f"ERROR {path}: cannot be written: No space left on device"
-    assert said == [problem, f"{problem}; the lines that are left:\n{FINISHED.rstrip()}"]
-    assert path.read_text() == before
-    assert names(path) == {"list.txt", "mirror-failed.txt"}
+    incomplete = path.with_name("mirror-failed.txt.incomplete")
+    assert said == [
+        problem,
+        f"{problem}; the lines that are left:\n{FINISHED.rstrip()}",
+        f"WARNING {incomplete} holds only some of these lines",
+    ]
+    assert incomplete.read_text() == before
+    assert names(path) == {"list.txt", incomplete.name}
 
 
 def test_failed_list_that_is_the_input_on_a_full_disk_loses_nothing(

@@ -144,6 +144,19 @@ def test_given_name_goes_to_the_image_of_its_repository(tmp_path: Path) -> None:
     assert warnings == []
 
 
+def test_image_that_is_given_two_names_is_refused(tmp_path: Path) -> None:
+    names = tuple(f"reg.example/app:{tag}@{APP.top.digest}" for tag in (1, 2))
+    with pytest.raises(UsageError, match=r"two names: reg\.example/app:1 and reg\.example/app:2"):
+        read(tmp_path, (APP, {}), names=names)
+
+
+@pytest.mark.parametrize("said", [{}, {REF_NAME: LATEST}])
+def test_name_that_two_images_would_have_is_refused(tmp_path: Path, said: Said) -> None:
+    names = [f"{LATEST}@{image.top.digest}" for image in (APP, WEB)]
+    with pytest.raises(UsageError, match=f"two images would be called {LATEST}: "):
+        read(tmp_path, (APP, {}), (WEB, said), names=tuple(names[: 1 if said else 2]))
+
+
 @pytest.mark.parametrize(
     ("tags", "names"),
     [
