@@ -68,7 +68,8 @@ async def look(gear: Gear, job: Job) -> Seen | Outcome:
     broken = await _broken(gear, job, destination)
     is_same = not broken and is_unchanged(gear, job, source, destination)
     if is_same and not await is_broken(job, destination.digest):
-        return unchanged(job, source, destination.digest, kept=_kept(gear, job))
+        kept = _kept(gear, job, source, destination)
+        return unchanged(job, source, destination.digest, kept=kept)
     return Seen(source, destination, _has_moved(gear, job, source), broken)
 
 
@@ -171,9 +172,14 @@ async def _broken(gear: Gear, job: Job, destination: ManifestHead) -> frozenset[
     return await gear.behind.broken(job, destination.digest)
 
 
-def _kept(gear: Gear, job: Job) -> tuple[Kept, ...]:
+def _kept(
+    gear: Gear, job: Job, source: ManifestHead, destination: ManifestHead
+) -> tuple[Kept, ...]:
+    """Return what stays under the tag unasked, if the state remembers just these two ends."""
     known = _remembered(gear, job)
-    return () if known is None else known.kept
+    if known is None or known != Remembered(source.digest, destination.digest):
+        return ()
+    return known.kept
 
 
 def unchanged(

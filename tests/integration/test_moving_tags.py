@@ -352,3 +352,16 @@ def test_load_of_everything_replaces_what_was_there(lab: Lab) -> None:
     assert [where for where, _ in lab.held()] == ["linux/amd64"]
     ran = _loaded(lab, path, "--arch", "all", "--os", "all", command="load-validate")
     assert ran.statuses == ["passed"]
+
+
+def test_mirror_tells_nothing_of_kept_platforms_that_another_run_has_replaced(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/arm/v7")
+    assert lab.mirror(*ALL).statuses == ["copied"]
+    second = lab.release(2, "linux/amd64", "linux/arm/v7")
+    assert [one["platform"] for one in lab.mirror().only()["kept"]] == ["linux/arm/v7"]
+    assert lab.mirror(*ALL).statuses == ["copied"]
+
+    ran = lab.mirror()
+
+    assert lab.top()[1] == second.top.digest
+    assert (ran.statuses, ran.only()["kept"], ran.only()["warnings"]) == (["unchanged"], [], [])
