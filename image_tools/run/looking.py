@@ -141,7 +141,8 @@ def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: Manife
         return True
     # The same index holds the wanted platforms, perhaps others; a single image is no list.
     fits = source.media_type in media.INDEXES or options.keep_single
-    tells_more = options.overwrite or options.arch_tags or options.key_id
+    tells_more = options.overwrite or options.arch_tags or bool(options.key_id)
+    tells_more = tells_more or not options.selection.attestations
     demands = options.require_platforms or options.missing_platform_fails
     return source.digest == destination.digest and fits and not (tells_more or demands)
 

@@ -23,8 +23,9 @@ class Contents:
     """What the destination has, compared with a choice.
 
     `missing` are wanted entries it has not. `left_over` are images of chosen platforms that the
-    source has not, `not_chosen` what only --overwrite drops. `kept` are the images that may stay,
-    with their attestations.
+    source has not, and attestations that are not wanted and speak about nothing that may stay;
+    `not_chosen` is what only --overwrite drops. `kept` are the images that may stay, with their
+    attestations.
     """
 
     missing: tuple[Descriptor, ...]
@@ -38,14 +39,13 @@ def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Asked) -> 
     wanted, found = {key_of(w) for w in choice.wanted}, {key_of(leaf) for leaf in leaves}
     others = tuple(leaf for leaf in leaves if key_of(leaf) not in wanted)
     images = tuple(leaf for leaf in others if not leaf.is_attestation)
-    alone = tuple(image for image in images if choice.leaves_alone(image, asked))
-    unwanted = frozenset(alone)
+    alone = frozenset(image for image in images if choice.leaves_alone(image, asked))
     subjects = {str(image.digest) for image in alone}
-    kept = tuple(o for o in others if o in unwanted or (o.is_attestation and o.subject in subjects))
-    dropped = tuple(o for o in others if o in unwanted or o.is_attestation)
+    kept = tuple(o for o in others if o in alone or (o.is_attestation and o.subject in subjects))
+    staying = frozenset(kept)
     return Contents(
         missing=tuple(w for w in choice.wanted if key_of(w) not in found),
-        left_over=tuple(image for image in images if image not in unwanted),
-        not_chosen=dropped if asked.overwrite else (),
+        left_over=tuple(other for other in others if other not in staying),
+        not_chosen=kept if asked.overwrite else (),
         kept=() if asked.overwrite else kept,
     )

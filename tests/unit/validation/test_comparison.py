@@ -71,6 +71,11 @@ def left_over(one: Descriptor) -> str:
     return f"the destination has {what}, which was chosen and is not at the source"
 
 
+def needless(one: Descriptor) -> str:
+    what = f"an attestation ({one.digest})"
+    return f"the destination has {what}, which was not asked for"
+
+
 def not_chosen(one: Descriptor) -> str:
     what = "an attestation" if one.is_attestation else str(one.platform)
     return (
@@ -104,12 +109,6 @@ PASSES = {
         held(AMD, ARM, OLD_S390, attestation("old s390")),
         kept=(OLD_S390, attestation("old s390")),
         stale=(OLD_S390,),
-    ),
-    "attestation-of-nothing-beside-a-filtered-image": Passing(listed(AMD, S390), held(AMD, ORPHAN)),
-    "attestations-not-asked-for": Passing(
-        listed(AMD, attestation("amd")),
-        held(AMD, attestation("amd")),
-        replace(DEFAULT, attestations=False),
     ),
     "variant-that-is-meant": Passing(
         listed(entry("arm", "linux/arm64/v8"), S390), held(entry("arm", "linux/arm64"))
@@ -188,6 +187,19 @@ FAILS = {
         *(listed(AMD, S390, attestation("amd")), held(AMD), DEFAULT),
         (DIFFERENT,),
     ),
+    "attestation-of-nothing-beside-a-filtered-image": (
+        *(listed(AMD, S390), held(AMD, ORPHAN), DEFAULT),
+        (needless(ORPHAN), DIFFERENT),
+    ),
+    "attestations-not-asked-for": (
+        *(listed(AMD, attestation("amd")), held(AMD, attestation("amd"))),
+        replace(DEFAULT, attestations=False),
+        (needless(attestation("amd")), DIFFERENT),
+    ),
+    "left-over-platform-with-its-attestation": (
+        *(listed(AMD), held(AMD, ARM, attestation("arm")), DEFAULT),
+        (left_over(ARM), DIFFERENT),
+    ),
     "left-over-platform": (
         *(listed(AMD), held(AMD, ARM), DEFAULT),
         (left_over(ARM), DIFFERENT),
@@ -210,7 +222,7 @@ FAILS = {
     ),
     "overwrite-and-an-attestation": (
         *(listed(AMD, S390), held(AMD, ORPHAN), OVERWRITE),
-        (not_chosen(ORPHAN), DIFFERENT),
+        (needless(ORPHAN), DIFFERENT),
     ),
     "other-bytes-with-all": (
         *(TWO, held(AMD, ARM), ALL),
