@@ -68,7 +68,8 @@ async def look(gear: Gear, job: Job) -> Seen | Outcome:
     broken = await _broken(gear, job, destination)
     is_same = not broken and is_unchanged(gear, job, source, destination)
     if is_same and not await is_broken(job, destination.digest):
-        return unchanged(job, source, destination.digest, kept=_kept(gear, job))
+        kept = _kept(gear, job, source, destination)
+        return unchanged(job, source, destination.digest, kept=kept)
     return Seen(source, destination, _has_moved(gear, job, source), broken)
 
 
@@ -140,7 +141,8 @@ def is_unchanged(gear: Gear, job: Job, source: ManifestHead, destination: Manife
         return True
     # The same index holds the wanted platforms, perhaps others; a single image is no list.
     fits = source.media_type in media.INDEXES or options.keep_single
-    tells_more = options.overwrite or options.arch_tags or options.key_id
+    tells_more = options.overwrite or options.arch_tags or bool(options.key_id)
+    tells_more = tells_more or not options.selection.attestations
     demands = options.require_platforms or options.missing_platform_fails
     return source.digest == destination.digest and fits and not (tells_more or demands)
 
@@ -171,9 +173,14 @@ async def _broken(gear: Gear, job: Job, destination: ManifestHead) -> frozenset[
     return await gear.behind.broken(job, destination.digest)
 
 
-def _kept(gear: Gear, job: Job) -> tuple[Kept, ...]:
+def _kept(
+    gear: Gear, job: Job, source: ManifestHead, destination: ManifestHead
+) -> tuple[Kept, ...]:
+    """Return what stays under the tag unasked, if the state remembers just these two ends."""
     known = _remembered(gear, job)
-    return () if known is None else known.kept
+    if known is None or known != Remembered(source.digest, destination.digest):
+        return ()
+    return known.kept
 
 
 def unchanged(

@@ -112,6 +112,7 @@ def _is_enough(source: ManifestHead, destination: ManifestHead, asked: Asked) ->
     as_it_is = source.media_type in media.MANIFESTS and asked.keep_single
     fits = source.media_type in media.INDEXES or as_it_is
     exact = asked.overwrite or asked.require_platforms or asked.missing_platform_fails
+    exact = exact or not asked.attestations
     return source.digest == destination.digest and fits and not exact
 
 

@@ -163,14 +163,16 @@ def _misnamed(contents: Contents, there: Held) -> Iterator[str]:
 def _extras(contents: Contents) -> Iterator[str]:
     """Yield what is too much at the destination.
 
-    The old image of a platform whose new one is missing is not named: that one is.
+    The old image of a platform whose new one is missing is not named: that one is. Neither is an
+    attestation that goes with its image.
     """
     digests = {entry.digest for entry in contents.missing}
     platforms = {entry.platform.normalized for entry in contents.missing}
+    going = {str(entry.digest) for entry in contents.left_over}
     for entry in contents.left_over:
-        if entry.is_attestation and digests:
-            continue  # It may be about an image that a new one takes the place of.
-        if entry.platform.normalized not in platforms and entry.digest not in digests:
+        if entry.platform.normalized in platforms or entry.digest in digests:
+            continue
+        if not (entry.is_attestation and entry.subject in going):
             yield left_over(entry)
     yield from map(not_chosen, contents.not_chosen)
 

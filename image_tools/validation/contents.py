@@ -23,7 +23,7 @@ class Contents:
     """What the destination has, compared with a choice.
 
     `missing` are wanted entries it has not. `left_over` are images of chosen platforms that the
-    source has not, and attestations that are not wanted and are about no image that may stay;
+    source has not, and attestations that are not wanted and speak about nothing that may stay;
     `not_chosen` is what only --overwrite drops. `kept` are the images that may stay, with their
     attestations.
     """
@@ -39,10 +39,9 @@ def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Asked) -> 
     wanted, found = {key_of(w) for w in choice.wanted}, {key_of(leaf) for leaf in leaves}
     others = tuple(leaf for leaf in leaves if key_of(leaf) not in wanted)
     images = tuple(leaf for leaf in others if not leaf.is_attestation)
-    alone = tuple(image for image in images if choice.leaves_alone(image, asked))
-    unwanted = frozenset(alone)
+    alone = frozenset(image for image in images if choice.leaves_alone(image, asked))
     subjects = {str(image.digest) for image in alone}
-    kept = tuple(o for o in others if o in unwanted or (o.is_attestation and o.subject in subjects))
+    kept = tuple(o for o in others if o in alone or (o.is_attestation and o.subject in subjects))
     staying = frozenset(kept)
     return Contents(
         missing=tuple(w for w in choice.wanted if key_of(w) not in found),

@@ -109,9 +109,9 @@ def length(images: tuple[Descriptor, ...]) -> tuple[str, ...]:
 
 
 def left_over(entry: Descriptor) -> str:
-    """Return the sentence about a chosen platform, or an attestation, the source lacks now."""
+    """Return the sentence about a chosen platform, or an attestation, that ought to have gone."""
     if entry.is_attestation:
-        return f"the destination has an attestation ({entry.digest}) of nothing that was asked for"
+        return f"the destination has {_called(entry)}, which was not asked for"
     return f"the destination has {_called(entry)}, which was chosen and is not at the source"
 
 

@@ -400,3 +400,45 @@ def test_save_tells_each_time_what_the_archive_keeps_and_reads_nothing_for_it(la
     asked = [(r.method, r.what) for r in lab.source.requests() if r.what != "ping"]
     assert asked == [("HEAD", "manifests")]
     assert image_tools("save-validate", *words).statuses == ["passed"]
+
+
+def test_mirror_tells_nothing_of_kept_platforms_that_another_run_has_replaced(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/arm/v7")
+    assert lab.mirror(*ALL).statuses == ["copied"]
+    second = lab.release(2, "linux/amd64", "linux/arm/v7")
+    assert [one["platform"] for one in lab.mirror().only()["kept"]] == ["linux/arm/v7"]
+    assert lab.mirror(*ALL).statuses == ["copied"]
+
+    ran = lab.mirror()
+
+    assert lab.top()[1] == second.top.digest
+    assert (ran.statuses, ran.only()["kept"], ran.only()["warnings"]) == (["unchanged"], [], [])
+
+
+def test_attestations_that_are_not_asked_for_are_seen_and_leave_the_tag(lab: Lab) -> None:
+    push(lab.source.endpoint, "team/app", "1.0", images.attestations(1))
+    assert lab.mirror(*ALL).statuses == ["copied"]
+    without = (*ALL, "--provenance=false")
+
+    (said,) = [one["reason"] for one in lab.validate(*without).outcomes]
+
+    assert "the destination has an attestation (sha256:" in said
+    assert "which was not asked for" in said
+    assert lab.mirror(*without).statuses == ["copied"]
+    assert len(lab.held()) == 3
+    assert lab.validate(*without).statuses == ["passed"]
+    assert lab.mirror(*without).statuses == ["unchanged"]
+
+
+def test_validate_attestation_of_an_absent_image_beside_a_filtered_one_is_too_much(
+    lab: Lab,
+) -> None:
+    lab.release(1, "linux/amd64", "linux/s390x")
+    assert lab.mirror().statuses == ["copied"]
+    studio = Studio("app", 1)
+    found = [studio.child(platform("linux/amd64")), studio.attestation("sha256:" + 64 * "a")]
+    push(lab.destination.endpoint, "team/app", "1.0", studio.index(found))
+
+    assert lab.validate().statuses == ["failed"]
+    assert lab.mirror().statuses == ["copied"]
+    assert lab.validate().statuses == ["passed"]
