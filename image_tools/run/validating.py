@@ -37,6 +37,7 @@ from image_tools.validation.sides import Held, Origin
 from image_tools.validation.verdict import (
     KEPT,
     LOST,
+    REPAIR,
     Names,
     Verdict,
     unknown_type,
@@ -183,7 +184,7 @@ def _compared(
 def _refuse(job: Job, walk: Walk, problems: tuple[str, ...]) -> None:
     """Raise Different where something behind the index is missing or damaged."""
     if problems:
-        advice = KEPT if walk.found_wrong else LOST
+        advice = REPAIR if walk.decayed else KEPT if walk.found_wrong else LOST
         raise _different(job, Verdict(problems=problems, advice=advice, behind=True))
 
 
@@ -194,7 +195,15 @@ def _different(job: Job, verdict: Verdict) -> Different:
             logger.error("{}: {}", name, spec)
     logger.error("FAILED [{}]", job.entry.source)
     problems = "; ".join(verdict.problems)
-    return Different(problems, advice=verdict.advice, behind=verdict.behind)
+    advice = verdict.advice.replace("mirror", _copying(job))
+    return Different(problems, advice=advice, behind=verdict.behind)
+
+
+def _copying(job: Job) -> str:
+    """Return the command that copies what is compared here."""
+    if isinstance(job.destination.store, ArchiveStore):
+        return "save"
+    return "load" if isinstance(job.source.store, ArchiveStore) else "mirror"
 
 
 def _skipped(job: Job, source: Origin, asked: Asked) -> Outcome:

@@ -40,7 +40,8 @@ class Walk:
 
     `origin` is the repository of the source. At depth CONTENT the bytes of a `sample` (0 to 1) of
     the blobs are read and hashed; which ones depends on their digests alone. `found_wrong` is set
-    once the registry says that it has something and does not give it out as it should be;
+    once the registry says that it has something and does not give it out as it should be, `decayed`
+    once an archive has other bytes than it says;
     `warnings` are about foreign layers that are at neither end.
     """
 
@@ -50,6 +51,7 @@ class Walk:
     depth: Depth
     sample: float = 1.0
     found_wrong: bool = field(default=False, init=False)
+    decayed: bool = field(default=False, init=False)
     warnings: list[str] = field(default_factory=list, init=False)
     _found: list[str] = field(default_factory=list, init=False)
     _images: list[Manifest] = field(default_factory=list, init=False)
@@ -140,7 +142,7 @@ class Walk:
                 async for _ in chunks:
                     pass
         except ArchiveDamaged as error:
-            return f"{self._name(blob.digest)}: the blob is damaged: {error}"
+            return self._decayed(blob.digest, f"the blob is damaged: {error}")
         except (DigestMismatch, NotFound) as error:
             return self._wrong(blob.digest, f"the blob is damaged: {error}")
         except Unavailable as error:
@@ -163,12 +165,16 @@ class Walk:
         if isinstance(error, NotFound):
             return f"{self._name(digest)}: child manifest does not exists"
         if isinstance(error, ArchiveDamaged):
-            return f"{self._name(digest)}: the manifest is damaged: {error}"
+            return self._decayed(digest, f"the manifest is damaged: {error}")
         what = "cannot be read" if isinstance(error, Unavailable) else "is damaged"
         return self._wrong(digest, f"the manifest {what}: {error}")
 
     def _lost(self, blob: Descriptor) -> str:
         return f"{self._name(blob.digest)}: blob does not exists"
+
+    def _decayed(self, digest: Digest, what: str) -> str:
+        self.decayed = True
+        return f"{self._name(digest)}: {what}"
 
     def _wrong(self, digest: Digest, what: str) -> str:
         self.found_wrong = True

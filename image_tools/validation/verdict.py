@@ -16,6 +16,7 @@ KEPT = (
     "copying again does not repair what the registry believes it has: remove the damaged content "
     "from its storage and restart it, then feed the failed list to mirror"
 )
+REPAIR = "run save --repair with the same list: it fetches again what is damaged"
 REPLACE = "feed the failed list to mirror: it replaces the destination's index"
 REMOVE = "run mirror: it removes these platforms"
 _PLATFORM_FIELDS = (

@@ -277,6 +277,7 @@ def test_damaged_blob_is_named_and_never_loaded(folder_lab: Lab) -> None:
     assert layer not in lab.destination.stored_blobs()
     listed = lab.folder / "list.txt"
     checked = run("save-validate", lab.folder, "-f", listed, "-d", lab.archive, "--depth=content")
+    assert "run save --repair with the same list" in checked.outcomes[0]["advice"]
     assert checked.statuses == ["failed", "passed"]
     assert layer in checked.outcomes[0]["reason"]
     again = lab.save("--replace", "--yes", names=NAMES[:2])
