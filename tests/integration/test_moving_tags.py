@@ -394,3 +394,20 @@ def test_validate_attestation_of_an_absent_image_beside_a_filtered_one_is_too_mu
     assert lab.validate().statuses == ["failed"]
     assert lab.mirror().statuses == ["copied"]
     assert lab.validate().statuses == ["passed"]
+
+
+def test_mirror_referrer_that_is_an_index_of_thousands_is_brought_in_seconds(lab: Lab) -> None:
+    release = lab.release(1, "linux/amd64")
+    studio = Studio("many", 1)
+    many = [studio.child(platform("linux/amd64"))] * 20
+    for _ in range(2):
+        many = [studio.nested(many)] * 20
+    push(lab.source.endpoint, "team/app", "many", studio.index(many))
+    entry = replace(studio.nested(many), platform=platform("unknown/unknown"))
+    listed = f"sha256-{release.top.digest.removeprefix('sha256:')}"
+    push(lab.source.endpoint, "team/app", listed, studio.index([entry]))
+
+    ran = lab.mirror("--timeout", "30s")
+
+    assert ran.statuses == ["copied"], ran.stderr
+    assert manifest(lab.destination, "team/app", entry.digest) is not None
