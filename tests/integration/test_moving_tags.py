@@ -411,3 +411,23 @@ def test_mirror_referrer_that_is_an_index_of_thousands_is_brought_in_seconds(lab
 
     assert ran.statuses == ["copied"], ran.stderr
     assert manifest(lab.destination, "team/app", entry.digest) is not None
+
+
+@pytest.mark.parametrize("there", ["too deep", "schema 1"])
+def test_list_of_a_validation_repairs_what_nothing_can_be_merged_with(lab: Lab, there: str) -> None:
+    release = lab.release(1, "linux/amd64", "linux/arm64")
+    studio = Studio("deep", 1)
+    inner = studio.child(platform("linux/amd64"))
+    for _ in range(5):
+        inner = studio.nested([inner])
+    odd = studio.index([inner]) if there == "too deep" else images.KINDS["schema1_signed"](1)
+    push(lab.destination.endpoint, "team/app", "1.0", odd)
+    assert lab.mirror().code == 1  # What others laid there is not replaced unasked.
+    assert lab.validate().statuses == ["failed"]
+
+    ran = mirror(
+        lab.folder, (lab.folder / "differs.txt").read_text(), "-d", lab.destination.address
+    )
+
+    assert ran.statuses == ["copied"]
+    assert lab.top()[1] == release.top.digest
