@@ -98,16 +98,18 @@ def walk(
     digest: Digest | None = None,
     wants: Wants = says_index,
     look: Look | None = None,
+    repeats: bool = True,
 ) -> Asking:
     """Yield batches of entries whose manifests are needed, and return the tree below `top`.
 
     What is sent for a batch are the answers in its order. Of all that `wants` names, each digest
     is asked for once; `look` sees each manifest that could be read once, `top` first. `digest` is
-    the name of `top` where that may be another one than the sha256 of its bytes. Raises
+    the name of `top` where that may be another one than the sha256 of its bytes. Without `repeats`
+    an index that is there many times is opened once, so that its leaves are there once. Raises
     InvalidManifest when `top` itself is none. Everything else is a problem of the entry that leads
     there: one odd entry never makes the others unreachable.
     """
-    state = _State(wants, look)
+    state = _State(wants, look, repeats)
     root = _Node(replace(top.descriptor, digest=digest or top.digest))
     found = state.take(root.entry, top)
     if not isinstance(found, Index):
@@ -171,10 +173,12 @@ class _Known:
 class _State:
     wants: Wants
     look: Look | None
+    repeats: bool
     room: int = MAXIMUM_ENTRIES
     entries: int = 0  # of all nested indexes that were read, each once
     size: int = 0
     known: dict[Digest, _Known | ImageToolsError] = field(default_factory=dict)
+    grown: set[Digest] = field(default_factory=set)
     problems: dict[tuple[Digest, Fault, str], Problem] = field(default_factory=dict)
 
     def take(self, entry: Descriptor, raw: RawManifest) -> Parsed:
@@ -246,25 +250,53 @@ class _State:
         Four small indexes that name each other ten thousand times would have 10^16.
         """
         node.is_leaf = False
+        if not self.repeats and node.entry.digest in self.grown:
+            return []
         if len(index.entries) > self.room:
             return self._problem(node.entry, Fault.BEYOND, InvalidManifest(_TOO_MANY))
         self.room -= len(index.entries)
         node.is_opened, node.below = True, [_Node(entry) for entry in index.entries]
+        self.grown.add(node.entry.digest)
         return node.below
 
     def opened(self, root: _Node) -> Iterable[RawManifest]:
         """Return the opened indexes below `root`, innermost first."""
         inner: dict[Digest, RawManifest] = {}
         for node in root.below:
-            self._collect(node, inner)
+            if self.repeats:
+                self._collect(node, inner)
+            else:
+                self._collect_once(node.entry.digest, inner)
         return inner.values()
 
     def _collect(self, node: _Node, inner: dict[Digest, RawManifest]) -> None:
         for below in node.below:
             self._collect(below, inner)
-        known = self.known.get(node.entry.digest)
-        if node.is_opened and isinstance(known, _Known) and known.raw is not None:
-            inner.setdefault(node.entry.digest, known.raw)
+        if node.is_opened and (known := self._index(node.entry.digest)) is not None:
+            inner.setdefault(node.entry.digest, known[0])
+
+    def _collect_once(self, digest: Digest, inner: dict[Digest, RawManifest]) -> None:
+        """Collect by digest: what an index leads to may have been opened elsewhere.
+
+        No recursion: a thousand indexes beside each other may lead to one another in a row.
+        """
+        begun, waiting = set[Digest](), [digest]
+        while waiting:
+            known = self._index(waiting[-1]) if waiting[-1] in self.grown else None
+            if known is None or waiting[-1] in inner:
+                waiting.pop()
+            elif waiting[-1] in begun:
+                inner[waiting.pop()] = known[0]
+            else:
+                begun.add(waiting[-1])
+                named = (entry.digest for entry in known[1].entries)
+                waiting += dict.fromkeys(one for one in named if one not in begun)
+
+    def _index(self, digest: Digest) -> tuple[RawManifest, Index] | None:
+        known = self.known.get(digest)
+        if not isinstance(known, _Known) or known.raw is None or known.index is None:
+            return None
+        return known.raw, known.index
 
     def _compare(self, entry: Descriptor, found: _Known) -> None:
         digest = entry.digest

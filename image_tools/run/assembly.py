@@ -42,6 +42,7 @@ from image_tools.tools.unreadable import buildx_cannot_pass_on, leaves_the_excha
 _Argv = Callable[[str], tuple[str, ...]]
 BUILDX = "buildx"
 INDEX_ONLY = "index-only"
+MOST_LEAVES = 1000  # buildx follows an index each time it is named, some hundred a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,8 @@ class Assembler:
             tree = await self.reader.tree(job.destination, raw, wants=everything, look=look)
         except InvalidManifest as error:
             return _unknown(error)
+        if tree.nested and len(tree.leaves) > MOST_LEAVES:
+            reasons.append(f"its indexes lead to {len(tree.leaves)} manifests")
         return next(filter(None, (*reasons, *map(_unseen, tree.problems))), None)
 
     async def _alone(self, job: Job, raw: RawManifest, tag: str | None) -> Published:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,7 +16,7 @@ from image_tools.errors import Deferred, ImageToolsError, NotFound, TagImmutable
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
-from image_tools.oci.tree import Fault, Parsed, everything
+from image_tools.oci.tree import Fault, Parsed
 from image_tools.plan.companions import Companion, cosign_tags, holds_all, kind_of, listed
 from image_tools.plan.images import Child
 from image_tools.run.assembly import Assembler
@@ -46,6 +47,10 @@ class Companions:
     copier: Copier
     assembler: Assembler
     overwrite: bool = False
+    _carried: set[tuple[str, Digest]] = field(default_factory=set)
+    _carrying: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
     _foreseen: dict[tuple[str, Digest], Found] = field(default_factory=dict)
     _locks: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
@@ -161,7 +166,9 @@ class Companions:
         self, job: Job, subject: Digest, companions: Sequence[Companion]
     ) -> list[str]:
         present = await self._present(job, subject)
-        missing = [one for one in companions if one.descriptor.digest not in present]
+        # A list may name one manifest many times.
+        each = {one.descriptor.digest: one for one in companions}
+        missing = [one for digest, one in each.items() if digest not in present]
         said = await together(self._bring_referrer(job, one) for one in missing)
         brought = [one for one, words in zip(missing, said, strict=True) if not words]
         if brought:
@@ -214,14 +221,27 @@ class Companions:
             if isinstance(found, Manifest):
                 images.append(entry.digest)
 
-        tree = await self.reader.tree(job.source, raw, wants=everything, look=look)
+        tree = await self.reader.tree_once(job.source, raw, look)
         nested = tree.checked(Fault.MISSTATED).nested
         await together(self._copy_image(job, digest) for digest in images)
         for inner in nested:
-            await self.assembler.exactly(job, inner, None)
+            await self._once(job, inner.digest, partial(self.assembler.exactly, job, inner, None))
         await self.assembler.exactly(job, raw, tag or None)
 
+    async def _once(
+        self, job: Job, digest: Digest, work: Callable[[], Coroutine[Any, Any, object]]
+    ) -> None:
+        """Do what brings `digest`, which many indexes may lead to, once in a run."""
+        key = (f"{job.destination.store.name}/{job.destination.name}", digest)
+        async with self._carrying.setdefault(key, asyncio.Lock()):
+            if key not in self._carried:
+                await work()
+                self._carried.add(key)
+
     async def _copy_image(self, job: Job, digest: Digest) -> None:
+        await self._once(job, digest, partial(self._copy_inner, job, digest))
+
+    async def _copy_inner(self, job: Job, digest: Digest) -> None:
         raw = await self.reader.manifest(job.source, digest)
         found = parse(raw)
         assert isinstance(found, Manifest)

@@ -302,7 +302,7 @@ async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> Destinat
     except (InvalidManifest, NotFound, DigestMismatch) as error:
         if gear.options.overwrite:
             return None
-        if looks_behind(gear.options, job) and not isinstance(error, InvalidManifest):
+        if looks_behind(gear.options, job):
             logger.warning("{}: replacing what lies there: {}", job.entry.destination, error)
             return None
         raise InvalidManifest(

@@ -21,7 +21,7 @@ from image_tools.oci.manifest import (
     config_platform,
     parse,
 )
-from image_tools.oci.tree import Answer, Fault, Look, Tree, Wants, says_index, walk
+from image_tools.oci.tree import Answer, Fault, Look, Tree, Wants, everything, says_index, walk
 from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.run.together import driven, together
 from image_tools.stores.remote.meter import cover_at_least
@@ -132,6 +132,11 @@ class Reader:
         Content that is missing or damaged is a problem of the tree; other failures are raised.
         """
         asking = walk(top, digest=digest, wants=wants, look=look)
+        return await driven(asking, lambda entry: self._answer(repository, entry))
+
+    async def tree_once(self, repository: Repository, top: RawManifest, look: Look) -> Tree:
+        """The tree below `top`, all manifests read; an index that is there often is opened once."""
+        asking = walk(top, wants=everything, look=look, repeats=False)
         return await driven(asking, lambda entry: self._answer(repository, entry))
 
     async def _destination_index(

@@ -162,7 +162,7 @@ async def _held(job: Job, seen: Seen, walk: Walk) -> Held | None:
     try:
         held = await walk.holding.held(seen.destination, get)
     except InvalidManifest as error:
-        verdict = unknown_type(seen.destination.media_type, walk.names)
+        verdict = replace(unknown_type(seen.destination.media_type, walk.names), behind=True)
         raise _different(job, verdict) from error
     except (NotFound, DigestMismatch) as error:
         raise _different(job, unreadable(error, walk.names)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
+from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
@@ -69,6 +70,8 @@ def unknown_type(media_type: str, names: Names) -> Verdict:
     return Verdict(
         problems=(f"[{names.place}]: destination manifest MIME type unknown: {media_type}",),
         advice=f"{COPY_AGAIN}: the destination has to be a manifest list or an index",
+        # Nothing can be merged with it: only who looks behind the tag replaces it.
+        behind=media_type in media.SCHEMA1,
     )
 
 

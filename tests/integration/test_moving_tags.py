@@ -442,3 +442,40 @@ def test_validate_attestation_of_an_absent_image_beside_a_filtered_one_is_too_mu
     assert lab.validate().statuses == ["failed"]
     assert lab.mirror().statuses == ["copied"]
     assert lab.validate().statuses == ["passed"]
+
+
+def test_mirror_referrer_that_is_an_index_of_thousands_is_brought_in_seconds(lab: Lab) -> None:
+    release = lab.release(1, "linux/amd64")
+    studio = Studio("many", 1)
+    many = [studio.child(platform("linux/amd64"))] * 20
+    for _ in range(2):
+        many = [studio.nested(many)] * 20
+    push(lab.source.endpoint, "team/app", "many", studio.index(many))
+    entry = replace(studio.nested(many), platform=platform("unknown/unknown"))
+    listed = f"sha256-{release.top.digest.removeprefix('sha256:')}"
+    push(lab.source.endpoint, "team/app", listed, studio.index([entry]))
+
+    ran = lab.mirror("--timeout", "30s")
+
+    assert ran.statuses == ["copied"], ran.stderr
+    assert manifest(lab.destination, "team/app", entry.digest) is not None
+
+
+@pytest.mark.parametrize("there", ["too deep", "schema 1"])
+def test_list_of_a_validation_repairs_what_nothing_can_be_merged_with(lab: Lab, there: str) -> None:
+    release = lab.release(1, "linux/amd64", "linux/arm64")
+    studio = Studio("deep", 1)
+    inner = studio.child(platform("linux/amd64"))
+    for _ in range(5):
+        inner = studio.nested([inner])
+    odd = studio.index([inner]) if there == "too deep" else images.KINDS["schema1_signed"](1)
+    push(lab.destination.endpoint, "team/app", "1.0", odd)
+    assert lab.mirror().code == 1  # What others laid there is not replaced unasked.
+    assert lab.validate().statuses == ["failed"]
+
+    ran = mirror(
+        lab.folder, (lab.folder / "differs.txt").read_text(), "-d", lab.destination.address
+    )
+
+    assert ran.statuses == ["copied"]
+    assert lab.top()[1] == release.top.digest

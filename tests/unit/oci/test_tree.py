@@ -193,6 +193,29 @@ def test_indexes_that_name_each_other_are_read_once(wants: Wants) -> None:
         tree.checked(Fault.MISSTATED)
 
 
+def test_index_that_is_there_often_is_opened_once_where_that_is_enough(store: Store) -> None:
+    first = index(store.image())
+    second = index(*[store.add(first)] * 20)
+    # Named before what it leads to: what is innermost comes first all the same.
+    top = index(*[store.add(second)] * 20, store.add(first))
+
+    tree = driven(walk(top, wants=everything, look=store.look, repeats=False), store.get)
+
+    assert (tree.nested, len(tree.leaves), tree.problems) == ((first, second), 1, ())
+    assert len(store.asked) == len(set(store.asked)) == 3
+
+
+def test_indexes_that_lead_to_one_another_in_a_row_are_opened_once(store: Store) -> None:
+    row = [index(store.image())]
+    for _ in range(1500):
+        row.append(index(store.add(row[-1])))
+    top = index(*map(store.add, row))
+
+    tree = driven(walk(top, repeats=False), store.get)
+
+    assert (tree.nested, len(tree.leaves)) == (tuple(row), 1)
+
+
 def test_index_that_contains_itself_ends_at_the_deepest_level() -> None:
     top, store = knot(1, names="a")
 
