@@ -50,7 +50,12 @@ def inspect(options: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _selection(options: Namespace) -> Selection | None:
-    refuse_unknown(options, architectures="override-arch", systems="override-os")
+    refuse_unknown(
+        options,
+        architectures="override-arch",
+        systems="override-os",
+        variants="override-variant",
+    )
     stated = (options.override_os, options.override_arch, options.override_variant)
     if not any(stated):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 
@@ -31,6 +32,10 @@ ARCHITECTURES = _GO_ARCHITECTURES | {"wasm32"}
 SYSTEMS = _GO_SYSTEMS | {"wasi"}
 # What most images have comes first: of two words that are equally near, it is the one meant.
 _COMMON = ("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "linux")
+# arm's v5 to v9 and amd64's v1 to v4 as OCI and containerd write them, and Go's words for others.
+_VARIANT = re.compile(
+    r"v?[1-9](\.[0-9])?|rva[0-9]{2}[us]64|power[0-9]{1,2}|softfloat|hardfloat|sse2|satconv|signext"
+)
 _LONG_WORD = 4
 _EVERYTHING = frozenset({"all", "*"})
 
@@ -69,10 +74,16 @@ _MEANT_SYSTEM = {
 }
 
 
-def refuse_unknown(options: Namespace, *, architectures: str = "arch", systems: str = "os") -> None:
+def refuse_unknown(
+    options: Namespace,
+    *,
+    architectures: str = "arch",
+    systems: str = "os",
+    variants: str = "variant",
+) -> None:
     """Raise InvalidPlatform for a word that no image has, unless the options allow it.
 
-    `architectures` and `systems` are the names of the options that hold the words.
+    `architectures`, `systems` and `variants` are the names of the options that hold the words.
     """
     if options.allow_unknown_platform:
         return
@@ -84,10 +95,14 @@ def refuse_unknown(options: Namespace, *, architectures: str = "arch", systems: 
         if word not in SYSTEMS:
             where = _said_in(options, systems)
             raise _unknown(f'{where}: unknown operating system "{word}"', _system_meant(word))
+    for word in _words(options, variants):
+        if not _VARIANT.fullmatch(word):
+            where = _said_in(options, variants)
+            raise _unknown(f'{where}: unknown variant "{word}"', _variant_meant(word))
 
 
 def _words(options: Namespace, name: str) -> list[str]:
-    said = getattr(options, name.replace("-", "_")) or ()
+    said = getattr(options, name.replace("-", "_"), None) or ()
     found = [said.strip().lower()] if isinstance(said, str) else said
     return [word for word in found if word and word not in _EVERYTHING]
 
@@ -108,6 +123,11 @@ def _architecture_meant(word: str) -> str:
     if word[:1] == "v" and word[1:].isdigit():
         return f"--variant {word}"
     return _MEANT_ARCHITECTURE.get(word) or _nearest(word, ARCHITECTURES, _MEANT_ARCHITECTURE)
+
+
+def _variant_meant(word: str) -> str:
+    number = re.search(r"v?([1-9])[a-z]*$", word)
+    return f"v{number[1]}" if number else ""
 
 
 def _system_meant(word: str) -> str:

@@ -25,6 +25,10 @@ _PASSPHRASE = "COSIGN_PASSWORD"
 
 def chosen_registries(options: Namespace, environ: Mapping[str, str]) -> Registries:
     """The registries the options and the environment choose; InvalidReference for a wrong one."""
+    for side in ("source", "destination"):
+        if side in options.given and getattr(options, side) == "":
+            # A variable of the shell that is not set: all images would go to docker.io.
+            raise UsageError(f"-{side[0]} is empty", advice="name a registry, or leave it out")
     chosen = choose_registries(
         options.source, options.destination, options.default_project, environ
     )

@@ -227,10 +227,19 @@ def test_mirror_empty_standard_input_is_an_error_unless_it_may_be(
     assert run("-f - -d reg:5000") == 2
     assert "[ERRO] standard input: the list is empty" in capsys.readouterr().err
     assert run("-f - -d reg:5000", IMAGE_TOOLS_ALLOW_EMPTY="1") == 0
-    assert run("-d reg:5000") == 0  # Nothing typed is nothing wished.
+    assert run("-d reg:5000") == 2  # A broken pipe; at a terminal nobody has to type a line.
 
 
 @pytest.mark.parametrize("name", ["mirror-failed.txt", "list.txt"])
+@pytest.mark.parametrize("side", ["-s", "-d"])
+def test_mirror_empty_registry_is_an_error(side: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("list.txt").write_text("nginx\n")
+
+    assert main(["mirror", "-f", "list.txt", side, ""], environ()) == 2
+
+    assert f"{side} is empty" in capsys.readouterr().err
+
+
 def test_mirror_list_that_may_be_empty_says_so_and_removes_its_failed_list(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

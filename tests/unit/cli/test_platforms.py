@@ -78,6 +78,21 @@ def test_unknown_system_is_refused_with_what_it_may_mean(word: str, meant: str) 
     assert said(f"--os {word}") == f"{problem} (--allow-unknown-platform accepts it)"
 
 
+MEANT_VARIANTS = {"armv7": "v7", "v77": "v7", "arm-v6": "v6", "v8l": "v8"}
+
+
+@pytest.mark.parametrize(("word", "meant"), MEANT_VARIANTS.items(), ids=MEANT_VARIANTS)
+def test_unknown_variant_is_refused_with_what_it_may_mean(word: str, meant: str) -> None:
+    problem = f'--variant: unknown variant "{word}": did you mean {meant}?'
+
+    assert said(f"-a arm --variant {word}") == f"{problem} (--allow-unknown-platform accepts it)"
+
+
+@pytest.mark.parametrize("word", ["v7", "7", "V6", "v8.1", "v3", "rva20u64", "power9", "all"])
+def test_known_variant_is_taken(word: str) -> None:
+    selection(parse(MIRROR, ["-a", "arm", "--variant", word], {}))
+
+
 def test_unknown_word_that_is_like_none_has_no_suggestion() -> None:
     problem = '--arch: unknown architecture "sausage" (--allow-unknown-platform accepts it)'
 
