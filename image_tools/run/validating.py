@@ -91,7 +91,8 @@ async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation, asked: As
     if compared.verdict.problems or seen.destination is None:
         # Nobody looked behind a wrong index, nor at what a lost tag has left in the repository:
         # mirror does, so that one run repairs all of it.
-        raise _different(job, replace(compared.verdict, behind=compared.verdict.behind or is_deep))
+        verdict = _placed(compared.verdict, source, choice, there)
+        raise _different(job, replace(verdict, behind=verdict.behind or is_deep))
     if is_deep:
         _refuse(job, walk, await walk.problems(compared.complete))
     passed = _passed(job, seen.source, seen.destination, choice.wanted)
@@ -179,6 +180,18 @@ def _compared(
     if source.converted:
         return compare_converted(choice.wanted[0].platform, there, asked, names)
     return compare(source.origin, choice, there, asked, names)
+
+
+def _placed(verdict: Verdict, source: _Source, choice: Choice, there: Held | None) -> Verdict:
+    """Return `verdict`; where the destination has the wanted index itself, the fault is behind it.
+
+    Of an entry that states no platform, a lost image shows as a platform that differs.
+    """
+    origin = source.origin
+    is_same = there is not None and there.digest == origin.digest
+    if not (is_same and origin.is_index and choice.is_whole):
+        return verdict
+    return replace(verdict, advice=LOST, behind=True)
 
 
 def _refuse(job: Job, walk: Walk, problems: tuple[str, ...]) -> None:

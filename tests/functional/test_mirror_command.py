@@ -230,7 +230,6 @@ def test_mirror_empty_standard_input_is_an_error_unless_it_may_be(
     assert run("-d reg:5000") == 2  # A broken pipe; at a terminal nobody has to type a line.
 
 
-@pytest.mark.parametrize("name", ["mirror-failed.txt", "list.txt"])
 @pytest.mark.parametrize("side", ["-s", "-d"])
 def test_mirror_empty_registry_is_an_error(side: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("list.txt").write_text("nginx\n")
@@ -240,6 +239,7 @@ def test_mirror_empty_registry_is_an_error(side: str, capsys: pytest.CaptureFixt
     assert f"{side} is empty" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["mirror-failed.txt", "list.txt"])
 def test_mirror_list_that_may_be_empty_says_so_and_removes_its_failed_list(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -479,3 +479,18 @@ def test_list_of_a_validation_repairs_what_nothing_can_be_merged_with(lab: Lab, 
 
     assert ran.statuses == ["copied"]
     assert lab.top()[1] == release.top.digest
+
+
+def test_list_of_a_validation_repairs_an_entry_without_a_platform(lab: Lab) -> None:
+    image = images.no_platform(1)
+    push(lab.source.endpoint, "team/app", "1.0", image)
+    assert lab.mirror(*ALL).statuses == ["copied"]
+    delete_manifest(lab.destination, "team/app", image.leaves[0].digest)
+    assert lab.validate(*ALL, "--depth", "tree").statuses == ["failed"]
+
+    lines = (lab.folder / "differs.txt").read_text()
+    ran = mirror(lab.folder, lines, "-d", lab.destination.address, *ALL)
+
+    assert "  # depth=tree\n" in lines
+    assert ran.statuses == ["copied"]
+    assert lab.validate(*ALL, "--depth", "content").statuses == ["passed"]
