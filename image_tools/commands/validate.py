@@ -10,7 +10,7 @@ from image_tools.run.engine import Engine, Judge
 from image_tools.run.gear import Gear
 from image_tools.run.validating import Validation, look, validate
 from image_tools.state import State
-from image_tools.validation.asked import Asked
+from image_tools.validation.asked import Demand
 
 KindT = TypeVar("KindT", bound="ValidateRun")
 
@@ -34,10 +34,10 @@ class ValidateRun(ListRun):
         return None  # What an earlier run believed is just what is to be checked.
 
 
-def asked_of(request: MirrorRequest) -> Asked:
+def asked_of(request: MirrorRequest) -> Demand:
     """Return what the flags of `request` ask for."""
     chosen = request.selection
-    return Asked(
+    return Demand(
         architectures=chosen.architectures,
         systems=chosen.systems,
         variants=chosen.variants,

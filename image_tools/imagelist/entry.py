@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from image_tools.imagelist.origin import Origin
+from image_tools.imagelist.origin import ListOrigin
 from image_tools.oci.reference import Reference
 
 
@@ -47,5 +47,5 @@ class ImageList:
     entries: tuple[Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
     repeated: int = 0
-    origin: Origin | None = None
+    origin: ListOrigin | None = None
     typed: bool = False

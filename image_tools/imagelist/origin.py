@@ -15,7 +15,7 @@ HEADER_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class ListOrigin:
     """The list and the destination of a run, as the header of its failed list states them.
 
     `name` is the list in messages, `place` its absolute path, or `standard input`; `destination`
@@ -35,7 +35,7 @@ class Origin:
             lines += [f"# destination: {one_line(self.destination)}"]
         return "".join(f"{line}\n" for line in lines)
 
-    def is_of(self, other: Origin) -> bool:
+    def is_of(self, other: ListOrigin) -> bool:
         """Whether both are of the same list and destination; without a place the names decide."""
         if not (self.place and other.place):
             return one_line(self.name) == one_line(other.name)
@@ -43,7 +43,7 @@ class Origin:
         return mine == theirs
 
 
-def origin_in(content: bytes) -> Origin | None:
+def origin_in(content: bytes) -> ListOrigin | None:
     """What the header of `content` states; None where it is not a failed list."""
     lines = content[:HEADER_BYTES].decode(errors="replace").splitlines()[:3]
     title, place, destination = (
@@ -53,8 +53,8 @@ def origin_in(content: bytes) -> Origin | None:
     if title is None:
         return None
     if place is None or destination is None:
-        return Origin(name=title[1])
-    return Origin(name=title[1], place=place[1], destination=destination[1])
+        return ListOrigin(name=title[1])
+    return ListOrigin(name=title[1], place=place[1], destination=destination[1])
 
 
 def one_line(text: str) -> str:

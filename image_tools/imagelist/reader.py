@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from image_tools.errors import InvalidList, InvalidReference
 from image_tools.imagelist.entry import Entry, ImageList, Problem
 from image_tools.imagelist.line import asks_to_look_behind, resolve, words
-from image_tools.imagelist.origin import Origin, origin_in
+from image_tools.imagelist.origin import ListOrigin, origin_in
 from image_tools.imagelist.registries import Registries
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
@@ -81,7 +81,7 @@ class _Seen:
     """What was read so far, by destination."""
 
     name: str
-    origin: Origin | None
+    origin: ListOrigin | None
     entries: dict[Reference, Entry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     repeated: int = 0

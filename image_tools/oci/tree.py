@@ -46,7 +46,7 @@ class Fault(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class EntryProblem:
     """One entry that could not be followed as it says, and why."""
 
     entry: Descriptor
@@ -65,7 +65,7 @@ class Tree:
 
     leaves: tuple[Descriptor, ...] = ()
     nested: tuple[RawManifest, ...] = ()
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[EntryProblem, ...] = ()
 
     def checked(self, *tolerated: Fault) -> Tree:
         """Return this tree; raise the error of its first problem that is not `tolerated`."""
@@ -179,7 +179,7 @@ class _State:
     size: int = 0
     known: dict[Digest, _Known | ImageToolsError] = field(default_factory=dict)
     grown: set[Digest] = field(default_factory=set)
-    problems: dict[tuple[Digest, Fault, str], Problem] = field(default_factory=dict)
+    problems: dict[tuple[Digest, Fault, str], EntryProblem] = field(default_factory=dict)
 
     def take(self, entry: Descriptor, raw: RawManifest) -> Parsed:
         """Return what `raw` holds, after `look` has seen it."""
@@ -315,7 +315,9 @@ class _State:
         return self._problem(entry, Fault.BEYOND, InvalidManifest(said))
 
     def _problem(self, entry: Descriptor, fault: Fault, error: ImageToolsError) -> list[_Node]:
-        self.problems.setdefault((entry.digest, fault, str(error)), Problem(entry, error, fault))
+        self.problems.setdefault(
+            (entry.digest, fault, str(error)), EntryProblem(entry, error, fault)
+        )
         return []
 
 

@@ -26,7 +26,7 @@ from image_tools.oci.manifest import (
     index_bytes,
     parse,
 )
-from image_tools.oci.tree import Fault, Parsed, Problem, everything
+from image_tools.oci.tree import EntryProblem, Fault, Parsed, everything
 from image_tools.plan.plan import FinalIndex
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.executor import Slots
@@ -229,7 +229,7 @@ def _unknown(error: InvalidManifest) -> str:
     return f"a manifest in it is unknown to us: {error}"
 
 
-def _unseen(problem: Problem) -> str | None:
+def _unseen(problem: EntryProblem) -> str | None:
     """Why buildx must not get an index with this problem, since nobody saw what is behind it."""
     if problem.fault is Fault.MISSTATED or isinstance(problem.error, NotFound):
         return None  # What is missing buildx does not find either, and says so.

@@ -100,14 +100,15 @@ class Behind:
         async with lock, self._room:
             if key in self._sound:
                 return True
-            if is_sound := await _has(place, blob):
+            if is_sound := await _has(job, blob):
                 self._sound.add(key)
             else:
                 job.end.book.ledger.forget(place.name, blob.digest)
             return is_sound
 
 
-async def _has(place: Repository, blob: Descriptor) -> bool:
+async def _has(job: Job, blob: Descriptor) -> bool:
+    place = job.destination
     try:
         return await place.store.blob_size(place.name, blob.digest) == blob.size
     except CopyFailed as error:
@@ -116,8 +117,16 @@ async def _has(place: Repository, blob: Descriptor) -> bool:
         if not is_refused_look(error):
             raise
         # Not told is not "no": it would be sent again on every run.
-        logger.debug("{}; taken as being there", error)
+        _warn_of_refusal(job, error)
         return True
+
+
+def _warn_of_refusal(job: Job, error: CopyFailed) -> None:
+    """Warn once for an image that the registry does not say whether it has a blob."""
+    logger.debug("{}; taken as being there", error)
+    text = f"{job.destination.store.name} does not say which blobs it has: they are not checked"
+    if text not in job.warnings:
+        job.warn(text)
 
 
 async def _answer(place: Repository, digest: Digest) -> Answer:

@@ -14,7 +14,7 @@ from loguru import logger
 
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import words
-from image_tools.imagelist.origin import STANDARD_INPUT, Origin, one_line
+from image_tools.imagelist.origin import STANDARD_INPUT, ListOrigin, one_line
 from image_tools.process.planted import refuse_planted
 from image_tools.run.failed_place import (
     Line,
@@ -34,18 +34,20 @@ _NUMBERS = {"stdout": 1, "stderr": 2}
 Row = tuple[str, str]
 
 
-def origin_of(images: ImageList, destination: str) -> Origin:
+def origin_of(images: ImageList, destination: str) -> ListOrigin:
     """What the failed list of a run over `images` to `destination` says of itself.
 
     The lines of a failed list stay those of the list it was made of.
     """
     if images.origin is not None:
-        return Origin(name=images.origin.name, place=images.origin.place, destination=destination)
+        return ListOrigin(
+            name=images.origin.name, place=images.origin.place, destination=destination
+        )
     place = images.name
     if place != STANDARD_INPUT:
         # Links are not followed: a link to the list of the day is one list.
         place = os.path.normpath(Path.cwd() / place)
-    return Origin(name=images.name, place=place, destination=destination)
+    return ListOrigin(name=images.name, place=place, destination=destination)
 
 
 def lines_of(images: ImageList) -> frozenset[Line] | None:
@@ -80,12 +82,12 @@ class FailedList:
         self,
         asked: Path,
         name: str,
-        origin: Origin | None = None,
+        origin: ListOrigin | None = None,
         lines: frozenset[Line] | None = None,
     ) -> None:
         _refuse_planted(asked)
         self._asked, self._source = asked, Path(name)
-        self._origin = origin or Origin(name=name)
+        self._origin = origin or ListOrigin(name=name)
         self._owner = Owner(origin=self._origin, source=self._source, lines=lines)
         self._is_device = _is_stream(asked)
         self._lock = threading.Lock()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from image_tools.errors import UsageError
 from image_tools.imagelist.line import words
-from image_tools.imagelist.origin import HEADER_BYTES, Origin, origin_in
+from image_tools.imagelist.origin import HEADER_BYTES, ListOrigin, origin_in
 from image_tools.process.planted import refuse_planted
 
 _FIRST_NUMBER = 2
@@ -28,7 +28,7 @@ class Owner:
     that is called the same; None where they are all of it.
     """
 
-    origin: Origin
+    origin: ListOrigin
     source: Path
     lines: frozenset[Line] | None = None
 

@@ -16,11 +16,11 @@ from image_tools.oci.manifest import (
     config_platform,
     parse,
 )
-from image_tools.oci.tree import Answer, Parsed, Problem, says_index, walk
+from image_tools.oci.tree import Answer, EntryProblem, Parsed, says_index, walk
 from image_tools.run.reading import REMEMBERED_BYTES, Reader, Repository
 from image_tools.run.together import driven, together
 from image_tools.stores.store import ManifestHead
-from image_tools.validation.sides import Held
+from image_tools.validation.sides import AtDestination
 
 # What an answer says of one manifest; every other failure ends the validation.
 OF_ONE_MANIFEST = (NotFound, DigestMismatch, InvalidManifest)
@@ -41,11 +41,11 @@ class Holding:
     repository: Repository
     is_fresh: bool
     top: RawManifest | None = field(default=None, init=False)
-    problems: tuple[Problem, ...] = field(default=(), init=False)
+    problems: tuple[EntryProblem, ...] = field(default=(), init=False)
     _kept: dict[Digest, RawManifest] = field(default_factory=dict, init=False)
     _room: int = field(default=REMEMBERED_BYTES, init=False)
 
-    async def held(self, head: ManifestHead, get: Get) -> Held:
+    async def held(self, head: ManifestHead, get: Get) -> AtDestination:
         """Return what is under the tag of `head`; `get` gives the manifests behind it.
 
         Raises NotFound, DigestMismatch or InvalidManifest where the manifest of the tag is lost,
@@ -53,7 +53,9 @@ class Holding:
         """
         self.top = await self.manifest(head.digest)
         found = parse(self.top)
-        held = Held(digest=head.digest, media_type=head.media_type, leaves=(), is_index=False)
+        held = AtDestination(
+            digest=head.digest, media_type=head.media_type, leaves=(), is_index=False
+        )
         if isinstance(found, Schema1):
             return held
         configs: dict[Digest, Descriptor] = {}

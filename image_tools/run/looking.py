@@ -195,7 +195,7 @@ def unchanged(
         digest_preserved=source.digest == destination,
         change=change_of(source.media_type, source.digest, destination),
         kept=kept,
-        warnings=tuple(map(kept_warning, kept)),
+        warnings=(*job.warnings, *map(kept_warning, kept)),
     )
 
 

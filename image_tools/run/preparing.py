@@ -9,10 +9,7 @@ from loguru import logger
 
 from image_tools.errors import (
     CopyFailed,
-    DigestMismatch,
-    InvalidManifest,
     NotFound,
-    PlatformMissing,
 )
 from image_tools.exchange.presence import FAILS_ON_IT
 from image_tools.oci import media
@@ -23,11 +20,11 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.companions import subjects
 from image_tools.plan.images import Child, DestinationImage, SourceImage
 from image_tools.plan.merge import select
-from image_tools.plan.plan import Action, Plan, Wish, plan
+from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.schedule import Work
-from image_tools.plan.selection import NOTHING, Selection
 from image_tools.report import Outcome
 from image_tools.run.behind import looks_behind
+from image_tools.run.existing import existing_image, refuse_unreadable, warn_of_lost
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, is_broken, skipped, unchanged
@@ -35,8 +32,8 @@ from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import kept_of, platforms_of
 from image_tools.run.refused import is_not_shown
 from image_tools.run.together import together
+from image_tools.run.wishing import check_required, wish_of
 from image_tools.state import Remembered
-from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.remote.meter import apart, cover, is_limited
 from image_tools.stores.store import ManifestHead
 
@@ -80,49 +77,18 @@ async def prepare(gear: Gear, job: Job, seen: Seen) -> Prepared | Outcome:
         check_required(gear, job, (stated,))
         if not select((stated,), gear.options.selection):
             return _passed_over(gear, job, (stated,), source.digest)
-        existing = await _existing(gear, job, destination)
+        existing = await existing_image(gear, job, destination)
         converted = ManifestHead(source.digest, top.media_type, source.size)
         return Prepared(source=converted, convert=found.platform, existing=existing)
     image = await gear.reader.source_image(job.source, top)
     # After the source: what the destination has lost of it need not be read there.
-    existing = await _existing(gear, job, destination)
+    existing = await existing_image(gear, job, destination)
     return await prepared(gear, job, image, existing, replace(seen, source=_told(source, found)))
 
 
 def _told(head: ManifestHead, found: Manifest | Index) -> ManifestHead:
     """Return `head` with the media type of what was read: a registry may have told none."""
     return replace(head, media_type=found.media_type)
-
-
-def chosen(gear: Gear, job: Job) -> Selection:
-    """Return the platforms that count as chosen: they leave the tag when the source has them not.
-
-    Where all of an archive is copied and nobody named a platform, they were chosen when it was
-    saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
-    """
-    store, options = job.source.store, gear.options
-    if options.names_platforms or not isinstance(store, ArchiveStore):
-        return options.selection
-    origin = store.archive.origin(job.entry.source)
-    saved = None if origin is None else origin.chosen
-    if saved is None:
-        return NOTHING
-    return Selection(
-        architectures=saved.architectures, systems=saved.systems, variants=saved.variants
-    )
-
-
-def wish_of(gear: Gear, job: Job, seen: Seen) -> Wish:
-    """Return how the destination is wished, as the options say."""
-    options = gear.options
-    return Wish(
-        selection=chosen(gear, job),
-        overwrite=options.overwrite,
-        keep_single=options.keep_single,
-        # Tags for platforms are no part of the index: without a memory they are written again.
-        force=options.force or options.arch_tags or bool(seen.broken),
-        lost=seen.broken,
-    )
 
 
 async def prepared(
@@ -144,7 +110,7 @@ async def prepared(
         first = plan(image, wanted, existing, wish)
     if first.action is Action.SKIP:
         return _passed_over(gear, job, image.leaves, source.digest)
-    _refuse_unreadable(job, image, existing, wish)
+    refuse_unreadable(job, image, existing, wish)
     if first.action is Action.UNCHANGED:
         assert existing is not None
         return _as_wanted(gear, job, source, existing.top.digest, first)
@@ -153,28 +119,9 @@ async def prepared(
     if is_readable and not first.as_it_is and not gear.options.force:
         present = await _whole_children(gear, job, first.copies, seen)
     decided = plan(image, wanted, existing, replace(wish, present=present))
-    _warn_of_lost(job, decided, existing, seen.broken)
+    warn_of_lost(job, decided, existing, seen.broken)
     children = await _children(gear, job, decided, source.digest)
     return Prepared(source=source, plan=decided, children=children, existing=existing)
-
-
-def _refuse_unreadable(
-    job: Job, image: SourceImage, existing: DestinationImage | None, wish: Wish
-) -> None:
-    """Raise InvalidManifest where an entry under the tag is unreadable and might have to stay.
-
-    One that a look behind the tag has found lost, or that the source has, does not have to.
-    """
-    if existing is None or wish.overwrite or wish.selection.is_everything:
-        return
-    known = wish.lost | {raw.digest for raw in image.nested} | {e.digest for e in image.leaves}
-    for entry in existing.lost:
-        if entry.digest not in known:
-            raise InvalidManifest(
-                f"{job.entry.destination}: what lies there cannot be merged with: {entry.digest}"
-                " cannot be read",
-                advice="replace all of it with --overwrite, or what is lost with --depth tree",
-            )
 
 
 async def _whole_children(
@@ -188,39 +135,11 @@ async def _whole_children(
     return present.difference(*lost)
 
 
-def _warn_of_lost(
-    job: Job, decided: Plan, existing: DestinationImage | None, broken: frozenset[Digest]
-) -> None:
-    """Warn about entries that leave the tag since their content is gone at the destination."""
-    lost = [entry for entry in decided.removed if entry.digest in broken]
-    if existing is not None:
-        brought = {raw.digest for raw in decided.nested} | {one.digest for one in decided.wanted}
-        lost += [entry for entry in existing.lost if entry.digest not in brought]
-    for entry in lost:
-        job.warn(
-            f"removed {entry.platform} ({entry.digest}) from {job.entry.destination}: its content"
-            " is gone there, and this run does not copy it"
-        )
-
-
 def _as_wanted(gear: Gear, job: Job, source: ManifestHead, there: Digest, decided: Plan) -> Outcome:
     """Return the outcome of an image whose index, which was read, is as it should be."""
     kept = remember(gear, job, Remembered(source.digest, there, kept=kept_of(decided.kept))).kept
     outcome = unchanged(job, source, there, kept=kept)
     return replace(outcome, platforms=platforms_of(decided.wanted))
-
-
-def check_required(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> None:
-    """Raise PlatformMissing unless all named platforms are there, where that is required."""
-    if not gear.options.require_platforms:
-        return
-    images = tuple(leaf for leaf in leaves if not leaf.is_attestation)
-    if missing := gear.options.selection.missing(leaf.platform for leaf in images):
-        shown = ", ".join(platforms_of(images)) or "none"
-        raise PlatformMissing(
-            f"{job.entry.source}: required platforms are missing: {', '.join(missing)};"
-            f" the source has: {shown}"
-        )
 
 
 async def _children(gear: Gear, job: Job, decided: Plan, source: Digest) -> tuple[Child, ...]:
@@ -292,23 +211,6 @@ async def read_top(gear: Gear, job: Job, head: ManifestHead) -> RawManifest:
         # Its digest is that of a payload, not of the bytes: asked for by name, as it was headed.
         return await job.source.store.manifest(job.source.name, job.entry.source.target)
     return await gear.reader.manifest(job.source, head.digest)
-
-
-async def _existing(gear: Gear, job: Job, head: ManifestHead | None) -> DestinationImage | None:
-    if head is None:
-        return None
-    try:
-        return await gear.reader.destination_image(job.destination, head)
-    except (InvalidManifest, NotFound, DigestMismatch) as error:
-        if gear.options.overwrite:
-            return None
-        if looks_behind(gear.options, job):
-            logger.warning("{}: replacing what lies there: {}", job.entry.destination, error)
-            return None
-        raise InvalidManifest(
-            f"{job.entry.destination}: what lies there cannot be merged with: {error}",
-            advice="replace it with --overwrite",
-        ) from error
 
 
 async def present_children(

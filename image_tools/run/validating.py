@@ -30,10 +30,10 @@ from image_tools.run.preparing import read_top
 from image_tools.run.walking import Depth, Walk
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.store import ManifestHead
-from image_tools.validation.asked import Asked
+from image_tools.validation.asked import Demand
 from image_tools.validation.choice import Choice, choose
 from image_tools.validation.comparison import Comparison, compare, compare_converted
-from image_tools.validation.sides import Held, Origin
+from image_tools.validation.sides import AtDestination, AtSource
 from image_tools.validation.verdict import (
     KEPT,
     LOST,
@@ -57,11 +57,11 @@ class Validation:
 class _Source:
     """The image at its source; `converted` where it is of schema 1, which copies convert."""
 
-    origin: Origin
+    origin: AtSource
     converted: bool = False
 
 
-async def look(gear: Gear, job: Job, wish: Validation, asked: Asked) -> Seen | Outcome:
+async def look(gear: Gear, job: Job, wish: Validation, asked: Demand) -> Seen | Outcome:
     """Return `passed` where two heads say so already; raise what kept an end from being read."""
     source, destination = await probe(job)
     if source is None:
@@ -74,7 +74,7 @@ async def look(gear: Gear, job: Job, wish: Validation, asked: Asked) -> Seen | O
     return Seen(source, destination)
 
 
-async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation, asked: Asked) -> Outcome:
+async def validate(gear: Gear, job: Job, seen: Seen, wish: Validation, asked: Demand) -> Outcome:
     """Return `passed` or `skipped`; raise Different, or what kept an end from being read."""
     source = await _source(gear, job, seen.source)
     choice = choose(source.origin.leaves, asked)
@@ -105,7 +105,7 @@ def names_of(job: Job) -> Names:
     return Names(source=str(job.entry.source), destination=destination.name, tag=job.tag)
 
 
-def _is_enough(source: ManifestHead, destination: ManifestHead, asked: Asked) -> bool:
+def _is_enough(source: ManifestHead, destination: ManifestHead, asked: Demand) -> bool:
     """Return whether two heads are enough: the destination has what the source has, byte for byte.
 
     It has the wanted platforms then, and no left-over one. A single image has to be in a list,
@@ -118,7 +118,7 @@ def _is_enough(source: ManifestHead, destination: ManifestHead, asked: Asked) ->
     return source.digest == destination.digest and fits and not exact
 
 
-def _as_saved(job: Job, asked: Asked) -> Asked:
+def _as_saved(job: Job, asked: Demand) -> Demand:
     """Return what was asked for when the archive was saved that is loaded without any choice."""
     store = job.source.store
     if asked.names_platforms or not isinstance(store, ArchiveStore):
@@ -140,21 +140,21 @@ async def _source(gear: Gear, job: Job, head: ManifestHead) -> _Source:
     found = parse(top)
     if isinstance(found, Schema1):
         stated = replace(top.descriptor, platform=found.platform)
-        origin = Origin(digest=head.digest, leaves=(stated,), is_index=False)
+        origin = AtSource(digest=head.digest, leaves=(stated,), is_index=False)
         return _Source(origin=origin, converted=True)
     return _Source(origin=await _origin(gear, job, top))
 
 
-async def _origin(gear: Gear, job: Job, top: RawManifest) -> Origin:
+async def _origin(gear: Gear, job: Job, top: RawManifest) -> AtSource:
     holding = Holding(gear.reader, job.source, is_fresh=False)
     head = ManifestHead(top.digest, top.media_type, len(top.content))
     held = await holding.held(head, holding.answer)
     for problem in holding.problems:
         raise problem.error
-    return Origin(digest=top.digest, leaves=held.leaves, is_index=held.is_index)
+    return AtSource(digest=top.digest, leaves=held.leaves, is_index=held.is_index)
 
 
-async def _held(job: Job, seen: Seen, walk: Walk) -> Held | None:
+async def _held(job: Job, seen: Seen, walk: Walk) -> AtDestination | None:
     """Return what is under the destination's tag; Different where its index cannot be read."""
     if seen.destination is None:
         return None
@@ -175,14 +175,16 @@ async def _held(job: Job, seen: Seen, walk: Walk) -> Held | None:
 
 
 def _compared(
-    source: _Source, choice: Choice, there: Held | None, asked: Asked, names: Names
+    source: _Source, choice: Choice, there: AtDestination | None, asked: Demand, names: Names
 ) -> Comparison:
     if source.converted:
         return compare_converted(choice.wanted[0].platform, there, asked, names)
     return compare(source.origin, choice, there, asked, names)
 
 
-def _placed(verdict: Verdict, source: _Source, choice: Choice, there: Held | None) -> Verdict:
+def _placed(
+    verdict: Verdict, source: _Source, choice: Choice, there: AtDestination | None
+) -> Verdict:
     """Return `verdict`; where the destination has the wanted index itself, the fault is behind it.
 
     Of an entry that states no platform, a lost image shows as a platform that differs.
@@ -219,7 +221,7 @@ def _copying(job: Job) -> str:
     return "load" if isinstance(job.source.store, ArchiveStore) else "mirror"
 
 
-def _skipped(job: Job, source: Origin, asked: Asked) -> Outcome:
+def _skipped(job: Job, source: AtSource, asked: Demand) -> Outcome:
     """Return the outcome of an image without wanted platforms; PlatformMissing if that fails."""
     shown = ", ".join(platforms_of(source.leaves)) or "none"
     reason = f"{job.entry.source}: none of the wanted platforms; the source has: {shown}"
@@ -245,7 +247,11 @@ def _passed(
 
 
 def _with_remarks(
-    passed: Outcome, source: _Source, there: Held | None, compared: Comparison, walk: Walk
+    passed: Outcome,
+    source: _Source,
+    there: AtDestination | None,
+    compared: Comparison,
+    walk: Walk,
 ) -> Outcome:
     """Return the outcome of an image that passes, with what is to be known of it all the same."""
     kept = kept_of(compared.stale)

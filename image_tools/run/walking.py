@@ -16,7 +16,7 @@ from image_tools.errors import (
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
-from image_tools.oci.tree import Answer, Fault, Parsed, Problem, says_index, walk
+from image_tools.oci.tree import Answer, EntryProblem, Fault, Parsed, says_index, walk
 from image_tools.run.holding import Holding
 from image_tools.run.reading import Repository
 from image_tools.run.together import driven, together
@@ -70,7 +70,7 @@ class Walk:
         tree = await driven(asking, self.answer, self._check)
         return (*self.said(tree.problems), *self._found)
 
-    def said(self, problems: Iterable[Problem]) -> tuple[str, ...]:
+    def said(self, problems: Iterable[EntryProblem]) -> tuple[str, ...]:
         """Return what `problems` are called in reports."""
         return tuple(map(self._said, problems))
 
@@ -158,7 +158,7 @@ class Walk:
         repository, top = self.holding.repository, self.holding.top.digest
         await repository.store.manifest_head(repository.name, top)
 
-    def _said(self, problem: Problem) -> str:
+    def _said(self, problem: EntryProblem) -> str:
         digest, error = problem.entry.digest, problem.error
         if problem.fault is not Fault.LOST:
             return self._wrong(digest, str(error))

@@ -10,7 +10,7 @@ from itertools import product
 from image_tools.oci.platform import Platform
 
 
-class Standing(Enum):
+class Match(Enum):
     """How a platform stands towards the flags; UNDETERMINED where it does not say enough."""
 
     EXCLUDED = "excluded"
@@ -19,7 +19,7 @@ class Standing(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Demand:
     """The flags that decide what a destination has to hold; None names nothing, which means all.
 
     The names are those of the command line in their usual spelling: `amd64`, not `x86_64`.
@@ -44,20 +44,20 @@ class Asked:
         """Return whether the flags leave no platform out."""
         return not (self.architectures or self.systems or self.variants)
 
-    def standing(self, platform: Platform) -> Standing:
+    def standing(self, platform: Platform) -> Match:
         """Return whether an entry of `platform` is excluded, matching, or cannot be told."""
         stated = platform.normalized
         if not self.is_known and (stated.architecture or stated.os):
-            return Standing.EXCLUDED
+            return Match.EXCLUDED
         named = [(self.architectures, stated.architecture), (self.systems, stated.os)]
         # A variant that is not stated passes: most architectures have none.
         if any(
             _is_barred(names, word) for names, word in [*named, (self.variants, stated.variant)]
         ):
-            return Standing.EXCLUDED
+            return Match.EXCLUDED
         if any(names and not word for names, word in named):
-            return Standing.UNDETERMINED
-        return Standing.MATCHING
+            return Match.UNDETERMINED
+        return Match.MATCHING
 
     def missing(self, platforms: Iterable[Platform]) -> tuple[str, ...]:
         """Return what the flags name, as text, and none of `platforms` is.

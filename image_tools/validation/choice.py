@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from image_tools.oci.descriptor import Descriptor
-from image_tools.validation.asked import Asked, Standing
+from image_tools.validation.asked import Demand, Match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,12 @@ class Choice:
     is_filtered: bool
     lacking: tuple[str, ...] = ()
 
-    def leaves_alone(self, entry: Descriptor, asked: Asked) -> bool:
+    def leaves_alone(self, entry: Descriptor, asked: Demand) -> bool:
         """Return whether an image of the destination is of a platform that was not chosen."""
-        return self.is_filtered and asked.standing(entry.platform) is Standing.EXCLUDED
+        return self.is_filtered and asked.standing(entry.platform) is Match.EXCLUDED
 
 
-def choose(leaves: tuple[Descriptor, ...], asked: Asked) -> Choice:
+def choose(leaves: tuple[Descriptor, ...], asked: Demand) -> Choice:
     """Return what `asked` wants of an image with these `leaves`."""
     images = tuple(leaf for leaf in leaves if not leaf.is_attestation)
     is_filtered = any(image.platform.is_known for image in images)
@@ -47,19 +47,19 @@ def choose(leaves: tuple[Descriptor, ...], asked: Asked) -> Choice:
     )
 
 
-def _chosen(images: tuple[Descriptor, ...], asked: Asked) -> tuple[Descriptor, ...]:
+def _chosen(images: tuple[Descriptor, ...], asked: Demand) -> tuple[Descriptor, ...]:
     """Return the images that match, and with them those that do not say enough."""
     standings = [asked.standing(image.platform) for image in images]
-    if Standing.MATCHING not in standings:
+    if Match.MATCHING not in standings:
         return ()
     return tuple(
         image
         for image, standing in zip(images, standings, strict=True)
-        if standing is not Standing.EXCLUDED
+        if standing is not Match.EXCLUDED
     )
 
 
-def _lacking(chosen: tuple[Descriptor, ...], asked: Asked) -> tuple[str, ...]:
+def _lacking(chosen: tuple[Descriptor, ...], asked: Demand) -> tuple[str, ...]:
     if not asked.require_platforms:
         return ()
     return asked.missing(image.platform for image in chosen)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.platform import Platform
-from image_tools.validation.asked import Asked, Standing
+from image_tools.validation.asked import Demand, Match
 from image_tools.validation.choice import Choice
-from image_tools.validation.contents import Contents, tell_apart
-from image_tools.validation.sides import Held, Origin
+from image_tools.validation.contents import Sorted, tell_apart
+from image_tools.validation.sides import AtDestination, AtSource
 from image_tools.validation.verdict import (
     COPY_AGAIN,
     REMOVE,
@@ -46,7 +46,11 @@ class Comparison:
 
 
 def compare(
-    source: Origin, choice: Choice, there: Held | None, asked: Asked, names: Names
+    source: AtSource,
+    choice: Choice,
+    there: AtDestination | None,
+    asked: Demand,
+    names: Names,
 ) -> Comparison:
     """Return how `there` compares with what `asked` chose of `source`."""
     if there is None:
@@ -68,7 +72,7 @@ def compare(
 
 
 def compare_converted(
-    wanted: Platform, there: Held | None, asked: Asked, names: Names
+    wanted: Platform, there: AtDestination | None, asked: Demand, names: Names
 ) -> Comparison:
     """Return how `there` compares with a schema 1 image of platform `wanted`.
 
@@ -81,7 +85,7 @@ def compare_converted(
     images = tuple(leaf for leaf in there.leaves if not leaf.is_attestation)
     fitting = tuple(one for one in images if not platform_problems(wanted, one.platform))
     others = tuple(one for one in images if one not in frozenset(fitting))
-    kept = tuple(o for o in others if asked.standing(o.platform) is Standing.EXCLUDED)
+    kept = tuple(o for o in others if asked.standing(o.platform) is Match.EXCLUDED)
     extras = tuple(other for other in others if other not in frozenset(kept))
     problems = [not_chosen(one) for one in kept if asked.overwrite]
     problems += [left_over(one) for one in extras if fitting]
@@ -93,24 +97,24 @@ def compare_converted(
     return Comparison(complete=(*fitting, *kept), stale=kept)
 
 
-def _stays_single(source: Origin, there: Held, asked: Asked) -> bool:
+def _stays_single(source: AtSource, there: AtDestination, asked: Demand) -> bool:
     return asked.keep_single and not source.is_index and not there.is_index
 
 
-def _same(source: Origin, choice: Choice, there: Held) -> Comparison:
+def _same(source: AtSource, choice: Choice, there: AtDestination) -> Comparison:
     if source.digest == there.digest:
         return Comparison(complete=choice.wanted)
     problem = digests_differ(source.digest, there.digest)
     return Comparison(verdict=Verdict(problems=(problem,), advice=COPY_AGAIN))
 
 
-def _unfit(there: Held, names: Names) -> Verdict | None:
+def _unfit(there: AtDestination, names: Names) -> Verdict | None:
     if not there.is_index:
         return unknown_type(there.media_type, names)
     return None if there.leaves else empty(names)
 
 
-def _single(there: Held, contents: Contents, asked: Asked, names: Names) -> Verdict:
+def _single(there: AtDestination, contents: Sorted, asked: Demand, names: Names) -> Verdict:
     """Return the verdict about the list of one that a single image becomes."""
     dropped = (*contents.left_over, *contents.not_chosen)
     if not contents.missing and not dropped:
@@ -136,7 +140,9 @@ def _entry_problems(wanted: Descriptor, leaves: tuple[Descriptor, ...]) -> Itera
         yield digests_differ(wanted.digest, image.digest)
 
 
-def _list(source: Origin, choice: Choice, there: Held, contents: Contents, names: Names) -> Verdict:
+def _list(
+    source: AtSource, choice: Choice, there: AtDestination, contents: Sorted, names: Names
+) -> Verdict:
     problems = [*dict.fromkeys(_misnamed(contents, there)), *_extras(contents)]
     # Where all of it is wanted and nothing else stays, the source's own bytes are wanted.
     has_moved = choice.is_whole and not contents.kept and source.digest != there.digest
@@ -152,7 +158,7 @@ def _list(source: Origin, choice: Choice, there: Held, contents: Contents, names
     )
 
 
-def _misnamed(contents: Contents, there: Held) -> Iterator[str]:
+def _misnamed(contents: Sorted, there: AtDestination) -> Iterator[str]:
     """Yield how the destination calls the images that it has by another platform."""
     called = {leaf.digest: leaf.platform for leaf in reversed(there.leaves)}
     for wanted in contents.missing:
@@ -160,7 +166,7 @@ def _misnamed(contents: Contents, there: Held) -> Iterator[str]:
             yield from platform_problems(wanted.platform, called[wanted.digest])
 
 
-def _extras(contents: Contents) -> Iterator[str]:
+def _extras(contents: Sorted) -> Iterator[str]:
     """Yield what is too much at the destination.
 
     The old image of a platform whose new one is missing is not named: that one is. Neither is an
@@ -177,7 +183,7 @@ def _extras(contents: Contents) -> Iterator[str]:
     yield from map(not_chosen, contents.not_chosen)
 
 
-def _advice(contents: Contents) -> str:
+def _advice(contents: Sorted) -> str:
     if contents.missing:
         return f"{COPY_AGAIN}: mirror copies what is missing and replaces what differs"
     return REMOVE if contents.left_over or contents.not_chosen else COPY_AGAIN

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
-from image_tools.validation.asked import Asked
+from image_tools.validation.asked import Demand
 from image_tools.validation.choice import Choice
 
 Key = tuple[Digest, Platform, bool]
@@ -19,7 +19,7 @@ def key_of(entry: Descriptor) -> Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class Sorted:
     """What the destination has, compared with a choice.
 
     `missing` are wanted entries it has not. `left_over` are images of chosen platforms that the
@@ -34,7 +34,7 @@ class Contents:
     kept: tuple[Descriptor, ...]
 
 
-def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Asked) -> Contents:
+def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Demand) -> Sorted:
     """Return what the `leaves` of a destination are to someone who asked for `choice`."""
     wanted, found = {key_of(w) for w in choice.wanted}, {key_of(leaf) for leaf in leaves}
     others = tuple(leaf for leaf in leaves if key_of(leaf) not in wanted)
@@ -43,7 +43,7 @@ def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Asked) -> 
     subjects = {str(image.digest) for image in alone}
     kept = tuple(o for o in others if o in alone or (o.is_attestation and o.subject in subjects))
     staying = frozenset(kept)
-    return Contents(
+    return Sorted(
         missing=tuple(w for w in choice.wanted if key_of(w) not in found),
         left_over=tuple(other for other in others if other not in staying),
         not_chosen=kept if asked.overwrite else (),

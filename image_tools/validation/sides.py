@@ -9,7 +9,7 @@ from image_tools.oci.digest import Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class AtSource:
     """An image at its source.
 
     `leaves` are its platform manifests and attestations in order, nested indexes opened, each
@@ -28,8 +28,8 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What is under the destination's tag; the fields are as in `Origin`."""
+class AtDestination:
+    """What is under the destination's tag; the fields are as in `AtSource`."""
 
     digest: Digest
     media_type: str

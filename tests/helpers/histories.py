@@ -32,7 +32,7 @@ from image_tools.run.reading import Reader, Repository
 from image_tools.run.validating import Validation, look, validate
 from image_tools.run.walking import Depth
 from image_tools.stores.store import ManifestHead
-from image_tools.validation.asked import Asked
+from image_tools.validation.asked import Demand
 from tests.helpers.descriptors import UNKNOWN, platform
 from tests.helpers.memory_store import MemoryStore
 from tests.helpers.naive_model import Found, Leaf, expected
@@ -56,7 +56,7 @@ class Part:
     nested: bool = False
 
 
-def flags(asked: Asked) -> Selection:
+def flags(asked: Demand) -> Selection:
     """Return the same flags as the planner takes them."""
     return Selection(
         architectures=asked.architectures,
@@ -145,7 +145,7 @@ class World:
 
     # What a mirror run does: what the planner decides.
 
-    def run(self, asked: Asked, *, behind: bool = False) -> Action:
+    def run(self, asked: Demand, *, behind: bool = False) -> Action:
         """Carry out the plan; `behind`: as a run that looks behind the tag."""
         lost = self.broken() if behind else frozenset()
         reader = Reader()
@@ -194,7 +194,7 @@ class World:
             held.blobs[blob.digest] = self.source.repositories[REPOSITORY].blobs[blob.digest]
         held.manifests[raw.digest] = raw
 
-    def promise(self, asked: Asked, *, behind: bool) -> None:
+    def promise(self, asked: Demand, *, behind: bool) -> None:
         """Note in `promised` what a run has to leave: what is lost and was not wanted goes.
 
         An index that cannot be read is replaced.
@@ -323,7 +323,7 @@ class World:
 
     # What a validation says.
 
-    def is_right(self, asked: Asked, *, deep: bool) -> bool | None:
+    def is_right(self, asked: Demand, *, deep: bool) -> bool | None:
         """Return what the model says of the destination; None where an image is skipped."""
         source, there = self.found(self.source), self.found(self.there)
         wanted, kept, is_whole = expected(source, there, asked)
@@ -366,11 +366,11 @@ class World:
         held = self.there.repositories[REPOSITORY]
         return any(d not in held.manifests for d in self._behind() & self._nested)
 
-    def validated(self, asked: Asked, depth: Depth) -> Any:
+    def validated(self, asked: Demand, depth: Depth) -> Any:
         """Return the outcome of a validation, or what it raised."""
         return asyncio.run(self._validated(asked, Validation(depth=depth)))
 
-    async def _validated(self, asked: Asked, wish: Validation) -> Any:
+    async def _validated(self, asked: Demand, wish: Validation) -> Any:
         gear = cast("Gear", SimpleNamespace(reader=Reader(), base=None))
         job = cast("Job", _Job(self))
         try:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
-from image_tools.validation.asked import Asked
+from image_tools.validation.asked import Demand
 
 Leaf = tuple[Digest, Platform, bool]
 
@@ -21,7 +21,7 @@ class Found(NamedTuple):
     subject: str
 
 
-def fits(asked: Asked, where: Platform) -> str:
+def fits(asked: Demand, where: Platform) -> str:
     """Return `no`, `unsure` or `yes`."""
     named = [(asked.architectures, where.architecture), (asked.systems, where.os)]
     for names, word in [*named, (asked.variants, where.variant)]:
@@ -31,7 +31,7 @@ def fits(asked: Asked, where: Platform) -> str:
 
 
 def expected(
-    source: list[Found], there: list[Found], asked: Asked
+    source: list[Found], there: list[Found], asked: Demand
 ) -> tuple[set[Leaf], set[Leaf], bool]:
     """Return the entries that are wanted, those that stay, and whether nothing is left out."""
     images = [one for one in source if not one.leaf[2]]

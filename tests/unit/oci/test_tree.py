@@ -16,9 +16,9 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import MAXIMUM_ENTRIES, Index, Manifest, RawManifest
 from image_tools.oci.tree import (
     MOST_AT_ONCE,
+    EntryProblem,
     Fault,
     Parsed,
-    Problem,
     Tree,
     Wants,
     driven,
@@ -356,7 +356,7 @@ def test_any_error_of_ours_is_an_answer(store: Store) -> None:
 
     tree = driven(walk(index(entry("a")), wants=everything), broken)
 
-    assert tree.problems == (Problem(entry("a"), failure, Fault.LOST),)
+    assert tree.problems == (EntryProblem(entry("a"), failure, Fault.LOST),)
 
 
 def test_batches_are_small_so_that_they_fit_into_memory() -> None:

@@ -121,6 +121,9 @@ def test_broken_blob_that_the_registry_does_not_tell_of_is_taken_as_there() -> N
 
     assert lab.broken() == frozenset()
 
+    said = "dst.example does not say which blobs it has: they are not checked"
+    assert lab.job.warnings == [said]
+
 
 def test_broken_registry_that_cannot_be_reached_ends_the_look() -> None:
     lab = Lab(image("a"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import UsageError
-from image_tools.imagelist.origin import Origin
+from image_tools.imagelist.origin import ListOrigin
 from image_tools.imagelist.reader import read_list
 from image_tools.imagelist.registries import Registries
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
@@ -113,8 +113,8 @@ def test_failed_list_that_is_the_input_and_all_done_is_removed(path: Path) -> No
     assert names(path) == {"list.txt"}
 
 
-OURS = Origin(name="list.txt", place="/w/list.txt", destination="reg:5000")
-THEIRS = Origin(name="list.txt", place="/w/list.txt", destination="other:5000")
+OURS = ListOrigin(name="list.txt", place="/w/list.txt", destination="reg:5000")
+THEIRS = ListOrigin(name="list.txt", place="/w/list.txt", destination="other:5000")
 # name of a file -> what it holds; which file is taken for the lines of OURS
 PLACES: dict[str, tuple[dict[str, str], str]] = {
     "nothing there": ({}, "mirror-failed.txt"),
@@ -201,14 +201,14 @@ def test_failed_list_that_is_the_input_of_another_destination_stays(path: Path) 
 def test_origin_of_a_list_is_its_whole_path_and_of_a_failed_list_that_of_its_list(
     path: Path,
 ) -> None:
-    def of(name: str, content: str = "nginx\n") -> Origin:
+    def of(name: str, content: str = "nginx\n") -> ListOrigin:
         images = read_list(content.encode(), name, Registries(destination="reg:5000"))
         return origin_of(images, "reg:5000")
 
     assert of("x/../list.txt").place == str(path.with_name("list.txt"))
     assert of("standard input").place == "standard input"
     assert of("mirror-failed.txt", THEIRS.header) == OURS
-    assert of("mirror-failed.txt", HEADER) == Origin(name="list.txt", destination="reg:5000")
+    assert of("mirror-failed.txt", HEADER) == ListOrigin(name="list.txt", destination="reg:5000")
 
 
 PARTS = {

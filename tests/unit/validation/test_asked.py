@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from image_tools.validation.asked import Asked, Standing
+from image_tools.validation.asked import Demand, Match
 from tests.helpers.descriptors import platform
 
-DEFAULT = Asked(architectures=frozenset({"amd64", "arm64"}), systems=frozenset({"linux"}))
-ALL = Asked()
-ARM = Asked(architectures=frozenset({"arm"}))
+DEFAULT = Demand(architectures=frozenset({"amd64", "arm64"}), systems=frozenset({"linux"}))
+ALL = Demand()
+ARM = Demand(architectures=frozenset({"arm"}))
 
 
-def variant(*names: str) -> Asked:
-    return Asked(architectures=frozenset({"arm", "arm64"}), variants=frozenset(names))
+def variant(*names: str) -> Demand:
+    return Demand(architectures=frozenset({"arm", "arm64"}), variants=frozenset(names))
 
 
 STANDINGS = {
@@ -36,13 +36,13 @@ STANDINGS = {
     "v7-not-v6": (variant("v7"), "linux/armel", "excluded"),
     "v7-not-arm64": (variant("v7"), "linux/arm64", "excluded"),
     "variant-alone-is-unsure": (variant("v7"), "linux//v7", "undetermined"),
-    "variant-not-stated": (Asked(variants=frozenset({"v7"})), "linux/amd64", "matching"),
+    "variant-not-stated": (Demand(variants=frozenset({"v7"})), "linux/amd64", "matching"),
 }
 
 
 @pytest.mark.parametrize(("asked", "where", "expected"), STANDINGS.values(), ids=STANDINGS)
-def test_standing_of_a_platform(asked: Asked, where: str, expected: str) -> None:
-    assert asked.standing(platform(where)) is Standing(expected)
+def test_standing_of_a_platform(asked: Demand, where: str, expected: str) -> None:
+    assert asked.standing(platform(where)) is Match(expected)
 
 
 MISSING = {
@@ -52,7 +52,7 @@ MISSING = {
     "all-demands-nothing": (ALL, (), ()),
     "any-system": (ARM, ("freebsd/arm",), ()),
     "no-system": (ARM, (), ("arm",)),
-    "any-architecture": (Asked(systems=frozenset({"linux"})), ("windows/amd64",), ("linux",)),
+    "any-architecture": (Demand(systems=frozenset({"linux"})), ("windows/amd64",), ("linux",)),
     "variant-gone": (variant("v6", "v7"), ("linux/arm/v7", "linux/arm64/v7"), ("variant v6",)),
     "variant-meant": (variant("v7"), ("linux/arm", "linux/arm64/v8"), ()),
 }
@@ -60,6 +60,6 @@ MISSING = {
 
 @pytest.mark.parametrize(("asked", "there", "expected"), MISSING.values(), ids=MISSING)
 def test_missing_names_what_the_flags_name_and_is_not_there(
-    asked: Asked, there: tuple[str, ...], expected: tuple[str, ...]
+    asked: Demand, there: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     assert asked.missing(map(platform, there)) == expected

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from image_tools.oci.descriptor import Descriptor
-from image_tools.validation.asked import Asked
+from image_tools.validation.asked import Demand
 from image_tools.validation.choice import choose
 from tests.helpers.descriptors import UNKNOWN, attestation, entry
 
-DEFAULT = Asked(architectures=frozenset({"amd64", "arm64"}), systems=frozenset({"linux"}))
-ALL = Asked()
+DEFAULT = Demand(architectures=frozenset({"amd64", "arm64"}), systems=frozenset({"linux"}))
+ALL = Demand()
 AMD, ARM, S390 = entry("amd"), entry("arm", "linux/arm64"), entry("s390", "linux/s390x")
 SBOM = entry("sbom", "linux/")
 OTHER_SBOM = entry("other sbom", "linux/")
@@ -47,7 +47,7 @@ CHOSEN = {
 
 @pytest.mark.parametrize(("asked", "leaves", "expected"), CHOSEN.values(), ids=CHOSEN)
 def test_choose_entries_with_their_attestations(
-    asked: Asked, leaves: tuple[Descriptor, ...], expected: tuple[Descriptor, ...]
+    asked: Demand, leaves: tuple[Descriptor, ...], expected: tuple[Descriptor, ...]
 ) -> None:
     chosen = choose(leaves, asked)
 

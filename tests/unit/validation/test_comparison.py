@@ -11,17 +11,17 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
-from image_tools.validation.asked import Asked
+from image_tools.validation.asked import Demand
 from image_tools.validation.choice import choose
 from image_tools.validation.comparison import Comparison, compare, compare_converted
-from image_tools.validation.sides import Held, Origin
+from image_tools.validation.sides import AtDestination, AtSource
 from image_tools.validation.verdict import Names, spec
 from tests.helpers.descriptors import UNKNOWN, attestation, entry, index
 
 NAMES = Names(source="docker.io/library/nginx:1", destination="reg:5000/library/nginx", tag="1")
 PLACE = "reg:5000/library/nginx:1"
-ALL = Asked()
-DEFAULT = Asked(architectures=frozenset({"amd64", "arm64"}), systems=frozenset({"linux"}))
+ALL = Demand()
+DEFAULT = Demand(architectures=frozenset({"amd64", "arm64"}), systems=frozenset({"linux"}))
 OVERWRITE = replace(DEFAULT, overwrite=True)
 KEEP_SINGLE = replace(DEFAULT, keep_single=True)
 AMD = entry("amd")
@@ -35,30 +35,32 @@ LENGTH = "destination manifest list length should be 1"
 DIFFERENT = 'source manifest "docker.io/library/nginx:1" != dest "reg:5000/library/nginx", tag "1"'
 
 
-def listed(*leaves: Descriptor) -> Origin:
-    return Origin(digest=index(*leaves).digest, leaves=leaves, is_index=True)
+def listed(*leaves: Descriptor) -> AtSource:
+    return AtSource(digest=index(*leaves).digest, leaves=leaves, is_index=True)
 
 
-def single(leaf: Descriptor) -> Origin:
-    return Origin(digest=leaf.digest, leaves=(leaf,), is_index=False)
+def single(leaf: Descriptor) -> AtSource:
+    return AtSource(digest=leaf.digest, leaves=(leaf,), is_index=False)
 
 
-def held(*leaves: Descriptor) -> Held:
+def held(*leaves: Descriptor) -> AtDestination:
     """What is there is written by another tool than the source's: its bytes are other ones."""
     top = index(*leaves, media_type=media.DOCKER_LIST)
-    return Held(digest=top.digest, media_type=media.DOCKER_LIST, leaves=leaves, is_index=True)
+    return AtDestination(
+        digest=top.digest, media_type=media.DOCKER_LIST, leaves=leaves, is_index=True
+    )
 
 
-def same(*leaves: Descriptor) -> Held:
+def same(*leaves: Descriptor) -> AtDestination:
     return replace(held(*leaves), digest=index(*leaves).digest)
 
 
-def bare(leaf: Descriptor) -> Held:
+def bare(leaf: Descriptor) -> AtDestination:
     kind = media.DOCKER_MANIFEST
-    return Held(digest=leaf.digest, media_type=kind, leaves=(leaf,), is_index=False)
+    return AtDestination(digest=leaf.digest, media_type=kind, leaves=(leaf,), is_index=False)
 
 
-def compared(source: Origin, there: Held | None, asked: Asked) -> Comparison:
+def compared(source: AtSource, there: AtDestination | None, asked: Demand) -> Comparison:
     return compare(source, choose(source.leaves, asked), there, asked, NAMES)
 
 
@@ -87,9 +89,9 @@ def not_chosen(one: Descriptor) -> str:
 class Passing:
     """A destination that passes; `kept` may stay, `stale` of these is not of the source now."""
 
-    source: Origin
-    there: Held
-    asked: Asked = DEFAULT
+    source: AtSource
+    there: AtDestination
+    asked: Demand = DEFAULT
     kept: tuple[Descriptor, ...] = ()
     stale: tuple[Descriptor, ...] = ()
 
@@ -249,7 +251,7 @@ FAILS = {
 
 @pytest.mark.parametrize(("source", "there", "asked", "problems"), FAILS.values(), ids=FAILS)
 def test_compare_says_what_differs_in_known_words(
-    source: Origin, there: Held | None, asked: Asked, problems: tuple[str, ...]
+    source: AtSource, there: AtDestination | None, asked: Demand, problems: tuple[str, ...]
 ) -> None:
     verdict = compared(source, there, asked).verdict
 
@@ -294,8 +296,8 @@ CONVERTED = {
     ("there", "asked", "complete", "stale", "problems"), CONVERTED.values(), ids=CONVERTED
 )
 def test_compare_converted_compares_platforms_alone(
-    there: Held | None,
-    asked: Asked,
+    there: AtDestination | None,
+    asked: Demand,
     complete: tuple[Descriptor, ...],
     stale: tuple[Descriptor, ...],
     problems: tuple[str, ...],

@@ -16,7 +16,7 @@ from image_tools.oci.digest import Digest
 from image_tools.plan.plan import Action
 from image_tools.report import Outcome, Status
 from image_tools.run.walking import Depth
-from image_tools.validation.asked import Asked
+from image_tools.validation.asked import Demand
 from tests.helpers.histories import Part, World
 from tests.helpers.naive_model import expected
 
@@ -28,13 +28,13 @@ PLACES = (
     *("linux/arm64/v8", "linux/arm/v6", "linux/arm/v7", "linux/arm"),
     *("windows/amd64:10.0.1", "windows/amd64:10.0.2", "linux/", "unknown/unknown"),
 )
-AMD64 = Asked(architectures=frozenset({"amd64"}))
+AMD64 = Demand(architectures=frozenset({"amd64"}))
 USUAL = (
-    Asked(),
+    Demand(),
     AMD64,
-    Asked(architectures=frozenset({"amd64", "arm64"})),
-    Asked(systems=frozenset({"linux"})),
-    Asked(architectures=frozenset({"amd64"}), overwrite=True),
+    Demand(architectures=frozenset({"amd64", "arm64"})),
+    Demand(systems=frozenset({"linux"})),
+    Demand(architectures=frozenset({"amd64"}), overwrite=True),
 )
 
 
@@ -51,7 +51,7 @@ def some(*words: str) -> st.SearchStrategy[frozenset[str] | None]:
 
 
 ASKED = st.sampled_from(USUAL) | st.builds(
-    Asked,
+    Demand,
     architectures=some("amd64", "arm64", "arm", "riscv64"),
     systems=st.none() | st.just(frozenset({"linux"})) | st.just(frozenset({"windows"})),
     variants=st.none() | st.none() | st.none() | st.just(frozenset({"v7"})),
@@ -83,7 +83,7 @@ class Step:
 
     name: str
     do: Callable[[World], object]
-    asked: Asked | None = None
+    asked: Demand | None = None
     behind: bool = False
 
     def __repr__(self) -> str:
@@ -94,7 +94,7 @@ def published(parts: list[Part], single: bool) -> Step:
     return Step(f"publish({parts}, {single=})", lambda w: w.publish(parts, single=single))
 
 
-def ran(asked: Asked, behind: bool) -> Step:
+def ran(asked: Demand, behind: bool) -> Step:
     def do(world: World) -> object:
         return world.run(asked, behind=behind)
 
@@ -137,7 +137,7 @@ def passes(said: object) -> bool | None:
     return False
 
 
-def agree(world: World, asked: Asked) -> None:
+def agree(world: World, asked: Demand) -> None:
     """Assert that validator and model say the same of the destination at each depth."""
     deep = passes(said := world.validated(asked, Depth.CONTENT))
     assert deep == world.is_right(asked, deep=True), said
@@ -149,7 +149,7 @@ def agree(world: World, asked: Asked) -> None:
         assert passes(world.validated(asked, Depth.DIGEST)) == world.is_right(asked, deep=False)
 
 
-def planned(world: World, asked: Asked, action: Action, seen_broken: frozenset[Digest]) -> None:
+def planned(world: World, asked: Demand, action: Action, seen_broken: frozenset[Digest]) -> None:
     """Assert that a run left what the model expects, and that the validator passes it.
 
     `seen_broken` is what the run has seen to be lost behind the tag.
@@ -175,7 +175,7 @@ def planned(world: World, asked: Asked, action: Action, seen_broken: frozenset[D
 @settings(max_examples=MANY)
 @given(HISTORIES, PUBLISH, ASKED)
 def test_histories_planner_validator_and_model_agree(
-    steps: list[Step], first: Step, other: Asked
+    steps: list[Step], first: Step, other: Demand
 ) -> None:
     world, asked = World(), other
     for step in [first, *steps]:
@@ -194,7 +194,7 @@ def test_histories_planner_validator_and_model_agree(
 @settings(max_examples=MANY)
 @given(HISTORIES, PUBLISH, ASKED)
 def test_histories_what_a_validation_fails_a_run_that_looks_behind_repairs(
-    steps: list[Step], first: Step, asked: Asked
+    steps: list[Step], first: Step, asked: Demand
 ) -> None:
     world = World()
     for step in [first, *steps]:
@@ -228,7 +228,9 @@ SMALL = tuple(Part(where, release) for where in OFTEN for release in (1, 2))
 
 
 @pytest.mark.parametrize("asked", USUAL, ids=("all", "one", "two", "system", "overwrite"))
-def test_history_every_small_tag_is_judged_and_mirrored_as_the_model_says(asked: Asked) -> None:
+def test_history_every_small_tag_is_judged_and_mirrored_as_the_model_says(
+    asked: Demand,
+) -> None:
     """What random histories meet only now and then: left-over, kept and replaced platforms."""
     now = SMALL[::2]
     for offered in (now[:1], now[:2], now, now[1:], (now[0], now[2])):

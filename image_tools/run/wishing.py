@@ -1,0 +1,57 @@
+"""What the options, and an archive's own record, wish of one image."""
+
+from __future__ import annotations
+
+from image_tools.errors import PlatformMissing
+from image_tools.oci.descriptor import Descriptor
+from image_tools.plan.plan import Wish
+from image_tools.plan.selection import NOTHING, Selection
+from image_tools.run.gear import Gear
+from image_tools.run.job import Job
+from image_tools.run.looking import Seen
+from image_tools.run.outcomes import platforms_of
+from image_tools.stores.archive.store import ArchiveStore
+
+
+def chosen(gear: Gear, job: Job) -> Selection:
+    """Return the platforms that count as chosen: they leave the tag when the source has them not.
+
+    Where all of an archive is copied and nobody named a platform, they were chosen when it was
+    saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
+    """
+    store, options = job.source.store, gear.options
+    if options.names_platforms or not isinstance(store, ArchiveStore):
+        return options.selection
+    origin = store.archive.origin(job.entry.source)
+    saved = None if origin is None else origin.chosen
+    if saved is None:
+        return NOTHING
+    return Selection(
+        architectures=saved.architectures, systems=saved.systems, variants=saved.variants
+    )
+
+
+def wish_of(gear: Gear, job: Job, seen: Seen) -> Wish:
+    """Return how the destination is wished, as the options say."""
+    options = gear.options
+    return Wish(
+        selection=chosen(gear, job),
+        overwrite=options.overwrite,
+        keep_single=options.keep_single,
+        # Tags for platforms are no part of the index: without a memory they are written again.
+        force=options.force or options.arch_tags or bool(seen.broken),
+        lost=seen.broken,
+    )
+
+
+def check_required(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> None:
+    """Raise PlatformMissing unless all named platforms are there, where that is required."""
+    if not gear.options.require_platforms:
+        return
+    images = tuple(leaf for leaf in leaves if not leaf.is_attestation)
+    if missing := gear.options.selection.missing(leaf.platform for leaf in images):
+        shown = ", ".join(platforms_of(images)) or "none"
+        raise PlatformMissing(
+            f"{job.entry.source}: required platforms are missing: {', '.join(missing)};"
+            f" the source has: {shown}"
+        )
