@@ -73,7 +73,7 @@ def said_problems(images: ImageList, *, skip_invalid: bool) -> ImageList:
         say_problem(problem, images.name, skipped=skip_invalid)
     if images.repeated:
         logger.info("{}: lines that repeat an earlier one: {}", images.name, images.repeated)
-    return replace(images, problems=()) if skip_invalid else images
+    return replace(images, problems=(), skipped=images.problems) if skip_invalid else images
 
 
 def no_images(what: str) -> UsageError:

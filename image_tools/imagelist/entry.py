@@ -39,13 +39,15 @@ class Problem:
 class ImageList:
     """A whole list in its order; `repeated` counts the lines that say what an earlier one said.
 
-    `origin` is what the list says of itself where it is a failed list. `typed` is one line of those
+    `skipped` are unusable lines that are only warned about. `origin` is what the list says of itself
+    where it is a failed list. `typed` is one line of those
     that come one by one.
     """
 
     name: str
     entries: tuple[Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
+    skipped: tuple[Problem, ...] = ()
     repeated: int = 0
     origin: ListOrigin | None = None
     typed: bool = False

@@ -205,7 +205,7 @@ PROMISES: dict[str, tuple[Promise, ...]] = {
             before=lost,
             code=1,
             says=("FAILED [docker.io/library/nginx:1.25]",),
-            then=lambda lab: listed(lab, "mirror-validate-failed.txt", "nginx:1.25"),
+            then=lambda lab: listed(lab, "mirror-validate-failed.txt", "nginx:1.25  # depth=tree"),
         ),
         MIRROR,
     ),
