@@ -39,8 +39,8 @@ class Problem:
 class ImageList:
     """A whole list in its order; `repeated` counts the lines that say what an earlier one said.
 
-    `skipped` are unusable lines that are only warned about. `origin` is what the list says of itself
-    where it is a failed list. `typed` is one line of those
+    `skipped` are unusable lines that are only warned about. `origin` is what the list says of
+    itself where it is a failed list. `typed` is one line of those
     that come one by one.
     """
 

@@ -59,8 +59,9 @@ def lines_of(images: ImageList) -> frozenset[Line] | None:
     is_nameless = images.name == STANDARD_INPUT or _is_stream(images.name)
     if images.typed or (images.origin is None and not is_nameless):
         return None
-    lines = (*images.entries, *images.problems, *images.skipped)
-    return frozenset(tuple(words(line.raw)) for line in lines)
+    problems = (*images.problems, *images.skipped)
+    raws = [*(entry.raw for entry in images.entries), *(problem.raw for problem in problems)]
+    return frozenset(tuple(words(raw)) for raw in raws)
 
 
 class FailedList:
