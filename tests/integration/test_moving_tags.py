@@ -356,6 +356,20 @@ def test_load_of_a_newer_archive_removes_what_was_chosen_and_is_gone(lab: Lab) -
     assert _loaded(lab, new, command="load-validate").statuses == ["passed"]
 
 
+def test_load_asks_each_archive_what_was_chosen_though_their_images_are_equal(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/arm/v7")
+    assert _loaded(lab, _saved(lab, "old.tar", *ALL)).statuses == ["copied"]
+    release = lab.release(2, "linux/amd64")
+    narrow, all_of_it = _saved(lab, "narrow.tar"), _saved(lab, "all.tar", *ALL)
+    assert [one["platform"] for one in _loaded(lab, narrow).only()["kept"]] == ["linux/arm/v7"]
+    assert _loaded(lab, all_of_it, command="load-validate").statuses == ["failed"]
+
+    assert _loaded(lab, all_of_it).statuses == ["copied"]
+
+    assert lab.top()[1] == release.top.digest
+    assert _loaded(lab, all_of_it, command="load-validate").statuses == ["passed"]
+
+
 def test_load_of_everything_replaces_what_was_there(lab: Lab) -> None:
     push(lab.destination.endpoint, "team/app", "1.0", made(7, ["linux/s390x", "linux/amd64"]))
     lab.release(1, "linux/amd64", "linux/arm64")
