@@ -251,3 +251,11 @@ def test_delta_wrong_base_is_refused(
     assert ran.code == code, ran.stderr
     assert said in ran.stderr
     assert not (lab.folder / "none.tar.gz").exists()
+
+
+def test_delta_saved_again_is_unchanged(lab: Lab) -> None:
+    for expected in ("copied", "unchanged"):
+        ran = lab.save("again.tar.gz", "--base", lab.first)
+        statuses = dict(zip(NAMES, ran.statuses, strict=True))
+        assert statuses == {**dict.fromkeys(NAMES, "unchanged"), CHANGED: expected}, ran.stderr
+    assert blobs_in(lab.folder / "again.tar.gz") == new_blobs()
