@@ -8,7 +8,7 @@ from typing import Any
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, NotFound, PlatformMissing
+from image_tools.errors import ArchiveDamaged, CopyFailed, NotFound, PlatformMissing
 from image_tools.kept import Kept
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
@@ -177,7 +177,11 @@ async def _broken(gear: Gear, job: Job, destination: ManifestHead) -> frozenset[
     repairs = isinstance(gear.state, RepairMemory)
     if not asked and (repairs or not await is_broken(job, destination.digest)):
         return frozenset()
-    return await gear.behind.broken(job, destination.digest)
+    try:
+        return await gear.behind.broken(job, destination.digest)
+    except ArchiveDamaged as error:
+        error.advice = "run save --repair with the same list: it fetches again what is damaged"
+        raise
 
 
 def _kept(

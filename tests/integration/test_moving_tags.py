@@ -444,6 +444,23 @@ def test_save_drops_a_kept_platform_that_the_archive_has_lost(lab: Lab, lost: st
     assert _saving(lab, archive).statuses == ["unchanged"]
 
 
+def test_save_fails_over_a_damaged_manifest_until_the_archive_is_repaired(lab: Lab) -> None:
+    release = lab.release(1, "linux/amd64", "linux/arm64")
+    archive = _saved(lab, "images", "--compress", "dir")
+    damaged = archive / "blobs/sha256" / release.leaves[0].digest.removeprefix("sha256:")
+    content = damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(content.replace(b"schemaVersion", b"schemaversion"))
+
+    ran = _saving(lab, archive)
+
+    assert (ran.code, ran.statuses) == (1, ["failed"]), ran.stderr
+    assert "save --repair" in ran.only()["advice"]
+    assert _saving(lab, archive, "--repair").code == 0
+    assert damaged.read_bytes() == content
+    assert _saving(lab, archive).statuses == ["unchanged"]
+
+
 def test_mirror_tells_nothing_of_kept_platforms_that_another_run_has_replaced(lab: Lab) -> None:
     lab.release(1, "linux/amd64", "linux/arm/v7")
     assert lab.mirror(*ALL).statuses == ["copied"]
