@@ -42,7 +42,9 @@ class OutOfArchive(ListRun):
         stack.callback(self._source_archive.close)
 
     def _memory(self) -> Memory | None:
-        return None if self._state is None else FromArchive(self._state)
+        if self._state is None or self._source_archive is None:
+            return None
+        return FromArchive(self._state, self._source_archive)
 
     @property
     def images(self) -> tuple[Reference, ...]:

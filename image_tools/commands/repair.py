@@ -50,7 +50,8 @@ class RepairRun(SaveRun):
         if left and not report.exit_code:
             raise ArchiveDamaged(
                 f"{self._name} is not whole yet: something is missing of {_named(left)}",
-                advice="run again with a list that names them, and the --arch and --os of the save",
+                advice="run again with a list that names them, and the --arch and --os of the save;"
+                " save without --repair drops platforms that are lost and not chosen",
             )
         return report
 

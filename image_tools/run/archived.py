@@ -87,20 +87,30 @@ class RepairMemory(OriginMemory):
 
 
 class FromArchive:
-    """The memory of images that come out of an archive: kept apart from those of registries."""
+    """The memory of images that come out of an archive: kept apart from those of registries.
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    What an archive says was chosen is part of the wish: two archives may say it differently.
+    """
+
+    def __init__(self, state: State, archive: Archive) -> None:
+        self._state, self._archive = state, archive
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
         """See `Memory`."""
-        return self._state.recall(f"archive:{source}", destination, selection)
+        wish = self._wish(source, selection)
+        return self._state.recall(f"archive:{source}", destination, wish)
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
     ) -> Remembered:
         """See `Memory`."""
-        return self._state.remember(f"archive:{source}", destination, selection, remembered)
+        wish = self._wish(source, selection)
+        return self._state.remember(f"archive:{source}", destination, wish, remembered)
+
+    def _wish(self, source: str, selection: str) -> str:
+        origin = self._archive.origin(Reference.parse(source))
+        saved = "" if origin is None else origin.selection.partition("+")[0]
+        return f"{selection}+saved-{saved}"
 
 
 class PassedOn:

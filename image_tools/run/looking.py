@@ -8,12 +8,13 @@ from typing import Any
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, NotFound, PlatformMissing
+from image_tools.errors import ArchiveDamaged, CopyFailed, NotFound, PlatformMissing
 from image_tools.kept import Kept
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import foreseen
 from image_tools.report import Outcome, Status
+from image_tools.run.archived import RepairMemory
 from image_tools.run.behind import looks_behind
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
@@ -168,9 +169,19 @@ def _known_offer(gear: Gear, job: Job, source: ManifestHead) -> tuple[str, ...] 
 
 
 async def _broken(gear: Gear, job: Job, destination: ManifestHead) -> frozenset[Digest]:
-    if gear.options.force or not looks_behind(gear.options, job):
+    """What is lost behind the tag, where the run looks there; an archive tells it unasked.
+
+    A repair takes nothing out of an archive: what it does not choose another one may fetch.
+    """
+    asked = looks_behind(gear.options, job) and not gear.options.force
+    repairs = isinstance(gear.state, RepairMemory)
+    if not asked and (repairs or not await is_broken(job, destination.digest)):
         return frozenset()
-    return await gear.behind.broken(job, destination.digest)
+    try:
+        return await gear.behind.broken(job, destination.digest)
+    except ArchiveDamaged as error:
+        error.advice = "run save --repair with the same list: it fetches again what is damaged"
+        raise
 
 
 def _kept(
@@ -200,8 +211,8 @@ def unchanged(
 
 
 async def is_broken(job: Job, digest: Digest) -> bool:
-    """Whether an archive that is written has lost something of the image it holds."""
+    """Whether the archive that is added to has lost something of the image it holds."""
     store = job.destination.store
-    if not isinstance(store, ArchiveStore) or not store.archive.writing:
+    if not isinstance(store, ArchiveStore):
         return False
     return not await store.is_whole(digest)

@@ -20,6 +20,7 @@ from image_tools.oci.tree import Answer, EntryProblem, Fault, Parsed, says_index
 from image_tools.run.holding import Holding
 from image_tools.run.reading import Repository
 from image_tools.run.together import driven, together
+from image_tools.stores.archive.store import ArchiveStore
 from image_tools.validation.verdict import Names, elsewhere
 
 READERS = 16
@@ -131,9 +132,12 @@ class Walk:
     async def _held(self, blob: Descriptor, size: int) -> str:
         if size != blob.size:
             return self._wrong(blob.digest, f"it has {size} bytes, not {blob.size}")
-        if self.depth is Depth.CONTENT and is_sampled(blob.digest, self.sample):
-            return await self._content(blob)
-        return ""
+        if self.depth is not Depth.CONTENT or not is_sampled(blob.digest, self.sample):
+            return ""
+        store = self.holding.repository.store
+        if isinstance(store, ArchiveStore) and not await store.holds(blob.digest):
+            return ""  # A delta relies on it: it lies where the base is, and is not read there.
+        return await self._content(blob)
 
     async def _content(self, blob: Descriptor) -> str:
         store, name = self.holding.repository.store, self.holding.repository.name

@@ -221,13 +221,15 @@ def test_delta_is_loaded_beside_a_base_under_another_project(lab: Lab, registry:
     assert pulled.digest == lab.digests[CHANGED]
 
 
-def test_delta_is_looked_into_and_verified_without_its_base(lab: Lab) -> None:
+@pytest.mark.parametrize("depth", ["digest", "tree", "content"])
+def test_delta_is_looked_into_and_verified_without_its_base(lab: Lab, depth: str) -> None:
     assert lab.save("looked.tar.gz", "--base", lab.first).code == 0
     archive = lab.folder / "looked.tar.gz"
     assert image_tools("archive", "ls", archive).code == 0
     assert image_tools("archive", "verify", archive).code == 0
     words = ("-f", lab.lines, "-d", archive, *ALL, "-o", lab.folder / "failed.txt")
-    assert image_tools("save-validate", *words, "--base", lab.first).code == 0
+    ran = image_tools("save-validate", *words, "--base", lab.first, "--depth", depth)
+    assert ran.code == 0, ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -249,3 +251,11 @@ def test_delta_wrong_base_is_refused(
     assert ran.code == code, ran.stderr
     assert said in ran.stderr
     assert not (lab.folder / "none.tar.gz").exists()
+
+
+def test_delta_saved_again_is_unchanged(lab: Lab) -> None:
+    for expected in ("copied", "unchanged"):
+        ran = lab.save("again.tar.gz", "--base", lab.first)
+        statuses = dict(zip(NAMES, ran.statuses, strict=True))
+        assert statuses == {**dict.fromkeys(NAMES, "unchanged"), CHANGED: expected}, ran.stderr
+    assert blobs_in(lab.folder / "again.tar.gz") == new_blobs()

@@ -325,6 +325,11 @@ def _saved(lab: Lab, name: str, *words: str) -> Path:
     return path
 
 
+def _saving(lab: Lab, path: Path, *words: str) -> Ran:
+    to = ["-d", path, "--format", "json", "-o", lab.folder / "save-failed.txt"]
+    return image_tools("save", "-f", lab.folder / "saved.txt", *to, *words)
+
+
 def _loaded(lab: Lab, path: Path, *words: str, command: str = "load") -> Ran:
     to = ["-s", path, "-d", lab.destination.address, "--format", "json"]
     return image_tools(command, *to, "-o", lab.folder / "load-failed.txt", *words)
@@ -354,6 +359,20 @@ def test_load_of_a_newer_archive_removes_what_was_chosen_and_is_gone(lab: Lab) -
 
     assert lab.top()[1] == release.top.digest
     assert _loaded(lab, new, command="load-validate").statuses == ["passed"]
+
+
+def test_load_asks_each_archive_what_was_chosen_though_their_images_are_equal(lab: Lab) -> None:
+    lab.release(1, "linux/amd64", "linux/arm/v7")
+    assert _loaded(lab, _saved(lab, "old.tar", *ALL)).statuses == ["copied"]
+    release = lab.release(2, "linux/amd64")
+    narrow, all_of_it = _saved(lab, "narrow.tar"), _saved(lab, "all.tar", *ALL)
+    assert [one["platform"] for one in _loaded(lab, narrow).only()["kept"]] == ["linux/arm/v7"]
+    assert _loaded(lab, all_of_it, command="load-validate").statuses == ["failed"]
+
+    assert _loaded(lab, all_of_it).statuses == ["copied"]
+
+    assert lab.top()[1] == release.top.digest
+    assert _loaded(lab, all_of_it, command="load-validate").statuses == ["passed"]
 
 
 def test_load_of_everything_replaces_what_was_there(lab: Lab) -> None:
@@ -400,6 +419,46 @@ def test_save_tells_each_time_what_the_archive_keeps_and_reads_nothing_for_it(la
     asked = [(r.method, r.what) for r in lab.source.requests() if r.what != "ping"]
     assert asked == [("HEAD", "manifests")]
     assert image_tools("save-validate", *words).statuses == ["passed"]
+
+
+@pytest.mark.parametrize("lost", ["manifest", "layer"])
+def test_save_drops_a_kept_platform_that_the_archive_has_lost(lab: Lab, lost: str) -> None:
+    old = lab.release(1, "linux/amd64", "linux/arm/v7")
+    archive = _saved(lab, "images", "--compress", "dir", *ALL)
+    release = lab.release(2, "linux/amd64")
+    assert _saving(lab, archive).statuses == ["copied"]
+    gone = next(entry.digest for entry in old.leaves if _platform(entry) == "linux/arm/v7")
+    if lost == "layer":
+        gone = json.loads(old.find(gone).data)["layers"][0]["digest"]
+    (archive / "blobs/sha256" / gone.removeprefix("sha256:")).unlink()
+    planned = _saving(lab, archive, "--dry-run").report["rows"]
+    assert [one["action"] for one in planned] == ["copy"]
+    assert _saving(lab, archive, "--repair").code == 1
+
+    ran = _saving(lab, archive)
+
+    assert ran.statuses == ["copied"], ran.stderr
+    assert any("removed linux/arm/v7" in said for said in ran.only()["warnings"])
+    assert ran.only()["digest"] == release.top.digest
+    assert image_tools("archive", "verify", archive).code == 0
+    assert _saving(lab, archive).statuses == ["unchanged"]
+
+
+def test_save_fails_over_a_damaged_manifest_until_the_archive_is_repaired(lab: Lab) -> None:
+    release = lab.release(1, "linux/amd64", "linux/arm64")
+    archive = _saved(lab, "images", "--compress", "dir")
+    damaged = archive / "blobs/sha256" / release.leaves[0].digest.removeprefix("sha256:")
+    content = damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(content.replace(b"schemaVersion", b"schemaversion"))
+
+    ran = _saving(lab, archive)
+
+    assert (ran.code, ran.statuses) == (1, ["failed"]), ran.stderr
+    assert "save --repair" in ran.only()["advice"]
+    assert _saving(lab, archive, "--repair").code == 0
+    assert damaged.read_bytes() == content
+    assert _saving(lab, archive).statuses == ["unchanged"]
 
 
 def test_mirror_tells_nothing_of_kept_platforms_that_another_run_has_replaced(lab: Lab) -> None:

@@ -191,7 +191,8 @@ class Archive:
         except NotFound:
             return False
         tree = driven(asking, lambda entry: self.manifest(entry.digest))
-        if any(p.fault is Fault.BEYOND or isinstance(p.error, NotFound) for p in tree.problems):
+        wrong = (NotFound, ArchiveDamaged)
+        if any(p.fault is Fault.BEYOND or isinstance(p.error, wrong) for p in tree.problems):
             return False
         size = self.blob_size if lent else self.content.size
         return all(size(digest) == stated for digest, stated in blobs.items())

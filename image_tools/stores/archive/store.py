@@ -147,8 +147,8 @@ class ArchiveStore:
         """Nothing: the archive is closed by who opened it."""
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Whether all that a manifest leads to is in the archive: a volume may have been lost."""
-        return await in_thread(lambda: self.archive.is_whole(digest))
+        """Whether all that a manifest leads to is here or lent: a volume may have been lost."""
+        return await in_thread(lambda: self.archive.is_whole(digest, lent=True))
 
     async def _has_blobs_of(self, manifest: RawManifest) -> bool:
         """Whether an image to add to is whole: one that is not has to be brought again."""

@@ -83,12 +83,13 @@ def test_archive_remembers_nothing_of_what_it_has_not(archive: Archive) -> None:
     assert memory.recall(other, other, "all") is None
 
 
-def test_memory_out_of_archives_is_not_that_of_registries(tmp_path: Path) -> None:
+def test_memory_out_of_archives_is_not_that_of_registries(archive: Archive, tmp_path: Path) -> None:
     state = State.open(tmp_path / "state.db")
     known = Remembered(SOURCE, RAW.digest)
-    FromArchive(state).remember(NGINX, "reg.example/nginx:1", "all", known)
+    memory = FromArchive(state, archive)
+    memory.remember(NGINX, "reg.example/nginx:1", "all", known)
 
-    assert FromArchive(state).recall(NGINX, "reg.example/nginx:1", "all") == known
+    assert memory.recall(NGINX, "reg.example/nginx:1", "all") == known
     assert state.recall(NGINX, "reg.example/nginx:1", "all") is None
     state.close()
 
