@@ -30,7 +30,6 @@ from image_tools.run.job import Job
 from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import (
     change_of,
-    kept_of,
     kept_warning,
     outcome_of,
     platforms_of,
@@ -40,7 +39,7 @@ from image_tools.run.preparing import Prepared, own_tag, remember
 from image_tools.run.projects import ensure_project
 from image_tools.run.refused import POLICIES, is_not_shown
 from image_tools.run.together import together
-from image_tools.run.wishing import chosen
+from image_tools.run.wishing import chosen, kept_unasked
 from image_tools.state import Remembered
 from image_tools.tools.skopeo import cannot_keep
 
@@ -90,7 +89,7 @@ def _kept(
     gear: Gear, job: Job, prepared: Prepared, decided: Plan, published: Digest
 ) -> tuple[Kept, ...]:
     """Remember how the image ended; tell and return what stays under its tag unasked."""
-    ended = Remembered(prepared.source_digest, published, kept=kept_of(decided.kept))
+    ended = Remembered(prepared.source_digest, published, kept=kept_unasked(gear, decided))
     kept = remember(gear, job, ended).kept
     for one in kept:
         logger.warning("{}: {}", job.entry.destination, kept_warning(one))

@@ -18,9 +18,10 @@ from image_tools.run.foreign_layers import is_held
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, look
-from image_tools.run.outcomes import invalid_row, kept_of, plan_row, platforms_of, pulls_of
+from image_tools.run.outcomes import invalid_row, plan_row, platforms_of, pulls_of
 from image_tools.run.preparing import Prepared, prepare
 from image_tools.run.together import together, within
+from image_tools.run.wishing import kept_unasked
 
 T = TypeVar("T")
 _ACTIONS = {Status.UNCHANGED: PlanAction.UNCHANGED, Status.SKIPPED: PlanAction.SKIP}
@@ -97,7 +98,7 @@ class Foresight:
             bytes_to_move=await self._bytes(job, prepared),
             manifest_gets=1 + len(prepared.plan.nested) + len(fresh - {seen.source.digest}),
             reason=_remark(prepared.plan),
-            kept=kept_of(prepared.plan.kept),
+            kept=kept_unasked(self.gear, prepared.plan),
         )
 
     def _affordable(self, rows: Sequence[PlanRow]) -> list[PlanRow]:

@@ -29,10 +29,10 @@ from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, is_broken, skipped, unchanged
 from image_tools.run.naming import arch_tag
-from image_tools.run.outcomes import kept_of, platforms_of
+from image_tools.run.outcomes import platforms_of
 from image_tools.run.refused import is_not_shown
 from image_tools.run.together import together
-from image_tools.run.wishing import check_required, wish_of
+from image_tools.run.wishing import check_required, kept_unasked, wish_of
 from image_tools.state import Remembered
 from image_tools.stores.remote.meter import apart, cover, is_limited
 from image_tools.stores.store import ManifestHead
@@ -137,7 +137,8 @@ async def _whole_children(
 
 def _as_wanted(gear: Gear, job: Job, source: ManifestHead, there: Digest, decided: Plan) -> Outcome:
     """Return the outcome of an image whose index, which was read, is as it should be."""
-    kept = remember(gear, job, Remembered(source.digest, there, kept=kept_of(decided.kept))).kept
+    ended = Remembered(source.digest, there, kept=kept_unasked(gear, decided))
+    kept = remember(gear, job, ended).kept
     outcome = unchanged(job, source, there, kept=kept)
     return replace(outcome, platforms=platforms_of(decided.wanted))
 

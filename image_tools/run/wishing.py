@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from image_tools.errors import PlatformMissing
+from image_tools.kept import Kept
 from image_tools.oci.descriptor import Descriptor
-from image_tools.plan.plan import Wish
+from image_tools.plan.plan import Plan, Wish
 from image_tools.plan.selection import NOTHING, Selection
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen
-from image_tools.run.outcomes import platforms_of
+from image_tools.run.outcomes import kept_of, platforms_of
 from image_tools.stores.archive.store import ArchiveStore
 
 
@@ -42,6 +43,14 @@ def wish_of(gear: Gear, job: Job, seen: Seen) -> Wish:
         force=options.force or options.arch_tags or bool(seen.broken),
         lost=seen.broken,
     )
+
+
+def kept_unasked(gear: Gear, decided: Plan) -> tuple[Kept, ...]:
+    """Return what is told of entries that stay: nothing where archives are to be united."""
+    ends = gear.ends
+    if ends.source_archive is not None and ends.destination_archive is not None:
+        return ()
+    return kept_of(decided.kept)
 
 
 def check_required(gear: Gear, job: Job, leaves: tuple[Descriptor, ...]) -> None:

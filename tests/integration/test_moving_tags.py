@@ -2,90 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import images
 from tests.helpers.client import blob, delete_manifest, manifest, push
-from tests.helpers.content import Entry, Image
+from tests.helpers.content import Image
 from tests.helpers.damage import Spot
+from tests.helpers.moving import ALL, MovingLab, entries, made
 from tests.helpers.registry import Registry
-from tests.helpers.running import Ran, image_tools, mirror
+from tests.helpers.running import image_tools, mirror
 from tests.helpers.studio import Studio, platform
 from tests.helpers.walk import pull_everything
 
-ALL = ("-a", "all", "--os", "all")
-
-
-@dataclass(frozen=True)
-class Lab:
-    """Two plain registries, and a folder for list, state and failed list."""
-
-    source: Registry
-    destination: Registry
-    folder: Path
-
-    def release(self, number: int, *platforms: str) -> Image:
-        """Move the source's tag to a release with `platforms`."""
-        image = made(number, platforms)
-        push(self.source.endpoint, "team/app", "1.0", image)
-        return image
-
-    def mirror(self, *words: str, comment: str = "") -> Ran:
-        line = f"{self.source.address}/team/app:1.0{comment}\n"
-        return mirror(self.folder, line, "-d", self.destination.address, *words)
-
-    def validate(self, *words: str) -> Ran:
-        files = ["-f", self.folder / "list.txt", "-o", self.folder / "differs.txt"]
-        fixed = ["--format", "json", "--state", self.folder / "state.db"]
-        to = ["-d", self.destination.address]
-        return image_tools("mirror-validate", *files, *fixed, *to, *words)
-
-    def held(self) -> list[tuple[str, str]]:
-        """Return platform and digest of each entry under the destination's tag."""
-        found = manifest(self.destination, "team/app", "1.0")
-        assert found is not None
-        return [(_where(e), e["digest"]) for e in json.loads(found[0])["manifests"]]
-
-    def top(self) -> tuple[bytes, str]:
-        found = manifest(self.destination, "team/app", "1.0")
-        assert found is not None
-        return found[0], found[2]
-
 
 @pytest.fixture
-def lab(source_registry: Registry, registry: Registry, tmp_path: Path) -> Lab:
-    return Lab(source_registry, registry, tmp_path)
-
-
-def made(number: int, platforms: Sequence[str]) -> Image:
-    studio = Studio("app", number)
-    return studio.index([studio.child(platform(where)) for where in platforms])
-
-
-def _where(entry: dict[str, dict[str, str]]) -> str:
-    stated = entry["platform"]
-    return "/".join(stated[n] for n in ("os", "architecture", "variant") if n in stated)
-
-
-def entries(image: Image, *wanted: str) -> list[tuple[str, str]]:
-    found = ((_platform(entry), entry.digest) for entry in image.leaves)
-    return [one for one in found if not wanted or one[0] in wanted]
-
-
-def _platform(entry: Entry) -> str:
-    stated = entry.true_platform or {}
-    return "/".join(str(stated[n]) for n in ("os", "architecture", "variant") if n in stated)
+def lab(source_registry: Registry, registry: Registry, tmp_path: Path) -> MovingLab:
+    return MovingLab(source_registry, registry, tmp_path)
 
 
 @pytest.mark.parametrize("words", [(), ALL])
 def test_mirror_chosen_platform_gone_at_the_source_leaves_the_tag(
-    lab: Lab, words: tuple[str, ...]
+    lab: MovingLab, words: tuple[str, ...]
 ) -> None:
     lab.release(1, "linux/amd64", "linux/arm64")
     assert lab.mirror(*words).statuses == ["copied"]
@@ -100,7 +41,7 @@ def test_mirror_chosen_platform_gone_at_the_source_leaves_the_tag(
     assert lab.mirror(*words).statuses == ["unchanged"]
 
 
-def test_mirror_everything_chosen_replaces_what_others_laid_under_the_tag(lab: Lab) -> None:
+def test_mirror_everything_chosen_replaces_what_others_laid_under_the_tag(lab: MovingLab) -> None:
     push(lab.destination.endpoint, "team/app", "1.0", made(7, ["linux/s390x", "windows/amd64"]))
     release = lab.release(1, "linux/amd64", "linux/arm64")
 
@@ -109,7 +50,7 @@ def test_mirror_everything_chosen_replaces_what_others_laid_under_the_tag(lab: L
     assert (ran.statuses, lab.top()[1]) == (["copied"], release.top.digest)
 
 
-def test_mirror_platform_not_chosen_stays_and_is_told_each_time(lab: Lab) -> None:
+def test_mirror_platform_not_chosen_stays_and_is_told_each_time(lab: MovingLab) -> None:
     first = lab.release(1, "linux/amd64", "linux/arm64", "linux/arm/v7")
     assert lab.mirror(*ALL).statuses == ["copied"]
     second = lab.release(2, "linux/amd64", "linux/arm64", "linux/arm/v7")
@@ -132,7 +73,7 @@ def test_mirror_platform_not_chosen_stays_and_is_told_each_time(lab: Lab) -> Non
     assert lab.validate("--overwrite").statuses == ["failed"]
 
 
-def test_mirror_again_over_a_kept_platform_costs_one_head_at_each_end(lab: Lab) -> None:
+def test_mirror_again_over_a_kept_platform_costs_one_head_at_each_end(lab: MovingLab) -> None:
     lab.release(1, "linux/amd64", "linux/s390x")
     lab.mirror(*ALL)
     lab.release(2, "linux/amd64", "linux/s390x")
@@ -148,7 +89,7 @@ def test_mirror_again_over_a_kept_platform_costs_one_head_at_each_end(lab: Lab) 
         assert asked == [("HEAD", "manifests")]
 
 
-def test_mirror_foreign_image_under_the_tag_counts_as_kept(lab: Lab) -> None:
+def test_mirror_foreign_image_under_the_tag_counts_as_kept(lab: MovingLab) -> None:
     studio = Studio("foreign", 1)
     push(lab.destination.endpoint, "team/app", "1.0", studio.single(studio.child(images.S390X)))
     lab.release(1, "linux/amd64", "linux/arm64")
@@ -159,7 +100,7 @@ def test_mirror_foreign_image_under_the_tag_counts_as_kept(lab: Lab) -> None:
     assert [where for where, _ in lab.held()] == ["linux/s390x", "linux/amd64", "linux/arm64"]
 
 
-def test_mirror_platform_that_the_source_still_has_is_not_told(lab: Lab) -> None:
+def test_mirror_platform_that_the_source_still_has_is_not_told(lab: MovingLab) -> None:
     lab.release(1, "linux/amd64", "linux/s390x")
     assert lab.mirror("-a", "s390x").statuses == ["copied"]
 
@@ -169,7 +110,7 @@ def test_mirror_platform_that_the_source_still_has_is_not_told(lab: Lab) -> None
     assert lab.mirror("-a", "amd64", "--no-state").only()["change"] == "same digest"
 
 
-def test_mirror_table_shows_what_stays_and_what_changed(lab: Lab) -> None:
+def test_mirror_table_shows_what_stays_and_what_changed(lab: MovingLab) -> None:
     lab.release(1, "linux/amd64", "linux/arm64", "linux/arm/v7")
     lab.mirror(*ALL)
     lab.release(2, "linux/amd64", "linux/arm64", "linux/arm/v7")
@@ -193,7 +134,7 @@ def _with_sboms() -> Image:
 
 @pytest.mark.parametrize(("words", "status"), [((), "skipped"), (("--no-arch-os-fail",), "failed")])
 def test_mirror_unstated_platform_is_not_a_wanted_one(
-    lab: Lab, words: tuple[str, ...], status: str
+    lab: MovingLab, words: tuple[str, ...], status: str
 ) -> None:
     push(lab.source.endpoint, "team/app", "1.0", _with_sboms())
 
@@ -203,7 +144,7 @@ def test_mirror_unstated_platform_is_not_a_wanted_one(
     assert manifest(lab.destination, "team/app", "1.0") is None
 
 
-def test_mirror_required_platform_that_is_missing_fails(lab: Lab) -> None:
+def test_mirror_required_platform_that_is_missing_fails(lab: MovingLab) -> None:
     lab.release(1, "linux/amd64")
 
     without, required = lab.mirror(), lab.mirror("--require-platforms")
@@ -218,7 +159,7 @@ def test_mirror_required_platform_that_is_missing_fails(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("kind", ["docker_schema2", "oci_manifest"])
-def test_mirror_single_image_kept_as_it_is_keeps_its_digest(lab: Lab, kind: str) -> None:
+def test_mirror_single_image_kept_as_it_is_keeps_its_digest(lab: MovingLab, kind: str) -> None:
     image = images.KINDS[kind](1)
     push(lab.source.endpoint, "team/app", "1.0", image)
 
@@ -235,7 +176,7 @@ def test_mirror_single_image_kept_as_it_is_keeps_its_digest(lab: Lab, kind: str)
     assert lab.mirror("--keep-single").statuses == ["copied"]
 
 
-def test_mirror_single_image_with_tags_for_platforms_gets_both(lab: Lab) -> None:
+def test_mirror_single_image_with_tags_for_platforms_gets_both(lab: MovingLab) -> None:
     image = images.oci_manifest(1)
     push(lab.source.endpoint, "team/app", "1.0", image)
 
@@ -248,7 +189,7 @@ def test_mirror_single_image_with_tags_for_platforms_gets_both(lab: Lab) -> None
 
 
 @pytest.mark.parametrize("way", ["option", "failed-list", "no-state"])
-def test_mirror_looks_behind_and_brings_what_a_registry_has_lost(lab: Lab, way: str) -> None:
+def test_mirror_looks_behind_and_brings_what_a_registry_has_lost(lab: MovingLab, way: str) -> None:
     release = lab.release(1, "linux/amd64", "linux/arm64")
     assert lab.mirror().statuses == ["copied"]
     lost = release.leaves[1].digest
@@ -271,7 +212,7 @@ def test_mirror_looks_behind_and_brings_what_a_registry_has_lost(lab: Lab, way: 
     assert lab.validate("--depth", "tree").statuses == ["passed"]
 
 
-def test_mirror_that_looks_behind_asks_for_each_manifest_and_blob_once(lab: Lab) -> None:
+def test_mirror_that_looks_behind_asks_for_each_manifest_and_blob_once(lab: MovingLab) -> None:
     lab.release(1, "linux/amd64", "linux/arm64")
     assert lab.mirror().statuses == ["copied"]
     for one in (lab.source, lab.destination):
@@ -288,7 +229,7 @@ def test_mirror_that_looks_behind_asks_for_each_manifest_and_blob_once(lab: Lab)
     assert [(r.method, r.what) for r in reads] == [("HEAD", "manifests")]
 
 
-def test_mirror_looking_behind_drops_a_kept_platform_that_is_lost(lab: Lab) -> None:
+def test_mirror_looking_behind_drops_a_kept_platform_that_is_lost(lab: MovingLab) -> None:
     first = lab.release(1, "linux/amd64", "linux/s390x")
     assert lab.mirror(*ALL).statuses == ["copied"]
     lab.release(2, "linux/amd64", "linux/s390x")
@@ -302,7 +243,7 @@ def test_mirror_looking_behind_drops_a_kept_platform_that_is_lost(lab: Lab) -> N
     assert lab.validate("--depth", "tree").statuses == ["passed"]
 
 
-def test_mirror_looking_behind_brings_a_lost_layer(lab: Lab) -> None:
+def test_mirror_looking_behind_brings_a_lost_layer(lab: MovingLab) -> None:
     release = lab.release(1, "linux/amd64", "linux/arm64")
     assert lab.mirror().statuses == ["copied"]
     # The registry remembers what it has in the one repository, and nothing of the other.
@@ -316,80 +257,9 @@ def test_mirror_looking_behind_brings_a_lost_layer(lab: Lab) -> None:
     assert blob(lab.destination, "team/twin", twin.layer) is not None
 
 
-def _saved(lab: Lab, name: str, *words: str) -> Path:
-    line = lab.folder / "saved.txt"
-    line.write_text(f"{lab.source.address}/team/app:1.0\n")
-    path = lab.folder / name
-    ran = image_tools("save", "-f", line, "-d", path, *words)
-    assert ran.code == 0, ran.stderr
-    return path
-
-
-def _saving(lab: Lab, path: Path, *words: str) -> Ran:
-    to = ["-d", path, "--format", "json", "-o", lab.folder / "save-failed.txt"]
-    return image_tools("save", "-f", lab.folder / "saved.txt", *to, *words)
-
-
-def _loaded(lab: Lab, path: Path, *words: str, command: str = "load") -> Ran:
-    to = ["-s", path, "-d", lab.destination.address, "--format", "json"]
-    return image_tools(command, *to, "-o", lab.folder / "load-failed.txt", *words)
-
-
-def test_load_of_archives_with_one_platform_each_unites_them(lab: Lab) -> None:
-    release = lab.release(1, "linux/amd64", "linux/arm64")
-    amd64, arm64 = (_saved(lab, f"{a}.tar", "-a", a) for a in ("amd64", "arm64"))
-
-    first, second = _loaded(lab, amd64), _loaded(lab, arm64)
-
-    assert (first.statuses, second.statuses) == (["copied"], ["copied"]), second.stderr
-    assert lab.held() == entries(release)
-    for path in (amd64, arm64):
-        checked = _loaded(lab, path, command="load-validate")
-        assert checked.statuses == ["passed"], checked.stderr
-
-
-def test_load_of_a_newer_archive_removes_what_was_chosen_and_is_gone(lab: Lab) -> None:
-    lab.release(1, "linux/amd64", "linux/arm64")
-    assert _loaded(lab, _saved(lab, "old.tar")).statuses == ["copied"]
-    release = lab.release(2, "linux/amd64")
-    new = _saved(lab, "new.tar")
-    assert _loaded(lab, new, command="load-validate").statuses == ["failed"]
-
-    assert _loaded(lab, new).statuses == ["copied"]
-
-    assert lab.top()[1] == release.top.digest
-    assert _loaded(lab, new, command="load-validate").statuses == ["passed"]
-
-
-def test_load_asks_each_archive_what_was_chosen_though_their_images_are_equal(lab: Lab) -> None:
-    lab.release(1, "linux/amd64", "linux/arm/v7")
-    assert _loaded(lab, _saved(lab, "old.tar", *ALL)).statuses == ["copied"]
-    release = lab.release(2, "linux/amd64")
-    narrow, all_of_it = _saved(lab, "narrow.tar"), _saved(lab, "all.tar", *ALL)
-    assert [one["platform"] for one in _loaded(lab, narrow).only()["kept"]] == ["linux/arm/v7"]
-    assert _loaded(lab, all_of_it, command="load-validate").statuses == ["failed"]
-
-    assert _loaded(lab, all_of_it).statuses == ["copied"]
-
-    assert lab.top()[1] == release.top.digest
-    assert _loaded(lab, all_of_it, command="load-validate").statuses == ["passed"]
-
-
-def test_load_of_everything_replaces_what_was_there(lab: Lab) -> None:
-    push(lab.destination.endpoint, "team/app", "1.0", made(7, ["linux/s390x", "linux/amd64"]))
-    lab.release(1, "linux/amd64", "linux/arm64")
-    path = _saved(lab, "amd64.tar", "-a", "amd64")
-
-    merged = _loaded(lab, path)
-    assert [one["platform"] for one in merged.only()["kept"]] == ["linux/s390x"]
-    assert _loaded(lab, path, "--arch", "all", "--os", "all").statuses == ["copied"]
-
-    assert [where for where, _ in lab.held()] == ["linux/amd64"]
-    ran = _loaded(lab, path, "--arch", "all", "--os", "all", command="load-validate")
-    assert ran.statuses == ["passed"]
-
-
-def test_mirror_looking_behind_a_lost_tag_brings_the_layers_of_its_platforms(lab: Lab) -> None:
+def test_mirror_looking_behind_a_lost_tag_brings_the_layers_of_its_platforms(
+    lab: MovingLab,
+) -> None:
     release = lab.release(1, "linux/amd64", "linux/arm64")
     assert lab.mirror().statuses == ["copied"]
     twin = Spot(lab.destination, "team/app", release).twin("team/tagless")
@@ -402,66 +272,9 @@ def test_mirror_looking_behind_a_lost_tag_brings_the_layers_of_its_platforms(lab
     assert blob(lab.destination, "team/tagless", twin.layer) is not None
 
 
-def test_save_tells_each_time_what_the_archive_keeps_and_reads_nothing_for_it(lab: Lab) -> None:
-    lab.release(1, "linux/amd64", "linux/s390x")
-    _saved(lab, "images.tar", "-a", "all", "--os", "all")
-    lab.release(2, "linux/amd64", "linux/s390x")
-    line = lab.folder / "saved.txt"
-    words = ("-f", line, "-d", lab.folder / "images.tar", "-a", "amd64", "--format", "json")
-
-    moved = image_tools("save", *words)
-    lab.source.clear_log()
-    again = image_tools("save", *words)
-
-    assert (moved.statuses, again.statuses) == (["copied"], ["unchanged"])
-    assert [one["platform"] for one in again.only()["kept"]] == ["linux/s390x"]
-    assert moved.only()["kept"] == again.only()["kept"]
-    asked = [(r.method, r.what) for r in lab.source.requests() if r.what != "ping"]
-    assert asked == [("HEAD", "manifests")]
-    assert image_tools("save-validate", *words).statuses == ["passed"]
-
-
-@pytest.mark.parametrize("lost", ["manifest", "layer"])
-def test_save_drops_a_kept_platform_that_the_archive_has_lost(lab: Lab, lost: str) -> None:
-    old = lab.release(1, "linux/amd64", "linux/arm/v7")
-    archive = _saved(lab, "images", "--compress", "dir", *ALL)
-    release = lab.release(2, "linux/amd64")
-    assert _saving(lab, archive).statuses == ["copied"]
-    gone = next(entry.digest for entry in old.leaves if _platform(entry) == "linux/arm/v7")
-    if lost == "layer":
-        gone = json.loads(old.find(gone).data)["layers"][0]["digest"]
-    (archive / "blobs/sha256" / gone.removeprefix("sha256:")).unlink()
-    planned = _saving(lab, archive, "--dry-run").report["rows"]
-    assert [one["action"] for one in planned] == ["copy"]
-    assert _saving(lab, archive, "--repair").code == 1
-
-    ran = _saving(lab, archive)
-
-    assert ran.statuses == ["copied"], ran.stderr
-    assert any("removed linux/arm/v7" in said for said in ran.only()["warnings"])
-    assert ran.only()["digest"] == release.top.digest
-    assert image_tools("archive", "verify", archive).code == 0
-    assert _saving(lab, archive).statuses == ["unchanged"]
-
-
-def test_save_fails_over_a_damaged_manifest_until_the_archive_is_repaired(lab: Lab) -> None:
-    release = lab.release(1, "linux/amd64", "linux/arm64")
-    archive = _saved(lab, "images", "--compress", "dir")
-    damaged = archive / "blobs/sha256" / release.leaves[0].digest.removeprefix("sha256:")
-    content = damaged.read_bytes()
-    damaged.chmod(0o644)
-    damaged.write_bytes(content.replace(b"schemaVersion", b"schemaversion"))
-
-    ran = _saving(lab, archive)
-
-    assert (ran.code, ran.statuses) == (1, ["failed"]), ran.stderr
-    assert "save --repair" in ran.only()["advice"]
-    assert _saving(lab, archive, "--repair").code == 0
-    assert damaged.read_bytes() == content
-    assert _saving(lab, archive).statuses == ["unchanged"]
-
-
-def test_mirror_tells_nothing_of_kept_platforms_that_another_run_has_replaced(lab: Lab) -> None:
+def test_mirror_tells_nothing_of_kept_platforms_that_another_run_has_replaced(
+    lab: MovingLab,
+) -> None:
     lab.release(1, "linux/amd64", "linux/arm/v7")
     assert lab.mirror(*ALL).statuses == ["copied"]
     second = lab.release(2, "linux/amd64", "linux/arm/v7")
@@ -474,7 +287,7 @@ def test_mirror_tells_nothing_of_kept_platforms_that_another_run_has_replaced(la
     assert (ran.statuses, ran.only()["kept"], ran.only()["warnings"]) == (["unchanged"], [], [])
 
 
-def test_attestations_that_are_not_asked_for_are_seen_and_leave_the_tag(lab: Lab) -> None:
+def test_attestations_that_are_not_asked_for_are_seen_and_leave_the_tag(lab: MovingLab) -> None:
     push(lab.source.endpoint, "team/app", "1.0", images.attestations(1))
     assert lab.mirror(*ALL).statuses == ["copied"]
     without = (*ALL, "--provenance=false")
@@ -490,7 +303,7 @@ def test_attestations_that_are_not_asked_for_are_seen_and_leave_the_tag(lab: Lab
 
 
 def test_validate_attestation_of_an_absent_image_beside_a_filtered_one_is_too_much(
-    lab: Lab,
+    lab: MovingLab,
 ) -> None:
     lab.release(1, "linux/amd64", "linux/s390x")
     assert lab.mirror().statuses == ["copied"]
@@ -503,7 +316,9 @@ def test_validate_attestation_of_an_absent_image_beside_a_filtered_one_is_too_mu
     assert lab.validate().statuses == ["passed"]
 
 
-def test_mirror_referrer_that_is_an_index_of_thousands_is_brought_in_seconds(lab: Lab) -> None:
+def test_mirror_referrer_that_is_an_index_of_thousands_is_brought_in_seconds(
+    lab: MovingLab,
+) -> None:
     release = lab.release(1, "linux/amd64")
     studio = Studio("many", 1)
     many = [studio.child(platform("linux/amd64"))] * 20
@@ -521,7 +336,9 @@ def test_mirror_referrer_that_is_an_index_of_thousands_is_brought_in_seconds(lab
 
 
 @pytest.mark.parametrize("there", ["too deep", "schema 1"])
-def test_list_of_a_validation_repairs_what_nothing_can_be_merged_with(lab: Lab, there: str) -> None:
+def test_list_of_a_validation_repairs_what_nothing_can_be_merged_with(
+    lab: MovingLab, there: str
+) -> None:
     release = lab.release(1, "linux/amd64", "linux/arm64")
     studio = Studio("deep", 1)
     inner = studio.child(platform("linux/amd64"))
@@ -541,7 +358,7 @@ def test_list_of_a_validation_repairs_what_nothing_can_be_merged_with(lab: Lab, 
     assert lab.top()[1] == release.top.digest
 
 
-def test_list_of_a_validation_repairs_an_entry_without_a_platform(lab: Lab) -> None:
+def test_list_of_a_validation_repairs_an_entry_without_a_platform(lab: MovingLab) -> None:
     image = images.no_platform(1)
     push(lab.source.endpoint, "team/app", "1.0", image)
     assert lab.mirror(*ALL).statuses == ["copied"]
