@@ -445,7 +445,7 @@ def test_validate_unreadable_index_is_replaced_by_mirror(
     assert (refused["status"], refused["kind"]) == ("failed", "invalid-manifest")
     mended = image_tools(
         *("mirror", "-f", told, "-d", lab.destination.address),
-        *("-o", lab.folder / "left.txt", "--format", "json"),
+        *("-o", lab.folder / "left.txt", "--format", "json", "--retry-delay", "10ms"),
     )
     assert mended.statuses == ["copied"], mended.stderr
     assert lab.validate("--depth", "content").statuses == ["passed"]
