@@ -13,6 +13,7 @@ from image_tools.cli import render
 from image_tools.cli.listing import accept_empty, list_content, say_problem, shown_name
 from image_tools.cli.reaching import reaching, start_logs
 from image_tools.cli.redact import clean
+from image_tools.cli.request import refuse_empty
 from image_tools.cli.results import standard_width
 from image_tools.cli.tables import Column, table
 from image_tools.cli.text import human_bytes
@@ -47,6 +48,7 @@ def inspect_list(options: Namespace, environ: Mapping[str, str]) -> int:
 
 def _request(options: Namespace, environ: Mapping[str, str]) -> InspectListRequest:
     name = shown_name(options.file)
+    refuse_empty(options)
     registries = choose_registries(options.source, None, "", environ)
     names, problems = read_names(list_content(options.file), name, registries)
     for problem in problems:

@@ -48,9 +48,9 @@ SAVE_VALIDATE = Page(
     name="save-validate",
     aliases=("save validate", "sync-validate", "sync validate"),
     summary="compare the images of a list with those in an archive",
-    about="Compare what you asked a save for with what the archive holds, digest and "
-    "platform of every entry. Nothing is written; what is different stands in a list that save and "
-    "sync take.",
+    about="Check that an archive holds the images of a list as the options ask, by digest and "
+    "platform of every entry. Nothing is written; images that differ are written to a list that "
+    "save and sync take.",
     groups=_comparing(SAVE, "save-validate", _DEPTH),
     notes=(
         Note(
@@ -68,9 +68,9 @@ LOAD_VALIDATE = Page(
     name="load-validate",
     aliases=("load validate",),
     summary="compare the images of an archive with those in a registry",
-    about="Compare what you asked a load for with what is in the registry, digest and "
-    "platform of every entry. Nothing is written; what is different stands in a list that load "
-    "takes.",
+    about="Check that a registry holds the images of an archive as the options ask, by digest and "
+    "platform of every entry. Nothing is written; images that differ are written to a list that "
+    "load takes.",
     groups=_comparing(LOAD, "load-validate", _DEPTH),
     notes=(
         Note(

@@ -80,8 +80,8 @@ VALIDATE = Page(
     name="mirror-validate",
     aliases=("mirror validate",),
     summary="compare the images of a list with their destinations",
-    about="Compare what you asked a mirror for with what is at the destinations, digest and "
-    "platform of every entry. Nothing is written to a registry; what is different stands in a list "
+    about="Check that the destinations hold the images of a list as the options ask, by digest and "
+    "platform of every entry. No registry is written to; images that differ are written to a list "
     "that mirror takes.",
     groups=(
         *(group for group in map(_validating, MIRROR.groups) if group.options),

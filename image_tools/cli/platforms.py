@@ -1,10 +1,11 @@
-"""The architectures and systems that --arch and --os take, and what a wrong word may have meant."""
+"""The words that --arch, --os and --variant take, and what a wrong one may have meant."""
 
 from __future__ import annotations
 
 import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 
 from image_tools.errors import InvalidPlatform
 from image_tools.oci.platform import Platform
@@ -36,7 +37,7 @@ _COMMON = ("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong
 _VARIANT = re.compile(
     r"v?[1-9](\.[0-9])?|rva[0-9]{2}[us]64|power[0-9]{1,2}|softfloat|hardfloat|sse2|satconv|signext"
 )
-_LONG_WORD = 4
+_TYPO = 0.7
 _EVERYTHING = frozenset({"all", "*"})
 
 
@@ -137,27 +138,18 @@ def _system_meant(word: str) -> str:
 
 
 def _nearest(word: str, known: frozenset[str], others: Mapping[str, str]) -> str:
-    choices = [one for one in _COMMON if one in known] + [*sorted(known), *others]
-    begun = [choice for choice in choices if len(word) > 2 and choice.startswith(word)]
-    if begun and begun[0] in known:
+    """Return the known word that is like `word`, else what one of the `others` means, else none."""
+    common = [one for one in _COMMON if one in known]
+    begun = [one for one in (*common, *sorted(known)) if len(word) > 2 and one.startswith(word)]
+    if begun:
         return begun[0]
-    distances = {choice: _distance(word, choice) for choice in choices}
-    best = min(distances, key=distances.__getitem__)
-    is_near = distances[best] <= (2 if len(word) >= _LONG_WORD else 1)
-    return others.get(best, best) if is_near else ""
+    if (found := _most_alike(word, [*common, *sorted(known)])) is not None:
+        return found
+    return others.get(_most_alike(word, [*others]) or "", "")
 
 
-def _distance(one: str, other: str) -> int:
-    """Return the edits between two words; two neighbours that changed places are one edit."""
-    before: Sequence[int] = ()
-    last: Sequence[int] = range(len(other) + 1)
-    for row, letter in enumerate(one, start=1):
-        this = [row]
-        for column, wanted in enumerate(other, start=1):
-            cost = min(this[-1] + 1, last[column] + 1, last[column - 1] + (letter != wanted))
-            swapped = one[row - 2 : row] == wanted + other[column - 2 : column - 1]
-            if before and column > 1 and swapped and letter != wanted:
-                cost = min(cost, before[column - 2] + 1)
-            this.append(cost)
-        before, last = last, this
-    return last[-1]
+def _most_alike(word: str, choices: Sequence[str]) -> str | None:
+    """Return the choice that is most like `word`, of equals the first; None where none is."""
+    likeness = {one: SequenceMatcher(None, word, one).ratio() for one in choices}
+    best = max(likeness, key=likeness.__getitem__)
+    return best if likeness[best] >= _TYPO else None

@@ -25,16 +25,24 @@ _PASSPHRASE = "COSIGN_PASSWORD"
 
 def chosen_registries(options: Namespace, environ: Mapping[str, str]) -> Registries:
     """The registries the options and the environment choose; InvalidReference for a wrong one."""
-    for side in ("source", "destination"):
-        if side in options.given and getattr(options, side) == "":
-            # A variable of the shell that is not set: all images would go to docker.io.
-            raise UsageError(f"-{side[0]} is empty", advice="name a registry, or leave it out")
+    refuse_empty(options)
     chosen = choose_registries(
         options.source, options.destination, options.default_project, environ
     )
     # Not every command that reads lists has them.
     projects = (getattr(options, f"{side}_project", None) for side in ("source", "destination"))
     return in_projects(chosen, *projects)
+
+
+def refuse_empty(options: Namespace) -> None:
+    """Raise UsageError for `-s` or `-d` without a registry: a shell variable that is not set.
+
+    All images would come from docker.io, or go there.
+    """
+    for side in ("source", "destination"):
+        stated = getattr(options, side, None)
+        if side in options.given and stated is not None and not stated.strip():
+            raise UsageError(f"-{side[0]} is empty", advice="name a registry, or leave it out")
 
 
 def mirror_request(

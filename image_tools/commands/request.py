@@ -69,7 +69,7 @@ class MirrorRequest:
     `harbor` is there when every destination is a Harbor, `archive` when one end is no registry,
     `source_archive` when none is; `foreign` is how an archive of others is opened. An archive
     leaves out what `base` has; `archived_to` says where an image of that base was loaded to.
-    Without `names_platforms` all platforms of an archive are copied because nobody named any.
+    `names_platforms` is False where an archive is loaded without --arch, --os and --variant.
     `pull_budget` bounds how many manifests of one registry are read. `goes_to` is what the failed
     list calls the destination: only a run to the same one replaces it.
     """

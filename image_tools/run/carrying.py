@@ -35,11 +35,11 @@ from image_tools.run.outcomes import (
     platforms_of,
 )
 from image_tools.run.own_client import OWN_CLIENT
+from image_tools.run.platform_choice import chosen, kept_unasked
 from image_tools.run.preparing import Prepared, own_tag, remember
 from image_tools.run.projects import ensure_project
 from image_tools.run.refused import POLICIES, is_not_shown
 from image_tools.run.together import together
-from image_tools.run.wishing import chosen, kept_unasked
 from image_tools.state import Remembered
 from image_tools.tools.skopeo import cannot_keep
 

@@ -13,7 +13,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.place import registry_key
 from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.retry import RetryPolicy
-from image_tools.run.written import WrittenPlaces
+from image_tools.run.written_places import WrittenPlaces
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.harbor import Harbor, HarborSetting

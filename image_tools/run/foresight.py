@@ -19,9 +19,9 @@ from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, look
 from image_tools.run.outcomes import invalid_row, plan_row, platforms_of, pulls_of
+from image_tools.run.platform_choice import kept_unasked
 from image_tools.run.preparing import Prepared, prepare
 from image_tools.run.together import together, within
-from image_tools.run.wishing import kept_unasked
 
 T = TypeVar("T")
 _ACTIONS = {Status.UNCHANGED: PlanAction.UNCHANGED, Status.SKIPPED: PlanAction.SKIP}

@@ -66,9 +66,9 @@ async def look(gear: Gear, job: Job) -> Seen | Outcome:
     if destination is None:
         held = held_by_base(gear, job, source)
         return Seen(source, None, True) if held is None else unchanged(job, source, held)
-    broken = await _broken(gear, job, destination)
-    is_same = not broken and is_unchanged(gear, job, source, destination)
-    if is_same and not await is_broken(job, destination.digest):
+    has_lost = await is_broken(job, destination.digest)
+    broken = await _broken(gear, job, destination, has_lost=has_lost)
+    if not (broken or has_lost) and is_unchanged(gear, job, source, destination):
         kept = _kept(gear, job, source, destination)
         return unchanged(job, source, destination.digest, kept=kept)
     return Seen(source, destination, _has_moved(gear, job, source), broken)
@@ -168,14 +168,15 @@ def _known_offer(gear: Gear, job: Job, source: ManifestHead) -> tuple[str, ...] 
     return known.offered if known.source_digest == source.digest else None
 
 
-async def _broken(gear: Gear, job: Job, destination: ManifestHead) -> frozenset[Digest]:
-    """What is lost behind the tag, where the run looks there; an archive tells it unasked.
+async def _broken(
+    gear: Gear, job: Job, destination: ManifestHead, *, has_lost: bool
+) -> frozenset[Digest]:
+    """Return what is lost behind the tag, where the run looks there, or an archive `has_lost` it.
 
-    A repair takes nothing out of an archive: what it does not choose another one may fetch.
+    A repair takes nothing out of an archive: another list may fetch what this one did not choose.
     """
     asked = looks_behind(gear.options, job) and not gear.options.force
-    repairs = isinstance(gear.state, RepairMemory)
-    if not asked and (repairs or not await is_broken(job, destination.digest)):
+    if not asked and (isinstance(gear.state, RepairMemory) or not has_lost):
         return frozenset()
     try:
         return await gear.behind.broken(job, destination.digest)

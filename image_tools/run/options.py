@@ -17,7 +17,7 @@ class Options:
 
     `key_id` stands for the key that signs what is copied; empty when nothing is signed.
     `pull_budget` is how many manifests of one registry may be read, None as many as it allows.
-    Without `names_platforms` all of an archive is copied since nobody named a platform.
+    `names_platforms` is False where an archive is loaded without --arch, --os and --variant.
     `require_platforms`: every named platform must exist; `keep_single`: a single image is published
     as it is; `look_behind`: unchanged tags are looked behind, and what is missing is copied.
     """

@@ -24,15 +24,15 @@ from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.schedule import Work
 from image_tools.report import Outcome
 from image_tools.run.behind import looks_behind
-from image_tools.run.existing import existing_image, refuse_unreadable, warn_of_lost
+from image_tools.run.destination_image import existing_image, refuse_unreadable, warn_of_lost
 from image_tools.run.gear import Gear
 from image_tools.run.job import Job
 from image_tools.run.looking import Seen, is_broken, skipped, unchanged
 from image_tools.run.naming import arch_tag
 from image_tools.run.outcomes import platforms_of
+from image_tools.run.platform_choice import check_required, kept_unasked, wish_of
 from image_tools.run.refused import is_not_shown
 from image_tools.run.together import together
-from image_tools.run.wishing import check_required, kept_unasked, wish_of
 from image_tools.state import Remembered
 from image_tools.stores.remote.meter import apart, cover, is_limited
 from image_tools.stores.store import ManifestHead

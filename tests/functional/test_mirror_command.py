@@ -230,11 +230,14 @@ def test_mirror_empty_standard_input_is_an_error_unless_it_may_be(
     assert run("-d reg:5000") == 2  # A broken pipe; at a terminal nobody has to type a line.
 
 
+@pytest.mark.parametrize("text", ["", " "])
 @pytest.mark.parametrize("side", ["-s", "-d"])
-def test_mirror_empty_registry_is_an_error(side: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mirror_empty_registry_is_an_error(
+    side: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("list.txt").write_text("nginx\n")
 
-    assert main(["mirror", "-f", "list.txt", side, ""], environ()) == 2
+    assert main(["mirror", "-f", "list.txt", side, text], environ()) == 2
 
     assert f"{side} is empty" in capsys.readouterr().err
 

@@ -164,3 +164,18 @@ def test_archive_merge_unites_platforms_without_a_warning(lab: MovingLab) -> Non
     assert (ran.statuses, [one["warnings"] for one in ran.outcomes]) == (["copied"] * 2, [[], []])
     assert _loaded(lab, merged).statuses == ["copied"]
     assert lab.held() == entries(release)
+
+
+def test_archive_export_of_named_platforms_tells_what_the_other_archive_keeps(
+    lab: MovingLab,
+) -> None:
+    lab.release(1, "linux/amd64", "linux/s390x")
+    old = _saved(lab, "old.tar", *ALL)
+    lab.release(2, "linux/amd64", "linux/s390x")
+    new = _saved(lab, "new.tar", *ALL)
+
+    words = ("-s", new, "-d", old, "-a", "amd64", "-y", "--format", "json")
+    ran = image_tools("archive", "export", *words)
+
+    assert [one["platform"] for one in ran.only()["kept"]] == ["linux/s390x"], ran.stderr
+    assert "[WARN" in ran.stderr

@@ -46,9 +46,9 @@ def wish_of(gear: Gear, job: Job, seen: Seen) -> Wish:
 
 
 def kept_unasked(gear: Gear, decided: Plan) -> tuple[Kept, ...]:
-    """Return what is told of entries that stay: nothing where archives are to be united."""
-    ends = gear.ends
-    if ends.source_archive is not None and ends.destination_archive is not None:
+    """Return what is told of entries that stay: nothing where whole archives are united."""
+    ends, is_whole = gear.ends, not gear.options.names_platforms
+    if is_whole and ends.source_archive is not None and ends.destination_archive is not None:
         return ()
     return kept_of(decided.kept)
 
