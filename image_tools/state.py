@@ -17,8 +17,8 @@ from loguru import logger
 
 from image_tools.errors import EnvironmentProblem, InvalidReference
 from image_tools.kept import Kept
+from image_tools.machine.trusted_paths import refuse_planted
 from image_tools.oci.digest import Digest
-from image_tools.process.planted import refuse_planted
 
 VERSION = 1
 _BUSY_MILLISECONDS = 10_000

@@ -16,22 +16,23 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = {
-    "__main__": 8,
-    "cli": 7,
-    "commands": 6,
-    "run": 5,
-    "plan": 4,
-    "validation": 4,
-    "exchange": 3,
-    "stores": 2,
-    "tools": 2,
-    "imagelist": 2,
-    "state": 2,
-    "kept": 1,
-    "report": 2,
-    "process": 1,
-    "terminal": 1,
+    "__main__": 9,
+    "cli": 8,
+    "commands": 7,
+    "run": 6,
+    "plan": 5,
+    "validation": 5,
+    "exchange": 4,
+    "stores": 3,
+    "tools": 3,
+    "imagelist": 3,
+    "state": 3,
+    "report": 3,
+    "logins": 2,
+    "web": 2,
+    "machine": 1,
     "retry": 1,
+    "kept": 1,
     "oci": 0,
     "refusals": 0,
     "errors": 0,
@@ -40,13 +41,13 @@ SIDEWAYS = {("oci", "errors"), ("refusals", "errors")}
 
 HOMES: dict[str, tuple[str, ...]] = {
     "argparse": ("cli",),
-    "plumbum": ("process",),
-    "sh": ("terminal",),
+    "plumbum": ("machine",),
+    "sh": ("machine",),
     "tenacity": ("retry",),
-    "loguru": tuple(room for room, layer in LAYERS.items() if layer not in (0, 4)),
-    "aiohttp": ("exchange", "stores", "cli"),
-    "multidict": ("exchange", "stores"),
-    "yarl": ("exchange", "stores"),
+    "loguru": tuple(room for room, layer in LAYERS.items() if layer not in (0, 5)),
+    "aiohttp": ("exchange", "stores", "web", "cli"),
+    "multidict": ("exchange", "stores", "web"),
+    "yarl": ("exchange", "stores", "web"),
     "rich": ("cli",),
     "tomli": ("stores", "tools"),
     "zstandard": ("stores",),
@@ -71,7 +72,7 @@ IMPURE |= {"tempfile", "threading", "time", "urllib"}
 LAZY = {
     "cli": {"rich", "aiohttp", "readline", "image_tools"},
     "run": {"image_tools"},
-    "process": {"image_tools"},
+    "machine": {"image_tools"},
 }
 EXITS = {"sys.exit", "exit", "quit", "SystemExit"}
 STARTS = {"os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp"}
@@ -201,7 +202,7 @@ def misplaced_calls(module: Module) -> Iterator[str]:
         if name in EXITS and module.name != "image_tools.__main__":
             yield f"{line}: {name} belongs to __main__.py"
         if name in STARTS or name.startswith(("os.exec", "os.spawn")):
-            yield f"{line}: {name}: programs are started in process.py and terminal.py only"
+            yield f"{line}: {name}: programs are started in machine/ only"
 
 
 def too_long(module: Module) -> Iterator[str]:
@@ -258,7 +259,9 @@ def test_package_imports_have_no_cycle() -> None:
     assert {module.name for module in MODULES} == set(order)
 
 
-VALIDATING = tuple(f"image_tools.run.{name}" for name in ("validating", "holding", "walking"))
+VALIDATING = tuple(
+    f"image_tools.run.{name}" for name in ("line.validate", "line.held_image", "line.deep_walk")
+)
 
 
 def test_validation_shares_neither_plan_nor_state_with_the_planner() -> None:
@@ -273,6 +276,16 @@ def test_validation_shares_neither_plan_nor_state_with_the_planner() -> None:
     }
     pure = [found for name, found in rooms.items() if name not in VALIDATING]
     assert set().union(*pure) == {"oci"}
+
+
+def test_package_every_class_name_is_defined_once() -> None:
+    places: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in module.nodes:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(module.name)
+
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 # Forked before any module of ours is there, each import starts as in a fresh interpreter; what
@@ -316,7 +329,7 @@ def test_package_every_module_that_no_other_imports_is_imported_alone() -> None:
         pytest.param(wrong_arrows, "plan.plan", "from . import schedule", id="relative"),
         pytest.param(wrong_arrows, "run.jobs", "import image_tools.attic", id="unknown-room"),
         pytest.param(strangers, "run.jobs", "from plumbum import local", id="plumbum"),
-        pytest.param(strangers, "process", "import subprocess", id="subprocess"),
+        pytest.param(strangers, "machine", "import subprocess", id="subprocess"),
         pytest.param(strangers, "oci.index", "from loguru import logger", id="loguru-in-oci"),
         pytest.param(strangers, "plan.plan", "import time", id="clock-in-plan"),
         pytest.param(strangers, "stores.remote", "import requests", id="homeless"),

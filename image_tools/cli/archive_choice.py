@@ -13,11 +13,11 @@ from image_tools.cli.agreeing import agreed
 from image_tools.cli.text import is_terminal
 from image_tools.commands.request import ArchiveChoice
 from image_tools.errors import UsageError
-from image_tools.stores.archive.forms import Form, form_named
+from image_tools.stores.archive.file.forms import Form, form_named
 from image_tools.stores.archive.opening import Look, Standing, look
-from image_tools.stores.archive.volume_list import base_and_number
-from image_tools.stores.archive.volume_set import has_volumes
-from image_tools.stores.archive.volume_writing import SMALLEST_PART
+from image_tools.stores.archive.volumes.list import base_and_number
+from image_tools.stores.archive.volumes.set import has_volumes
+from image_tools.stores.archive.volumes.writing import SMALLEST_PART
 from image_tools.stores.archive.whole import set_name
 
 FAT32_LIMIT = (4 << 30) - 1

@@ -12,11 +12,11 @@ from loguru import logger
 from image_tools.cli.archive_choice import chosen_archive, may_begin
 from image_tools.cli.archive_runs import exporting, report_out_of_archive
 from image_tools.cli.listing import no_images
-from image_tools.commands.archive_copies import MergeRun
+from image_tools.commands.archive_copies import ArchiveMergeRun
 from image_tools.errors import UsageError
 from image_tools.report import Report, joined
-from image_tools.stores.archive.foreign_naming import NameAsked
 from image_tools.stores.archive.opening import check_archive
+from image_tools.stores.archive.others.naming import NameAsked
 
 
 def archive_merge(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -45,14 +45,14 @@ def archive_merge(options: Namespace, environ: Mapping[str, str]) -> int:
         request = replace(setting.request, source_archive=path, archive=choice)
         one = replace(setting, request=request)
         try:
-            reports.append(report_out_of_archive(one, each, MergeRun))
+            reports.append(report_out_of_archive(one, each, ArchiveMergeRun))
         except NameAsked as error:
             error.advice = f"name it first: image-tools archive export -s {path} --name …"
             raise
         if reports[-1].interrupted_by is not None:
             break
         choice = replace(choice, replace=False)
-    whole = joined(MergeRun.command, reports)
+    whole = joined(ArchiveMergeRun.command, reports)
     if not whole.outcomes and whole.interrupted_by is None and not options.allow_empty:
         raise no_images("the archives have")
     return setting.results.show(whole)

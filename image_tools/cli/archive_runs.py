@@ -13,7 +13,7 @@ from typing import TypeVar
 from image_tools.cli.base import base_of
 from image_tools.cli.foreign import foreign_of
 from image_tools.cli.list_command import (
-    Setting,
+    ListSetting,
     listed,
     nothing_to_do,
     opened,
@@ -42,7 +42,7 @@ _OF_DESTINATIONS = tuple(
 RunT = TypeVar("RunT", bound=OutOfArchive)
 
 
-def saving(options: Namespace, environ: Mapping[str, str], choice: ArchiveChoice) -> Setting:
+def saving(options: Namespace, environ: Mapping[str, str], choice: ArchiveChoice) -> ListSetting:
     """The setting of a run whose images go into an archive; no registry is written to."""
     setting = setting_of(_completed(options, destination=None), _without(environ, _OF_DESTINATIONS))
     content = list_content(options.file) if options.file and "base" in options else None
@@ -53,7 +53,7 @@ def saving(options: Namespace, environ: Mapping[str, str], choice: ArchiveChoice
     )
 
 
-def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
+def loading(options: Namespace, environ: Mapping[str, str]) -> ListSetting:
     """The setting of a run whose images come out of an archive; no registry is read from."""
     path = Path(options.source)
     wanted = _completed(
@@ -83,7 +83,7 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> Setting:
 
 def exporting(
     options: Namespace, environ: Mapping[str, str], source: Path, choice: ArchiveChoice
-) -> Setting:
+) -> ListSetting:
     """The setting of a run from archive to archive; no registry has a part in it."""
     wanted = _completed(
         options,
@@ -104,7 +104,7 @@ def exporting(
     return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
 
 
-def run_out_of_archive(setting: Setting, options: Namespace, kind: type[RunT]) -> int:
+def run_out_of_archive(setting: ListSetting, options: Namespace, kind: type[RunT]) -> int:
     """The exit code of a run of `kind` over the archive, or over the images of a list in it."""
     with _begun(setting, options, kind) as (run, images):
         if not images.entries and not images.problems:
@@ -113,13 +113,13 @@ def run_out_of_archive(setting: Setting, options: Namespace, kind: type[RunT]) -
     return setting.results.show(report)
 
 
-def report_out_of_archive(setting: Setting, options: Namespace, kind: type[RunT]) -> Report:
+def report_out_of_archive(setting: ListSetting, options: Namespace, kind: type[RunT]) -> Report:
     """The report of a run of `kind` over all of the archive, which may be empty."""
     with _begun(setting, options, kind) as (run, images):
         return run.run(images)
 
 
-def plan_out_of_archive(setting: Setting, options: Namespace, kind: type[LoadRun]) -> int:
+def plan_out_of_archive(setting: ListSetting, options: Namespace, kind: type[LoadRun]) -> int:
     """The exit code of a dry run of the same."""
     with _begun(setting, options, kind) as (run, images):
         outlook = run.plan(images)
@@ -128,7 +128,7 @@ def plan_out_of_archive(setting: Setting, options: Namespace, kind: type[LoadRun
 
 @contextmanager
 def _begun(
-    setting: Setting, options: Namespace, kind: type[RunT]
+    setting: ListSetting, options: Namespace, kind: type[RunT]
 ) -> Iterator[tuple[RunT, ImageList]]:
     say_jobs(options.jobs)
     of_file = listed(setting, options) if options.file else None
@@ -139,7 +139,7 @@ def _begun(
             yield run, images
 
 
-def _everything(setting: Setting, run: OutOfArchive, options: Namespace) -> ImageList:
+def _everything(setting: ListSetting, run: OutOfArchive, options: Namespace) -> ImageList:
     """A list of all that is in the archive; UsageError when that is nothing, unless it may be."""
     lines = "".join(f"{reference}\n" for reference in run.images)
     assert setting.request.archive is not None

@@ -12,9 +12,9 @@ from image_tools.cli.progress import Display
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.text import is_terminal
 from image_tools.errors import EnvironmentProblem
+from image_tools.logins.auth_file import Credentials
+from image_tools.logins.auth_store import keep_login
 from image_tools.run.prompting import Ask, Prompt
-from image_tools.stores.remote.auth_file import Credentials
-from image_tools.stores.remote.auth_store import keep_login
 
 
 def asking(environ: Mapping[str, str], display: Display) -> Ask | None:
@@ -38,7 +38,7 @@ def asking(environ: Mapping[str, str], display: Display) -> Ask | None:
 
 def _asked(prompt: Prompt, environ: Mapping[str, str]) -> Credentials | None:
     # sh costs 60 ms, and hardly a run asks.
-    from image_tools.run.attending import ask_login
+    from image_tools.run.login_prompt import ask_login
 
     found = ask_login(prompt, environ)
     if found is None:

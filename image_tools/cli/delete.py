@@ -13,7 +13,7 @@ from image_tools.cli.agreeing import agreed
 from image_tools.cli.reaching import image_to_delete, reaching, start_logs
 from image_tools.cli.redact import clean
 from image_tools.cli.text import is_terminal
-from image_tools.commands.delete import DeleteRequest, Deletion
+from image_tools.commands.delete import DeletedImage, DeleteRequest
 from image_tools.commands.delete import delete as deleted
 from image_tools.errors import UsageError
 
@@ -38,11 +38,11 @@ def delete(options: Namespace, environ: Mapping[str, str]) -> int:
     return 0 if found.deleted else 1
 
 
-def _asked(doomed: Deletion) -> bool:
+def _asked(doomed: DeletedImage) -> bool:
     tags = ", ".join(doomed.tags) or "none"
     render.err(clean(f"{doomed.reference} is {doomed.digest}\ntags that go with it: {tags}"))
     return agreed("Delete it?")
 
 
-def _name(found: Deletion) -> str:
+def _name(found: DeletedImage) -> str:
     return f"{found.reference.partition('@')[0]}@{found.digest}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 
 from image_tools.errors import UsageError
-from image_tools.run.validating import Validation
-from image_tools.run.walking import Depth
+from image_tools.run.line.deep_walk import Depth
+from image_tools.run.line.validate import Validation
 
 
 def wished_depth(options: Namespace) -> Validation:

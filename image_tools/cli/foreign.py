@@ -9,7 +9,7 @@ from image_tools.cli.options import Group, Option
 from image_tools.cli.shared_options import switch
 from image_tools.errors import InvalidReference
 from image_tools.oci.reference import Reference
-from image_tools.stores.archive.foreign_cache import Foreign
+from image_tools.stores.archive.others.cache import Foreign
 
 OF_OTHERS = Group(
     "Archives of other programs",

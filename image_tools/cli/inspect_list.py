@@ -17,7 +17,7 @@ from image_tools.cli.request import refuse_empty
 from image_tools.cli.results import standard_width
 from image_tools.cli.tables import Column, table
 from image_tools.cli.text import human_bytes
-from image_tools.commands.inspect_list import InspectListRequest, Row, RowList, RowStatus
+from image_tools.commands.inspect_list import InspectListRequest, ListedImage, RowList, RowStatus
 from image_tools.commands.inspect_list import inspect_list as inspected
 from image_tools.imagelist.names import read_names
 from image_tools.imagelist.registries import choose_registries
@@ -69,7 +69,7 @@ def _show(found: RowList, output_format: str, width: int | None) -> None:
         render.out("\n".join(table(_COLUMNS, [_row(row) for row in found.rows], width)))
 
 
-def _row(row: Row) -> tuple[str, ...]:
+def _row(row: ListedImage) -> tuple[str, ...]:
     return (
         row.status.value,
         row.reference or row.raw.strip(),
@@ -82,7 +82,7 @@ def _row(row: Row) -> tuple[str, ...]:
 def _csv(found: RowList) -> str:
     """One line of titles, one for each row; several platforms stand in one cell."""
     text = io.StringIO()
-    titles = Row(line=0, raw="", status=RowStatus.FOUND).to_json()
+    titles = ListedImage(line=0, raw="", status=RowStatus.FOUND).to_json()
     writer = csv.DictWriter(text, titles, lineterminator="\n")
     writer.writeheader()
     for row in found.rows:

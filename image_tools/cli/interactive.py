@@ -27,7 +27,7 @@ _HISTORY_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class TypedSession:
     """What a line needs to be mirrored and its result to be shown."""
 
     mirror: Callable[[ImageList], Report]
@@ -37,7 +37,7 @@ class Session:
     skip_invalid: bool = False
 
 
-def converse(session: Session, reports: list[Report]) -> None:
+def converse(session: TypedSession, reports: list[Report]) -> None:
     """Nothing; adds a report for each line, until the input ends, Ctrl-C, or a run is stopped.
 
     ImageToolsError for what makes further lines useless.
@@ -54,7 +54,7 @@ def converse(session: Session, reports: list[Report]) -> None:
             reports.append(Report(command="mirror", outcomes=(), interrupted_by=end.signal_number))
 
 
-def _mirrored(text: str, number: int, session: Session) -> Report:
+def _mirrored(text: str, number: int, session: TypedSession) -> Report:
     found = read_line(text, number, session.registries)
     if isinstance(found, Problem):
         say_problem(found, STANDARD_INPUT, skipped=session.skip_invalid)

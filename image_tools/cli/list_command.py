@@ -27,18 +27,18 @@ from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import resolve
 from image_tools.imagelist.reader import Resolve
 from image_tools.imagelist.registries import Registries
+from image_tools.machine.signals import listening
 from image_tools.report import Report
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from image_tools.run.failed_place import same_file
 from image_tools.run.progress import Progress
-from image_tools.run.signals import listening
 
 _STOPPING = "Stopping: what runs is ended, what is done stays. Ctrl-C again ends at once."
 RunT = TypeVar("RunT", bound=ListRun)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ListSetting:
     """What one run works with, whether its list is a file or is typed.
 
     `resolved` says what a line of the list means; `place` is where everything goes, for people;
@@ -56,7 +56,7 @@ class Setting:
     content: bytes | None = None
 
 
-def setting_of(options: Namespace, environ: Mapping[str, str]) -> Setting:
+def setting_of(options: Namespace, environ: Mapping[str, str]) -> ListSetting:
     """The setting the options ask for; the log is configured with it."""
     registries = chosen_registries(options, environ)
     request = mirror_request(options, registries, environ)
@@ -78,7 +78,7 @@ def setting_of(options: Namespace, environ: Mapping[str, str]) -> Setting:
         colours=coloured(sys.stderr, environ),
         numbered=request.jobs > 1,
     )
-    return Setting(
+    return ListSetting(
         request=request,
         registries=registries,
         progress=progress,
@@ -106,7 +106,7 @@ def _level(options: Namespace) -> str:
 
 
 @contextmanager
-def opened(setting: Setting, kind: type[RunT]) -> Iterator[RunT]:
+def opened(setting: ListSetting, kind: type[RunT]) -> Iterator[RunT]:
     """A run of `kind`; what it opened is closed behind the context, however that ends."""
     run = kind(
         setting.request,
@@ -136,13 +136,13 @@ def watched(run: ListRun, display: Display) -> Iterator[None]:
         yield
 
 
-def listed(setting: Setting, options: Namespace) -> ImageList:
+def listed(setting: ListSetting, options: Namespace) -> ImageList:
     """The list the options name; InvalidList when it is empty, unless it may be."""
     reading = replace(reading_of(options, resolved=setting.resolved), content=setting.content)
     return read_images(options.file, setting.registries, reading)
 
 
-def nothing_to_do(setting: Setting, images: ImageList, list_file: Path, command: str) -> int:
+def nothing_to_do(setting: ListSetting, images: ImageList, list_file: Path, command: str) -> int:
     """The exit code of a run over a list that names no image, and may be so."""
     request, unwritten = setting.request, False
     if request.failed is not None and not same_file(request.failed, list_file):
@@ -159,7 +159,7 @@ def say_jobs(wished: int) -> None:
         logger.warning("--jobs {} is out of range, {} is used", wished, used)
 
 
-def say_begin(setting: Setting, images: ImageList) -> None:
+def say_begin(setting: ListSetting, images: ImageList) -> None:
     """Tell what list goes where."""
     logger.info(
         "{}: {}, {} at a time, to {}",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from loguru import logger
 
-from image_tools.cli.interactive import Session, converse
+from image_tools.cli.interactive import TypedSession, converse
 from image_tools.cli.list_command import (
-    Setting,
+    ListSetting,
     listed,
     nothing_to_do,
     opened,
@@ -29,7 +29,7 @@ from image_tools.report import Report, joined
 from image_tools.state import default_state_path
 
 
-def run_list(setting: Setting, options: Namespace, kind: type[ListRun]) -> int:
+def run_list(setting: ListSetting, options: Namespace, kind: type[ListRun]) -> int:
     """The exit code of a run of `kind` over the list the options name, or over typed lines."""
     if options.file is None:
         return _typed(setting, options, kind)
@@ -41,7 +41,7 @@ def run_list(setting: Setting, options: Namespace, kind: type[ListRun]) -> int:
     return setting.results.show(report)
 
 
-def plan_list(setting: Setting, options: Namespace, kind: type[MirrorRun]) -> int:
+def plan_list(setting: ListSetting, options: Namespace, kind: type[MirrorRun]) -> int:
     """The exit code of a dry run of `kind` over the list the options name."""
     images = whole_list(setting, options)
     if not images.entries and not images.problems:
@@ -51,7 +51,7 @@ def plan_list(setting: Setting, options: Namespace, kind: type[MirrorRun]) -> in
     return setting.results.show_plan(kind.command, outlook)
 
 
-def whole_list(setting: Setting, options: Namespace) -> ImageList:
+def whole_list(setting: ListSetting, options: Namespace) -> ImageList:
     """The list the options name; what is corrected and what begins is said."""
     say_jobs(options.jobs)
     images = listed(setting, options)
@@ -60,7 +60,7 @@ def whole_list(setting: Setting, options: Namespace) -> ImageList:
     return images
 
 
-def _typed(setting: Setting, options: Namespace, kind: type[ListRun]) -> int:
+def _typed(setting: ListSetting, options: Namespace, kind: type[ListRun]) -> int:
     if options.jobs != 1:
         logger.warning(
             "lines that come one by one are worked on one by one: 1 job is used, not {}",
@@ -83,12 +83,12 @@ def _typed(setting: Setting, options: Namespace, kind: type[ListRun]) -> int:
     return setting.results.show(joined(kind.command, reports), typed=True)
 
 
-def _session(setting: Setting, run: ListRun, *, skip_invalid: bool) -> Session:
+def _session(setting: ListSetting, run: ListRun, *, skip_invalid: bool) -> TypedSession:
     def mirror_watched(images: ImageList) -> Report:
         with watched(run, setting.display):
             return run.run(images)
 
-    return Session(
+    return TypedSession(
         mirror=mirror_watched,
         registries=setting.registries,
         results=setting.results,

@@ -21,7 +21,7 @@ from image_tools.commands.request import Login, Side
 from image_tools.errors import Unauthorized, UsageError
 from image_tools.retry import RetryPolicy
 from image_tools.run.prompting import Prompt
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.web.tls import TlsChoice
 
 _ADVICE = "give --username NAME and --password-stdin, and the password on standard input"
 
@@ -70,7 +70,7 @@ def _read() -> str:
 
 
 def _typed(registry: str, tls: TlsChoice, options: Namespace, environ: Mapping[str, str]) -> Login:
-    from image_tools.run.attending import ask_login
+    from image_tools.run.login_prompt import ask_login
 
     # Asked before a password is typed: a wrong name, or a wrong certificate.
     with _reached(registry, tls, options, environ) as opening:

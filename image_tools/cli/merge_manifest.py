@@ -15,11 +15,11 @@ from image_tools.cli.progress import Display, wanted
 from image_tools.cli.reaching import image, side_of
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.text import coloured
-from image_tools.commands.merge_manifest import MergeRequest, MergeRun
+from image_tools.commands.merge_manifest import MergeManifestRun, MergeRequest
 from image_tools.commands.request import MirrorRequest
 from image_tools.errors import UsageError
 from image_tools.oci.reference import Reference
-from image_tools.run.merging import Merged
+from image_tools.run.merge_manifest import Merged
 from image_tools.run.progress import Progress
 
 _JOBS = 4
@@ -41,7 +41,7 @@ def merge_manifest(options: Namespace, environ: Mapping[str, str]) -> int:
         colours=coloured(sys.stderr, environ),
     )
     setting = _setting(options, environ, request)
-    run = MergeRun(setting, progress, environ, on_secret=add_secret, clean=clean)
+    run = MergeManifestRun(setting, progress, environ, on_secret=add_secret, clean=clean)
     with endings_raised(), run, watched(run, display):
         merged = run.merge(request)
     _say(request, merged)

@@ -16,6 +16,7 @@ from image_tools.commands.opening import Approach, Opening, opened
 from image_tools.commands.request import Login, Side
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.registries import choose_registries
+from image_tools.logins.auth_file import registry_of_key
 from image_tools.oci.reference import (
     DOCKER_HUB,
     Reference,
@@ -25,8 +26,7 @@ from image_tools.oci.reference import (
     parse_registry,
 )
 from image_tools.retry import RetryPolicy
-from image_tools.stores.remote.auth_file import registry_of_key
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.web.tls import TlsChoice
 
 Chosen = tuple[str | None, Login | None]
 

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from image_tools.cli.redact import plain
 from image_tools.cli.text import is_terminal
 from image_tools.errors import EnvironmentProblem, UsageError
-from image_tools.process.planted import refuse_planted
+from image_tools.machine.trusted_paths import refuse_planted
 
 # What no JSON has to escape, and a terminal takes for commands; lone surrogates are no UTF-8.
 _UNSHOWN = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -18,7 +18,7 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
 from image_tools.state import default_state_path
 from image_tools.stores.harbor import HarborSetting
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.web.tls import TlsChoice
 
 _PASSPHRASE = "COSIGN_PASSWORD"
 

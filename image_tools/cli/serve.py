@@ -15,8 +15,8 @@ from image_tools.cli.text import counted
 from image_tools.commands.serve import Served, ServeRequest
 from image_tools.commands.serve import serve as served_until
 from image_tools.errors import UsageError
-from image_tools.process.cancel import Cancel
-from image_tools.run.signals import die_now, listening
+from image_tools.machine.cancel import Cancel
+from image_tools.machine.signals import die_now, listening
 
 
 def serve(options: Namespace, environ: Mapping[str, str]) -> int:

@@ -27,7 +27,7 @@ _FINDERS: Mapping[Tool, Callable[[Mapping[str, str]], Path]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Component:
     """One thing with a version; `problem` says why there is none, or why it is of no use."""
 
     name: str
@@ -58,30 +58,30 @@ def version(options: Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def found_parts(environ: Mapping[str, str]) -> tuple[Part, ...]:
+def found_parts(environ: Mapping[str, str]) -> tuple[Component, ...]:
     """The program, its Python and its packages, and the tools of this machine."""
     return (
-        Part(name="image-tools", version=__version__, path=str(Path(__file__).parent.parent)),
-        Part(name="python", version=platform.python_version(), path=sys.executable),
-        Part(name="aiohttp", version=metadata.version("aiohttp")),
+        Component(name="image-tools", version=__version__, path=str(Path(__file__).parent.parent)),
+        Component(name="python", version=platform.python_version(), path=sys.executable),
+        Component(name="aiohttp", version=metadata.version("aiohttp")),
         *(_tool(name, environ) for name in _FINDERS),
-        Part(name="platform", version=f"{sys.platform} {platform.machine()}"),
+        Component(name="platform", version=f"{sys.platform} {platform.machine()}"),
     )
 
 
-def _tool(name: Tool, environ: Mapping[str, str]) -> Part:
+def _tool(name: Tool, environ: Mapping[str, str]) -> Component:
     path = ""
     try:
         found = _FINDERS[name](environ)
         path = str(found)
-        return Part(
+        return Component(
             name=name, version=str(probe(name, found, version_environment(environ))), path=path
         )
     except EnvironmentProblem as problem:
-        return Part(name=name, path=path, problem=problem.message, advice=problem.advice)
+        return Component(name=name, path=path, problem=problem.message, advice=problem.advice)
 
 
-def _lines(part: Part) -> list[str]:
+def _lines(part: Component) -> list[str]:
     told = clean(part.problem or part.version)
     first = f"{part.name:12}{told:16}{part.path if not part.problem else ''}".rstrip()
     rest = (clean(part.path) if part.problem else "", clean(part.advice))

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from image_tools.commands.archive_ends import IntoArchive, OutOfArchive
 from image_tools.commands.mirror import MirrorRun
-from image_tools.run.archived import Memory, PassedOn
+from image_tools.run.memory import Memory, PassedOn
 from image_tools.stores.archive.opening import read_archive
 
 
@@ -28,7 +28,7 @@ class ExportRun(IntoArchive, OutOfArchive, MirrorRun):
         return PassedOn(self._source_archive, self._destination_archive)
 
 
-class MergeRun(ExportRun):
+class ArchiveMergeRun(ExportRun):
     """One archive's part in a run of `archive merge`."""
 
     command = "archive merge"

@@ -12,11 +12,10 @@ from image_tools.commands.request import ArchiveChoice, MirrorRequest
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.oci.reference import Reference
-from image_tools.plan.companions import is_companion
-from image_tools.run.archived import Base, FromArchive, Memory, OriginMemory
+from image_tools.plan.referrers import is_companion
+from image_tools.run.memory import Base, FromArchive, Memory, OriginMemory
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.foreign_cache import Foreign
 from image_tools.stores.archive.inventory import note_relied, relied_on
 from image_tools.stores.archive.nothing import Nothing
 from image_tools.stores.archive.opening import (
@@ -27,6 +26,7 @@ from image_tools.stores.archive.opening import (
     read_archive,
     sweep,
 )
+from image_tools.stores.archive.others.cache import Foreign
 
 _POLL_SECONDS = 0.25
 # Beside an archive that is written it does not matter what its other images are called.

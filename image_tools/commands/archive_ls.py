@@ -8,12 +8,12 @@ from typing import Any
 
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
-from image_tools.plan.companions import is_companion
+from image_tools.plan.referrers import is_companion
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import Contents, contents, contents_at
-from image_tools.stores.archive.foreign_cache import Foreign
-from image_tools.stores.archive.foreign_naming import unnamed
 from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.others.cache import Foreign
+from image_tools.stores.archive.others.naming import unnamed
 
 SCHEMA = 1
 

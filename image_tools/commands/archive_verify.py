@@ -10,9 +10,9 @@ from typing import Any
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import Contents, contents, contents_at
-from image_tools.stores.archive.foreign_cache import Foreign
-from image_tools.stores.archive.foreign_naming import unnamed
 from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.others.cache import Foreign
+from image_tools.stores.archive.others.naming import unnamed
 from image_tools.stores.archive.verifying import verify
 from image_tools.stores.archive.whole import lost_volumes
 

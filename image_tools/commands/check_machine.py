@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 from image_tools.commands.checkup import Check, good, wrong
 from image_tools.errors import EnvironmentProblem, ToolMissing
-from image_tools.stores.remote.auth_file import parse_auth_file
-from image_tools.stores.remote.credentials import auth_files
-from image_tools.stores.remote.proxies import proxy_for
+from image_tools.logins.auth_file import parse_auth_file
+from image_tools.logins.credentials import auth_files
 from image_tools.stores.remote.registries_conf import load
-from image_tools.stores.remote.tls import TlsChoice, certificate_folders, tls_context
 from image_tools.tools.environment import version_environment
 from image_tools.tools.locate import find_buildx, find_skopeo
 from image_tools.tools.policy import read_policy
 from image_tools.tools.versions import Tool, probe
+from image_tools.web.proxies import proxy_for
+from image_tools.web.tls import TlsChoice, certificate_folders, tls_context
 
 # Blobs are streamed; what lies on disk is small, but a full disk stops everything.
 LEAST_FREE = 256 * 1024 * 1024

@@ -9,7 +9,7 @@ from typing import Any
 SCHEMA = 1
 
 
-class Verdict(Enum):
+class CheckResult(Enum):
     """How a check ended; a `NOTE` is worth reading, and no fault."""
 
     OK = "ok"
@@ -22,7 +22,7 @@ class Check:
     """One thing that was looked at: what was found, and the one command that mends it."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckResult
     finding: str
     remedy: str = ""
 
@@ -45,7 +45,7 @@ class Checkup:
     @property
     def exit_code(self) -> int:
         """1 when something is wrong, else 0."""
-        return int(any(check.verdict is Verdict.WRONG for check in self.checks))
+        return int(any(check.verdict is CheckResult.WRONG for check in self.checks))
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that scripts rely on."""
@@ -59,9 +59,9 @@ class Checkup:
 
 def good(name: str, finding: str) -> Check:
     """A check that found all in order."""
-    return Check(name=name, verdict=Verdict.OK, finding=finding)
+    return Check(name=name, verdict=CheckResult.OK, finding=finding)
 
 
 def wrong(name: str, finding: str, remedy: str) -> Check:
     """A check that found something to mend with `remedy`."""
-    return Check(name=name, verdict=Verdict.WRONG, finding=finding, remedy=remedy)
+    return Check(name=name, verdict=CheckResult.WRONG, finding=finding, remedy=remedy)

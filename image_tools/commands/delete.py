@@ -9,10 +9,10 @@ from typing import Any
 
 from image_tools.commands.opening import Opening
 from image_tools.errors import NotFound
+from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 from image_tools.oci.tag_order import tag_key
-from image_tools.run.together import together
 from image_tools.stores.remote.registry import Remote
 
 SCHEMA = 1
@@ -27,7 +27,7 @@ class DeleteRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
+class DeletedImage:
     """What goes when `reference` is deleted; `deleted` says whether it has gone."""
 
     reference: str
@@ -50,8 +50,8 @@ class Deletion:
 
 
 def delete(
-    request: DeleteRequest, opening: Opening, confirm: Callable[[Deletion], bool]
-) -> Deletion:
+    request: DeleteRequest, opening: Opening, confirm: Callable[[DeletedImage], bool]
+) -> DeletedImage:
     """What was deleted, or left because `confirm` said no; it is asked once all is known.
 
     NotFound when there is nothing to delete, AccessDenied where the registry does not let us,
@@ -71,13 +71,13 @@ def delete(
     return replace(doomed, deleted=True)
 
 
-async def _found(reference: Reference, opening: Opening) -> Deletion:
+async def _found(reference: Reference, opening: Opening) -> DeletedImage:
     store = opening.registry(reference.registry)
     head = await store.manifest_head(reference.repository, reference.target)
     if head is None:
         raise NotFound(f"{reference}: not found (404)", status=404)
     tags = await _tags_of(store, reference.repository, head.digest)
-    return Deletion(
+    return DeletedImage(
         reference=str(reference),
         digest=head.digest,
         media_type=head.media_type,

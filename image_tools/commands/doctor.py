@@ -12,12 +12,12 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.commands.check_machine import machine_checks
-from image_tools.commands.checkup import Check, Checkup, Verdict, good, wrong
+from image_tools.commands.checkup import Check, CheckResult, Checkup, good, wrong
 from image_tools.commands.opening import Opening
 from image_tools.errors import EnvironmentProblem, ImageToolsError, TlsProblem, Unauthorized
-from image_tools.run.together import together, within
-from image_tools.stores.remote.auth_file import AuthFile, parse_auth_file
-from image_tools.stores.remote.credentials import auth_files
+from image_tools.logins.auth_file import AuthFile, parse_auth_file
+from image_tools.logins.credentials import auth_files
+from image_tools.machine.concurrency import together, within
 from image_tools.stores.remote.registry import Remote
 
 LONGEST_ANSWER = 20.0
@@ -100,7 +100,7 @@ async def _login(store: Remote) -> Check:
     if found is None and store.admission.demands_login:
         return wrong(name, "none, and the registry lets nobody in without one", remedy)
     if found is None:
-        return Check(name=name, verdict=Verdict.NOTE, finding="none: read as anybody may")
+        return Check(name=name, verdict=CheckResult.NOTE, finding="none: read as anybody may")
     return good(name, f"let in as {found.username or 'the owner of an identity token'}")
 
 

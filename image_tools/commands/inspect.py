@@ -10,7 +10,7 @@ from image_tools.commands.inspection import Inspection
 from image_tools.commands.opening import Opening
 from image_tools.oci.reference import Reference
 from image_tools.plan.selection import EVERYTHING, Selection
-from image_tools.run.reading import Reader
+from image_tools.run.line.reader import Reader
 
 SCHEMA = 1
 

@@ -13,8 +13,8 @@ from image_tools.commands.opening import Opening
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import Problem
 from image_tools.imagelist.names import Named
-from image_tools.run.reading import Reader
-from image_tools.run.together import together
+from image_tools.machine.concurrency import together
+from image_tools.run.line.reader import Reader
 
 SCHEMA = 1
 # More at once would only wait in each registry's own window.
@@ -39,7 +39,7 @@ class InspectListRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ListedImage:
     """One line of the list and what was found; `kind` is the failure's stable word."""
 
     line: int
@@ -100,7 +100,7 @@ class Row:
 class RowList:
     """The rows of a list, in its order."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ListedImage, ...]
 
     @property
     def exit_code(self) -> int:
@@ -121,18 +121,20 @@ class RowList:
 def inspect_list(request: InspectListRequest, opening: Opening) -> RowList:
     """A row for every line; a failed image is one of them, no exception."""
     invalid = [
-        Row(line=p.line, raw=p.raw, status=RowStatus.INVALID, reason=p.reason, kind="invalid-line")
+        ListedImage(
+            line=p.line, raw=p.raw, status=RowStatus.INVALID, reason=p.reason, kind="invalid-line"
+        )
         for p in request.problems
     ]
     found = opening.run(_rows(request, opening))
     return RowList(rows=tuple(sorted([*invalid, *found], key=lambda row: row.line)))
 
 
-async def _rows(request: InspectListRequest, opening: Opening) -> list[Row]:
+async def _rows(request: InspectListRequest, opening: Opening) -> list[ListedImage]:
     opening.expect(named.reference for named in request.names)
     places, reader = asyncio.Semaphore(MOST_AT_ONCE), Reader()
 
-    async def look(named: Named) -> Row:
+    async def look(named: Named) -> ListedImage:
         async with places:
             inspector = Inspector(opening.source(named.reference.registry), named.reference, reader)
             return await _row(named, inspector, deep=request.sizes)
@@ -140,11 +142,11 @@ async def _rows(request: InspectListRequest, opening: Opening) -> list[Row]:
     return await together(look(named) for named in request.names)
 
 
-async def _row(named: Named, inspector: Inspector, *, deep: bool) -> Row:
+async def _row(named: Named, inspector: Inspector, *, deep: bool) -> ListedImage:
     try:
         found = await inspector.image(deep=deep, attached=False)
     except ImageToolsError as error:
-        return Row(
+        return ListedImage(
             line=named.line,
             raw=named.raw,
             reference=str(named.reference),
@@ -153,7 +155,7 @@ async def _row(named: Named, inspector: Inspector, *, deep: bool) -> Row:
             kind=error.kind,
             advice=error.advice,
         )
-    return Row(
+    return ListedImage(
         line=named.line,
         raw=named.raw,
         reference=str(named.reference),

@@ -14,15 +14,15 @@ from image_tools.commands.inspection import (
     sum_of,
 )
 from image_tools.errors import InvalidManifest, NotFound, PlatformMissing
+from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
-from image_tools.plan.companions import cosign_tags, kind_of
+from image_tools.plan.referrers import cosign_tags, kind_of
 from image_tools.plan.selection import EVERYTHING, Fit, Selection
-from image_tools.run.reading import Reader, Repository
-from image_tools.run.together import together
+from image_tools.run.line.reader import Reader, Repository
 from image_tools.stores.store import Store
 
 

@@ -11,16 +11,16 @@ from loguru import logger
 from image_tools.commands.opening import Opening
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import Entry
+from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.oci.tree import Fault, Parsed, everything
-from image_tools.run.reading import Reader, Repository
-from image_tools.run.together import together
-from image_tools.stores.archive.foreign_cache import Foreign
-from image_tools.stores.archive.inventory import Held, Inventory, inventory_of
+from image_tools.run.line.reader import Reader, Repository
+from image_tools.stores.archive.inventory import HeldImage, Inventory, inventory_of
 from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.others.cache import Foreign
 
 MOST_AT_ONCE = 16
 
@@ -47,7 +47,7 @@ async def _inventory(entries: Iterable[Entry], name: str, opening: Opening) -> I
     opening.expect([entry.destination for entry in entries])
     sizes: dict[Digest, int] = {}
 
-    async def look(entry: Entry) -> Held | None:
+    async def look(entry: Entry) -> HeldImage | None:
         async with room:
             return await _held(entry, opening, reader, sizes)
 
@@ -58,7 +58,7 @@ async def _inventory(entries: Iterable[Entry], name: str, opening: Opening) -> I
 
 async def _held(
     entry: Entry, opening: Opening, reader: Reader, sizes: dict[Digest, int]
-) -> Held | None:
+) -> HeldImage | None:
     place = entry.destination
     store = opening.source(place.registry)
     head = await store.manifest_head(place.repository, place.tag or "latest")
@@ -74,7 +74,7 @@ async def _held(
     sizes.update(blobs)
     source = entry.source
     reference = Reference(source.registry, source.repository, source.tag or place.tag)
-    return Held(reference=reference, digest=head.digest, blobs=tuple(blobs))
+    return HeldImage(reference=reference, digest=head.digest, blobs=tuple(blobs))
 
 
 async def _walk(

@@ -19,34 +19,34 @@ from image_tools.commands.run_options import options_of
 from image_tools.commands.trust import key_of, policy_of
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
-from image_tools.process.cancel import Cancel
+from image_tools.machine.cancel import Cancel
+from image_tools.machine.event_loop import LoopThread, result_of
+from image_tools.machine.locks import RunLock, lock_path
+from image_tools.machine.signals import die_now
+from image_tools.machine.workspace import Workspace
 from image_tools.report import UNFINISHED, Outcome, Report, Status
-from image_tools.run.archived import Base, Memory
-from image_tools.run.assembly import Assembler
-from image_tools.run.companions import Companions
-from image_tools.run.copying import Copier
-from image_tools.run.direct import DirectWay
+from image_tools.run.context import RunContext
 from image_tools.run.dispatch import Dispatch
-from image_tools.run.ends import Ends, OnSecret
+from image_tools.run.endpoints import Endpoints, OnSecret
 from image_tools.run.engine import Engine
 from image_tools.run.executor import Slots
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
-from image_tools.run.gear import Gear
-from image_tools.run.lock import RunLock, lock_path
-from image_tools.run.loop import LoopThread, result_of
+from image_tools.run.line.reader import Reader
+from image_tools.run.memory import Base, Memory
 from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.prompting import Ask
 from image_tools.run.quota import Quota
-from image_tools.run.reading import Reader
-from image_tools.run.signals import die_now
-from image_tools.run.signing import Signer
-from image_tools.run.toolbox import Toolbox
-from image_tools.run.workspace import Workspace
+from image_tools.run.tools.assembler import Assembler
+from image_tools.run.tools.copier import Copier
+from image_tools.run.tools.direct import DirectWay
+from image_tools.run.tools.referrers import Companions
+from image_tools.run.tools.signer import Signer
+from image_tools.run.tools.toolbox import Toolbox
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.remote.meter import Meters
+from image_tools.stores.remote.limits.meter import Meters
 from image_tools.stores.remote.registries_conf import load
 from image_tools.tools.policy import SignaturePolicy
 
@@ -83,7 +83,7 @@ class ListRun:
         self._outcomes: list[Outcome] = []
         self._signal: int | None = None
         self._waiting = Cancel()
-        self._gear: Gear | None = None
+        self._gear: RunContext | None = None
         self._engine: Engine | None = None
         self._failed: FailedList | None = None
         self._lines_left, self._unwritten = "", False
@@ -150,7 +150,7 @@ class ListRun:
         die_now(self._workspace.path)(signal_number)
         raise AssertionError("unreachable")
 
-    def _engine_over(self, gear: Gear) -> Engine:
+    def _engine_over(self, gear: RunContext) -> Engine:
         """The engine that does this command's work on every line."""
         raise NotImplementedError
 
@@ -228,12 +228,12 @@ class ListRun:
             self._stack.callback(lock.release)
             self._locked.add(registry)
 
-    def _geared(self, images: ImageList) -> Gear:
+    def _geared(self, images: ImageList) -> RunContext:
         if self._gear is None:
             self._gear = self._loop.submit(self._assembled(images)).result()
         return self._gear
 
-    async def _assembled(self, images: ImageList) -> Gear:
+    async def _assembled(self, images: ImageList) -> RunContext:
         options = options_of(self._request)
         ends = self._ends(images, options)
         if self._request.base is not None:
@@ -253,7 +253,7 @@ class ListRun:
         if key is not None:
             trusted = key_of(key, self._workspace)
             signer = Signer(toolbox, reader, slots, options.retry, trusted)
-        gear = Gear(
+        gear = RunContext(
             options=options,
             ends=ends,
             toolbox=toolbox,
@@ -272,10 +272,10 @@ class ListRun:
         self._progress.bytes_source = lambda: gear.account.bytes_written
         return gear
 
-    def _ends(self, images: ImageList, options: Options) -> Ends:
+    def _ends(self, images: ImageList, options: Options) -> Endpoints:
         sources = {entry.source.registry for entry in images.entries}
         destinations = {entry.destination.registry for entry in images.entries}
-        return Ends(
+        return Endpoints(
             source=access_to(self._request.source, sources),
             destination=access_to(self._request.destination, destinations),
             retry=options.retry,

@@ -7,7 +7,7 @@ from image_tools.commands.mirror import MirrorRun
 from image_tools.commands.validate import ValidateRun
 from image_tools.imagelist.entry import ImageList
 from image_tools.report import Report
-from image_tools.run.lending import Lending
+from image_tools.run.base_inventory import Lending
 
 
 class LoadRun(OutOfArchive, MirrorRun):

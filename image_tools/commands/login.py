@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from image_tools.commands.opening import Opening
 from image_tools.errors import Unauthorized
-from image_tools.stores.remote.auth_store import forget_logins, keep_login
+from image_tools.logins.auth_store import forget_logins, keep_login
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from image_tools.commands.list_run import ListRun
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.oci.reference import Reference
-from image_tools.run.gear import Gear
-from image_tools.run.merging import Merged, merge_images
+from image_tools.run.context import RunContext
+from image_tools.run.merge_manifest import Merged, merge_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class MergeRequest:
     dry_run: bool = False
 
 
-class MergeRun(ListRun):
+class MergeManifestRun(ListRun):
     """One run of `merge-manifest`: its sources are a list with one destination."""
 
     command = "merge-manifest"
@@ -43,10 +43,10 @@ def _as_list(request: MergeRequest) -> ImageList:
         )
         for number, source in enumerate(request.sources, start=1)
     )
-    return ImageList(name=MergeRun.command, entries=tuple(entries))
+    return ImageList(name=MergeManifestRun.command, entries=tuple(entries))
 
 
-async def _merged(gear: Gear, request: MergeRequest) -> Merged:
+async def _merged(gear: RunContext, request: MergeRequest) -> Merged:
     gear.ends.expect(request.sources, [request.destination])
     jobs = [gear.job(entry) for entry in _as_list(request).entries]
     return await merge_images(gear, jobs, overwrite=request.overwrite, dry_run=request.dry_run)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from image_tools.commands.list_run import ListRun
 from image_tools.imagelist.entry import ImageList
 from image_tools.report import Outlook
+from image_tools.run.context import RunContext
+from image_tools.run.dry_run import Foresight
 from image_tools.run.engine import Engine
-from image_tools.run.foresight import Foresight
-from image_tools.run.gear import Gear
 
 
 class MirrorRun(ListRun):
@@ -19,5 +19,5 @@ class MirrorRun(ListRun):
         """What `mirror` would do with `images`."""
         return self._result_of(Foresight(self._geared(images)).outlook(images))
 
-    def _engine_over(self, gear: Gear) -> Engine:
+    def _engine_over(self, gear: RunContext) -> Engine:
         return Engine(gear, self._ended)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from image_tools.commands.request import Side
+from image_tools.logins.credentials import Credentials
+from image_tools.machine.event_loop import LoopThread, result_of
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
-from image_tools.run.ends import Access, Ends, OnSecret
-from image_tools.run.loop import LoopThread, result_of
-from image_tools.stores.remote.credentials import Credentials
+from image_tools.run.endpoints import Access, Endpoints, OnSecret
 from image_tools.stores.remote.registries_conf import RegistriesConf, load
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import Store
@@ -36,7 +36,7 @@ class Approach:
 class Opening:
     """Stores, opened when first asked for, and the event loop they belong to."""
 
-    def __init__(self, loop: LoopThread, ends: Ends) -> None:
+    def __init__(self, loop: LoopThread, ends: Endpoints) -> None:
         self._loop, self._ends = loop, ends
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -73,7 +73,7 @@ def opened(
 ) -> Iterator[Opening]:
     """An Opening for `registries`; its connections and its thread are gone behind the context."""
     access = access_to(approach.side, registries)
-    ends = Ends(
+    ends = Endpoints(
         source=access,
         destination=access,
         retry=approach.retry,

@@ -11,7 +11,7 @@ from image_tools.commands.save import SaveRun
 from image_tools.errors import ArchiveDamaged
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.report import Report
-from image_tools.run.archived import Memory, RepairMemory
+from image_tools.run.memory import Memory, RepairMemory
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.lacking import lacking
 from image_tools.stores.archive.opening import repair_archive

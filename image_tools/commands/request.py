@@ -8,11 +8,11 @@ from pathlib import Path
 
 from image_tools.oci.reference import Reference
 from image_tools.plan.selection import Selection
-from image_tools.stores.archive.foreign_cache import Foreign
-from image_tools.stores.archive.forms import Form
+from image_tools.stores.archive.file.forms import Form
 from image_tools.stores.archive.inventory import Inventory
+from image_tools.stores.archive.others.cache import Foreign
 from image_tools.stores.harbor import HarborSetting
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.web.tls import TlsChoice
 
 AS_THE_LIST_SAYS = "as the list says"
 

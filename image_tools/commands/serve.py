@@ -11,10 +11,10 @@ from pathlib import Path
 from image_tools.errors import EnvironmentProblem, UsageError
 from image_tools.exchange.gate import read_htpasswd
 from image_tools.exchange.serving import Serving
-from image_tools.process.cancel import Cancel
-from image_tools.run.loop import LoopThread
-from image_tools.stores.archive.foreign_cache import Foreign
+from image_tools.machine.cancel import Cancel
+from image_tools.machine.event_loop import LoopThread
 from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.others.cache import Foreign
 
 _HEARING = 0.2
 

@@ -9,7 +9,7 @@ from loguru import logger
 
 from image_tools.commands.request import MirrorRequest, SigningKey
 from image_tools.errors import EnvironmentProblem
-from image_tools.run.workspace import Workspace
+from image_tools.machine.workspace import Workspace
 from image_tools.tools.policy import SignaturePolicy, read_policy
 from image_tools.tools.sigstore import SigstoreKey
 

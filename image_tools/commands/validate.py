@@ -6,9 +6,9 @@ from typing import ClassVar, TypeVar, cast
 
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import MirrorRequest
-from image_tools.run.engine import Engine, Judge
-from image_tools.run.gear import Gear
-from image_tools.run.validating import Validation, look, validate
+from image_tools.run.context import RunContext
+from image_tools.run.engine import Engine, Mode
+from image_tools.run.line.validate import Validation, look, validate
 from image_tools.state import State
 from image_tools.validation.asked import Demand
 
@@ -22,9 +22,9 @@ class ValidateRun(ListRun):
     writes = False
     validation: ClassVar[Validation] = Validation()
 
-    def _engine_over(self, gear: Gear) -> Engine:
+    def _engine_over(self, gear: RunContext) -> Engine:
         wish, asked = self.validation, asked_of(self._request)
-        judge = Judge(
+        judge = Mode(
             look=lambda gear, job: look(gear, job, wish, asked),
             read=lambda gear, job, seen: validate(gear, job, seen, wish, asked),
         )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from image_tools.errors import DigestMismatch, ImageToolsError, InvalidManifest, NotFound
-from image_tools.exchange.routes import Question
+from image_tools.exchange.routes import Endpoint
 
 VERSION_HEADER = {"Docker-Distribution-API-Version": "registry/2.0"}
 
@@ -34,7 +34,7 @@ def unauthorized() -> web.Response:
     return refused
 
 
-def failure(error: ImageToolsError, question: Question) -> web.Response:
+def failure(error: ImageToolsError, question: Endpoint) -> web.Response:
     """The answer to a tool when the store failed.
 
     Everything but "unknown" and "wrong bytes" becomes 403: the store has been asked again often
@@ -49,7 +49,7 @@ def failure(error: ImageToolsError, question: Question) -> web.Response:
     return error_answer(403, "DENIED", str(error))
 
 
-def _unknown_code(question: Question) -> str:
+def _unknown_code(question: Endpoint) -> str:
     if "manifest" in question.value:
         return "MANIFEST_UNKNOWN"
     return "BLOB_UNKNOWN" if "blob" in question.value else "NAME_UNKNOWN"

@@ -40,7 +40,7 @@ class Flight:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Instruction:
     """A step, and the flight to wait for or to fly; none when the blob is there."""
 
     step: Step
@@ -98,7 +98,7 @@ class Ledger:
 
     def ask(
         self, repository: str, digest: Digest, size: int | None = None, *, patient: bool = True
-    ) -> Answer:
+    ) -> Instruction:
         """The next step for whoever needs a blob of `size` bytes in `repository`; None: of any.
 
         MOUNT and SEND open a flight that the caller must end with `land` or `crash`; WAIT names
@@ -108,16 +108,16 @@ class Ledger:
         is_right = size is None or self._sizes.get(digest) == size
         places = self._places.get(digest, {}) if is_right else {}
         if repository in places:
-            return Answer(Step.HAVE)
+            return Instruction(Step.HAVE)
         if under_way := self._flights.get((repository, digest)):
-            return Answer(Step.WAIT, under_way)
+            return Instruction(Step.WAIT, under_way)
         if not self.mounts_work:
-            return Answer(Step.SEND, self._open(repository, digest, None))
+            return Instruction(Step.SEND, self._open(repository, digest, None))
         if origin := next(iter(places), None):
-            return Answer(Step.MOUNT, self._open(repository, digest, origin))
+            return Instruction(Step.MOUNT, self._open(repository, digest, origin))
         if patient and (elsewhere := self._sending(digest)):
-            return Answer(Step.WAIT, elsewhere)
-        return Answer(Step.SEND, self._open(repository, digest, None))
+            return Instruction(Step.WAIT, elsewhere)
+        return Instruction(Step.SEND, self._open(repository, digest, None))
 
     def land(self, flight: Flight, size: int) -> None:
         """The blob has arrived: everybody who waits may go on."""

@@ -24,7 +24,7 @@ _REFUSED_LOOKS = frozenset({400, 401, 403, 412, 451})
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BlobPresence:
     """The size in bytes of a blob that is there, None where it has to be sent.
 
     `is_other`: something else is in its place, which may stay there whatever is sent.
@@ -90,7 +90,9 @@ class Presence:
         return upload is None
 
 
-async def looked_for(store: Store, repository: str, digest: Digest, size: int | None) -> Found:
+async def looked_for(
+    store: Store, repository: str, digest: Digest, size: int | None
+) -> BlobPresence:
     """Return what a repository of a destination has of a blob of `size` bytes, with one request.
 
     It is the one rule for "is the blob there": one of another size is not, nor is one the registry
@@ -101,11 +103,11 @@ async def looked_for(store: Store, repository: str, digest: Digest, size: int | 
     except Unavailable as error:
         if error.status != FAILS_ON_IT:
             raise
-        return Found(is_other=True)
+        return BlobPresence(is_other=True)
     if found is None or size in (None, found):
-        return Found(found)
+        return BlobPresence(found)
     logger.debug("{}/{}@{}: {} bytes of {}", store.name, repository, digest, found, size)
-    return Found(is_other=True)
+    return BlobPresence(is_other=True)
 
 
 async def check_kept(store: Store, flight: Flight, size: int) -> None:

@@ -28,7 +28,7 @@ _OF_A_REGISTRY = _patterns(_REPOSITORY, *_ENDINGS, ("referrers", rf"referrers/{_
 _BYTE_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
-class Question(Enum):
+class Endpoint(Enum):
     """The endpoints of the distribution spec (end-1 to end-13) that are answered here."""
 
     PING = "ping"
@@ -58,7 +58,7 @@ class Question(Enum):
 class Route:
     """A question, the session and repository it is asked of, and its tag, digest or upload id."""
 
-    question: Question
+    question: Endpoint
     session: str = ""
     repository: str = ""
     subject: str = ""
@@ -75,20 +75,20 @@ def public_route(method: str, path: str) -> Route:
     `_catalog` is Docker's (distribution API, "Listing Repositories"), and not in the OCI spec.
     """
     if path == "/v2/_catalog":
-        return Route(Question.CATALOG if method in ("GET", "HEAD") else Question.UNSUPPORTED)
+        return Route(Endpoint.CATALOG if method in ("GET", "HEAD") else Endpoint.UNSUPPORTED)
     return _route(method, path, _OF_A_REGISTRY)
 
 
 def _route(method: str, path: str, patterns: _Patterns) -> Route:
     if path in ("/v2", "/v2/"):
-        return Route(Question.PING if method in ("GET", "HEAD") else Question.UNSUPPORTED)
+        return Route(Endpoint.PING if method in ("GET", "HEAD") else Endpoint.UNSUPPORTED)
     for kind, pattern in patterns:
         if found := pattern.fullmatch(path):
             parts = found.groupdict(default="")
-            question = _QUESTIONS.get(f"{method} {kind}", Question.UNSUPPORTED)
+            question = _QUESTIONS.get(f"{method} {kind}", Endpoint.UNSUPPORTED)
             names = (parts.get(name, "") for name in ("session", "repository", "subject"))
             return Route(question, *names)
-    return Route(Question.UNKNOWN)
+    return Route(Endpoint.UNKNOWN)
 
 
 def byte_range(headers: Mapping[str, str]) -> tuple[int, int | None] | None:
@@ -105,6 +105,6 @@ def byte_range(headers: Mapping[str, str]) -> tuple[int, int | None] | None:
 
 _QUESTIONS = {
     question.value: question
-    for question in Question
-    if question not in (Question.PING, Question.CATALOG, Question.UNSUPPORTED, Question.UNKNOWN)
+    for question in Endpoint
+    if question not in (Endpoint.PING, Endpoint.CATALOG, Endpoint.UNSUPPORTED, Endpoint.UNKNOWN)
 }

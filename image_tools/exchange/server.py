@@ -20,7 +20,7 @@ from image_tools.errors import ImageToolsError, UnknownFailure
 from image_tools.exchange import blobs, manifests, uploads
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.answers import answer, error_answer, failure, unauthorized
-from image_tools.exchange.routes import Question, Route, route
+from image_tools.exchange.routes import Endpoint, Route, route
 from image_tools.exchange.sessions import Book, Session
 from image_tools.stores.store import Store
 
@@ -107,13 +107,13 @@ class Exchange:
         if not self._is_ours(request):
             return unauthorized()
         asked = _asked(request)
-        if asked.question is Question.PING:
+        if asked.question is Endpoint.PING:
             return answer(200, {"Content-Type": "application/json"}, b"{}")
         session = self._sessions.get(asked.session)
-        if asked.question is Question.UNKNOWN or not _fits(session, asked):
+        if asked.question is Endpoint.UNKNOWN or not _fits(session, asked):
             return error_answer(404, "NAME_UNKNOWN", "no such repository here")
         assert session is not None
-        if asked.question is Question.UNSUPPORTED or (
+        if asked.question is Endpoint.UNSUPPORTED or (
             asked.question.writes and session.ledger is None
         ):
             return error_answer(405, "UNSUPPORTED", "the exchange does not do this here")
@@ -161,7 +161,7 @@ class Exchange:
 def _asked(request: web.BaseRequest) -> Route:
     """The request's route; a slash written as %2F parts nothing, and no name holds one."""
     if "%2f" in request.rel_url.raw_path.lower():
-        return Route(Question.UNKNOWN)
+        return Route(Endpoint.UNKNOWN)
     return route(request.method, request.rel_url.path)
 
 
@@ -183,16 +183,16 @@ async def _tags(session: Session, _asked: Route, _request: web.BaseRequest) -> w
 
 
 _Handler = Callable[[Session, Route, web.BaseRequest], Awaitable[web.StreamResponse]]
-_HANDLERS: dict[Question, _Handler] = {
-    Question.MANIFEST_GET: manifests.read,
-    Question.MANIFEST_HEAD: manifests.read,
-    Question.MANIFEST_PUT: manifests.write,
-    Question.BLOB_HEAD: blobs.head,
-    Question.BLOB_GET: blobs.get,
-    Question.UPLOAD_BEGIN: uploads.begin,
-    Question.UPLOAD_APPEND: uploads.append,
-    Question.UPLOAD_END: uploads.end,
-    Question.UPLOAD_STATUS: uploads.status,
-    Question.UPLOAD_ABORT: uploads.abort,
-    Question.TAGS: _tags,
+_HANDLERS: dict[Endpoint, _Handler] = {
+    Endpoint.MANIFEST_GET: manifests.read,
+    Endpoint.MANIFEST_HEAD: manifests.read,
+    Endpoint.MANIFEST_PUT: manifests.write,
+    Endpoint.BLOB_HEAD: blobs.head,
+    Endpoint.BLOB_GET: blobs.get,
+    Endpoint.UPLOAD_BEGIN: uploads.begin,
+    Endpoint.UPLOAD_APPEND: uploads.append,
+    Endpoint.UPLOAD_END: uploads.end,
+    Endpoint.UPLOAD_STATUS: uploads.status,
+    Endpoint.UPLOAD_ABORT: uploads.abort,
+    Endpoint.TAGS: _tags,
 }

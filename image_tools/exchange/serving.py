@@ -16,7 +16,7 @@ from image_tools.exchange import blobs, manifests
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.answers import answer, error_answer, failure, unauthorized
 from image_tools.exchange.gate import Gate
-from image_tools.exchange.routes import Question, Route, public_route
+from image_tools.exchange.routes import Endpoint, Route, public_route
 from image_tools.exchange.sessions import Session
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
@@ -26,10 +26,10 @@ from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.store import ArchiveStore
 
 _READS = {
-    Question.MANIFEST_GET: manifests.read,
-    Question.MANIFEST_HEAD: manifests.read,
-    Question.BLOB_HEAD: blobs.head,
-    Question.BLOB_GET: blobs.get,
+    Endpoint.MANIFEST_GET: manifests.read,
+    Endpoint.MANIFEST_HEAD: manifests.read,
+    Endpoint.BLOB_HEAD: blobs.head,
+    Endpoint.BLOB_GET: blobs.get,
 }
 _JSON = {"Content-Type": "application/json"}
 SHUTDOWN_SECONDS = 2.0
@@ -89,20 +89,20 @@ class Serving:
         return answered
 
     async def _answered(self, asked: Route, request: web.BaseRequest) -> web.StreamResponse:
-        if asked.question is Question.PING:
+        if asked.question is Endpoint.PING:
             return answer(200, _JSON, b"{}")
-        if asked.question is Question.CATALOG:
+        if asked.question is Endpoint.CATALOG:
             return _page("repositories", self._names, request, "/v2/_catalog")
-        if asked.question is Question.UNKNOWN:
+        if asked.question is Endpoint.UNKNOWN:
             return error_answer(404, "NAME_UNKNOWN", "no such repository")
-        if asked.question is Question.UNSUPPORTED or asked.question.writes:
+        if asked.question is Endpoint.UNSUPPORTED or asked.question.writes:
             return error_answer(405, "UNSUPPORTED", "this registry can only be read")
         session = self._session(asked.repository, request.query.get("ns", ""))
-        if asked.question is Question.TAGS:
+        if asked.question is Endpoint.TAGS:
             tags = await session.store.tags(session.repository)
             path = f"/v2/{asked.repository}/tags/list"
             return _page("tags", tags, request, path, name=asked.repository)
-        if asked.question is Question.REFERRERS:
+        if asked.question is Endpoint.REFERRERS:
             digest = blobs.blob_digest(asked.subject)
             found = await session.store.referrers(session.repository, digest)
             return _referrers(found, request.query.get("artifactType", ""))
@@ -132,7 +132,7 @@ class Serving:
         raise NotFound(f"{self._archive.name}: repository {path} is not in it{said}")
 
 
-def _failed(error: ImageToolsError, question: Question) -> web.Response:
+def _failed(error: ImageToolsError, question: Endpoint) -> web.Response:
     found = failure(error, question)
     # A client may well ask again: what keeps an archive from being read can be mended.
     return error_answer(500, "UNKNOWN", str(error)) if found.status == 403 else found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes
-from image_tools.plan.images import Child
+from image_tools.plan.images import ChildManifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Bundle:
     which nobody is to find at the destination.
     """
 
-    children: tuple[Child, ...]
+    children: tuple[ChildManifest, ...]
     index: RawManifest
     is_image: bool
 
@@ -28,14 +28,14 @@ class Bundle:
         return frozenset({self.index.digest, *(child.digest for child in self.children)})
 
 
-def bundle(children: tuple[Child, ...], image: RawManifest | None, entries: int) -> Bundle:
+def bundle(children: tuple[ChildManifest, ...], image: RawManifest | None, entries: int) -> Bundle:
     """The bundle of `children`; it is the `image` itself where all its `entries` are among them."""
     if image is not None and entries == len(children):
         return Bundle(children, image, is_image=True)
     return Bundle(children, _listed(children), is_image=False)
 
 
-def _listed(children: tuple[Child, ...]) -> RawManifest:
+def _listed(children: tuple[ChildManifest, ...]) -> RawManifest:
     """An index of what these manifests are, whatever the source's says of their type and size.
 
     skopeo refuses an index whose entries are not what it finds; and old ones know few fields.

@@ -15,7 +15,7 @@ _SCHEMA1 = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class PullNeed:
     """How many manifests of an image will be read: probably `cost`, or only `least`."""
 
     cost: int
@@ -24,21 +24,21 @@ class Need:
 
 def foreseen(
     media_type: str, size: int | None, selection: Selection, *, tops_only: bool = False
-) -> Need:
+) -> PullNeed:
     """What the head of a source manifest tells of the cost of its image.
 
     One for an index and one for each wanted child: how many those are its `size` in bytes bounds.
     With `tops_only` no child is read. A schema 1 image is read again when it is converted.
     """
     if media_type in media.SCHEMA1:
-        return Need(1, 1) if tops_only else Need(_SCHEMA1, 1)
+        return PullNeed(1, 1) if tops_only else PullNeed(_SCHEMA1, 1)
     if tops_only or (media_type and media_type not in media.INDEXES):
-        return Need(1, 1)
+        return PullNeed(1, 1)
     most = _UNKNOWN_ENTRIES if size is None else max(1, size // SMALLEST_ENTRY)
     platforms = min(most, _platforms(selection, most))
     attested = 2 * platforms if selection.attestations else platforms
     # Without a type it may be an index or not.
-    return Need(1 + min(most, attested), 1 + platforms if media_type else 1)
+    return PullNeed(1 + min(most, attested), 1 + platforms if media_type else 1)
 
 
 def _platforms(selection: Selection, most: int) -> int:

@@ -40,7 +40,7 @@ class DestinationImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ChildManifest:
     """One wanted entry together with its manifest."""
 
     descriptor: Descriptor

@@ -13,7 +13,7 @@ from image_tools.plan.merge import identity, merge
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UnionPart:
     """A source and what people call it."""
 
     name: str
@@ -28,7 +28,7 @@ class Union:
     origins: Mapping[Digest, int] = field(default_factory=dict)
 
 
-def unite(parts: Sequence[Part], *, overwrite: bool = False) -> Union:
+def unite(parts: Sequence[UnionPart], *, overwrite: bool = False) -> Union:
     """All entries of `parts`, in their order; attestations follow their images.
 
     UsageError when two of them have different images of one platform; with `overwrite` the later
@@ -49,7 +49,7 @@ def unite(parts: Sequence[Part], *, overwrite: bool = False) -> Union:
     return Union(next(exact, composed), origins)
 
 
-def _platforms(part: Part) -> tuple[Descriptor, ...]:
+def _platforms(part: UnionPart) -> tuple[Descriptor, ...]:
     """The entries of a source that an index can hold: orphaned attestations are left out."""
     images = {str(leaf.digest) for leaf in part.image.leaves if not leaf.is_attestation}
     found = tuple(
@@ -64,10 +64,10 @@ def _platforms(part: Part) -> tuple[Descriptor, ...]:
 
 
 def _refuse_conflict(
-    parts: Sequence[Part],
+    parts: Sequence[UnionPart],
     origins: Mapping[Digest, int],
     leaves: tuple[Descriptor, ...],
-    part: Part,
+    part: UnionPart,
     found: tuple[Descriptor, ...],
 ) -> None:
     known = {(leaf.digest, identity(leaf)) for leaf in leaves}

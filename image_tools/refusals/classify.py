@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from image_tools.errors import ImageToolsError
 from image_tools.refusals.case import Case
-from image_tools.refusals.row import Row
+from image_tools.refusals.row import RefusalRow
 from image_tools.refusals.table import ROWS, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RefusalReading:
     """What a refusal means: the row that applies, its sentence and its hint about this case.
 
     `hint` is empty where the kind's own hint is all there is to say.
     """
 
-    row: Row
+    row: RefusalRow
     said: str
     hint: str
 
@@ -26,7 +26,7 @@ class Verdict:
         return self.row.error(message, status=status, hint=self.hint)
 
 
-def classify(case: Case) -> Verdict:
+def classify(case: Case) -> RefusalReading:
     """Return what `case` means: the first row of the table that applies. Never raises."""
     for row in ROWS:
         groups = row.found(case)
@@ -35,6 +35,6 @@ def classify(case: Case) -> Verdict:
     return _verdict(UNKNOWN, case, {})
 
 
-def _verdict(row: Row, case: Case, groups: dict[str, str]) -> Verdict:
+def _verdict(row: RefusalRow, case: Case, groups: dict[str, str]) -> RefusalReading:
     fields = {**case.fields, **groups}
-    return Verdict(row, row.said.format_map(fields), row.hint.format_map(fields))
+    return RefusalReading(row, row.said.format_map(fields), row.hint.format_map(fields))

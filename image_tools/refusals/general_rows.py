@@ -15,7 +15,7 @@ from image_tools.errors import (
 )
 from image_tools.refusals import hints
 from image_tools.refusals.case import Stage
-from image_tools.refusals.row import Row
+from image_tools.refusals.row import RefusalRow
 
 _TOOL = frozenset({Stage.TOOL})
 _PUSHING = frozenset({Stage.PUSHING})
@@ -27,32 +27,32 @@ _NO_ANSWERS = frozenset(range(400))
 _DELETING = frozenset({Stage.DELETING})
 
 GENERAL = (
-    Row(
+    RefusalRow(
         kind=AccessDenied,
         stages=_DELETING,
         statuses=frozenset({405, 501}),
         said="the registry does not allow deleting",
         hint=hints.DELETING,
     ),
-    Row(
+    RefusalRow(
         kind=DigestMismatch,
         codes=frozenset({"DIGEST_INVALID"}),
         said="the registry received different bytes",
     ),
-    Row(
+    RefusalRow(
         kind=DigestMismatch,
         stages=_TOOL,
         words=r"Digest did not match|does not match expected|not match provided manifest digest"
         r"|got digest|unexpected commit (?:digest|size)|digest invalid",
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         statuses=frozenset({413}),
         said="the request is too large for the registry or its proxy",
         hint=hints.TOO_LARGE,
         temporary=False,
     ),
-    Row(
+    RefusalRow(
         kind=Unavailable,
         stages=_TOOL,
         words=r"content descriptor \S+ \(text/html\)|invalid character '<'"
@@ -60,11 +60,11 @@ GENERAL = (
         hint=hints.NO_REGISTRY,
         temporary=False,
     ),
-    Row(kind=Unavailable, statuses=_FIVES, said="the registry failed"),
-    Row(kind=Unauthorized, stages=_LOGIN, said="authentication failed"),
-    Row(kind=Unauthorized, statuses=frozenset({401}), said="not logged in"),
-    Row(kind=TimedOut, statuses=frozenset({408}), said="timed out"),
-    Row(
+    RefusalRow(kind=Unavailable, statuses=_FIVES, said="the registry failed"),
+    RefusalRow(kind=Unauthorized, stages=_LOGIN, said="authentication failed"),
+    RefusalRow(kind=Unauthorized, statuses=frozenset({401}), said="not logged in"),
+    RefusalRow(kind=TimedOut, statuses=frozenset({408}), said="timed out"),
+    RefusalRow(
         kind=Unavailable,
         statuses=frozenset({403}),
         pages=True,
@@ -72,42 +72,42 @@ GENERAL = (
         hint=hints.NO_REGISTRY,
         temporary=False,
     ),
-    Row(
+    RefusalRow(
         kind=Unavailable,
         statuses=_NO_ANSWERS | _FOURS,
         pages=True,
         said="this is not a registry",
         hint=hints.NO_REGISTRY,
     ),
-    Row(
+    RefusalRow(
         kind=Unavailable,
         statuses=_NO_ANSWERS,
         said="unexpected answer",
         hint=hints.NO_REGISTRY,
     ),
-    Row(
+    RefusalRow(
         kind=AccessDenied,
         statuses=frozenset({403, 412}),
         words=r"due to configured policy|PROJECTPOLICYVIOLATION|vulnerabilit",
         said="the policy of the project refuses this image",
         hint=hints.PROJECT_POLICY,
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         statuses=frozenset({412}),
         hint=hints.PROJECT_POLICY,
         temporary=False,
     ),
-    Row(kind=AccessDenied, statuses=frozenset({403}), said="access denied"),
-    Row(kind=NotFound, statuses=frozenset({404}), said="not found"),
-    Row(
+    RefusalRow(kind=AccessDenied, statuses=frozenset({403}), said="access denied"),
+    RefusalRow(kind=NotFound, statuses=frozenset({404}), said="not found"),
+    RefusalRow(
         kind=InvalidManifest,
         stages=_PUSHING,
         codes=frozenset({"MANIFEST_INVALID"}),
         said="the registry refused the manifest",
         hint=hints.MANIFEST,
     ),
-    Row(
+    RefusalRow(
         kind=InvalidManifest,
         stages=_PUSHING,
         statuses=frozenset({405}),
@@ -115,7 +115,7 @@ GENERAL = (
         said="the registry refused the manifest",
         hint=hints.MANIFEST,
     ),
-    Row(
+    RefusalRow(
         kind=ReadOnly,
         stages=_PUSHING,
         statuses=frozenset({405}),
@@ -124,7 +124,7 @@ GENERAL = (
         hint=hints.NO_PUSHES,
         closes="nothing",
     ),
-    Row(
+    RefusalRow(
         kind=ReadOnly,
         stages=_PUSHING,
         statuses=frozenset({405}),
@@ -132,7 +132,7 @@ GENERAL = (
         hint=hints.NO_PUSHES,
         closes="repository",
     ),
-    Row(
+    RefusalRow(
         kind=ReadOnly,
         stages=_PUSHING,
         codes=frozenset({"UNSUPPORTED"}),
@@ -140,37 +140,37 @@ GENERAL = (
         hint=hints.NO_PUSHES,
         closes="repository",
     ),
-    Row(
+    RefusalRow(
         kind=Unauthorized,
         stages=_TOOL,
         words=r"unauthorized|authentication required|invalid username/password"
         r"|no basic auth credentials|failed to authorize|error getting credentials",
     ),
-    Row(kind=AccessDenied, stages=_TOOL, words=r"\bdenied\b"),
-    Row(
+    RefusalRow(kind=AccessDenied, stages=_TOOL, words=r"\bdenied\b"),
+    RefusalRow(
         kind=NotFound,
         stages=_TOOL,
         words=r"manifest unknown|name unknown|: not found\b|\bnot found$",
     ),
-    Row(
+    RefusalRow(
         kind=InvalidManifest,
         stages=_TOOL,
         words=r"manifest invalid|no FSLayers|unsupported schema version|invalid character"
         r"|unexpected end of JSON input",
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         stages=_TOOL,
         words=r"too large",
         hint=hints.TOO_LARGE,
         temporary=False,
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         stages=_TOOL,
         words=r"\bunsupported\b",
         hint=hints.UNSUPPORTED,
         temporary=False,
     ),
-    Row(kind=UnknownFailure, statuses=_FOURS, temporary=False),
+    RefusalRow(kind=UnknownFailure, statuses=_FOURS, temporary=False),
 )

@@ -13,7 +13,7 @@ from image_tools.errors import (
 )
 from image_tools.refusals import hints
 from image_tools.refusals.case import Stage
-from image_tools.refusals.row import Row
+from image_tools.refusals.row import RefusalRow
 
 _TOOL = frozenset({Stage.TOOL})
 _CONNECTING = frozenset({Stage.CONNECTING})
@@ -22,9 +22,9 @@ _NO_ANSWERS = frozenset(range(400))
 _DATE = r"(?P<date>\d{4}-\d\d-\d\d)"
 
 PROXIES = (
-    Row(kind=ProxyRefused, statuses=frozenset({407}), said=hints.PROXY_LOGIN),
-    Row(kind=ProxyRefused, stages=_TOOL, words=r"proxy authentication required"),
-    Row(
+    RefusalRow(kind=ProxyRefused, statuses=frozenset({407}), said=hints.PROXY_LOGIN),
+    RefusalRow(kind=ProxyRefused, stages=_TOOL, words=r"proxy authentication required"),
+    RefusalRow(
         kind=Unavailable,
         stages=_CONNECTING,
         statuses=frozenset({502, 503, 504}),
@@ -32,27 +32,27 @@ PROXIES = (
         said="the proxy cannot reach {registry}",
         hint=hints.PROXY,
     ),
-    Row(
+    RefusalRow(
         kind=ProxyRefused,
         stages=_CONNECTING,
         by_proxy=True,
         said="the proxy refused the connection to {registry}",
     ),
-    Row(
+    RefusalRow(
         kind=Unavailable,
         stages=_CONNECTING,
         words=r"proxyconnect |the proxy for \S+ cannot be reached",
         said="the proxy for {registry} cannot be reached",
         hint=hints.PROXY,
     ),
-    Row(
+    RefusalRow(
         kind=ProxyRefused,
         statuses=_NO_ANSWERS | _FOURS,
         pages=True,
         by_proxy=True,
         said="the proxy answered instead of the registry",
     ),
-    Row(
+    RefusalRow(
         kind=ProxyRefused,
         statuses=_NO_ANSWERS | _FOURS,
         pages=True,
@@ -63,7 +63,7 @@ PROXIES = (
 )
 
 NETWORK = (
-    Row(
+    RefusalRow(
         kind=TimedOut,
         stages=_CONNECTING,
         words=r"TLS handshake timeout|context deadline exceeded|i/o timeout|Client\.Timeout"
@@ -71,68 +71,68 @@ NETWORK = (
         said="{registry} does not answer: timed out",
         hint=hints.SILENT,
     ),
-    Row(
+    RefusalRow(
         kind=TlsProblem,
         stages=_CONNECTING,
         words=r"certificate has expired or is not yet valid: .*is before|is not valid yet",
         hint=hints.CLOCK,
     ),
-    Row(
+    RefusalRow(
         kind=CertificateExpired,
         stages=_CONNECTING,
         words=rf"certificate (?:has expired or is not yet valid: .*is after|.*expired on) {_DATE}",
         said="the certificate of {registry} expired on {date}",
         hint=hints.EXPIRED,
     ),
-    Row(
+    RefusalRow(
         kind=CertificateExpired,
         stages=_CONNECTING,
         words=r"certificate.*has expired",
         hint=hints.EXPIRED,
     ),
-    Row(
+    RefusalRow(
         kind=TlsProblem,
         stages=_CONNECTING,
         words=r"client certificate",
         hint=hints.CLIENT_CERTIFICATE,
     ),
-    Row(
+    RefusalRow(
         kind=TlsProblem,
         stages=_CONNECTING,
         words=r"speaks plain HTTP|HTTP response to HTTPS client|look like a TLS handshake"
         r"|HTTP request to an HTTPS server",
         hint=hints.PLAIN,
     ),
-    Row(kind=TlsProblem, stages=_CONNECTING, words=r"x509:|\btls: |certificate|\bTLS with "),
-    Row(
+    RefusalRow(kind=TlsProblem, stages=_CONNECTING, words=r"x509:|\btls: |certificate|\bTLS with "),
+    RefusalRow(
         kind=ConnectionRefused,
         stages=_CONNECTING,
         words=r"connection refused",
         said="{registry} cannot be reached: connection refused",
         hint=hints.REFUSED,
     ),
-    Row(
+    RefusalRow(
         kind=Unavailable,
         stages=_CONNECTING,
         words=r"no route to host|host is (?:unreachable|down)",
         said="{registry} cannot be reached: no route to host",
         hint=hints.NO_ROUTE,
     ),
-    Row(
+    RefusalRow(
         kind=Unavailable,
         stages=_CONNECTING,
         words=r"network is (?:unreachable|down)",
         said="{registry} cannot be reached: the network is unreachable",
         hint=hints.NO_NETWORK,
     ),
-    Row(
+    RefusalRow(
         kind=NameUnknown,
         stages=_CONNECTING,
         words=r"no such host|server misbehaving|name resolution|does not resolve",
         said="the host name {host} does not resolve",
         hint=hints.NAME,
     ),
-    Row(
+    RefusalRow(
         kind=Unavailable,
         stages=_CONNECTING,
         words=r"connection reset|broken pipe|unexpected EOF|: EOF$|^EOF$|short read"

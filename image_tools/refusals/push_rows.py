@@ -14,7 +14,7 @@ from image_tools.errors import (
 )
 from image_tools.refusals import hints
 from image_tools.refusals.case import Stage
-from image_tools.refusals.row import Row
+from image_tools.refusals.row import RefusalRow
 
 _PUSHING = frozenset({Stage.PUSHING})
 _WRITING = frozenset({Stage.PUSHING, Stage.DELETING, Stage.TOOL})
@@ -22,25 +22,27 @@ _WRITING = frozenset({Stage.PUSHING, Stage.DELETING, Stage.TOOL})
 _RATE = r"toomanyrequests|too many requests|rate exceeded|rate limit|per minute"
 
 
-def _limited(hint: str = "", stages: frozenset[Stage] = frozenset()) -> tuple[Row, ...]:
+def _limited(hint: str = "", stages: frozenset[Stage] = frozenset()) -> tuple[RefusalRow, ...]:
     """Return the rows for a rate limit: by status, by code and by words."""
     said = "too many requests"
     codes = frozenset({"TOOMANYREQUESTS"})
     return (
-        Row(kind=RateLimited, stages=stages, statuses=frozenset({429}), said=said, hint=hint),
-        Row(kind=RateLimited, stages=stages, codes=codes, said=said, hint=hint),
-        Row(kind=RateLimited, stages=stages, words=_RATE, said=said, hint=hint),
+        RefusalRow(
+            kind=RateLimited, stages=stages, statuses=frozenset({429}), said=said, hint=hint
+        ),
+        RefusalRow(kind=RateLimited, stages=stages, codes=codes, said=said, hint=hint),
+        RefusalRow(kind=RateLimited, stages=stages, words=_RATE, said=said, hint=hint),
     )
 
 
 LIMITS = (*_limited(hints.PUSH_RATE, _PUSHING), *_limited())
 
 
-def _refused(media: str, hint: str) -> tuple[Row, ...]:
+def _refused(media: str, hint: str) -> tuple[RefusalRow, ...]:
     """Return the rows for a refused `media` type: by status, and by words."""
     said = "the registry does not store {media_type}"
     return (
-        Row(
+        RefusalRow(
             kind=TypeRefused,
             stages=_PUSHING,
             statuses=frozenset({415}),
@@ -48,7 +50,7 @@ def _refused(media: str, hint: str) -> tuple[Row, ...]:
             said=said,
             hint=hint,
         ),
-        Row(
+        RefusalRow(
             kind=TypeRefused,
             stages=_PUSHING,
             statuses=frozenset({400, 406, 422}),
@@ -61,7 +63,7 @@ def _refused(media: str, hint: str) -> tuple[Row, ...]:
 
 
 PUSHES = (
-    Row(
+    RefusalRow(
         kind=TypeRefused,
         stages=_PUSHING,
         statuses=frozenset({400, 500}),
@@ -71,13 +73,13 @@ PUSHES = (
         hint=hints.FOREIGN,
         temporary=False,
     ),
-    Row(
+    RefusalRow(
         kind=TypeRefused,
         words=r"invalid URL on layer|unexpected (?:foreign )?URL on layer",
         said="the registry refused a manifest with layers that have urls",
         hint=hints.FOREIGN,
     ),
-    Row(
+    RefusalRow(
         kind=QuotaExceeded,
         stages=_WRITING,
         words=r"contains \d+ repositor\w+, limit is|private repositor\w+ .{0,20}(?:limit|quota)"
@@ -86,7 +88,7 @@ PUSHES = (
         hint=hints.REPOSITORIES,
         closes="nothing",
     ),
-    Row(
+    RefusalRow(
         kind=QuotaExceeded,
         stages=_WRITING,
         words=r"maximum (?:allowed )?number of (?:images|tags)|LimitExceeded",
@@ -94,7 +96,7 @@ PUSHES = (
         hint=hints.IMAGES,
         closes="repository",
     ),
-    Row(
+    RefusalRow(
         kind=QuotaExceeded,
         stages=_WRITING,
         words=r"exceed the configured upper limit|quotas?\b.{0,40}\b(?:exceed|reached|full|hit)"
@@ -103,14 +105,14 @@ PUSHES = (
         said="quota exceeded",
         hint=hints.QUOTA,
     ),
-    Row(
+    RefusalRow(
         kind=QuotaExceeded,
         stages=_PUSHING,
         statuses=frozenset({402}),
         said="quota exceeded",
         hint=hints.QUOTA,
     ),
-    Row(
+    RefusalRow(
         kind=ReadOnly,
         stages=_WRITING,
         words=r"(?:system|registry|server) is (?:currently )?(?:in )?(?:a )?read[- ]?only"
@@ -119,7 +121,7 @@ PUSHES = (
         hint=hints.REGISTRY_READ_ONLY,
         closes="registry",
     ),
-    Row(
+    RefusalRow(
         kind=ReadOnly,
         stages=_WRITING,
         words=r"\bread[- ]?only\b(?! (?:token|access|user|account|credential|key|role|permission))"
@@ -127,35 +129,35 @@ PUSHES = (
         said="the destination is read-only",
         hint=hints.READ_ONLY,
     ),
-    Row(
+    RefusalRow(
         kind=ReadOnly,
         stages=_WRITING,
         words=r"deploying to groups",
         said="the destination is a group of repositories",
         hint=hints.GROUP,
     ),
-    Row(
+    RefusalRow(
         kind=AccessDenied,
         stages=_WRITING,
         words=r"permissions? to (?:delete/)?overwrite|needs DELETE permission",
         said="access denied",
         hint=hints.OVERWRITE,
     ),
-    Row(
+    RefusalRow(
         kind=TagImmutable,
         stages=_WRITING,
         words=r"operation is disallowed",
         said="the image or its repository is locked",
         hint=hints.LOCKED,
     ),
-    Row(
+    RefusalRow(
         kind=TagImmutable,
         stages=_WRITING,
         codes=frozenset({"TAG_ALREADY_EXISTS"}),
         said="this tag cannot be changed there",
         hint=hints.IMMUTABLE,
     ),
-    Row(
+    RefusalRow(
         kind=TagImmutable,
         stages=_WRITING,
         words=r"immutab|cannot (?:be )?(?:overwrit|updat|chang|modif)\w*|tag\b.{0,120}already"
@@ -163,7 +165,7 @@ PUSHES = (
         said="this tag cannot be changed there",
         hint=hints.IMMUTABLE,
     ),
-    Row(
+    RefusalRow(
         kind=TagImmutable,
         stages=_PUSHING,
         statuses=frozenset({412}),
@@ -171,7 +173,7 @@ PUSHES = (
         hint=hints.IMMUTABLE,
     ),
     *(
-        Row(
+        RefusalRow(
             kind=RepositoryMissing,
             stages=_PUSHING,
             codes=frozenset({"NAME_UNKNOWN"}),
@@ -181,7 +183,7 @@ PUSHES = (
         )
         for host, hint in hints.CREATING
     ),
-    Row(
+    RefusalRow(
         kind=RepositoryMissing,
         stages=_PUSHING,
         statuses=frozenset({404}),
@@ -190,21 +192,21 @@ PUSHES = (
         hint=hints.CREATING[-1][1],
     ),
     *(row for media, hint in hints.TYPES for row in _refused(media, hint)),
-    Row(
+    RefusalRow(
         kind=TypeRefused,
         stages=_WRITING,
         words=r"StatusCode: 415|unsupported media ?type|fail to parse 'manifest\.json'",
         said="the registry does not store {media_type}",
         hint=hints.TYPE,
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         stages=_PUSHING,
         codes=frozenset({"MANIFEST_BLOB_UNKNOWN"}),
         said="the registry reports a missing blob",
         hint=hints.VANISHED,
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         stages=_PUSHING,
         codes=frozenset({"BLOB_UNKNOWN"}),
@@ -212,7 +214,7 @@ PUSHES = (
         said="the registry reports a missing blob",
         hint=hints.VANISHED,
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         stages=frozenset({Stage.TOOL}),
         words=r"manifest blob unknown|blob unknown to registry",

@@ -12,7 +12,7 @@ from image_tools.refusals.case import Case, Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class RefusalRow:
     """A kind of failure and all that has to be true for it; what is empty is not looked at.
 
     `words`, `host` (the registry) and `media` (the type pushed) are regular expressions; `pages`

@@ -11,8 +11,8 @@ from image_tools.errors import UnknownFailure
 from image_tools.refusals.general_rows import GENERAL
 from image_tools.refusals.network_rows import NETWORK, PROXIES
 from image_tools.refusals.push_rows import LIMITS, PUSHES
-from image_tools.refusals.row import Row
+from image_tools.refusals.row import RefusalRow
 from image_tools.refusals.tool_rows import ROOM, TOOLS
 
-ROWS: tuple[Row, ...] = (*ROOM, *TOOLS, *PROXIES, *LIMITS, *NETWORK, *PUSHES, *GENERAL)
-UNKNOWN = Row(kind=UnknownFailure)
+ROWS: tuple[RefusalRow, ...] = (*ROOM, *TOOLS, *PROXIES, *LIMITS, *NETWORK, *PUSHES, *GENERAL)
+UNKNOWN = RefusalRow(kind=UnknownFailure)

@@ -12,48 +12,52 @@ from image_tools.errors import (
 )
 from image_tools.refusals import hints
 from image_tools.refusals.case import Stage
-from image_tools.refusals.row import Row
+from image_tools.refusals.row import RefusalRow
 
 _TOOL = frozenset({Stage.TOOL})
 
 ROOM = (
-    Row(
+    RefusalRow(
         kind=DiskFull,
         words=r"no space left|not enough space|insufficient storage|disk quota"
         r"|disk usage is too high",
         said="no space at the registry",
     ),
-    Row(kind=DiskFull, statuses=frozenset({507}), said="no space at the registry"),
+    RefusalRow(kind=DiskFull, statuses=frozenset({507}), said="no space at the registry"),
 )
 
 TOOLS = (
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         stages=_TOOL,
         words=r"Manifest list must be converted to type",
         temporary=False,
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         stages=_TOOL,
         words=r"unsupported docker v2s2 media type|rootfs\.diff\.tar\.zstd",
         hint=hints.ZSTD,
         temporary=False,
     ),
-    Row(kind=ToolTooOld, stages=_TOOL, words=r"unknown (?:shorthand )?flag", hint=hints.OLD_TOOL),
-    Row(
+    RefusalRow(
+        kind=ToolTooOld, stages=_TOOL, words=r"unknown (?:shorthand )?flag", hint=hints.OLD_TOOL
+    ),
+    RefusalRow(
         kind=PolicyRejected,
         stages=_TOOL,
         words=r"rejected by policy|Source image rejected|loading trust policy",
     ),
-    Row(
+    RefusalRow(
         kind=Unauthorized,
         stages=_TOOL,
         words=r"reading JSON file|executable file not found|reading username: EOF",
         hint=hints.LOGIN_FILE,
     ),
-    Row(kind=UnknownFailure, stages=_TOOL, words=r"too many open files", hint=hints.OPEN_FILES),
-    Row(
+    RefusalRow(
+        kind=UnknownFailure, stages=_TOOL, words=r"too many open files", hint=hints.OPEN_FILES
+    ),
+    RefusalRow(
         kind=UnknownFailure,
         stages=_TOOL,
         words=r"no such file or directory|no descriptor found for reference"
@@ -61,7 +65,7 @@ TOOLS = (
         hint=hints.FILES,
         temporary=False,
     ),
-    Row(
+    RefusalRow(
         kind=UnknownFailure,
         stages=_TOOL,
         words=r"invalid (?:source|destination) name|invalid reference format|must be lowercase"
@@ -69,7 +73,7 @@ TOOLS = (
         hint=hints.UNSUITABLE,
         temporary=False,
     ),
-    Row(
+    RefusalRow(
         kind=PlatformMissing,
         stages=_TOOL,
         words=r"no image found in (?:image index|manifest list) for architecture"

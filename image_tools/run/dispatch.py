@@ -14,7 +14,7 @@ GATHERING_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket:
+class _ImageTicket:
     work: Work
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -28,7 +28,7 @@ class Dispatch:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._waiting: dict[Lane, list[_Ticket]] = {}
+        self._waiting: dict[Lane, list[_ImageTicket]] = {}
         self._running: list[Lane] = []
         self._coming: Counter[Lane] = Counter()
         self._open = False
@@ -53,7 +53,7 @@ class Dispatch:
     @asynccontextmanager
     async def turn(self, work: Work) -> AsyncIterator[None]:
         """Hold one of the places; waits for it."""
-        ticket = _Ticket(work)
+        ticket = _ImageTicket(work)
         self._waiting.setdefault(work.lane, []).insert(0, ticket)
         self._unsorted = True
         if not self._open and self._timer is None:
@@ -71,7 +71,7 @@ class Dispatch:
         self._open = True
         self._start()
 
-    def _leave(self, ticket: _Ticket) -> None:
+    def _leave(self, ticket: _ImageTicket) -> None:
         lane = ticket.work.lane
         if ticket.ready.is_set():
             self._running.remove(lane)

@@ -23,16 +23,16 @@ from image_tools.errors import (
     UnknownFailure,
 )
 from image_tools.imagelist.entry import Entry, ImageList
+from image_tools.machine.concurrency import settled, together, within
 from image_tools.plan.schedule import Lane
 from image_tools.report import Outcome
 from image_tools.run import outcomes
-from image_tools.run.carrying import carry_out
-from image_tools.run.gear import Gear
-from image_tools.run.job import Job
-from image_tools.run.looking import Seen, look
-from image_tools.run.preparing import Prepared, prepare
-from image_tools.run.together import settled, together, within
-from image_tools.run.volume import Volume
+from image_tools.run.context import RunContext
+from image_tools.run.line.job import Job
+from image_tools.run.line.probe import Seen, look
+from image_tools.run.line.read import Prepared, prepare
+from image_tools.run.line.transfer import carry_out
+from image_tools.run.volume import ExpectedBytes
 
 PROBES = 64
 IMAGES_IN_MEMORY = 1000
@@ -41,11 +41,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class Mode:
     """Decides about each line alone: by a `look` at heads, else by what it has to read."""
 
-    look: Callable[[Gear, Job], Coroutine[Any, Any, Seen | Outcome]]
-    read: Callable[[Gear, Job, Seen], Coroutine[Any, Any, Outcome]]
+    look: Callable[[RunContext, Job], Coroutine[Any, Any, Seen | Outcome]]
+    read: Callable[[RunContext, Job, Seen], Coroutine[Any, Any, Outcome]]
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +59,7 @@ class _Line:
 
 
 @dataclass(slots=True, eq=False)
-class _Door:
+class _LaneLimits:
     """What one pair of registries may take at once: silent ones must not keep others waiting."""
 
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IMAGES_IN_MEMORY))
@@ -76,17 +76,17 @@ class Engine:
     """
 
     def __init__(
-        self, gear: Gear, on_outcome: Callable[[Outcome], Outcome], judge: Judge | None = None
+        self, gear: RunContext, on_outcome: Callable[[Outcome], Outcome], judge: Mode | None = None
     ) -> None:
         self._judge = judge
         self.fatal: Exception | None = None
         self._gear = gear
         self._on_outcome = on_outcome
-        self._doors: defaultdict[Lane, _Door] = defaultdict(_Door)
+        self._doors: defaultdict[Lane, _LaneLimits] = defaultdict(_LaneLimits)
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._unplanned = 0
         self._stopped = False
-        self._volume = Volume(gear.progress)
+        self._volume = ExpectedBytes(gear.progress)
 
     async def run(self, images: ImageList) -> tuple[Outcome, ...]:
         """The outcomes of all lines, in list order."""

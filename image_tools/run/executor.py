@@ -11,7 +11,7 @@ from image_tools.plan.schedule import Lane, turn
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket:
+class _SlotTicket:
     rank: int
     lane: Lane
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -26,13 +26,13 @@ class Slots:
     def __init__(self, count: int, coming: Callable[[], Iterable[Lane]] = tuple) -> None:
         self.count = count
         self._coming = coming
-        self._waiting: list[_Ticket] = []
-        self._running: list[_Ticket] = []
+        self._waiting: list[_SlotTicket] = []
+        self._running: list[_SlotTicket] = []
 
     @asynccontextmanager
     async def slot(self, rank: int, lane: Lane) -> AsyncIterator[None]:
         """Hold a slot; waits for it."""
-        ticket = _Ticket(rank, lane)
+        ticket = _SlotTicket(rank, lane)
         self._waiting.append(ticket)
         self._waiting.sort(key=lambda one: one.rank)
         self._start()

@@ -15,7 +15,7 @@ from loguru import logger
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import words
 from image_tools.imagelist.origin import STANDARD_INPUT, ListOrigin, one_line
-from image_tools.process.planted import refuse_planted
+from image_tools.machine.trusted_paths import refuse_planted
 from image_tools.run.failed_place import (
     Line,
     Owner,

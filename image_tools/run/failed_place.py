@@ -14,7 +14,7 @@ from pathlib import Path
 from image_tools.errors import UsageError
 from image_tools.imagelist.line import words
 from image_tools.imagelist.origin import HEADER_BYTES, ListOrigin, origin_in
-from image_tools.process.planted import refuse_planted
+from image_tools.machine.trusted_paths import refuse_planted
 
 _FIRST_NUMBER = 2
 Line = tuple[str, ...]

@@ -12,7 +12,7 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.report import Change, Outcome, PlanAction, PlanRow, Pulls, Status
-from image_tools.stores.remote.meter import Meter
+from image_tools.stores.remote.limits.meter import Meter
 
 INTERRUPTED = "interrupted"
 

@@ -12,9 +12,9 @@ from typing import TypeVar
 from loguru import logger
 
 from image_tools.errors import CopyFailed, Unauthorized
-from image_tools.run.ends import Ends
-from image_tools.run.job import Job
-from image_tools.run.projects import ensure_project
+from image_tools.run.endpoints import Endpoints
+from image_tools.run.line.job import Job
+from image_tools.run.line.projects import ensure_project
 from image_tools.run.prompting import Ask, Prompt
 from image_tools.stores.remote.registry import Remote
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
-class _Door:
+class _RegistryAdmission:
     """One destination registry: `logins` counts those that were typed since it was opened.
 
     `readable`: some image of it could be looked at. `refused` and `refused_pushes` are why no
@@ -65,9 +65,9 @@ class Preflight:
     the terminal for another login, None where there is nobody. Belongs to the event loop.
     """
 
-    def __init__(self, ends: Ends, ask: Ask | None = None) -> None:
+    def __init__(self, ends: Endpoints, ask: Ask | None = None) -> None:
         self._ends, self._ask = ends, ask
-        self._doors: defaultdict[str, _Door] = defaultdict(_Door)
+        self._doors: defaultdict[str, _RegistryAdmission] = defaultdict(_RegistryAdmission)
         self._rooms: defaultdict[tuple[str, str], _Room] = defaultdict(_Room)
 
     async def prepared(

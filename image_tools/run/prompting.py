@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from image_tools.stores.remote.auth_file import Credentials
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.logins.auth_file import Credentials
+from image_tools.web.tls import TlsChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

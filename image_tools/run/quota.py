@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from loguru import logger
 
 from image_tools.errors import CopyFailed, Deferred, RateLimited
-from image_tools.plan.cost import Need
+from image_tools.plan.cost import PullNeed
 from image_tools.run.progress import Progress
-from image_tools.stores.remote.meter import Meter, Meters, Share, moment
-from image_tools.stores.remote.pacing import LONGEST_WAIT
+from image_tools.stores.remote.limits.meter import Meter, Meters, Share, moment
+from image_tools.web.pacing import LONGEST_WAIT
 
 GATHERING_SECONDS = 10.0
 LONGEST_PAUSE = 60.0
@@ -34,7 +34,7 @@ class Wanted:
     registry: str
     listed: str
     number: int
-    need: Need
+    need: PullNeed
     ask: Callable[[], Awaitable[object]]
     size: int = 0
 
@@ -45,12 +45,12 @@ class Wanted:
 
     def after(self, error: Deferred) -> Wanted:
         """What it still wants, now that `error` told how much that is, and where."""
-        need = Need(error.needed, error.needed)
+        need = PullNeed(error.needed, error.needed)
         return replace(self, registry=error.registry or self.registry, need=need)
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket:
+class _QuotaTicket:
     wanted: Wanted
     granted: asyncio.Future[Share]
 
@@ -63,7 +63,7 @@ class _Queue:
     """
 
     meter: Meter
-    waiting: list[_Ticket] = field(default_factory=list)
+    waiting: list[_QuotaTicket] = field(default_factory=list)
     active: int = 0
     gathered: bool = False
     timer: asyncio.TimerHandle | None = None
@@ -129,7 +129,7 @@ class Quota:
         return self._queues[registry]
 
     async def _granted(self, queue: _Queue, wanted: Wanted) -> Share:
-        ticket = _Ticket(wanted, asyncio.get_running_loop().create_future())
+        ticket = _QuotaTicket(wanted, asyncio.get_running_loop().create_future())
         queue.waiting.append(ticket)
         self._serve(queue)
         try:
@@ -232,20 +232,20 @@ def _fits(queue: _Queue, cost: int) -> bool:
     return cost <= free and queue.active < max(1, min(MOST_AT_ONCE, free // (8 * cost)))
 
 
-def _give(queue: _Queue, ticket: _Ticket, size: int) -> None:
+def _give(queue: _Queue, ticket: _QuotaTicket, size: int) -> None:
     queue.waiting.remove(ticket)
     if not ticket.granted.done():
         ticket.granted.set_result(queue.meter.share(size))
         queue.active += 1
 
 
-def _refuse(queue: _Queue, ticket: _Ticket, error: Exception) -> None:
+def _refuse(queue: _Queue, ticket: _QuotaTicket, error: Exception) -> None:
     queue.waiting.remove(ticket)
     if not ticket.granted.done():
         ticket.granted.set_exception(error)
 
 
-def _withdraw(queue: _Queue, ticket: _Ticket) -> None:
+def _withdraw(queue: _Queue, ticket: _QuotaTicket) -> None:
     """Take back whatever a cancelled ticket has, or waits for."""
     if ticket in queue.waiting:
         queue.waiting.remove(ticket)

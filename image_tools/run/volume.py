@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from image_tools.oci.digest import Digest
-from image_tools.run.job import Job
+from image_tools.run.line.job import Job
 from image_tools.run.progress import Progress
 
 
-class Volume:
+class ExpectedBytes:
     """Adds up the bytes that are expected to move: each blob once per destination registry."""
 
     def __init__(self, progress: Progress) -> None:

@@ -9,7 +9,7 @@ from loguru import logger
 from image_tools.errors import UsageError
 from image_tools.oci.place import PlaceKey, key_of, place_key
 from image_tools.oci.reference import Reference
-from image_tools.stores.remote.registries_conf import Place, RegistriesConf
+from image_tools.stores.remote.registries_conf import PullSource, RegistriesConf
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +31,7 @@ class WrittenPlaces:
         """Note a repository of which it is known what it has: the source is compared with that."""
         self._keys.setdefault(key_of(place), "the base")
 
-    def leaves_out(self, mirror: Place) -> bool:
+    def leaves_out(self, mirror: PullSource) -> bool:
         """Return whether nothing is read from `mirror`, since it is a destination, or the base."""
         key = place_key(mirror.registry, mirror.repository)
         if key not in self._keys:
@@ -46,7 +46,7 @@ class WrittenPlaces:
             )
         return True
 
-    def places(self, source: Reference) -> tuple[Place, ...]:
+    def places(self, source: Reference) -> tuple[PullSource, ...]:
         """Return where `source` is read: the mirrors that are no destination, then its location."""
         *mirrors, own = self.conf.sources(source.registry, source.repository)
         return (*(one for one in mirrors if not self.leaves_out(one)), own)

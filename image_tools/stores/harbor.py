@@ -26,14 +26,14 @@ from image_tools.errors import (
     NotFound,
     UnknownFailure,
 )
+from image_tools.logins.credentials import Keyring
 from image_tools.oci.digest import Digest
-from image_tools.stores.remote.address import root_url
-from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.failures import permanent
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.registry import Remote, RemoteOptions
-from image_tools.stores.remote.token_realm import basic_header
+from image_tools.stores.remote.tokens.realm import basic_header
 from image_tools.stores.store import ManifestHead
+from image_tools.web.address import root_url
 
 PROJECTS = "/api/v2.0/projects"
 _CREATED, _MOVED, _EXISTS = 201, frozenset({301, 302, 303, 307, 308}), 409

@@ -22,9 +22,9 @@ from image_tools.errors import (
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
-from image_tools.stores.remote.address import named
-from image_tools.stores.remote.registries_conf import Place, Pull, RegistriesConf
+from image_tools.stores.remote.registries_conf import Pull, PullSource, RegistriesConf
 from image_tools.stores.store import ManifestHead, Store, Upload
+from image_tools.web.address import named
 
 LEFT_ALONE_FOR = 60.0
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Mirrored:
         registry: str,
         conf: RegistriesConf,
         open_store: Open,
-        leaves_out: Callable[[Place], bool] = lambda _: False,
+        leaves_out: Callable[[PullSource], bool] = lambda _: False,
     ) -> None:
         self._registry, self._conf, self._open = registry, conf, open_store
         self._leaves_out = leaves_out
@@ -59,7 +59,7 @@ class Mirrored:
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """The head of a manifest at the first place that has it; None when the last has not."""
 
-        async def look(store: Store, place: Place) -> ManifestHead:
+        async def look(store: Store, place: PullSource) -> ManifestHead:
             found = await store.manifest_head(place.repository, reference)
             return found or _absent(self._registry, repository, reference)
 
@@ -79,7 +79,7 @@ class Mirrored:
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The size of a blob in bytes where it is found first, None when the last has none."""
 
-        async def look(store: Store, place: Place) -> int:
+        async def look(store: Store, place: PullSource) -> int:
             found = await store.blob_size(place.repository, digest)
             return _absent(self._registry, repository, digest) if found is None else found
 
@@ -95,7 +95,7 @@ class Mirrored:
         """An open blob of the first place that has it; see Store."""
         async with AsyncExitStack() as stack:
 
-            async def enter(store: Store, place: Place) -> AsyncIterator[bytes]:
+            async def enter(store: Store, place: PullSource) -> AsyncIterator[bytes]:
                 body = store.blob(place.repository, digest, first=first, last=last)
                 return await stack.enter_async_context(body)
 
@@ -123,7 +123,7 @@ class Mirrored:
         NotFound when the last has not.
         """
 
-        async def look(store: Store, place: Place) -> tuple[Store, str]:
+        async def look(store: Store, place: PullSource) -> tuple[Store, str]:
             if await store.manifest_head(place.repository, digest) is None:
                 _absent(self._registry, repository, digest)
             return store, place.repository
@@ -151,7 +151,7 @@ class Mirrored:
         self,
         repository: str,
         reference: str | Digest,
-        ask: Callable[[Store, Place], Awaitable[T]],
+        ask: Callable[[Store, PullSource], Awaitable[T]],
     ) -> T:
         *mirrors, last = self._conf.sources(self._registry, repository)
         for place in mirrors:
@@ -167,22 +167,24 @@ class Mirrored:
         except ImageToolsError as error:
             raise self._restated(error, last, repository) from error
 
-    def _store(self, place: Place) -> Store:
+    def _store(self, place: PullSource) -> Store:
         return self._open(place.registry, place.insecure)
 
-    def _is_asked(self, place: Place, reference: str | Digest) -> bool:
+    def _is_asked(self, place: PullSource, reference: str | Digest) -> bool:
         unwanted = Pull.TAG_ONLY if isinstance(reference, Digest) else Pull.DIGEST_ONLY
         if place.pull is unwanted or self._leaves_out(place):
             return False
         return self._left_alone.get(place.registry, 0) < _now()
 
-    def _note(self, place: Place, error: ImageToolsError) -> None:
+    def _note(self, place: PullSource, error: ImageToolsError) -> None:
         silent = isinstance(error, (TlsProblem, TimedOut, Unavailable)) and error.status is None
         if silent:
             logger.info("{}; not asked again for a minute", error)
             self._left_alone[place.registry] = _now() + LEFT_ALONE_FOR
 
-    def _restated(self, error: ImageToolsError, place: Place, repository: str) -> ImageToolsError:
+    def _restated(
+        self, error: ImageToolsError, place: PullSource, repository: str
+    ) -> ImageToolsError:
         """The failure with the name the user knows in front."""
         asked, meant = named(place.registry, place.repository), named(self._registry, repository)
         if asked == meant or not error.message.startswith(asked):

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from image_tools.process.planted import trusted_search_path
+from image_tools.machine.trusted_paths import trusted_search_path
 
 # The tools are CPU-bound at start: one thread and a lazy collector halve it (facts measured on
 # skopeo 1.9.3 and buildx 0.29.1).

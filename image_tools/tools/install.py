@@ -25,10 +25,10 @@ from image_tools.errors import (
     ToolMissing,
     Unavailable,
 )
-from image_tools.process.cancel import Cancel
+from image_tools.machine.cancel import Cancel
 from image_tools.tools.fetch import Fetcher, shown
 from image_tools.tools.locate import SKOPEO_ADVICE, SKOPEO_VARIABLE
-from image_tools.tools.transfer import CHUNK, OnProgress, Part, Watch, transfer
+from image_tools.tools.transfer import CHUNK, ContentRange, OnProgress, Watch, transfer
 
 URL_VARIABLE = "IMAGE_TOOLS_SKOPEO_URL"
 SHA256_VARIABLE = "IMAGE_TOOLS_SKOPEO_SHA256"
@@ -95,7 +95,7 @@ def install_skopeo(
     Raises DigestMismatch, NotFound, Unavailable and their like, DiskFull, EnvironmentProblem where
     the folder cannot be written, Interrupted when `cancel` is set.
     """
-    part = Part(target.with_name(f"{target.name}.{download.sha256[:16]}.part"))
+    part = ContentRange(target.with_name(f"{target.name}.{download.sha256[:16]}.part"))
     watch = Watch(on_progress=on_progress, cancel=cancel)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _load(download: Download, part: Part, fetcher: Fetcher, watch: Watch) -> None:
+def _load(download: Download, part: ContentRange, fetcher: Fetcher, watch: Watch) -> None:
     """Nothing; `part` holds the bytes with the wanted sum."""
     for left in reversed(range(RESUMES + 1)):
         if _has_sum(part.file, download):
@@ -164,7 +164,7 @@ def _load(download: Download, part: Part, fetcher: Fetcher, watch: Watch) -> Non
         )
 
 
-def _put_in_place(part: Part, target: Path) -> None:
+def _put_in_place(part: ContentRange, target: Path) -> None:
     part.file.chmod(0o755)
     part.file.replace(target)
     part.forget_validator()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from image_tools.errors import ToolMissing
-from image_tools.process.planted import trusted_search_path
+from image_tools.machine.trusted_paths import trusted_search_path
 
 SKOPEO_VARIABLE = "IMAGE_TOOLS_SKOPEO"
 BUILDX_VARIABLE = "IMAGE_TOOLS_BUILDX"

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_tools.tools.skopeo import INDEX_ONLY, Setting, destination_options, global_options
+from image_tools.tools.skopeo import INDEX_ONLY, SkopeoSetting, destination_options, global_options
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 _TRIAL = "image-tools.test/nothing:trial"
@@ -28,7 +28,7 @@ class SignRequest:
     reference that the signature is for, `registry/repository:tag`.
     """
 
-    setting: Setting
+    setting: SkopeoSetting
     key: SigstoreKey
     source: str
     destination: str
@@ -61,7 +61,9 @@ def sign_argv(request: SignRequest) -> tuple[str, ...]:
     )
 
 
-def trial_argv(setting: Setting, key: SigstoreKey, source: Path, target: Path) -> tuple[str, ...]:
+def trial_argv(
+    setting: SkopeoSetting, key: SigstoreKey, source: Path, target: Path
+) -> tuple[str, ...]:
     """The command line that signs the index in the folder `source` into `target`: a try of `key`.
 
     `source` is one of `write_index_folder`.

@@ -16,7 +16,7 @@ _FOLDER_VERSION = b"Directory Transport Version: 1.1\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class SkopeoSetting:
     """The files one run gives to every skopeo process, instead of the machine's own.
 
     `policy` is a containers-policy.json(5), `authfile` a docker-format login file for the exchange,
@@ -53,7 +53,7 @@ class CopyRequest:
     schema 1 alone: it becomes schema 2, and its digest changes.
     """
 
-    setting: Setting
+    setting: SkopeoSetting
     source: str
     destination: str
     platform: Platform = Platform()
@@ -122,7 +122,7 @@ def login_argv(request: LoginRequest) -> tuple[str, ...]:
     )
 
 
-def index_only_argv(setting: Setting, folder: Path, destination: str) -> tuple[str, ...]:
+def index_only_argv(setting: SkopeoSetting, folder: Path, destination: str) -> tuple[str, ...]:
     """The command line that pushes the index of `write_index_folder`, byte for byte.
 
     The children must lie in the destination repository.
@@ -151,7 +151,7 @@ def cannot_keep(words: str) -> bool:
     return CANNOT_KEEP in words
 
 
-def global_options(setting: Setting) -> tuple[str, ...]:
+def global_options(setting: SkopeoSetting) -> tuple[str, ...]:
     """skopeo itself and what stands before its command."""
     return (
         setting.skopeo,
@@ -187,7 +187,7 @@ def _verification(verify: bool | None) -> tuple[str, ...]:
     return () if verify is None else (f"--src-tls-verify={'true' if verify else 'false'}",)
 
 
-def destination_options(setting: Setting) -> tuple[str, ...]:
+def destination_options(setting: SkopeoSetting) -> tuple[str, ...]:
     """How a copy reaches the exchange as its destination."""
     return ("--dest-tls-verify=false", "--dest-authfile", str(setting.authfile))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_tools.errors import Unavailable
-from image_tools.process.cancel import Cancel
+from image_tools.machine.cancel import Cancel
 from image_tools.tools.fetch import Fetcher, shown, unreachable
 
 OnProgress = Callable[[int, int | None], None]
@@ -23,7 +23,7 @@ _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ContentRange:
     """The bytes that have arrived, in `file`, which nobody but its owner may read."""
 
     file: Path
@@ -88,7 +88,7 @@ class Watch:
                 self.cancel.remove_callback(callback)
 
 
-def transfer(url: str, part: Part, fetcher: Fetcher, watch: Watch) -> None:
+def transfer(url: str, part: ContentRange, fetcher: Fetcher, watch: Watch) -> None:
     """Nothing; `part` is whole afterwards, as the server understands it.
 
     What is there already is continued when the server still has the same version (If-Range with a
@@ -111,7 +111,7 @@ def transfer(url: str, part: Part, fetcher: Fetcher, watch: Watch) -> None:
 
 
 def _opened(
-    url: str, part: Part, fetcher: Fetcher, wish: dict[str, str]
+    url: str, part: ContentRange, fetcher: Fetcher, wish: dict[str, str]
 ) -> http.client.HTTPResponse:
     try:
         return fetcher.open(url, wish)
@@ -145,7 +145,9 @@ def _notice(watch: Watch, total: int | None, start: int, done: int) -> None:
     watch.told(start + done, total)
 
 
-def _extent(answer: http.client.HTTPResponse, part: Part, begun: int) -> tuple[int, int | None]:
+def _extent(
+    answer: http.client.HTTPResponse, part: ContentRange, begun: int
+) -> tuple[int, int | None]:
     """Where the body begins in the file, and the size of the whole file."""
     length = answer.headers.get("Content-Length", "")
     found = _RANGE.match(answer.headers.get("Content-Range", ""))

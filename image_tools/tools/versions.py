@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
-from image_tools.process import run as process
-from image_tools.process.cancel import Cancel
+from image_tools.machine import run as process
+from image_tools.machine.cancel import Cancel
 from image_tools.tools import buildx, skopeo
 from image_tools.tools.locate import (
     BUILDX_ADVICE,

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import AlreadyRunning
-from image_tools.process.cancel import Cancel
-from image_tools.run.lock import RunLock, lock_path
+from image_tools.machine.cancel import Cancel
+from image_tools.machine.locks import RunLock, lock_path
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = "reg.example:5000"
 HOLDER = """
 import sys
 from pathlib import Path
-from image_tools.process.cancel import Cancel
-from image_tools.run.lock import RunLock
+from image_tools.machine.cancel import Cancel
+from image_tools.machine.locks import RunLock
 
 RunLock(Path(sys.argv[1]), "x").acquire(None, cancel=Cancel())
 print("held", flush=True)

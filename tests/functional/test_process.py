@@ -18,11 +18,11 @@ import plumbum
 import pytest
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
-from image_tools.process import child as child_module
-from image_tools.process.cancel import Cancel
-from image_tools.process.child import running
-from image_tools.process.pump import STDERR_BOUND, STDOUT_BOUND
-from image_tools.process.run import CompletedRun, kill_all, run
+from image_tools.machine import child as child_module
+from image_tools.machine.cancel import Cancel
+from image_tools.machine.child import running
+from image_tools.machine.pump import STDERR_BOUND, STDOUT_BOUND
+from image_tools.machine.run import CompletedRun, kill_all, run
 from tests.helpers.children import is_gone
 from tests.helpers.documents import ROOT
 
@@ -332,7 +332,7 @@ def test_import_of_what_starts_children_starts_none(tmp_path: Path) -> None:
     planted.chmod(0o755)
 
     subprocess.run(
-        [sys.executable, "-c", "import image_tools.process.opening"],
+        [sys.executable, "-c", "import image_tools.machine.popen"],
         cwd=ROOT,
         env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         check=True,

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # enter a buffered stream twice ("reentrant call"). So the handlers write to the file itself.
 LISTENER = """
 import os, signal, sys
-from image_tools.run.signals import listening
+from image_tools.machine.signals import listening
 
 def say(word):
     return lambda number: os.write(1, b"%s %d\\n" % (word, number))
@@ -34,8 +34,8 @@ print([getattr(name, "name", name.__class__.__name__) for name in names], flush=
 DYING = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from image_tools.process.run import run
-from image_tools.run.signals import die_now, listening
+from image_tools.machine.run import run
+from image_tools.machine.signals import die_now, listening
 
 folder = Path(sys.argv[1])
 (folder / "deep").mkdir(parents=True)

@@ -17,7 +17,7 @@ from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.server import Exchange
 from image_tools.exchange.sessions import Book, Session
-from image_tools.run.loop import LoopThread
+from image_tools.machine.event_loop import LoopThread
 from tests.helpers.memory_store import MemoryStore
 
 SECONDS = 20.0

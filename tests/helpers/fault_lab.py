@@ -19,10 +19,11 @@ from image_tools.commands.request import Side as Access
 from image_tools.errors import ImageToolsError
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
-from image_tools.run import ends
-from image_tools.stores.remote import connect, pacing, token_source
+from image_tools.run import endpoints as ends
 from image_tools.stores.remote.client import RemoteOptions
-from image_tools.stores.remote.connect import Timing
+from image_tools.stores.remote.tokens.tokens import source as token_source
+from image_tools.web import connect, pacing
+from image_tools.web.connect import Timing
 from tests.helpers import fault_types, images
 from tests.helpers.content import SCHEMA1_TYPES, Image
 from tests.helpers.fault_cells import Cell, Side, Step

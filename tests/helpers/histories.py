@@ -25,12 +25,11 @@ from image_tools.plan.images import DestinationImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Wish, plan
 from image_tools.plan.selection import Selection
-from image_tools.run.gear import Gear
-from image_tools.run.job import Job
-from image_tools.run.looking import Seen
-from image_tools.run.reading import Reader, Repository
-from image_tools.run.validating import Validation, look, validate
-from image_tools.run.walking import Depth
+from image_tools.run.line.deep_walk import Depth
+from image_tools.run.line.job import Job
+from image_tools.run.line.probe import Seen
+from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.line.validate import Validation, look, validate
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.asked import Demand
 from tests.helpers.descriptors import UNKNOWN, platform
@@ -371,7 +370,7 @@ class World:
         return asyncio.run(self._validated(asked, Validation(depth=depth)))
 
     async def _validated(self, asked: Demand, wish: Validation) -> Any:
-        gear = cast("Gear", SimpleNamespace(reader=Reader(), base=None))
+        gear = cast("Any", SimpleNamespace(reader=Reader(), base=None))
         job = cast("Job", _Job(self))
         try:
             seen = await look(gear, job, wish, asked)

@@ -13,17 +13,17 @@ from image_tools.exchange.routes import byte_range, public_route, route
 from image_tools.imagelist.convert import to_default_format, to_mirror_format
 from image_tools.imagelist.reader import read_line, read_list
 from image_tools.imagelist.registries import Registries
+from image_tools.logins.auth_file import parse_auth_file
 from image_tools.oci.manifest import Index, RawManifest, config_platform, index_bytes, parse
 from image_tools.oci.reference import Reference, parse_registry
 from image_tools.oci.tag_order import tag_key
-from image_tools.stores.remote.address import located, next_page
-from image_tools.stores.remote.auth_file import parse_auth_file
-from image_tools.stores.remote.challenge import parse_challenges
 from image_tools.stores.remote.failures import Refusal, failure, retry_after
 from image_tools.stores.remote.manifests import media_type_of, signed_payload
-from image_tools.stores.remote.token_answer import parse_token
-from image_tools.stores.remote.token_realm import realm_of
+from image_tools.stores.remote.tokens.answer import parse_token
+from image_tools.stores.remote.tokens.challenge import parse_challenges
+from image_tools.stores.remote.tokens.realm import realm_of
 from image_tools.tools.diagnose import diagnose
+from image_tools.web.address import located, next_page
 
 SHA = "sha256:" + "0123456789abcdef" * 4
 REGISTRIES = Registries(destination="registry.example:5000")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
-from image_tools.stores.remote.connect import Request
+from image_tools.web.connect import Request
 
 Reply = tuple[int, dict[str, str], bytes]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from image_tools.run import toolbox
+from image_tools.run.tools import toolbox
 from image_tools.tools.versions import Version, probe
 from tests.helpers.certificates import Certificates, issue_certificates
 from tests.helpers.client import push

@@ -17,18 +17,18 @@ import pytest
 
 from image_tools.errors import CopyFailed, DigestMismatch, NotFound, RateLimited, Unavailable
 from image_tools.exchange.sessions import Session
+from image_tools.machine import run as process
+from image_tools.machine.cancel import Cancel
+from image_tools.machine.workspace import Workspace
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
-from image_tools.process import run as process
-from image_tools.process.cancel import Cancel
-from image_tools.run.workspace import Workspace
 from image_tools.tools.buildx import create_argv, descriptor_file
 from image_tools.tools.environment import auth_file, child_environment, prepare_folders
 from image_tools.tools.skopeo import (
     OPEN_POLICY,
     CopyRequest,
-    Setting,
+    SkopeoSetting,
     copy_argv,
     index_only_argv,
     write_index_folder,
@@ -73,9 +73,9 @@ class Bench:
     folder: Path
     cancel: Cancel | None = None
 
-    def equip(self, skopeo: Path) -> Setting:
+    def equip(self, skopeo: Path) -> SkopeoSetting:
         """Give the setting of a skopeo."""
-        return Setting(
+        return SkopeoSetting(
             skopeo=str(skopeo),
             policy=self.folder / "policy.json",
             authfile=self.folder / "auth.json",

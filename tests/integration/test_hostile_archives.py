@@ -23,9 +23,9 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import contents
-from image_tools.stores.archive.foreign_cache import Foreign
-from image_tools.stores.archive.forms import Form
+from image_tools.stores.archive.file.forms import Form
 from image_tools.stores.archive.opening import new_archive, read_archive
+from image_tools.stores.archive.others.cache import Foreign
 from image_tools.stores.archive.verifying import verify
 from tests.helpers import images
 from tests.helpers.archive_files import add

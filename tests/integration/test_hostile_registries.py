@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from image_tools.errors import ImageToolsError, InvalidManifest, Unavailable
+from image_tools.logins.credentials import Credentials, Keyring
+from image_tools.machine.run import run
 from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE, parse
-from image_tools.process.run import run
 from image_tools.retry import RetryPolicy
 from image_tools.stores.remote.client import RemoteOptions
-from image_tools.stores.remote.connect import Timing
-from image_tools.stores.remote.credentials import Credentials, Keyring
 from image_tools.stores.remote.registry import Remote
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.web.connect import Timing
+from image_tools.web.tls import TlsChoice
 
 PING = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 MIB = 1 << 20

@@ -26,7 +26,7 @@ from image_tools.errors import (
     Unavailable,
     UnknownFailure,
 )
-from image_tools.process.cancel import Cancel
+from image_tools.machine.cancel import Cancel
 from image_tools.tools import install
 from image_tools.tools.install import Download, download_for, install_skopeo
 from image_tools.tools.locate import downloaded_skopeo, find_skopeo

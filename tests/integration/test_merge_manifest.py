@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from image_tools.commands.merge_manifest import MergeRequest, MergeRun
+from image_tools.commands.merge_manifest import MergeManifestRun, MergeRequest
 from image_tools.commands.request import MirrorRequest
 from image_tools.errors import Interrupted
 from image_tools.oci.reference import Reference
@@ -221,7 +221,7 @@ def test_merge_signal_ends_it(registry: Registry, early: bool) -> None:
             destination=Reference(registry.address, DEST, "1.0"), sources=(source, source)
         )
         connections: list[socket.socket] = []
-        with MergeRun(MirrorRequest(), Progress(), dict(os.environ)) as run:
+        with MergeManifestRun(MirrorRequest(), Progress(), dict(os.environ)) as run:
 
             def stop() -> None:
                 if not early:

@@ -20,9 +20,9 @@ from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.reader import read_list
 from image_tools.imagelist.registries import Registries
 from image_tools.report import Status
-from image_tools.run import carrying
+from image_tools.run.line import transfer as carrying
 from image_tools.run.progress import Progress
-from image_tools.run.toolbox import Toolbox
+from image_tools.run.tools.toolbox import Toolbox
 from tests.helpers import images
 from tests.helpers.client import Client, manifest, push, push_manifest
 from tests.helpers.content import OCI_INDEX, Manifest, compact

@@ -25,17 +25,17 @@ from image_tools.errors import (
     Unauthorized,
     Unavailable,
 )
+from image_tools.logins.credentials import Credentials, Keyring
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.retry import RetryPolicy
 from image_tools.stores.mirrored import Mirrored
 from image_tools.stores.remote.client import RemoteOptions
-from image_tools.stores.remote.connect import Timing
-from image_tools.stores.remote.credentials import Credentials, Keyring
 from image_tools.stores.remote.registries_conf import load
 from image_tools.stores.remote.registry import Remote
-from image_tools.stores.remote.tls import TlsChoice
 from image_tools.stores.store import ManifestHead
+from image_tools.web.connect import Timing
+from image_tools.web.tls import TlsChoice
 from tests.helpers.certificates import Certificates
 from tests.helpers.client import push
 from tests.helpers.content import Blob, Manifest

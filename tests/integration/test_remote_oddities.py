@@ -11,16 +11,16 @@ import pytest
 from aiohttp import web
 
 from image_tools.errors import AccessDenied, DigestMismatch, Unavailable, UnknownFailure
+from image_tools.logins.credentials import Credentials, Keyring
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy
-from image_tools.stores.remote import token_source
 from image_tools.stores.remote.client import RemoteOptions
-from image_tools.stores.remote.connect import Timing
-from image_tools.stores.remote.credentials import Credentials, Keyring
 from image_tools.stores.remote.registry import Remote
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.stores.remote.tokens.tokens import source as token_source
 from image_tools.stores.store import ManifestHead
+from image_tools.web.connect import Timing
+from image_tools.web.tls import TlsChoice
 from tests.helpers.images import KINDS
 
 T = TypeVar("T")

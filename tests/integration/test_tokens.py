@@ -14,11 +14,11 @@ import pytest
 from yarl import URL
 
 from image_tools.errors import Unauthorized
-from image_tools.stores.remote.challenge import parse_challenges
-from image_tools.stores.remote.connect import Connections, Request
-from image_tools.stores.remote.credentials import Credentials, Keyring
-from image_tools.stores.remote.tls import TlsChoice
-from image_tools.stores.remote.tokens import Authorizer
+from image_tools.logins.credentials import Credentials, Keyring
+from image_tools.stores.remote.tokens.challenge import parse_challenges
+from image_tools.stores.remote.tokens.tokens import Authorizer
+from image_tools.web.connect import Connections, Request
+from image_tools.web.tls import TlsChoice
 from tests.helpers.endpoint import LAB_LOGIN
 from tests.helpers.faults import FaultOptions, FaultRegistry
 from tests.helpers.registry import Registry

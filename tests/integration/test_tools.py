@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import ConnectionRefused, NotFound, PlatformMissing, Unauthorized
+from image_tools.machine import run as process
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes, parse
 from image_tools.oci.platform import Platform
-from image_tools.process import run as process
 from image_tools.tools import buildx as buildx_lines
 from image_tools.tools.diagnose import diagnose
 from image_tools.tools.environment import auth_file, child_environment, prepare_folders
 from image_tools.tools.skopeo import (
     OPEN_POLICY,
     CopyRequest,
-    Setting,
+    SkopeoSetting,
     copy_argv,
     index_only_argv,
     write_index_folder,
@@ -66,8 +66,8 @@ def workspace(locked: Registry, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def setting_of(tool: tools.Tool, workspace: Path) -> Setting:
-    return Setting(
+def setting_of(tool: tools.Tool, workspace: Path) -> SkopeoSetting:
+    return SkopeoSetting(
         skopeo=str(tool.path),
         policy=workspace / "policy.json",
         authfile=workspace / "auth.json",

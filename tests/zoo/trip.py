@@ -13,13 +13,13 @@ from typing import TypeVar
 
 from image_tools.errors import ImageToolsError
 from image_tools.exchange.placing import MOST_WAYS
+from image_tools.logins.credentials import Credentials, Keyring
 from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy
 from image_tools.stores.remote.client import RemoteOptions
-from image_tools.stores.remote.connect import Timing
-from image_tools.stores.remote.credentials import Credentials, Keyring
 from image_tools.stores.remote.registry import Remote
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.web.connect import Timing
+from image_tools.web.tls import TlsChoice
 from tests.helpers import images
 from tests.helpers.content import Image
 from tests.helpers.endpoint import LAB_LOGIN

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from image_tools.errors import AlreadyRunning
-from image_tools.process.planted import refuse_planted
+from image_tools.machine.trusted_paths import refuse_planted
 
 
 def partial_path(path: Path) -> Path:

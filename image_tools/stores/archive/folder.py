@@ -15,8 +15,8 @@ from typing import BinaryIO
 from image_tools.errors import ArchiveDamaged, InvalidReference, NotFound
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.beside import locked
-from image_tools.stores.archive.journal import Journal, sync_folder
-from image_tools.stores.archive.writing import flush, refusals
+from image_tools.stores.archive.file.journal import Journal, sync_folder
+from image_tools.stores.archive.file.writing import flush, refusals
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 LONGEST_INDEX = 64 * 1024 * 1024

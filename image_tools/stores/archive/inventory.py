@@ -26,7 +26,7 @@ LARGEST = 256 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldImage:
     """One image that is there: its digest, whence it came where that is known, and its blobs."""
 
     reference: Reference
@@ -43,7 +43,7 @@ class Inventory:
     """
 
     name: str
-    images: Mapping[Reference, Held] = field(default_factory=dict)
+    images: Mapping[Reference, HeldImage] = field(default_factory=dict)
     sizes: Mapping[Digest, int] = field(default_factory=dict)
     read_from: tuple[Reference, ...] = field(default=(), compare=False)
 
@@ -61,7 +61,7 @@ class Inventory:
         images = {}
         for reference, held in self.images.items():
             if here := tuple(digest for digest in held.blobs if digest in kept):
-                images[reference] = Held(reference=reference, digest=held.digest, blobs=here)
+                images[reference] = HeldImage(reference=reference, digest=held.digest, blobs=here)
         return Inventory(self.name, images, kept)
 
     def to_bytes(self) -> bytes:
@@ -79,10 +79,10 @@ class Inventory:
 
 def inventory_of(archive: Archive) -> Inventory:
     """The inventory of an archive; what of an image is not there is left out."""
-    images, sizes = dict[Reference, Held](), dict[Digest, int]()
+    images, sizes = dict[Reference, HeldImage](), dict[Digest, int]()
     for found in contents(archive):
         sizes.update(found.sizes)
-        images[found.reference] = Held(
+        images[found.reference] = HeldImage(
             reference=found.reference,
             digest=found.digest,
             blobs=tuple(found.sizes),
@@ -117,7 +117,7 @@ def note_relied(archive: Archive, bases: Iterable[Inventory]) -> None:
         if archive.catalogue.relied is not None:
             archive.rely_on(None)
         return
-    images, names = dict[Reference, Held](), []
+    images, names = dict[Reference, HeldImage](), []
     for base in bases:
         part = base.only(lent)
         images.update(part.images)
@@ -143,7 +143,7 @@ def parse_inventory(content: bytes, name: str) -> Inventory:
     return Inventory(stated, {held.reference: held for held in images}, dict(pairs))
 
 
-def _image(held: Held, places: Mapping[Digest, int]) -> dict[str, Any]:
+def _image(held: HeldImage, places: Mapping[Digest, int]) -> dict[str, Any]:
     origin = held.origin
     known = (
         {}
@@ -162,13 +162,13 @@ def _image(held: Held, places: Mapping[Digest, int]) -> dict[str, Any]:
     }
 
 
-def _held(fields: Mapping[str, Any], digests: list[Digest]) -> Held:
+def _held(fields: Mapping[str, Any], digests: list[Digest]) -> HeldImage:
     origin = None
     if "source" in fields:
         digest = Digest.parse(fields["source_digest"])
         origin = Origin(str(fields["source"]), digest, str(fields["selection"]))
     places = [_size(place) for place in fields["blobs"]]
-    return Held(
+    return HeldImage(
         reference=Reference.parse(fields["reference"]),
         digest=Digest.parse(fields["digest"]),
         blobs=tuple(digests[place] for place in places),

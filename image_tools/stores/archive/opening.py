@@ -8,24 +8,28 @@ from enum import Enum
 from pathlib import Path
 
 from image_tools.errors import ArchiveDamaged, EnvironmentProblem, UsageError
-from image_tools.stores.archive import framing
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.beside import journal_path, partial_path
 from image_tools.stores.archive.content import Content
+from image_tools.stores.archive.file import framing
+from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.file.framed import FramedContent, recognise
+from image_tools.stores.archive.file.writing import refusals
 from image_tools.stores.archive.folder import FolderContent, check_layout, is_layout
-from image_tools.stores.archive.foreign import check_foreign, foreign_archive, with_names
-from image_tools.stores.archive.foreign_cache import Foreign
-from image_tools.stores.archive.forms import Form
-from image_tools.stores.archive.framed import FramedContent, recognise
 from image_tools.stores.archive.lent import archive_of
+from image_tools.stores.archive.others.cache import Foreign
+from image_tools.stores.archive.others.opening import check_foreign, foreign_archive, with_names
 from image_tools.stores.archive.repairing import RepairingContent, damage, repairing_volumes
-from image_tools.stores.archive.volume_list import base_and_number, volume_numbers
-from image_tools.stores.archive.volume_set import has_volumes
-from image_tools.stores.archive.volumes import VolumesContent
+from image_tools.stores.archive.volumes.list import base_and_number, volume_numbers
+from image_tools.stores.archive.volumes.set import has_volumes
+from image_tools.stores.archive.volumes.volumes import VolumesContent
 from image_tools.stores.archive.whole import alone, repair_advice, set_name, with_all_volumes
-from image_tools.stores.archive.writing import refusals
 
-_FRAMED = {Form.TAR: framing.Form.TAR, Form.GZIP: framing.Form.GZIP, Form.ZSTD: framing.Form.ZSTD}
+_FRAMED = {
+    Form.TAR: framing.Packing.TAR,
+    Form.GZIP: framing.Packing.GZIP,
+    Form.ZSTD: framing.Packing.ZSTD,
+}
 
 
 class Standing(Enum):
@@ -73,7 +77,7 @@ def look(path: Path) -> Look:
     return Look(Standing.ARCHIVE, _form(found))
 
 
-def _form(framed: framing.Form) -> Form:
+def _form(framed: framing.Packing) -> Form:
     return next(form for form, same in _FRAMED.items() if same is framed)
 
 

@@ -14,16 +14,16 @@ from image_tools.errors import ArchiveDamaged, CopyFailed, NotFound
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.beside import opened
 from image_tools.stores.archive.content import Content, Incoming
+from image_tools.stores.archive.file.framed import FramedContent
+from image_tools.stores.archive.file.framing import Compressed, Stored, header_frame, header_length
+from image_tools.stores.archive.file.reading import CHUNK
+from image_tools.stores.archive.file.toc import LAYOUT, FileEntry
+from image_tools.stores.archive.file.writing import flush, refusals, write_at
 from image_tools.stores.archive.folder import LAYOUT as LAYOUT_CONTENT
-from image_tools.stores.archive.framed import FramedContent
-from image_tools.stores.archive.framing import Compressed, Stored, header_frame, header_length
-from image_tools.stores.archive.reading import CHUNK
-from image_tools.stores.archive.toc import LAYOUT, Entry
 from image_tools.stores.archive.verifying import framed_problem, problem
-from image_tools.stores.archive.volume_set import find_remains
-from image_tools.stores.archive.volume_writing import SMALLEST_PART
-from image_tools.stores.archive.volumes import VolumesContent
-from image_tools.stores.archive.writing import flush, refusals, write_at
+from image_tools.stores.archive.volumes.set import find_remains
+from image_tools.stores.archive.volumes.volumes import VolumesContent
+from image_tools.stores.archive.volumes.writing import SMALLEST_PART
 
 _IN_MEMORY = 1 << 20
 
@@ -33,7 +33,7 @@ class Spot:
     """A damaged entry of a file: a blob, or a piece of one."""
 
     file: FramedContent
-    entry: Entry
+    entry: FileEntry
 
     def mend(self, blob: IO[bytes]) -> None:
         """Write the entry again, from the right bytes of the whole blob.

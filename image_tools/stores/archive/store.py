@@ -12,12 +12,12 @@ from typing import BinaryIO
 from loguru import logger
 
 from image_tools.errors import ArchiveDamaged, CopyFailed, InvalidManifest, NotFound
+from image_tools.machine.threads import in_thread
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive, damaged_blob
-from image_tools.stores.archive.threads import in_thread
 from image_tools.stores.archive.uploads import ArchiveUpload
 from image_tools.stores.store import ManifestHead, Store
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 from image_tools.errors import DigestMismatch, IntegrityError
+from image_tools.machine.threads import in_thread
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.content import Incoming
-from image_tools.stores.archive.threads import in_thread
 
 PIECE = 1 << 20
 _COMPRESSED = (

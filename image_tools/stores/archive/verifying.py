@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from image_tools.errors import CopyFailed, IntegrityError
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.content import Content
-from image_tools.stores.archive.framed import FramedContent
-from image_tools.stores.archive.framing import header_length, padded
-from image_tools.stores.archive.reading import CHUNK, unpacked
-from image_tools.stores.archive.tail import is_there
-from image_tools.stores.archive.toc import Entry
-from image_tools.stores.archive.volumes import VolumesContent
+from image_tools.stores.archive.file.framed import FramedContent
+from image_tools.stores.archive.file.framing import header_length, padded
+from image_tools.stores.archive.file.reading import CHUNK, unpacked
+from image_tools.stores.archive.file.tail import is_there
+from image_tools.stores.archive.file.toc import FileEntry
+from image_tools.stores.archive.volumes.volumes import VolumesContent
 
 
 def verify(content: Content) -> Iterator[tuple[Digest, str | None]]:
@@ -41,7 +41,7 @@ def problem(content: Content, digest: Digest, size: int) -> str | None:
         return str(error)
 
 
-def framed_problem(content: FramedContent, entry: Entry) -> str | None:
+def framed_problem(content: FramedContent, entry: FileEntry) -> str | None:
     """What is wrong with an entry of a file, None when nothing is."""
     form, source = content.form, content.source
     try:

@@ -7,11 +7,11 @@ from pathlib import Path
 from image_tools.errors import ArchiveDamaged
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import contents
-from image_tools.stores.archive.framed import FramedContent
+from image_tools.stores.archive.file.framed import FramedContent
 from image_tools.stores.archive.repairing import RepairingContent
-from image_tools.stores.archive.volume_list import base_and_number
-from image_tools.stores.archive.volume_set import has_volumes
-from image_tools.stores.archive.volumes import VolumesContent
+from image_tools.stores.archive.volumes.list import base_and_number
+from image_tools.stores.archive.volumes.set import has_volumes
+from image_tools.stores.archive.volumes.volumes import VolumesContent
 
 _MOST_NAMED = 5
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from image_tools.errors import CopyFailed
-from image_tools.stores.remote.address import endpoint, named
-from image_tools.stores.remote.auth_file import Credentials
+from image_tools.logins.auth_file import Credentials
+from image_tools.logins.credentials import Keyring
 from image_tools.stores.remote.client import RegistryClient
-from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.uploads import RemoteUpload
+from image_tools.web.address import endpoint, named
 
 _GREETED = frozenset({200, 401, 403, 404})
 

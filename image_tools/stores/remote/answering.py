@@ -7,10 +7,10 @@ import asyncio
 import aiohttp
 
 from image_tools.errors import InvalidManifest
-from image_tools.stores.remote.connect import network_failure
-from image_tools.stores.remote.patience import in_time, read_at_once, read_up_to
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.shown import Shown
+from image_tools.web.connect import network_failure
+from image_tools.web.patience import in_time, read_at_once, read_up_to
 
 MOST_BYTES_OF_A_REFUSAL = 64 * 1024
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from image_tools.errors import ImageToolsError, NotFound, Unavailable
 from image_tools.oci.digest import Digest
-from image_tools.stores.remote.address import named
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.stores.remote.questions import Question
 from image_tools.stores.remote.reading import BlobReader
+from image_tools.web.address import named
 
 # A URL that is signed for GET refuses a HEAD (pulp_container#579).
 _NO_HEAD = frozenset({400, 403, 405, 406, 409, 410, 412, 415, 416, 422, 451, 501})

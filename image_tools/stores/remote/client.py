@@ -14,24 +14,24 @@ from loguru import logger
 from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
+from image_tools.logins.credentials import Keyring
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.answering import read
-from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.capabilities import Capabilities
-from image_tools.stores.remote.challenge import Challenge
-from image_tools.stores.remote.connect import Connections, Timing
-from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.failures import about, failure
-from image_tools.stores.remote.meter import Meter
-from image_tools.stores.remote.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
-from image_tools.stores.remote.proofs import UNAUTHORIZED
-from image_tools.stores.remote.pull_window import pull_limit
+from image_tools.stores.remote.limits.meter import Meter
+from image_tools.stores.remote.limits.pull_window import pull_limit
 from image_tools.stores.remote.questions import Answer, Counts, Question
 from image_tools.stores.remote.scheme import Root
 from image_tools.stores.remote.sending import Sender, challenges_of, request_of
 from image_tools.stores.remote.shown import Shown
-from image_tools.stores.remote.tls import TlsChoice
-from image_tools.stores.remote.tokens import Authorizer
+from image_tools.stores.remote.tokens.challenge import Challenge
+from image_tools.stores.remote.tokens.proofs import UNAUTHORIZED
+from image_tools.stores.remote.tokens.tokens import Authorizer
+from image_tools.web.body import StreamBody
+from image_tools.web.connect import Connections, Timing
+from image_tools.web.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
+from image_tools.web.tls import TlsChoice
 
 T = TypeVar("T")
 NOT_FOUND = 404

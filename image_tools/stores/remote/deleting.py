@@ -12,9 +12,9 @@ from loguru import logger
 
 from image_tools.errors import CopyFailed, ImageToolsError, IntegrityError
 from image_tools.oci.digest import Digest
-from image_tools.stores.remote.address import named
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.store import ManifestHead
+from image_tools.web.address import named
 
 _GONE = frozenset({200, 202, 204})
 _UNKNOWN = 404

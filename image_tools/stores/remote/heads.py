@@ -15,7 +15,6 @@ from image_tools.errors import (
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
-from image_tools.stores.remote.address import named
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.stores.remote.manifests import (
     digest_of,
@@ -27,6 +26,7 @@ from image_tools.stores.remote.manifests import (
 from image_tools.stores.remote.questions import Answer, Counts, Question
 from image_tools.stores.remote.tags import TagLists
 from image_tools.stores.store import ManifestHead
+from image_tools.web.address import named
 
 _ACCEPT = {"Accept": ", ".join(media.ACCEPTED)}
 FORBIDDEN = 403

@@ -14,9 +14,9 @@ from image_tools.errors import InvalidReference
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE
 from image_tools.refusals.case import Stage
-from image_tools.stores.remote.address import endpoint
-from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.failures import Asked, Refusal
+from image_tools.web.address import endpoint
+from image_tools.web.body import StreamBody
 
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 

@@ -13,8 +13,8 @@ from loguru import logger
 from image_tools.errors import CopyFailed, DigestMismatch, ImageToolsError, Unavailable
 from image_tools.oci.digest import Digest
 from image_tools.stores.remote.client import RegistryClient
-from image_tools.stores.remote.connect import network_failure
 from image_tools.stores.remote.questions import Question
+from image_tools.web.connect import network_failure
 
 _CONTENT_RANGE = re.compile(r"bytes[ ](\d+)-(\d+)/(\d+|\*)")
 
@@ -28,7 +28,7 @@ class _OtherPart(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BlobRange:
     """What an answer brings: bytes from `first` on, `total` is the blob's size; None: not told."""
 
     first: int
@@ -181,11 +181,11 @@ def _refuses_part(error: CopyFailed) -> bool:
     return isinstance(error, _OtherPart) or error.status in _NO_RANGE
 
 
-def _part(response: aiohttp.ClientResponse) -> Part | None:
+def _part(response: aiohttp.ClientResponse) -> BlobRange | None:
     """What the answer says it holds; None where a 206 says nothing usable."""
     if response.status != 206:
-        return Part(0, response.content_length)
+        return BlobRange(0, response.content_length)
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if not found:
         return None
-    return Part(int(found[1]), None if found[3] == "*" else int(found[3]))
+    return BlobRange(int(found[1]), None if found[3] == "*" else int(found[3]))

@@ -21,10 +21,10 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, parse
-from image_tools.stores.remote.address import named
 from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.store import ManifestHead
+from image_tools.web.address import named
 
 MOST_PAGES = 100
 # A refusal with one of these may be about the repository; all others are about the question.

@@ -31,7 +31,7 @@ class Pull(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PullSource:
     """One repository where content may be found; `insecure`: without verified TLS."""
 
     registry: str
@@ -48,10 +48,10 @@ class Location:
     insecure: bool = False
     pull: Pull = Pull.ALL
 
-    def place(self, rest: str) -> Place:
+    def place(self, rest: str) -> PullSource:
         """The place of what stands behind the prefix, which begins with a slash or is empty."""
         registry, _, path = f"{self.name}{rest}".partition("/")
-        return Place(registry, on_registry(registry, path), self.insecure, self.pull)
+        return PullSource(registry, on_registry(registry, path), self.insecure, self.pull)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class RegistriesConf:
         """Whether a rule may hold for something on `registry`."""
         return any(rule.concerns(registry) for rule in self.rules)
 
-    def sources(self, registry: str, repository: str) -> tuple[Place, ...]:
+    def sources(self, registry: str, repository: str) -> tuple[PullSource, ...]:
         """Where to look for a repository: mirrors in order, then the location itself.
 
         EnvironmentProblem where it is blocked.
@@ -107,19 +107,19 @@ class RegistriesConf:
         name = f"{registry}/{repository}"
         found = [(rule, rest) for rule in self.rules if (rest := rule.rest(name)) is not None]
         if not found:
-            return (Place(registry, repository),)
+            return (PullSource(registry, repository),)
         rule, rest = max(found, key=lambda match: len(match[0].prefix))
         if rule.blocked:
             raise EnvironmentProblem(
                 f"{name}: registries.conf blocks {rule.prefix}",
                 advice=f"see {rule.file}",
             )
-        own = rule.location.place(rest) if rule.location else Place(registry, repository)
-        own = Place(own.registry, own.repository, rule.insecure)
+        own = rule.location.place(rest) if rule.location else PullSource(registry, repository)
+        own = PullSource(own.registry, own.repository, rule.insecure)
         return (*(mirror.place(rest) for mirror in rule.mirrors), own)
 
 
-def as_text(name: str, places: tuple[Place, ...]) -> str:
+def as_text(name: str, places: tuple[PullSource, ...]) -> str:
     """Return a registries.conf that says where the repository `name` is read."""
     *mirrors, own = places
     lines = ["[[registry]]", f"prefix = {json.dumps(name)}", *_lines(own)]
@@ -130,7 +130,7 @@ def as_text(name: str, places: tuple[Place, ...]) -> str:
     return "\n".join((*lines, ""))
 
 
-def _lines(place: Place) -> tuple[str, str]:
+def _lines(place: PullSource) -> tuple[str, str]:
     location = json.dumps(f"{place.registry}/{place.repository}")
     return f"location = {location}", f"insecure = {json.dumps(place.insecure)}"
 

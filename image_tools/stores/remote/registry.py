@@ -15,15 +15,14 @@ from image_tools.errors import (
     ImageToolsError,
     RateLimited,
 )
+from image_tools.logins.credentials import Keyring
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
-from image_tools.stores.remote.address import named
 from image_tools.stores.remote.admission import Admission
 from image_tools.stores.remote.blob_sizes import BlobSizes
 from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.client import RegistryClient, RemoteOptions
-from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.deleting import Deletion
 from image_tools.stores.remote.heads import Heads
 from image_tools.stores.remote.manifests import verify
@@ -33,6 +32,7 @@ from image_tools.stores.remote.referrers import doubt, referrers
 from image_tools.stores.remote.tags import TagLists, following
 from image_tools.stores.remote.uploads import RemoteUpload
 from image_tools.stores.store import ManifestHead
+from image_tools.web.address import named
 
 __all__ = ["Remote", "RemoteOptions"]
 

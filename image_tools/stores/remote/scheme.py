@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, TimedOut, TlsProblem
-from image_tools.stores.remote.address import root_url
-from image_tools.stores.remote.tls import TlsChoice, is_loopback, speaks_no_tls
+from image_tools.web.address import root_url
+from image_tools.web.tls import TlsChoice, is_loopback, speaks_no_tls
 
 LOOPBACK_PATIENCE = 3.0
 FAILURE_COUNTS_FOR = 5.0

@@ -7,13 +7,13 @@ from loguru import logger
 from yarl import URL
 
 from image_tools.errors import CopyFailed, Unauthorized
-from image_tools.stores.remote.address import same_origin
-from image_tools.stores.remote.challenge import Challenge, parse_challenges
-from image_tools.stores.remote.connect import Connections, Request, drain
-from image_tools.stores.remote.proofs import UNAUTHORIZED
 from image_tools.stores.remote.questions import Question
 from image_tools.stores.remote.shown import Shown
-from image_tools.stores.remote.tokens import Authorizer
+from image_tools.stores.remote.tokens.challenge import Challenge, parse_challenges
+from image_tools.stores.remote.tokens.proofs import UNAUTHORIZED
+from image_tools.stores.remote.tokens.tokens import Authorizer
+from image_tools.web.address import same_origin
+from image_tools.web.connect import Connections, Request, drain
 
 FORBIDDEN = 403
 _REFUSED = frozenset({UNAUTHORIZED, FORBIDDEN})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
-from image_tools.stores.remote.auth_file import Credentials
+from image_tools.logins.auth_file import Credentials
 
 _HIDDEN = b"***"
 # Shorter ones would hide half of every sentence.

@@ -13,9 +13,9 @@ from yarl import URL
 
 from image_tools.errors import ImageToolsError, NotFound, Unavailable
 from image_tools.oci.reference import is_tag
-from image_tools.stores.remote.address import follow, named, next_page
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.stores.remote.questions import Answer, Question
+from image_tools.web.address import follow, named, next_page
 
 MOST_PAGES = 1000
 MOST_BYTES_OF_TAGS = 16 * 1024 * 1024

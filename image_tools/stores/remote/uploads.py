@@ -10,12 +10,12 @@ from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, NotFound, Unavailable
 from image_tools.oci.digest import Digest
-from image_tools.stores.remote.address import follow, named, with_digest
 from image_tools.stores.remote.blob_sizes import BlobSizes
-from image_tools.stores.remote.body import StreamBody
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.stores.remote.manifests import refuse_other
 from image_tools.stores.remote.questions import Answer, Question
+from image_tools.web.address import follow, named, with_digest
+from image_tools.web.body import StreamBody
 
 ABORT_SECONDS = 5.0
 _STORED = frozenset({200, 201, 202, 204})

@@ -18,7 +18,7 @@ from image_tools.errors import UsageError
 from image_tools.imagelist.registries import Registries
 from image_tools.plan.selection import Selection
 from image_tools.stores.harbor import HarborSetting
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.web.tls import TlsChoice
 
 STATE = {"XDG_STATE_HOME": "/state"}
 

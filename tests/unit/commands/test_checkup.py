@@ -11,12 +11,12 @@ import pytest
 
 from image_tools.commands import check_machine, doctor
 from image_tools.commands.check_machine import machine_checks
-from image_tools.commands.checkup import Check, Checkup, Verdict, good, wrong
+from image_tools.commands.checkup import Check, CheckResult, Checkup, good, wrong
 from image_tools.commands.doctor import known_registries
 from image_tools.errors import TlsProblem
 from image_tools.tools import locate
 
-WRONG = Verdict.WRONG
+WRONG = CheckResult.WRONG
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -101,8 +101,8 @@ def test_checks_named_login_file_that_is_missing_is_wrong(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("environ", "finding", "verdict"),
     [
-        ({"HTTPS_PROXY": "http://me:secret@proxy:3128"}, "HTTPS_PROXY: proxy", Verdict.OK),
-        ({"https_proxy": "proxy:3128", "no_proxy": "*"}, "https_proxy: proxy", Verdict.OK),
+        ({"HTTPS_PROXY": "http://me:secret@proxy:3128"}, "HTTPS_PROXY: proxy", CheckResult.OK),
+        ({"https_proxy": "proxy:3128", "no_proxy": "*"}, "https_proxy: proxy", CheckResult.OK),
         ({"HTTP_PROXY": "socks5://proxy"}, "only http and https are spoken", WRONG),
         (
             {"HTTP_PROXY": "http://"},
@@ -112,7 +112,7 @@ def test_checks_named_login_file_that_is_missing_is_wrong(tmp_path: Path) -> Non
     ],
 )
 def test_checks_proxy_is_named_without_its_login(
-    tmp_path: Path, environ: dict[str, str], finding: str, verdict: Verdict
+    tmp_path: Path, environ: dict[str, str], finding: str, verdict: CheckResult
 ) -> None:
     (check,) = checks(tmp_path, **environ)["proxy"]
 
@@ -127,7 +127,7 @@ def test_checks_certificate_that_is_none_is_named(tmp_path: Path) -> None:
     (folder / "ca.crt").write_text("no certificate")
     system, own = checks(tmp_path)["certificates"]
 
-    assert (system.verdict, own.verdict) == (Verdict.OK, WRONG)
+    assert (system.verdict, own.verdict) == (CheckResult.OK, WRONG)
     assert own.finding == f"{folder}/ca.crt: no certificate in PEM format in it"
     assert own.remedy == f"ls -l {folder}/ca.crt"
 
@@ -145,7 +145,7 @@ def test_checks_policy_that_is_none_is_named(tmp_path: Path) -> None:
 def test_checks_full_disk_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    assert [check.verdict for check in checks(tmp_path)[name]] == [Verdict.OK]
+    assert [check.verdict for check in checks(tmp_path)[name]] == [CheckResult.OK]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10, 9, 1))
     (check,) = checks(tmp_path)[name]
 
@@ -209,7 +209,7 @@ def test_trust_is_mended_where_it_can_be(said: str, remedy: str) -> None:
 @pytest.mark.parametrize(("verdicts", "code"), [("ok note", 0), ("ok wrong note", 1), ("", 0)])
 def test_checkup_fails_when_something_is_wrong(verdicts: str, code: int) -> None:
     found = Checkup(
-        tuple(Check(name="x", verdict=Verdict(word), finding="y") for word in verdicts.split())
+        tuple(Check(name="x", verdict=CheckResult(word), finding="y") for word in verdicts.split())
     )
 
     assert (found.exit_code, found.to_json()["ok"]) == (code, code == 0)

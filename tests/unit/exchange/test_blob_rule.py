@@ -12,7 +12,7 @@ from image_tools.errors import DigestMismatch
 from image_tools.exchange import blobs
 from image_tools.exchange.accounts import Account
 from image_tools.exchange.ledger import Ledger, Step
-from image_tools.exchange.routes import Question, Route
+from image_tools.exchange.routes import Endpoint, Route
 from image_tools.exchange.sessions import Session
 from image_tools.oci.digest import Digest
 from tests.helpers.memory_store import MemoryStore
@@ -44,7 +44,7 @@ class Bench:
 
 
 def status(session: Session) -> int:
-    route = Route(Question.BLOB_HEAD, subject=str(DIGEST))
+    route = Route(Endpoint.BLOB_HEAD, subject=str(DIGEST))
     return asyncio.run(blobs.head(session, route, None)).status  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from image_tools.exchange.ledger import REFUSALS_UNTIL_NO_MOUNT, Answer, Flight, Ledger, Step
+from image_tools.exchange.ledger import REFUSALS_UNTIL_NO_MOUNT, Flight, Instruction, Ledger, Step
 from image_tools.oci.digest import Digest
 from tests.helpers.examples import examples
 
@@ -14,7 +14,7 @@ X, Y = Digest.of(b"x"), Digest.of(b"y")
 SIZES = {X: 1, Y: 2}
 
 
-def flight_of(answer: Answer) -> Flight:
+def flight_of(answer: Instruction) -> Flight:
     assert answer.flight is not None
     return answer.flight
 

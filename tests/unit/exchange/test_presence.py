@@ -8,7 +8,13 @@ import pytest
 
 from image_tools.errors import AccessDenied, DigestMismatch, Unavailable
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.presence import SENT_UNTIL_TRIAL, Found, Presence, check_kept, looked_for
+from image_tools.exchange.presence import (
+    SENT_UNTIL_TRIAL,
+    BlobPresence,
+    Presence,
+    check_kept,
+    looked_for,
+)
 from image_tools.oci.digest import Digest
 from tests.helpers.memory_store import MemoryStore
 
@@ -96,11 +102,11 @@ def test_look_store_that_fails_on_a_blob_gets_it_anew_and_is_looked_at_again(sta
 @pytest.mark.parametrize(
     ("content", "size", "found"),
     [
-        (HERE, 4, Found(4)),
-        (HERE, None, Found(4)),
-        (HERE, 5, Found(is_other=True)),
-        (ABSENT, 6, Found()),
-        (ABSENT, None, Found()),
+        (HERE, 4, BlobPresence(4)),
+        (HERE, None, BlobPresence(4)),
+        (HERE, 5, BlobPresence(is_other=True)),
+        (ABSENT, 6, BlobPresence()),
+        (ABSENT, None, BlobPresence()),
     ],
 )
 def test_looked_for_blob_is_there_only_in_its_size(content, size, found):

@@ -6,79 +6,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_tools.exchange.routes import Question, Route, byte_range, route
+from image_tools.exchange.routes import Endpoint, Route, byte_range, route
 
 D = f"sha256:{'a' * 64}"
 LONG = "team/" + "kubernetes" * 20
 
 ROUTES = {
-    "ping": ("GET", "/v2/", Route(Question.PING)),
-    "ping-no-slash": ("HEAD", "/v2", Route(Question.PING)),
-    "ping-posted": ("POST", "/v2/", Route(Question.UNSUPPORTED)),
+    "ping": ("GET", "/v2/", Route(Endpoint.PING)),
+    "ping-no-slash": ("HEAD", "/v2", Route(Endpoint.PING)),
+    "ping-posted": ("POST", "/v2/", Route(Endpoint.UNSUPPORTED)),
     "manifest-tag": (
         "GET",
         "/v2/s1/a/b/manifests/v1.0_x",
-        Route(Question.MANIFEST_GET, "s1", "a/b", "v1.0_x"),
+        Route(Endpoint.MANIFEST_GET, "s1", "a/b", "v1.0_x"),
     ),
     "manifest-digest": (
         "HEAD",
         f"/v2/s12/a/manifests/{D}",
-        Route(Question.MANIFEST_HEAD, "s12", "a", D),
+        Route(Endpoint.MANIFEST_HEAD, "s12", "a", D),
     ),
     "manifest-put": (
         "PUT",
         "/v2/d3/a/manifests/latest",
-        Route(Question.MANIFEST_PUT, "d3", "a", "latest"),
+        Route(Endpoint.MANIFEST_PUT, "d3", "a", "latest"),
     ),
     "manifest-deleted": (
         "DELETE",
         "/v2/d3/a/manifests/latest",
-        Route(Question.UNSUPPORTED, "d3", "a", "latest"),
+        Route(Endpoint.UNSUPPORTED, "d3", "a", "latest"),
     ),
-    "blob": ("GET", f"/v2/s1/a/blobs/{D}", Route(Question.BLOB_GET, "s1", "a", D)),
-    "blob-head": ("HEAD", f"/v2/s1/a/blobs/{D}", Route(Question.BLOB_HEAD, "s1", "a", D)),
+    "blob": ("GET", f"/v2/s1/a/blobs/{D}", Route(Endpoint.BLOB_GET, "s1", "a", D)),
+    "blob-head": ("HEAD", f"/v2/s1/a/blobs/{D}", Route(Endpoint.BLOB_HEAD, "s1", "a", D)),
     "blob-long-name": (
         "GET",
         f"/v2/s1/{LONG}/blobs/{D}",
-        Route(Question.BLOB_GET, "s1", LONG, D),
+        Route(Endpoint.BLOB_GET, "s1", LONG, D),
     ),
     "blob-wrong-digest": (
         "GET",
         "/v2/s1/a/blobs/sha256:xyz",
-        Route(Question.BLOB_GET, "s1", "a", "sha256:xyz"),
+        Route(Endpoint.BLOB_GET, "s1", "a", "sha256:xyz"),
     ),
-    "upload": ("POST", "/v2/d1/a/b/blobs/uploads/", Route(Question.UPLOAD_BEGIN, "d1", "a/b")),
-    "upload-no-slash": ("POST", "/v2/d1/a/blobs/uploads", Route(Question.UPLOAD_BEGIN, "d1", "a")),
+    "upload": ("POST", "/v2/d1/a/b/blobs/uploads/", Route(Endpoint.UPLOAD_BEGIN, "d1", "a/b")),
+    "upload-no-slash": ("POST", "/v2/d1/a/blobs/uploads", Route(Endpoint.UPLOAD_BEGIN, "d1", "a")),
     "append": (
         "PATCH",
         "/v2/d1/a/blobs/uploads/1f-2",
-        Route(Question.UPLOAD_APPEND, "d1", "a", "1f-2"),
+        Route(Endpoint.UPLOAD_APPEND, "d1", "a", "1f-2"),
     ),
-    "end": ("PUT", "/v2/d1/a/blobs/uploads/1f", Route(Question.UPLOAD_END, "d1", "a", "1f")),
-    "status": ("GET", "/v2/d1/a/blobs/uploads/1f", Route(Question.UPLOAD_STATUS, "d1", "a", "1f")),
+    "end": ("PUT", "/v2/d1/a/blobs/uploads/1f", Route(Endpoint.UPLOAD_END, "d1", "a", "1f")),
+    "status": ("GET", "/v2/d1/a/blobs/uploads/1f", Route(Endpoint.UPLOAD_STATUS, "d1", "a", "1f")),
     "abort": (
         "DELETE",
         "/v2/d1/a/blobs/uploads/1f",
-        Route(Question.UPLOAD_ABORT, "d1", "a", "1f"),
+        Route(Endpoint.UPLOAD_ABORT, "d1", "a", "1f"),
     ),
-    "tags": ("GET", "/v2/d1/a/tags/list", Route(Question.TAGS, "d1", "a")),
+    "tags": ("GET", "/v2/d1/a/tags/list", Route(Endpoint.TAGS, "d1", "a")),
     "repository-like-an-endpoint": (
         "GET",
         f"/v2/s1/manifests/blobs/tags/list/blobs/{D}",
-        Route(Question.BLOB_GET, "s1", "manifests/blobs/tags/list", D),
+        Route(Endpoint.BLOB_GET, "s1", "manifests/blobs/tags/list", D),
     ),
     "separators": (
         "GET",
         "/v2/s1/a.b/c__d/e--f/tags/list",
-        Route(Question.TAGS, "s1", "a.b/c__d/e--f"),
+        Route(Endpoint.TAGS, "s1", "a.b/c__d/e--f"),
     ),
-    "no-session": ("GET", "/v2/library/nginx/manifests/1", Route(Question.UNKNOWN)),
-    "no-repository": ("GET", "/v2/s1/manifests/1", Route(Question.UNKNOWN)),
-    "catalog": ("GET", "/v2/_catalog", Route(Question.UNKNOWN)),
-    "upper-case": ("GET", "/v2/s1/A/manifests/1", Route(Question.UNKNOWN)),
-    "line-end": ("GET", "/v2/s1/a/manifests/1\n", Route(Question.UNKNOWN)),
-    "other-path": ("GET", "/", Route(Question.UNKNOWN)),
-    "long-and-unknown": ("GET", f"/v2/s1/{'a' * 250}/nothing", Route(Question.UNKNOWN)),
+    "no-session": ("GET", "/v2/library/nginx/manifests/1", Route(Endpoint.UNKNOWN)),
+    "no-repository": ("GET", "/v2/s1/manifests/1", Route(Endpoint.UNKNOWN)),
+    "catalog": ("GET", "/v2/_catalog", Route(Endpoint.UNKNOWN)),
+    "upper-case": ("GET", "/v2/s1/A/manifests/1", Route(Endpoint.UNKNOWN)),
+    "line-end": ("GET", "/v2/s1/a/manifests/1\n", Route(Endpoint.UNKNOWN)),
+    "other-path": ("GET", "/", Route(Endpoint.UNKNOWN)),
+    "long-and-unknown": ("GET", f"/v2/s1/{'a' * 250}/nothing", Route(Endpoint.UNKNOWN)),
 }
 
 
@@ -89,13 +89,13 @@ def test_route_of_a_request_names_question_session_and_subject(method, path, exp
 
 @given(st.text("sd1/abv2.manifestblobsuploads:-_A\n", max_size=120))
 def test_route_of_any_path_is_an_answer(path) -> None:
-    assert isinstance(route("GET", f"/v2/s1/{path}").question, Question)
+    assert isinstance(route("GET", f"/v2/s1/{path}").question, Endpoint)
 
 
-WRITING = {Question.MANIFEST_PUT} | {q for q in Question if q.name.startswith("UPLOAD")}
+WRITING = {Endpoint.MANIFEST_PUT} | {q for q in Endpoint if q.name.startswith("UPLOAD")}
 
 
-@pytest.mark.parametrize("question", Question)
+@pytest.mark.parametrize("question", Endpoint)
 def test_question_writes_when_only_a_destination_may_be_asked(question) -> None:
     assert question.writes is (question in WRITING)
 

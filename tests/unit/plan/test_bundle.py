@@ -10,7 +10,7 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
 from image_tools.plan.bundle import Bundle, bundle
-from image_tools.plan.images import Child
+from image_tools.plan.images import ChildManifest
 from tests.helpers.descriptors import attestation, entry, index
 
 AMD = entry("amd", annotations={"who": "said"})
@@ -18,9 +18,9 @@ ARM = entry("arm", "linux/arm/v7", media_type=media.DOCKER_MANIFEST)
 NOTE = attestation("amd")
 
 
-def child(descriptor: Descriptor) -> Child:
+def child(descriptor: Descriptor) -> ChildManifest:
     raw = RawManifest(descriptor.media_type, f"{descriptor.digest}".encode())
-    return Child(
+    return ChildManifest(
         descriptor, raw, Manifest(descriptor.media_type, config=entry("config"), layers=())
     )
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.oci import media
-from image_tools.plan.cost import Need, foreseen, unaffordable
+from image_tools.plan.cost import PullNeed, foreseen, unaffordable
 from image_tools.plan.selection import Selection
 
 PLAIN = Selection(attestations=False)
@@ -15,16 +15,18 @@ EVERYTHING = Selection(architectures=None, systems=None)
 @pytest.mark.parametrize(
     ("media_type", "size", "selection", "tops_only", "expected"),
     [
-        pytest.param(media.OCI_MANIFEST, 500, PLAIN, False, Need(1, 1), id="single"),
-        pytest.param(media.OCI_INDEX, 9000, PLAIN, False, Need(3, 3), id="two-platforms"),
-        pytest.param(media.DOCKER_LIST, 9000, Selection(), False, Need(5, 3), id="attested"),
-        pytest.param(media.OCI_INDEX, 450, Selection(), False, Need(3, 3), id="bounded-by-size"),
-        pytest.param(media.OCI_INDEX, 100, PLAIN, False, Need(2, 2), id="tiny"),
-        pytest.param(media.OCI_INDEX, 2000, EVERYTHING, False, Need(11, 11), id="everything"),
-        pytest.param(media.OCI_INDEX, None, PLAIN, False, Need(3, 3), id="size-not-told"),
-        pytest.param(media.OCI_INDEX, 9000, PLAIN, True, Need(1, 1), id="index-alone"),
-        pytest.param(media.DOCKER_SCHEMA1, 900, PLAIN, False, Need(3, 1), id="converted"),
-        pytest.param(media.DOCKER_SCHEMA1, 900, PLAIN, True, Need(1, 1), id="converted-alone"),
+        pytest.param(media.OCI_MANIFEST, 500, PLAIN, False, PullNeed(1, 1), id="single"),
+        pytest.param(media.OCI_INDEX, 9000, PLAIN, False, PullNeed(3, 3), id="two-platforms"),
+        pytest.param(media.DOCKER_LIST, 9000, Selection(), False, PullNeed(5, 3), id="attested"),
+        pytest.param(
+            media.OCI_INDEX, 450, Selection(), False, PullNeed(3, 3), id="bounded-by-size"
+        ),
+        pytest.param(media.OCI_INDEX, 100, PLAIN, False, PullNeed(2, 2), id="tiny"),
+        pytest.param(media.OCI_INDEX, 2000, EVERYTHING, False, PullNeed(11, 11), id="everything"),
+        pytest.param(media.OCI_INDEX, None, PLAIN, False, PullNeed(3, 3), id="size-not-told"),
+        pytest.param(media.OCI_INDEX, 9000, PLAIN, True, PullNeed(1, 1), id="index-alone"),
+        pytest.param(media.DOCKER_SCHEMA1, 900, PLAIN, False, PullNeed(3, 1), id="converted"),
+        pytest.param(media.DOCKER_SCHEMA1, 900, PLAIN, True, PullNeed(1, 1), id="converted-alone"),
     ],
 )
 def test_foreseen_cost_of_an_image(media_type, size, selection, tops_only, expected) -> None:

@@ -11,13 +11,13 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import RawManifest
 from image_tools.plan.images import SourceImage
-from image_tools.plan.union import Part, Union, unite
+from image_tools.plan.union import Union, UnionPart, unite
 from tests.helpers.descriptors import attestation, entry, platform
 
 
-def part(name: str, *leaves: Descriptor, single: bool = False, artifact: bool = False) -> Part:
+def part(name: str, *leaves: Descriptor, single: bool = False, artifact: bool = False) -> UnionPart:
     top = RawManifest(media.OCI_INDEX, name.encode())
-    return Part(name, SourceImage(top=top, leaves=leaves, single=single, artifact=artifact))
+    return UnionPart(name, SourceImage(top=top, leaves=leaves, single=single, artifact=artifact))
 
 
 AMD, ARM, V7 = entry("amd"), entry("arm", "linux/arm64"), entry("v7", "linux/arm/v7")

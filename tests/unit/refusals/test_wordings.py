@@ -30,7 +30,7 @@ from image_tools.errors import (
 )
 from image_tools.refusals.case import Case, Stage
 from image_tools.refusals.classify import classify
-from image_tools.refusals.row import Row
+from image_tools.refusals.row import RefusalRow
 from image_tools.refusals.table import ROWS
 from image_tools.stores.remote.failures import Asked, Refusal, failure
 
@@ -554,7 +554,7 @@ def test_failure_of_any_message_keeps_the_registrys_words(status: int, message: 
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.kind.__name__} {row.words[:30]}")
-def test_row_of_the_table_has_a_condition_and_a_hint(row: Row) -> None:
+def test_row_of_the_table_has_a_condition_and_a_hint(row: RefusalRow) -> None:
     assert row.advice
     assert row.stages or row.statuses or row.codes or row.words
     assert not (row.is_temporary and row.closes not in (None, "nothing"))

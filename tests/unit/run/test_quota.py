@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from image_tools.errors import Deferred, RateLimited
-from image_tools.plan.cost import Need
+from image_tools.plan.cost import PullNeed
 from image_tools.run import quota as module
 from image_tools.run.progress import Progress
 from image_tools.run.quota import Quota, Wanted
-from image_tools.stores.remote.meter import Meter, Meters, cover
+from image_tools.stores.remote.limits.meter import Meter, Meters, cover
 
 HUB = "docker.io"
 
@@ -48,7 +48,7 @@ class Registry:
             assert self.left >= 0, "a 429"
         self.answer(sent)
 
-    async def image(self, number: int, need: Need, true: int | None = None) -> str:
+    async def image(self, number: int, need: PullNeed, true: int | None = None) -> str:
         """One image of a line: looked at, begun, its index read, then the rest."""
         with self.quota.looking(HUB):
             await asyncio.sleep(0)
@@ -81,56 +81,56 @@ def _all(*works: Coroutine[Any, Any, str]) -> list[str]:
 
 def test_quota_no_limit_begins_everything_at_once() -> None:
     registry = Registry(None)
-    assert _all(*(registry.image(n, Need(5, 3)) for n in range(30))) == ["done"] * 30
+    assert _all(*(registry.image(n, PullNeed(5, 3)) for n in range(30))) == ["done"] * 30
 
 
 def test_quota_enough_for_all_begins_everything() -> None:
     registry = Registry(10)
-    assert _all(*(registry.image(n, Need(2, 2)) for n in range(5))) == ["done"] * 5
+    assert _all(*(registry.image(n, PullNeed(2, 2)) for n in range(5))) == ["done"] * 5
     assert registry.left == 0
 
 
 def test_quota_not_enough_cheap_ones_are_done_and_no_pull_is_wasted() -> None:
     registry = Registry(6)
     costs = [5, 2, 4, 1, 3]
-    found = _all(*(registry.image(n, Need(cost, cost)) for n, cost in enumerate(costs)))
+    found = _all(*(registry.image(n, PullNeed(cost, cost)) for n, cost in enumerate(costs)))
     assert found == ["deferred", "done", "deferred", "done", "done"]
     assert (registry.left, registry.done) == (0, [3, 1, 4])
 
 
 def test_quota_foreseen_too_high_the_true_cost_decides() -> None:
     registry = Registry(6)
-    found = _all(*(registry.image(n, Need(5, 3), true=3) for n in range(3)))
+    found = _all(*(registry.image(n, PullNeed(5, 3), true=3) for n in range(3)))
     assert (found.count("done"), registry.left) == (2, 0)
 
 
 def test_quota_foreseen_too_low_is_put_off_behind_its_index() -> None:
     registry = Registry(4)
-    assert _all(registry.image(1, Need(2, 2), true=6)) == ["deferred"]
+    assert _all(registry.image(1, PullNeed(2, 2), true=6)) == ["deferred"]
     assert registry.left == 3
 
 
 def test_quota_foreseen_too_low_few_begin_at_once_and_little_is_wasted() -> None:
     registry = Registry(10)
-    found = _all(*(registry.image(n, Need(2, 2), true=3) for n in range(10)))
+    found = _all(*(registry.image(n, PullNeed(2, 2), true=3) for n in range(10)))
     assert (found.count("done"), registry.left) == (3, 1)
 
 
 def test_quota_own_budget_holds_without_a_word_of_the_registry() -> None:
     registry = Registry(None, budget=4)
-    found = _all(*(registry.image(n, Need(2, 2)) for n in range(3)))
+    found = _all(*(registry.image(n, PullNeed(2, 2)) for n in range(3)))
     assert (found.count("done"), registry.meter.window.spent) == (2, 4)
 
 
 def test_quota_own_budget_is_not_waited_for() -> None:
     registry = Registry(10, budget=1, waits=True)
-    assert _all(registry.image(1, Need(2, 2))) == ["deferred"]
+    assert _all(registry.image(1, PullNeed(2, 2))) == ["deferred"]
 
 
 def test_quota_image_without_registry_waits_for_nobody() -> None:
     async def main() -> bool:
         registry = Registry(0)
-        none = Wanted(registry="", listed="", number=1, need=Need(9, 9), ask=registry.ask)
+        none = Wanted(registry="", listed="", number=1, need=PullNeed(9, 9), ask=registry.ask)
         async with registry.quota.share(none):
             return True
 
@@ -149,20 +149,20 @@ def test_quota_waiting_looks_again_until_the_window_moves(monkeypatch) -> None:
         registry.left = 9
         return shown[0].partition(" by ")[0]
 
-    found = _all(*(registry.image(n, Need(3, 3)) for n in range(3)), later())
+    found = _all(*(registry.image(n, PullNeed(3, 3)) for n in range(3)), later())
     assert found == ["done"] * 3 + ["waiting for pulls at docker.io"]
     assert registry.progress.snapshot().active == ()
 
 
 def test_quota_waiting_for_more_than_the_limit_is_no_use() -> None:
     registry = Registry(0, waits=True)
-    assert _all(registry.image(1, Need(11, 11))) == ["deferred"]
+    assert _all(registry.image(1, PullNeed(11, 11))) == ["deferred"]
 
 
 def test_quota_waiting_ends_at_once_when_the_run_is_ended() -> None:
     async def main() -> tuple[list[bool], int]:
         registry = Registry(0, waits=True)
-        tasks = [asyncio.ensure_future(registry.image(n, Need(3, 3))) for n in range(3)]
+        tasks = [asyncio.ensure_future(registry.image(n, PullNeed(3, 3))) for n in range(3)]
         await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()

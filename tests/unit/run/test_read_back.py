@@ -12,7 +12,7 @@ from image_tools.errors import IntegrityError
 from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
 from image_tools.retry import RetryPolicy
-from image_tools.run.carrying import read_back
+from image_tools.run.line.transfer import read_back
 from tests.helpers.memory_store import MemoryStore
 
 OLD, NEW = RawManifest(media.OCI_INDEX, b"old"), RawManifest(media.OCI_INDEX, b"new")

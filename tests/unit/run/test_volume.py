@@ -11,11 +11,11 @@ from image_tools.exchange.sessions import Book
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
-from image_tools.run.ends import Destination
-from image_tools.run.job import Job
+from image_tools.run.endpoints import Destination
+from image_tools.run.line.job import Job
+from image_tools.run.line.reader import Repository
 from image_tools.run.progress import Progress
-from image_tools.run.reading import Repository
-from image_tools.run.volume import Volume
+from image_tools.run.volume import ExpectedBytes
 from tests.helpers.memory_store import MemoryStore
 
 A, B, C = (Digest.of(name) for name in (b"a", b"b", b"c"))
@@ -40,7 +40,7 @@ class Expected:
 
     def __init__(self) -> None:
         self.progress = Progress()
-        self.volume = Volume(self.progress)
+        self.volume = ExpectedBytes(self.progress)
 
     @property
     def total(self) -> int:

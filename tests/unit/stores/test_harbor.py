@@ -15,10 +15,10 @@ from image_tools.errors import (
     Unauthorized,
     Unavailable,
 )
+from image_tools.logins.credentials import Keyring
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.stores.harbor import Harbor, HarborSetting
-from image_tools.stores.remote.credentials import Keyring
 from image_tools.stores.remote.questions import Answer
 from image_tools.stores.remote.registry import Remote, RemoteOptions
 from image_tools.stores.store import ManifestHead

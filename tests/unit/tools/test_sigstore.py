@@ -12,9 +12,9 @@ from image_tools.tools.sigstore import (
     sign_argv,
     trial_argv,
 )
-from image_tools.tools.skopeo import Setting
+from image_tools.tools.skopeo import SkopeoSetting
 
-SETTING = Setting(
+SETTING = SkopeoSetting(
     skopeo="skopeo",
     policy=Path("/run/policy.json"),
     authfile=Path("/run/auth.json"),

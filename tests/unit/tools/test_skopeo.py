@@ -11,7 +11,7 @@ from image_tools.tools.skopeo import (
     CopyRequest,
     DirectSource,
     LoginRequest,
-    Setting,
+    SkopeoSetting,
     copy_argv,
     index_only_argv,
     login_argv,
@@ -19,7 +19,7 @@ from image_tools.tools.skopeo import (
     write_index_folder,
 )
 
-SETTING = Setting(
+SETTING = SkopeoSetting(
     skopeo="/usr/bin/skopeo",
     policy=Path("/run/policy.json"),
     authfile=Path("/run/auth.json"),

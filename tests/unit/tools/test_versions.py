@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
-from image_tools.process import run as process
-from image_tools.process.run import CompletedRun
+from image_tools.machine import run as process
+from image_tools.machine.run import CompletedRun
 from image_tools.tools.versions import Version, parse_buildx, parse_skopeo, probe, require
 
 

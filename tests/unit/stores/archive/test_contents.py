@@ -16,7 +16,7 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import Contents, contents_of
-from image_tools.stores.archive.forms import Form
+from image_tools.stores.archive.file.forms import Form
 from image_tools.stores.archive.lacking import lacking
 from image_tools.stores.archive.opening import new_archive
 from tests.helpers.archive_files import add

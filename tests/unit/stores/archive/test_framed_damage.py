@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from image_tools.errors import ArchiveDamaged, CopyFailed, DiskFull, IntegrityError
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive import tail
-from image_tools.stores.archive.framed import FramedContent, recognise
-from image_tools.stores.archive.framing import Form
-from image_tools.stores.archive.reading import FileSource
-from image_tools.stores.archive.tail import read_tail, tail_bytes
-from image_tools.stores.archive.toc import Entry, Table
+from image_tools.stores.archive.file import tail
+from image_tools.stores.archive.file.framed import FramedContent, recognise
+from image_tools.stores.archive.file.framing import Packing
+from image_tools.stores.archive.file.reading import FileSource
+from image_tools.stores.archive.file.tail import read_tail, tail_bytes
+from image_tools.stores.archive.file.toc import FileEntry, Table
 from image_tools.stores.archive.verifying import verify
 from tests.helpers.archive_files import INDEX, add, blobs_of, by_digest
 from tests.helpers.examples import examples
@@ -32,17 +32,17 @@ from tests.helpers.examples import examples
 BLOBS = (b"", b"text " * 300, random.Random(1).randbytes(70_000), random.Random(2).randbytes(600))
 
 
-@pytest.fixture(params=Form, ids=lambda form: form.name)
-def form(request: pytest.FixtureRequest) -> Form:
+@pytest.fixture(params=Packing, ids=lambda form: form.name)
+def form(request: pytest.FixtureRequest) -> Packing:
     return request.param
 
 
 @pytest.fixture
-def path(tmp_path: Path, form: Form) -> Path:
+def path(tmp_path: Path, form: Packing) -> Path:
     return tmp_path / f"images{form.value}"
 
 
-def made(path: Path, form: Form, *blobs: bytes) -> Path:
+def made(path: Path, form: Packing, *blobs: bytes) -> Path:
     with closing(FramedContent.create(path, form)) as content:
         for blob in blobs:
             add(content, blob, compressible=b"text" in blob)
@@ -51,9 +51,9 @@ def made(path: Path, form: Form, *blobs: bytes) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[Form, bytes]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[Packing, bytes]:
     folder = tmp_path_factory.mktemp("whole")
-    return {form: made(folder / form.name, form, *BLOBS).read_bytes() for form in Form}
+    return {form: made(folder / form.name, form, *BLOBS).read_bytes() for form in Packing}
 
 
 def looked_into(path: Path) -> str:
@@ -110,7 +110,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch") / "a"
 
 
-@given(form=st.sampled_from(Form), change=changes())
+@given(form=st.sampled_from(Packing), change=changes())
 @examples(500)
 def test_archive_changed_anywhere_is_right_or_says_so(whole, scratch, form, change) -> None:
     scratch.write_bytes(change(whole[form]))
@@ -118,7 +118,7 @@ def test_archive_changed_anywhere_is_right_or_says_so(whole, scratch, form, chan
     assert looked_into(scratch) in {"right", "damaged"}
 
 
-@given(form=st.sampled_from(Form), at=st.floats(0, 1, exclude_max=True))
+@given(form=st.sampled_from(Packing), at=st.floats(0, 1, exclude_max=True))
 @examples(50)
 def test_archive_cut_anywhere_is_never_recognised(whole, scratch, form, at) -> None:
     scratch.write_bytes(whole[form][: int(at * len(whole[form]))])
@@ -139,7 +139,7 @@ def test_folder_is_not_recognised(tmp_path: Path) -> None:
     assert recognise(tmp_path) is None
 
 
-def test_verify_names_what_is_damaged(path: Path, form: Form) -> None:
+def test_verify_names_what_is_damaged(path: Path, form: Packing) -> None:
     made(path, form, *BLOBS)
     with closing(FramedContent.reading(path)) as content:
         broken = content.find(Digest.of(BLOBS[2]))
@@ -157,7 +157,7 @@ def test_verify_names_what_is_damaged(path: Path, form: Form) -> None:
     assert found[renamed.digest] == "its tar header is not what it was"
 
 
-def forged(path: Path, digest: Digest, change: Callable[[Entry], Entry]) -> None:
+def forged(path: Path, digest: Digest, change: Callable[[FileEntry], FileEntry]) -> None:
     """Write the table anew, with another entry for one blob."""
     with path.open("r+b") as file:
         source = FileSource(str(path), file.fileno())
@@ -169,8 +169,8 @@ def forged(path: Path, digest: Digest, change: Callable[[Entry], Entry]) -> None
         file.truncate()
 
 
-@pytest.mark.parametrize("form", [Form.GZIP, Form.ZSTD])
-def test_blob_that_unpacks_to_more_than_it_says_is_stopped(tmp_path: Path, form: Form) -> None:
+@pytest.mark.parametrize("form", [Packing.GZIP, Packing.ZSTD])
+def test_blob_that_unpacks_to_more_than_it_says_is_stopped(tmp_path: Path, form: Packing) -> None:
     path = tmp_path / "bomb"
     with closing(FramedContent.create(path, form)) as content:
         bomb = add(content, bytes(32 << 20), compressible=True)
@@ -187,7 +187,7 @@ def test_blob_that_unpacks_to_more_than_it_says_is_stopped(tmp_path: Path, form:
     tracemalloc.stop()
 
 
-def test_blob_that_unpacks_to_less_than_it_says_is_damaged(path: Path, form: Form) -> None:
+def test_blob_that_unpacks_to_less_than_it_says_is_damaged(path: Path, form: Packing) -> None:
     made(path, form, *BLOBS)
     digest = Digest.of(BLOBS[1])
     forged(path, digest, lambda entry: replace(entry, size=entry.size + 600, stored=False))
@@ -199,7 +199,7 @@ def test_blob_that_unpacks_to_less_than_it_says_is_damaged(path: Path, form: For
 
 
 def test_table_and_index_too_big_are_refused(
-    path: Path, form: Form, monkeypatch: pytest.MonkeyPatch
+    path: Path, form: Packing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(path, form, *BLOBS)
 
@@ -213,8 +213,8 @@ def test_table_and_index_too_big_are_refused(
 
 def test_frame_that_wants_much_memory_is_refused(tmp_path: Path) -> None:
     wide = zstandard.ZstdCompressionParameters.from_level(3, window_log=27)
-    path = made(tmp_path / "a", Form.ZSTD, b"text")
-    with closing(FramedContent.create(tmp_path / "b", Form.ZSTD)) as content:
+    path = made(tmp_path / "a", Packing.ZSTD, b"text")
+    with closing(FramedContent.create(tmp_path / "b", Packing.ZSTD)) as content:
         incoming = content.begin(None, compressible=True)
         incoming._frame._compressor = zstandard.ZstdCompressor(  # type: ignore[attr-defined]
             compression_params=wide
@@ -238,7 +238,7 @@ def refusing(error: OSError) -> Callable[..., Any]:
 
 
 def test_full_disk_says_what_is_needed_and_keeps_what_arrived(
-    path: Path, form: Form, monkeypatch: pytest.MonkeyPatch
+    path: Path, form: Packing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = FramedContent.create(path, form)
     add(content, BLOBS[2])
@@ -260,7 +260,7 @@ def test_full_disk_says_what_is_needed_and_keeps_what_arrived(
         assert blobs_of(content) == by_digest(BLOBS[1], BLOBS[2])
 
 
-def test_disk_plainly_too_small_is_told_before_a_byte(path: Path, form: Form) -> None:
+def test_disk_plainly_too_small_is_told_before_a_byte(path: Path, form: Packing) -> None:
     with closing(FramedContent.create(path, form)) as content:
         with pytest.raises(DiskFull, match=r"4,398,\d{3},\d{3},\d{3}\.\d MiB more are needed"):
             content.begin(1 << 62, compressible=False)
@@ -268,7 +268,7 @@ def test_disk_plainly_too_small_is_told_before_a_byte(path: Path, form: Form) ->
 
 
 def test_disk_that_refuses_for_another_reason_says_it(
-    path: Path, form: Form, monkeypatch: pytest.MonkeyPatch
+    path: Path, form: Packing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(FramedContent.create(path, form)) as content:
         monkeypatch.setattr(os, "pwritev", refusing(OSError(errno.EIO, "Input/output error")))
@@ -279,10 +279,10 @@ def test_disk_that_refuses_for_another_reason_says_it(
 
 def test_archive_in_a_missing_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(CopyFailed, match="No such file"):
-        FramedContent.create(tmp_path / "missing" / "a.tar", Form.TAR)
+        FramedContent.create(tmp_path / "missing" / "a.tar", Packing.TAR)
 
 
-def test_saved_tail_of_another_file_is_not_believed(path: Path, form: Form) -> None:
+def test_saved_tail_of_another_file_is_not_believed(path: Path, form: Packing) -> None:
     made(path, form, *BLOBS)
     with closing(FramedContent.adding(path)) as content:
         add(content, b"new")
@@ -302,7 +302,9 @@ def test_saved_tail_of_another_file_is_not_believed(path: Path, form: Form) -> N
 
 
 @pytest.mark.parametrize("spoil", [b"", b"imgtail1", bytes(100)])
-def test_saved_tail_damaged_makes_the_archive_damaged(path: Path, form: Form, spoil: bytes) -> None:
+def test_saved_tail_damaged_makes_the_archive_damaged(
+    path: Path, form: Packing, spoil: bytes
+) -> None:
     made(path, form, *BLOBS)
     with closing(FramedContent.adding(path)) as content:
         add(content, b"new")

@@ -12,7 +12,7 @@ from image_tools.errors import ArchiveDamaged
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.catalogue import Origin
-from image_tools.stores.archive.inventory import Held, Inventory, parse_inventory
+from image_tools.stores.archive.inventory import HeldImage, Inventory, parse_inventory
 
 DIGESTS = [Digest.of(bytes([number])) for number in range(8)]
 REFERENCES = [Reference("docker.io", f"library/app{number}", "1.0") for number in range(4)]
@@ -26,7 +26,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
     sizes = draw(st.dictionaries(st.sampled_from(DIGESTS), st.integers(0, 2**62), max_size=8))
     blobs = st.lists(st.sampled_from([*sizes]), unique=True) if sizes else st.just([])
     images = {
-        reference: Held(
+        reference: HeldImage(
             reference=reference,
             digest=draw(st.sampled_from(DIGESTS)),
             blobs=tuple(draw(blobs)),
@@ -80,7 +80,7 @@ def test_inventory_with_one_wrong_thing_is_refused(change: dict[str, object]) ->
 def test_only_keeps_what_is_about_the_blobs() -> None:
     one, two = DIGESTS[:2]
     images = {
-        reference: Held(reference=reference, digest=one, blobs=blobs)
+        reference: HeldImage(reference=reference, digest=one, blobs=blobs)
         for reference, blobs in zip(REFERENCES, [(one,), (one, two), (two,)], strict=False)
     }
     found = Inventory("there", images, {one: 1, two: 2}).only([two, DIGESTS[5]])

@@ -15,7 +15,7 @@ from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.forms import Form, form_named
+from image_tools.stores.archive.file.forms import Form, form_named
 from image_tools.stores.archive.lacking import lacking
 from image_tools.stores.archive.nothing import Nothing
 from image_tools.stores.archive.opening import (
@@ -28,7 +28,7 @@ from image_tools.stores.archive.opening import (
     repair_archive,
     set_name,
 )
-from image_tools.stores.archive.volumes import VolumesContent
+from image_tools.stores.archive.volumes.volumes import VolumesContent
 from tests.helpers.archive_files import add
 
 NGINX = Reference.parse("nginx:1")

@@ -11,28 +11,29 @@ import pytest
 
 from image_tools.errors import ArchiveDamaged, NotFound
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive import repairing, writing
+from image_tools.stores.archive import repairing
 from image_tools.stores.archive.content import Content
+from image_tools.stores.archive.file import writing
+from image_tools.stores.archive.file.framed import FramedContent
+from image_tools.stores.archive.file.framing import Packing
 from image_tools.stores.archive.folder import FolderContent
-from image_tools.stores.archive.framed import FramedContent
-from image_tools.stores.archive.framing import Form
 from image_tools.stores.archive.repairing import RepairingContent, damage
 from image_tools.stores.archive.verifying import verify
-from image_tools.stores.archive.volumes import VolumesContent
+from image_tools.stores.archive.volumes.volumes import VolumesContent
 from tests.helpers.archive_files import INDEX, add, blobs_of, by_digest
 
 PART = 70_000
 SMALL, TEXT = random.Random(1).randbytes(30_000), b"much text " * 900
 BIG = random.Random(2).randbytes(150_000)
-KINDS = ("dir", *(form.value for form in Form), "volumes")
+KINDS = ("dir", *(form.value for form in Packing), "volumes")
 
 
 def create(path: Path, kind: str) -> Content:
     if kind == "dir":
         return FolderContent(path, name=str(path), writing=True)
     if kind == "volumes":
-        return VolumesContent.create(path, Form.GZIP, PART)
-    return FramedContent.create(path, Form(kind))
+        return VolumesContent.create(path, Packing.GZIP, PART)
+    return FramedContent.create(path, Packing(kind))
 
 
 def adding(path: Path, kind: str) -> Content:
@@ -101,8 +102,8 @@ def test_damaged_blob_is_absent_until_it_comes_again(
     assert files(path) == before
 
 
-@pytest.mark.parametrize("form", Form)
-def test_damaged_mark_of_the_layout_is_written_again_at_once(tmp_path: Path, form: Form) -> None:
+@pytest.mark.parametrize("form", Packing)
+def test_damaged_mark_of_the_layout_is_written_again_at_once(tmp_path: Path, form: Packing) -> None:
     before = made(tmp_path / "x", form.value)
     flip(tmp_path / "x", 520)
 
@@ -112,8 +113,8 @@ def test_damaged_mark_of_the_layout_is_written_again_at_once(tmp_path: Path, for
 
 
 def test_blob_new_to_a_damaged_archive_is_added(tmp_path: Path) -> None:
-    made(tmp_path / "x", Form.GZIP.value)
-    spoil(tmp_path / "x", Form.GZIP.value, SMALL)
+    made(tmp_path / "x", Packing.GZIP.value)
+    spoil(tmp_path / "x", Packing.GZIP.value, SMALL)
 
     with closing(FramedContent.adding(tmp_path / "x")) as inner:
         content = RepairingContent(inner, damage(inner))
@@ -132,8 +133,8 @@ def test_blob_that_is_compressed_otherwise_now_is_not_mended(
         def end(self) -> bytes:
             return super().end() + b"."
 
-    made(tmp_path / "x", Form.GZIP.value)
-    spoil(tmp_path / "x", Form.GZIP.value, TEXT)
+    made(tmp_path / "x", Packing.GZIP.value)
+    spoil(tmp_path / "x", Packing.GZIP.value, TEXT)
     spoiled = files(tmp_path / "x")
     monkeypatch.setattr(repairing, "Compressed", Longer)
 
@@ -152,6 +153,6 @@ def test_flush_without_fdatasync_does_without(
     monkeypatch.setattr(os, "fsync", flushed.append)
 
     writing.flush(7)
-    made(tmp_path / "x", Form.GZIP.value)
+    made(tmp_path / "x", Packing.GZIP.value)
     assert flushed[0] == 7
     assert len(flushed) > 3

@@ -23,7 +23,7 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.catalogue import Origin
-from image_tools.stores.archive.forms import Form
+from image_tools.stores.archive.file.forms import Form
 from image_tools.stores.archive.opening import add_to_archive, new_archive, read_archive
 from image_tools.stores.archive.store import PIECE, ArchiveStore
 from image_tools.stores.store import ManifestHead, Upload

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from image_tools.errors import TlsProblem, Unauthorized
-from image_tools.stores.remote.auth_file import Credentials
-from image_tools.stores.remote.challenge import Challenge, parse_challenges
-from image_tools.stores.remote.tokens import Authorizer
+from image_tools.logins.auth_file import Credentials
+from image_tools.stores.remote.tokens.challenge import Challenge, parse_challenges
+from image_tools.stores.remote.tokens.tokens import Authorizer
 from tests.helpers.realm import MemoryRealm, refusal
 
 LOGIN = Credentials("me", "secret")

@@ -9,8 +9,8 @@ import pytest
 from image_tools.errors import EnvironmentProblem
 from image_tools.stores.remote import registries_conf
 from image_tools.stores.remote.registries_conf import (
-    Place,
     Pull,
+    PullSource,
     RegistriesConf,
     load,
     parse,
@@ -63,39 +63,39 @@ CONF = RegistriesConf(parse(TEXT, FILE))
             "docker.io",
             "team/app",
             (
-                Place("one.example", "hub/team/app", insecure=True),
-                Place("two.example", "team/app", pull=Pull.DIGEST_ONLY),
-                Place("cache.example:5000", "hub/team/app", insecure=True),
+                PullSource("one.example", "hub/team/app", insecure=True),
+                PullSource("two.example", "team/app", pull=Pull.DIGEST_ONLY),
+                PullSource("cache.example:5000", "hub/team/app", insecure=True),
             ),
         ),
         (
             "docker.io",
             "library/nginx",
             (
-                Place("three.example", "nginx", pull=Pull.DIGEST_ONLY),
-                Place("docker.io", "library/nginx"),
+                PullSource("three.example", "nginx", pull=Pull.DIGEST_ONLY),
+                PullSource("docker.io", "library/nginx"),
             ),
         ),
         (
             "docker.io",
             "library-of-mine/x",
             (
-                Place("one.example", "hub/library-of-mine/x", insecure=True),
-                Place("two.example", "library-of-mine/x", pull=Pull.DIGEST_ONLY),
-                Place("cache.example:5000", "hub/library-of-mine/x", insecure=True),
+                PullSource("one.example", "hub/library-of-mine/x", insecure=True),
+                PullSource("two.example", "library-of-mine/x", pull=Pull.DIGEST_ONLY),
+                PullSource("cache.example:5000", "hub/library-of-mine/x", insecure=True),
             ),
         ),
-        ("quay.example", "team/app", (Place("docker.io", "library/app"),)),
-        ("quay.example", "other/app", (Place("quay.example", "other/app"),)),
-        ("a.corp.example", "x/y", (Place("a.corp.example", "x/y", insecure=True),)),
-        ("a.corp.example", "old/y", (Place("new.example", "from-old/y"),)),
-        ("a.corp.example", "older/y", (Place("a.corp.example", "older/y", insecure=True),)),
-        ("corp.example", "x", (Place("corp.example", "x"),)),
-        ("docker.io.example", "x", (Place("docker.io.example", "x"),)),
+        ("quay.example", "team/app", (PullSource("docker.io", "library/app"),)),
+        ("quay.example", "other/app", (PullSource("quay.example", "other/app"),)),
+        ("a.corp.example", "x/y", (PullSource("a.corp.example", "x/y", insecure=True),)),
+        ("a.corp.example", "old/y", (PullSource("new.example", "from-old/y"),)),
+        ("a.corp.example", "older/y", (PullSource("a.corp.example", "older/y", insecure=True),)),
+        ("corp.example", "x", (PullSource("corp.example", "x"),)),
+        ("docker.io.example", "x", (PullSource("docker.io.example", "x"),)),
     ],
 )
 def test_sources_are_the_mirrors_and_then_the_location(
-    registry: str, repository: str, expected: tuple[Place, ...]
+    registry: str, repository: str, expected: tuple[PullSource, ...]
 ) -> None:
     assert CONF.sources(registry, repository) == expected
 
@@ -125,7 +125,7 @@ def test_lists_of_version_1_count() -> None:
     text = '[registries.insecure]\nregistries = ["a:5000"]\n[registries.block]\nregistries=["b"]'
     conf = RegistriesConf(parse(text, FILE))
 
-    assert conf.sources("a:5000", "x") == (Place("a:5000", "x", insecure=True),)
+    assert conf.sources("a:5000", "x") == (PullSource("a:5000", "x", insecure=True),)
     with pytest.raises(EnvironmentProblem):
         conf.sources("b", "x")
 

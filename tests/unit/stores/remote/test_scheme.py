@@ -12,7 +12,7 @@ from yarl import URL
 from image_tools.errors import CopyFailed, ImageToolsError, TimedOut, TlsProblem, Unavailable
 from image_tools.stores.remote import scheme
 from image_tools.stores.remote.scheme import Root
-from image_tools.stores.remote.tls import TlsChoice
+from image_tools.web.tls import TlsChoice
 
 REFUSED = Unavailable("r: refused")
 SILENT = TimedOut("r: silent")

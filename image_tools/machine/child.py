@@ -1,0 +1,149 @@
+"""One running child with its process group."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from image_tools.machine.cancel import Cancel, bounded
+from image_tools.machine.pump import STDERR_BOUND, STDOUT_BOUND, Pump
+
+# Children between their start and their burial, by process number.
+running: dict[int, Any] = {}
+
+_GRACE = 2.0
+_STUCK = 5.0
+
+
+class End(Enum):
+    """Why the waiting for a child ended."""
+
+    EXITED = "exited"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed out"
+
+
+class ChildProcess:
+    """One running child, from its start to its burial."""
+
+    def __init__(self, process: Any, on_line: Callable[[str], None] | None) -> None:
+        self.process = process
+        self.events: queue.SimpleQueue[End] = queue.SimpleQueue()
+        one_at_a_time = threading.Lock()
+
+        def hand_on(line: bytes) -> None:
+            if on_line is not None:
+                with one_at_a_time:
+                    on_line(line.rstrip(b"\r").decode(errors="replace"))
+
+        self.stdout = Pump(process.stdout, STDOUT_BOUND, hand_on)
+        self.stderr = Pump(process.stderr, STDERR_BOUND, hand_on)
+        self._exited = False
+        self._others: list[threading.Thread] = []
+
+    def attend(self, stdin: bytes | None) -> None:
+        """Start the threads that empty, feed and watch the child."""
+        self._start(self._watch)
+        self.stdout.start()
+        self.stderr.start()
+        if stdin is not None:
+            self._start(partial(self._feed, stdin))
+
+    def wait(self, seconds: float | None, cancel: Cancel | None) -> End:
+        """Why the waiting ended: the child did, the time did, or somebody said stop."""
+        ring = partial(self.events.put, End.CANCELLED)
+        if cancel is not None:
+            cancel.add_callback(ring)
+        try:
+            end = self.events.get(timeout=bounded(seconds))
+        except queue.Empty:
+            return End.TIMED_OUT
+        finally:
+            if cancel is not None:
+                cancel.remove_callback(ring)
+        self._exited = end is End.EXITED
+        return end
+
+    def stop(self) -> None:
+        """End the whole group: politely, then for sure."""
+        for number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _STUCK)):
+            signal_group(self.process, number)
+            limit = time.monotonic() + patience
+            while not self._exited and (left := limit - time.monotonic()) > 0:
+                self.wait(left, None)
+            if self._exited:
+                return
+
+    def bury(self) -> int:
+        """End what is left of the group, reap the child, and return its code."""
+        # The child is not reaped yet, so its number still means this group and no other.
+        signal_group(self.process, signal.SIGKILL)
+        running.pop(self.process.pid, None)
+        with suppress(queue.Empty):
+            while not self._exited:
+                self._exited = self.events.get(timeout=_STUCK) is End.EXITED
+        code = self.process.wait() if self._exited else self.process.poll()
+        self._settle()
+        return -signal.SIGKILL if code is None else int(code)
+
+    def _settle(self) -> None:
+        begun = time.monotonic()
+        for pump in (self.stdout, self.stderr):
+            while pump.is_alive() and (
+                time.monotonic() < begun + 0.25
+                or (pump.has_more() and time.monotonic() < begun + _STUCK)
+            ):
+                pump.join(0.05)
+        for stream in (self.process.stdout, self.process.stderr):
+            stream.close()
+        for thread in self._others:
+            # They end with the child; only what holds its pipes outside the group may keep one.
+            thread.join(0.25)
+
+    def _start(self, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, daemon=True, name="child")
+        thread.start()
+        self._others.append(thread)
+
+    def _watch(self) -> None:
+        try:
+            os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        except (ChildProcessError, AttributeError):
+            # A faked child, or a system without waitid (macOS before Python 3.13).
+            with suppress(Exception):
+                self.process.wait()
+        self.events.put(End.EXITED)
+
+    def _feed(self, content: bytes) -> None:
+        view = memoryview(content)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while view:
+                view = view[self.process.stdin.write(view) :]
+        with suppress(OSError):
+            self.process.stdin.close()
+
+
+def signal_group(process: Any, number: int) -> None:
+    """Send a signal to the group of a child of ours; nothing to anybody else."""
+    with suppress(ProcessLookupError, PermissionError):
+        if _is_our_child(process):
+            os.killpg(process.pid, number)
+
+
+def _is_our_child(process: Any) -> bool:
+    # Tests fake children with small numbers that are somebody else's processes.
+    try:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    except AttributeError:
+        return process.returncode is None
+    return True

@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM: the first ends the run in order, the second at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from image_tools.machine.run import kill_all
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def listening(on_first: Callable[[int], None], on_second: Callable[[int], None]) -> Iterator[None]:
+    """Inside, `on_first` hears of the first signal, `on_second` of every later one.
+
+    A hang-up counts as SIGTERM, unless it is ignored (nohup). Nothing happens outside the main
+    thread, where Python allows no handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        number = signal.SIGTERM if number == signal.SIGHUP else number
+        seen.append(number)
+        (on_first if len(seen) == 1 else on_second)(number)
+
+    heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, hear) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def die_now(workspace: Path | None) -> Callable[[int], NoReturn]:
+    """What ends the process at once: no child, no private folder is left behind."""
+
+    def die(number: int) -> NoReturn:
+        kill_all(for_good=True)
+        if workspace is not None:
+            shutil.rmtree(workspace, ignore_errors=True)
+        os._exit(128 + number)
+
+    return die

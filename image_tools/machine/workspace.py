@@ -1,0 +1,75 @@
+"""The private folder of a run: logins, policies and descriptors for the tools, gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from image_tools.errors import EnvironmentProblem
+from image_tools.machine.owned_folders import own, sweep
+
+_PREFIX = "image-tools-"
+_OWNER = "owner"
+_ADVICE = "make room there, or name another folder in TMPDIR"
+
+
+class Workspace:
+    """A folder only its owner may enter; as a context it is removed at the end."""
+
+    def __init__(self, path: Path, owner: int) -> None:
+        self.path = path
+        self._owner = owner
+
+    @classmethod
+    def create(cls, environ: Mapping[str, str]) -> Workspace:
+        """A new one below TMPDIR, after removing those of runs that were killed.
+
+        EnvironmentProblem when the folder cannot be made.
+        """
+        base = Path(environ.get("TMPDIR") or tempfile.gettempdir()).absolute()
+        with suppress(OSError):
+            sweep(base.glob(f"{_PREFIX}*"), _OWNER)
+        try:
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        except OSError as error:
+            raise EnvironmentProblem(f"{base}: {error.strerror}", advice=_ADVICE) from error
+        try:
+            return cls(path, own(path, _OWNER))
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
+
+    def write_private(self, name: str, content: bytes) -> Path:
+        """The path of a file with `content`, all of it or none, that only the owner may read."""
+        path = self.path / name
+        try:
+            # mkstemp gives a file of mode 0600.
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            Path(temporary).replace(path)
+        except OSError as error:
+            raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
+        return path
+
+    def close(self) -> None:
+        """Remove everything; what cannot be removed is left to a later run."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            os.close(self._owner)
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

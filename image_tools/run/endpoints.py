@@ -1,0 +1,241 @@
+"""Both ends of the copies: the stores of the run, opened when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from image_tools.exchange.ledger import Ledger
+from image_tools.exchange.placing import Placer
+from image_tools.exchange.sessions import Book
+from image_tools.logins.credentials import Credentials, Keyring
+from image_tools.oci.digest import Digest
+from image_tools.oci.place import registry_key
+from image_tools.oci.reference import DOCKER_HUB, Reference
+from image_tools.retry import RetryPolicy
+from image_tools.run.written_places import WrittenPlaces
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.store import ArchiveStore
+from image_tools.stores.harbor import Harbor, HarborSetting
+from image_tools.stores.mirrored import Mirrored
+from image_tools.stores.remote.limits.meter import Meters
+from image_tools.stores.remote.registries_conf import PullSource, RegistriesConf
+from image_tools.stores.remote.registry import Remote, RemoteOptions
+from image_tools.stores.store import Store
+from image_tools.web.tls import TlsChoice
+
+OnSecret = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How one end is reached; `login` is for `registry` alone."""
+
+    tls: TlsChoice = TlsChoice()
+    login: Credentials | None = None
+    registry: str | None = None
+
+    def login_for(self, registry: str) -> Credentials | None:
+        """The given login when it is meant for `registry`."""
+        return self.login if registry == self.registry else None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One destination registry: its store, its ledger, and who brings blobs there."""
+
+    book: Book
+    placer: Placer
+
+    @property
+    def store(self) -> Store:
+        """The store behind the book."""
+        return self.book.store
+
+
+@dataclass(slots=True, kw_only=True)
+class Endpoints:
+    """Opens one store per registry and end, and closes them all. Belongs to the event loop.
+
+    With `harbor` every destination is one. With an archive as an end there is no registry there:
+    whatever registry a reference names, it is one of that archive. Who opened it closes it. What
+    the source archive relies on is read from `lenders`. `meters` count what sources bill.
+    """
+
+    source: Access
+    destination: Access
+    retry: RetryPolicy
+    flights: int
+    environ: Mapping[str, str]
+    conf: RegistriesConf
+    on_secret: OnSecret
+    harbor: HarborSetting | None = None
+    source_archive: Archive | None = None
+    destination_archive: Archive | None = None
+    lenders: dict[Digest, tuple[Store, str]] = field(default_factory=dict)
+    meters: Meters = field(default_factory=Meters)
+    written: WrittenPlaces = field(init=False)
+    _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
+    _stores: dict[str, Store] = field(default_factory=dict)
+    _destinations: dict[str, Destination] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.written = WrittenPlaces(self.conf)
+
+    def source_store(self, registry: str) -> Store:
+        """The store to read `registry` from, through its mirrors where registries.conf has some."""
+        if registry not in self._stores:
+            self._stores[registry] = self._source(registry)
+        return self._stores[registry]
+
+    def destination_end(self, registry: str) -> Destination:
+        """The store to write to on `registry`, with its ledger."""
+        if registry not in self._destinations:
+            store = self._destination(registry)
+            book = Book(store, self._ledger())
+            placer = Placer(store, book.ledger, self.retry, self.flights)
+            self._destinations[registry] = Destination(book, placer)
+        return self._destinations[registry]
+
+    def expect(self, sources: Iterable[Reference], destinations: Iterable[Reference]) -> None:
+        """Announce what the run will look at, so that one token serves many repositories.
+
+        Where something will be written, the right to push is announced by then: some registries
+        make a repository of every request for it (Quay, endpoints/v2/v2auth.py).
+        """
+        for registry, names in _by_registry(sources).items():
+            source = self.source_store(registry)
+            if isinstance(source, Remote):
+                source.expect(names, push=False)
+        destinations = tuple(destinations)
+        for reference in destinations:
+            self.note_destination(reference)
+        for registry, names in _by_registry(destinations).items():
+            destination = self.destination_end(registry).store
+            if isinstance(destination, Remote):
+                destination.expect(names, push=False)
+
+    def note_destination(self, destination: Reference) -> None:
+        """Take note that the run writes there, or compares what is there: no source is read so."""
+        if self.destination_archive is None:
+            self.written.add(destination)
+
+    def note_base(self, places: Iterable[Reference]) -> None:
+        """Take note that what `places` have is left out: no source is read there."""
+        for place in places:
+            self.written.add_base(place)
+
+    def mount_place(self, source: Reference, destination: Reference) -> str | None:
+        """The repository of the destination registry that the source's blobs are in, else None.
+
+        It is the place that is really asked which counts, whatever the source is called.
+        """
+        if not self._are_registries:
+            return None
+        *mirrors, own = self.written.places(source)
+        if registry_key(own.registry) != registry_key(destination.registry):
+            return None
+        if mirrors and own.repository == destination.repository:
+            # The content may come from a mirror: that it is here already has to be seen.
+            return None
+        return own.repository
+
+    def check_apart(self, source: Reference, destination: Reference) -> None:
+        """Raise UsageError where what is read is what is written, however both are called."""
+        if self._are_registries:
+            self.written.check_apart(source, destination)
+
+    def use_login(self, registry: str, credentials: Credentials) -> None:
+        """Show `credentials` to `registry` from now on, on whichever end it stands."""
+        stores = [remote for (name, _), remote in self._sources.items() if name == registry]
+        destination = self.destination_end(registry).store
+        for store in (*stores, destination):
+            if isinstance(store, Remote):
+                store.admission.use(credentials)
+
+    async def source_credentials(self, registry: str, repository: str) -> Credentials | None:
+        """The login for a source or for one of its mirrors, for a skopeo that reads by itself."""
+        return await self._keyring(registry, self.source).find(registry, repository)
+
+    def source_places(self, source: Reference) -> tuple[PullSource, ...]:
+        """Where `source` is looked for: its mirrors in order, then its own location."""
+        return self.written.places(source)
+
+    def leaves_out_mirrors(self, source: Reference) -> bool:
+        """Whether registries.conf names mirrors of `source` that are destinations of this run."""
+        return self.written.places(source) != self.conf.sources(source.registry, source.repository)
+
+    async def close(self) -> None:
+        """Give back all connections."""
+        stores = [*self._sources.values(), *(d.store for d in self._destinations.values())]
+        for store in stores:
+            await store.close()
+
+    @property
+    def _are_registries(self) -> bool:
+        return self.source_archive is None and self.destination_archive is None
+
+    def _remote(self, registry: str, insecure: bool) -> Remote:
+        if (registry, insecure) not in self._sources:
+            tls = self.source.tls
+            if insecure and tls.verify is None:
+                tls = TlsChoice(verify=False, ca_file=tls.ca_file)
+            options = replace(self._options(tls), meter=self.meters.of(registry))
+            keyring = self._keyring(registry, self.source)
+            self._sources[registry, insecure] = Remote(registry, keyring, options, self.environ)
+        return self._sources[registry, insecure]
+
+    def _source(self, registry: str) -> Store:
+        if self.source_archive is not None:
+            return ArchiveStore(self.source_archive, registry, self.lenders)
+        if self.conf.concerns(registry):
+            return Mirrored(registry, self.conf, self._remote, self.written.leaves_out)
+        return self._remote(registry, False)
+
+    def _ledger(self) -> Ledger:
+        """A new book; one for all of an archive, in which all repositories share the blobs."""
+        if self.destination_archive is not None and self._destinations:
+            return next(iter(self._destinations.values())).book.ledger
+        return Ledger()
+
+    def _destination(self, registry: str) -> Store:
+        access = self.destination
+        if self.destination_archive is not None:
+            return ArchiveStore(self.destination_archive, registry)
+        if self.harbor is None or registry == DOCKER_HUB:
+            return self._open(registry, access, access.tls)
+        keyring, options = self._keyring(registry, access), self._options(access.tls)
+        return Harbor(registry, keyring, options, self.environ, self.harbor)
+
+    def _open(self, registry: str, access: Access, tls: TlsChoice) -> Remote:
+        keyring = self._keyring(registry, access)
+        return Remote(registry, keyring, self._options(tls), self.environ)
+
+    def _options(self, tls: TlsChoice) -> RemoteOptions:
+        return RemoteOptions(tls=tls, policy=self.retry)
+
+    def _keyring(self, registry: str, access: Access) -> Keyring:
+        return Keyring(self.environ, access.login_for(registry), on_secret=self.on_secret)
+
+
+def certificates_folder(ca_file: Path | None, others: Iterable[Path], folder: Path) -> Path:
+    """`folder` as containers-certs.d(5) wants it: the authority of `ca_file` and all of `others`.
+
+    `others` are folders of that kind too; those that do not exist are passed over.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if ca_file is not None:
+        (folder / "ca-file.crt").symlink_to(ca_file.absolute())
+    for number, other in enumerate(filter(Path.is_dir, others)):
+        for path in other.iterdir():
+            # A certificate and its key keep one name between them.
+            (folder / f"{number}-{path.name}").symlink_to(path.absolute())
+    return folder
+
+
+def _by_registry(references: Iterable[Reference]) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    for reference in references:
+        found.setdefault(reference.registry, {})[reference.repository] = None
+    return {registry: list(names) for registry, names in found.items()}

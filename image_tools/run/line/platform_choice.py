@@ -1,0 +1,66 @@
+"""What the options, and an archive's own record, wish of one image."""
+
+from __future__ import annotations
+
+from image_tools.errors import PlatformMissing
+from image_tools.kept import Kept
+from image_tools.oci.descriptor import Descriptor
+from image_tools.plan.plan import Plan, Wish
+from image_tools.plan.selection import NOTHING, Selection
+from image_tools.run.context import RunContext
+from image_tools.run.line.job import Job
+from image_tools.run.line.probe import Seen
+from image_tools.run.outcomes import kept_of, platforms_of
+from image_tools.stores.archive.store import ArchiveStore
+
+
+def chosen(gear: RunContext, job: Job) -> Selection:
+    """Return the platforms that count as chosen: they leave the tag when the source has them not.
+
+    Where all of an archive is copied and nobody named a platform, they were chosen when it was
+    saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
+    """
+    store, options = job.source.store, gear.options
+    if options.names_platforms or not isinstance(store, ArchiveStore):
+        return options.selection
+    origin = store.archive.origin(job.entry.source)
+    saved = None if origin is None else origin.chosen
+    if saved is None:
+        return NOTHING
+    return Selection(
+        architectures=saved.architectures, systems=saved.systems, variants=saved.variants
+    )
+
+
+def wish_of(gear: RunContext, job: Job, seen: Seen) -> Wish:
+    """Return how the destination is wished, as the options say."""
+    options = gear.options
+    return Wish(
+        selection=chosen(gear, job),
+        overwrite=options.overwrite,
+        keep_single=options.keep_single,
+        # Tags for platforms are no part of the index: without a memory they are written again.
+        force=options.force or options.arch_tags or bool(seen.broken),
+        lost=seen.broken,
+    )
+
+
+def kept_unasked(gear: RunContext, decided: Plan) -> tuple[Kept, ...]:
+    """Return what is told of entries that stay: nothing where whole archives are united."""
+    ends, is_whole = gear.ends, not gear.options.names_platforms
+    if is_whole and ends.source_archive is not None and ends.destination_archive is not None:
+        return ()
+    return kept_of(decided.kept)
+
+
+def check_required(gear: RunContext, job: Job, leaves: tuple[Descriptor, ...]) -> None:
+    """Raise PlatformMissing unless all named platforms are there, where that is required."""
+    if not gear.options.require_platforms:
+        return
+    images = tuple(leaf for leaf in leaves if not leaf.is_attestation)
+    if missing := gear.options.selection.missing(leaf.platform for leaf in images):
+        shown = ", ".join(platforms_of(images)) or "none"
+        raise PlatformMissing(
+            f"{job.entry.source}: required platforms are missing: {', '.join(missing)};"
+            f" the source has: {shown}"
+        )

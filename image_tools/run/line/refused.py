@@ -1,0 +1,97 @@
+"""A destination that does not show the tag which is to be written: is there one, and may it go?"""
+
+from __future__ import annotations
+
+import copy
+
+from loguru import logger
+
+from image_tools.errors import CopyFailed, RateLimited, Unauthorized, Unavailable
+from image_tools.run.context import RunContext
+from image_tools.run.line.job import Job
+from image_tools.stores.remote.registry import Remote
+from image_tools.stores.store import ManifestHead
+
+FORBIDDEN = 403
+# 412 and 451 are policies: the tag exists and cannot be read (harbor#15283, #19408).
+POLICIES = frozenset({412, 451})
+_NOT_SHOWN = frozenset({400, FORBIDDEN, *POLICIES})
+_ADVICE = "use --overwrite to replace the tag without reading it"
+
+
+def is_not_shown(error: CopyFailed) -> bool:
+    """Whether a registry refuses to show something: no proxy, no web page, nothing that passes."""
+    is_registrys = error.answered and not isinstance(error, (Unavailable, RateLimited))
+    return is_registrys and error.status in _NOT_SHOWN
+
+
+def may_be_new(error: CopyFailed) -> bool:
+    """Whether the repository may be one that only a push creates (Quay, helm#31567)."""
+    return isinstance(error, Unauthorized) and error.answered
+
+
+async def behind_refusal(gear: RunContext, job: Job, error: CopyFailed) -> ManifestHead | None:
+    """None where a new tag can be written: none is there, or it is to be replaced unseen.
+
+    Artifactory, and S3 without the right to list, answer 403 for a tag that does not exist
+    (cosign#2973, ggcr#1691): one that takes pushes and names no such tag has none. Raises `error`
+    with a hint if the tag may exist and would have to be merged.
+    """
+    store, name = job.destination.store, job.destination.name
+    if may_be_new(error):
+        if isinstance(store, Remote) and not gear.options.dry_run:
+            return await _try_new(gear, job, store, error)
+        raise error
+    may_be_missing = error.status == FORBIDDEN and not gear.options.dry_run
+    if isinstance(store, Remote) and may_be_missing and not await store.lists_tag(name, job.tag):
+        await _try_push(gear, job, store, error)
+        logger.info("{}; the repository accepts pushes: treating the tag as missing", error)
+        return None
+    if gear.options.overwrite:
+        logger.info("{}; replacing the tag without reading it (--overwrite)", error)
+        return None
+    raise _with_way_out(error)
+
+
+async def _try_new(
+    gear: RunContext, job: Job, store: Remote, error: CopyFailed
+) -> ManifestHead | None:
+    """Nothing when a login that is accepted may push to what it may not read; else `error`."""
+    try:
+        login = await store.admission.login(job.destination.name)
+    except CopyFailed as refusal:
+        raise error from refusal
+    if login is None:
+        raise error
+    await _try_push(gear, job, store, error)
+    try:
+        # What the push has created may be read now, and what was there as well.
+        return await store.manifest_head(job.destination.name, job.tag)
+    except CopyFailed as still:
+        if not (is_not_shown(still) or may_be_new(still)):
+            raise
+        if gear.options.overwrite:
+            logger.info("{}; replacing the tag without reading it (--overwrite)", still)
+            return None
+        raise _with_way_out(error) from still
+
+
+async def _try_push(gear: RunContext, job: Job, store: Remote, error: CopyFailed) -> None:
+    """Nothing when the repository takes pushes; else the refusal to show the tag counts."""
+    try:
+        if gear.preflight is None:
+            store.expect((job.destination.name,), push=True)
+            await store.admission.try_push(job.destination.name)
+        else:
+            await gear.preflight.try_push(job, store)
+    except CopyFailed as refusal:
+        logger.debug("{}", refusal)
+        raise error from refusal
+
+
+def _with_way_out(error: CopyFailed) -> CopyFailed:
+    own = copy.copy(error)
+    own.message = f"{error.message}: the current tag cannot be read"
+    own.args = (own.message,)
+    own.advice = f"{error.own_advice}; or {_ADVICE}" if error.own_advice else _ADVICE
+    return own

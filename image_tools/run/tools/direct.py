@@ -1,0 +1,126 @@
+"""Sources that skopeo reads by itself: a signature policy asks for it, or `--direct` does."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from image_tools.errors import UsageError
+from image_tools.logins.credentials import Credentials
+from image_tools.oci.reference import DOCKER_HUB, Reference
+from image_tools.run.endpoints import Endpoints, certificates_folder
+from image_tools.run.tools.toolbox import Toolbox, under_policy
+from image_tools.stores.remote.registries_conf import PullSource, as_text, overriding
+from image_tools.tools.policy import SignaturePolicy
+from image_tools.tools.skopeo import CopyRequest, DirectSource
+from image_tools.web.tls import certificate_folders
+
+_HUB_LOGIN_KEY = "https://index.docker.io/v1/"
+# What `docker login` writes for an identity token.
+_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(slots=True, eq=False)
+class DirectWay:
+    """Decides which sources go past the exchange, and prepares skopeo for them."""
+
+    policy: SignaturePolicy
+    always: bool
+    ends: Endpoints
+    toolbox: Toolbox
+    _answers: dict[Reference, bool] = field(default_factory=dict)
+
+    def applies_to(self, source: Reference) -> bool:
+        """Whether skopeo reads `source` by itself."""
+        if source not in self._answers:
+            self._answers[source] = self.always or self.policy.demands(source)
+        return self._answers[source]
+
+    def advice(self, source: Reference) -> str:
+        """Return what helps where skopeo cannot parse what it reads by itself."""
+        if self.policy.demands(source):
+            return "install a newer skopeo: the signature policy lets nothing else read this source"
+        return "leave out --direct, or install a newer skopeo"
+
+    async def request(self, source: Reference, request: CopyRequest, ending: str) -> CopyRequest:
+        """`request` with the real source at `ending`, its own login, trust and policy."""
+        setting = request.setting
+        if self.policy.demands(source) and self.policy.path is not None:
+            setting = under_policy(setting, self.policy.path)
+        else:
+            setting = under_policy(setting, setting.policy)
+        folder, places = self.toolbox.new_folder("direct"), self.ends.source_places(source)
+        setting = replace(setting, registries_conf=self._registries_conf(folder, source))
+        registries = tuple(dict.fromkeys(place.registry for place in places))
+        direct = DirectSource(
+            authfile=await self._login(folder, source, places),
+            certificates=self._certificates(folder, registries),
+            tls_verify=self._verify(registries),
+        )
+        name = f"{source.name}{ending}"
+        return replace(request, setting=setting, source=name, source_direct=direct)
+
+    def _registries_conf(self, folder: Path, source: Reference) -> Path | None:
+        """The file the variable names, for that does not reach skopeo; it finds the others.
+
+        Where they name a destination of the run as a mirror, it is one without that. UsageError
+        where a drop-in file would count more for skopeo.
+        """
+        if self.ends.leaves_out_mirrors(source):
+            if (file := overriding(self.ends.conf, source.name)) is not None:
+                raise UsageError(
+                    f"{source}: skopeo would read it from its own destination, a mirror in {file}",
+                    advice="take that mirror out of the file, or let image-tools read the source",
+                )
+            path = folder / "registries.conf"
+            path.write_text(as_text(source.name, self.ends.source_places(source)))
+            return path
+        chosen = self.ends.environ.get("CONTAINERS_REGISTRIES_CONF")
+        return Path(chosen) if chosen else None
+
+    def _verify(self, registries: Iterable[str]) -> bool | None:
+        """What skopeo is told of TLS; None leaves it to registries.conf, else it verifies."""
+        tls = self.ends.source.tls
+        if tls.verify is not None:
+            return tls.verify
+        return False if all(tls.allows_plain(_host(name)) for name in registries) else None
+
+    def _certificates(self, folder: Path, registries: Iterable[str]) -> Path | None:
+        """One folder in place of all that skopeo would look into: it takes no second authority."""
+        environ, ca_file = self.ends.environ, self.ends.source.tls.ca_file
+        found = [one for name in registries for one in certificate_folders(name, environ)]
+        return certificates_folder(ca_file, found, folder / "certificates")
+
+    async def _login(self, folder: Path, source: Reference, places: Iterable[PullSource]) -> Path:
+        """An auth file with the logins of `source` and of where it is read from."""
+        entries: dict[str, dict[str, str]] = {}
+        own = PullSource(source.registry, source.repository)
+        for place in (own, *places):
+            credentials = await self.ends.source_credentials(place.registry, place.repository)
+            if credentials is not None:
+                key = _HUB_LOGIN_KEY if place.registry == DOCKER_HUB else place.registry
+                entries[key] = _entry(credentials)
+        path = folder / "auth.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({"auths": entries}))
+        return path
+
+
+def _entry(credentials: Credentials) -> dict[str, str]:
+    """A login as an auth file holds it."""
+    if credentials.identity_token:
+        # skopeo takes the whole entry for none without a user name.
+        return {"auth": _encoded(_TOKEN_USER, ""), "identitytoken": credentials.identity_token}
+    return {"auth": _encoded(credentials.username, credentials.password)}
+
+
+def _encoded(username: str, password: str) -> str:
+    return base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def _host(registry: str) -> str:
+    host, colon, port = registry.rpartition(":")
+    return host if colon and port.isdigit() else registry

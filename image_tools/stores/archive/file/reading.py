@@ -1,0 +1,206 @@
+"""Reading frames of an archive file: any byte of a stored one, a compressed one from its start.
+
+What is decompressed is counted and ends at the size the table says; memory is bounded whatever the
+file holds.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, cast
+
+import zstandard
+
+from image_tools.stores.archive.file.framing import Packing, header_length, place
+from image_tools.stores.archive.file.toc import FileEntry, damaged
+
+CHUNK = 1 << 18
+_LARGEST_WINDOW = 1 << 23
+
+
+class RangeSource(Protocol):
+    """Bytes that can be read at any place, by many threads."""
+
+    @property
+    def name(self) -> str:
+        """The archive's path, for messages."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """At most `length` bytes from `offset`; none at the end. ArchiveDamaged when unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """An open file."""
+
+    name: str
+    descriptor: int
+
+    def size(self) -> int:
+        """The size of the file in bytes."""
+        return os.fstat(self.descriptor).st_size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `RangeSource`."""
+        try:
+            return os.pread(self.descriptor, length, offset)
+        except OSError as error:
+            raise damaged(self.name, f"it cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class BytesSource:
+    """Bytes of a file that were saved elsewhere: those from `start`."""
+
+    name: str
+    start: int
+    data: bytes
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `RangeSource`."""
+        return self.data[offset - self.start :][:length] if offset >= self.start else b""
+
+
+class _Span(io.RawIOBase):
+    """The bytes of a source from `offset` to `end`, forward."""
+
+    def __init__(self, source: RangeSource, offset: int, end: int) -> None:
+        self._source, self._at, self._end = source, offset, end
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        wanted = min(CHUNK if size < 0 else size, self._end - self._at)
+        data = self._source.read_at(self._at, wanted) if wanted > 0 else b""
+        self._at += len(data)
+        return data
+
+
+def unpacked(form: Packing, source: RangeSource, offset: int, end: int) -> Iterator[bytes]:
+    """The content of all frames between two places in the file, in chunks of bounded size.
+
+    It ends early when the file does. ArchiveDamaged when it is no frame.
+    """
+    span = _Span(source, offset, end)
+    try:
+        if form is Packing.GZIP:
+            yield from _inflated(span)
+        elif form is Packing.ZSTD:
+            decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+            reader = decompressor.stream_reader(cast(BinaryIO, span), read_across_frames=True)
+            yield from iter(lambda: reader.read(CHUNK), b"")
+        else:
+            yield from iter(lambda: span.read(CHUNK), b"")
+    except (zlib.error, zstandard.ZstdError, EOFError) as error:
+        raise damaged(source.name, f"bytes {offset} to {end}: {error}") from error
+
+
+def _inflated(span: _Span) -> Iterator[bytes]:
+    """The content of gzip members, one behind the other; each one's checksum is compared."""
+    inflater, data = zlib.decompressobj(31), b""
+    while True:
+        data = data or span.read(CHUNK)
+        if not data:
+            break
+        if inflater.eof:
+            inflater = zlib.decompressobj(31)
+        content = inflater.decompress(data, CHUNK)
+        data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+        if content:
+            yield content
+    while not inflater.eof and (content := inflater.decompress(b"", CHUNK)):
+        yield content
+
+
+class EntryReader(io.RawIOBase):
+    """The content of one entry, seekable; wrapped in a buffer by `open_entry`."""
+
+    def __init__(self, form: Packing, source: RangeSource, entry: FileEntry) -> None:
+        self._form, self._source, self._entry = form, source, entry
+        self._start = entry.offset + header_length(form)
+        self._at = 0
+        self._chunks: Iterator[bytes] = iter(())
+        self._left, self._decoded = memoryview(b""), -1
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """The place of the next byte."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a byte; a compressed entry is read again from its start when it is behind."""
+        base = (0, self._at, self._entry.size)[whence]
+        if base + offset < 0:
+            raise ValueError("a place before the start")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill `buffer` with some of the next bytes."""
+        wanted = min(len(buffer), self._entry.size - self._at)
+        if wanted <= 0:
+            return 0
+        data = self._stored(wanted) if self._entry.stored else self._forward(wanted)
+        if not data:
+            raise damaged(self._source.name, f"{self._entry.name} ends early")
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _stored(self, wanted: int) -> bytes:
+        at, in_one_piece = place(self._form, self._at)
+        return self._source.read_at(self._start + at, min(wanted, in_one_piece))
+
+    def _forward(self, wanted: int) -> memoryview:
+        if not 0 <= self._decoded <= self._at:
+            self._chunks = unpacked(self._form, self._source, self._start, self._entry.end)
+            self._left, self._decoded = memoryview(b""), 0
+        while self._decoded + len(self._left) <= self._at:
+            self._decoded += len(self._left)
+            self._left = memoryview(next(self._chunks, b""))
+            if not self._left:
+                return self._left
+        self._left = self._left[self._at - self._decoded :]
+        self._decoded = self._at
+        return self._left[:wanted]
+
+
+class _OwnDescriptor(EntryReader):
+    """An entry of a file that stays open for as long as this does."""
+
+    def __init__(self, form: Packing, source: FileSource, entry: FileEntry) -> None:
+        self._own = FileSource(source.name, os.dup(source.descriptor))
+        super().__init__(form, self._own, entry)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if not self.closed:
+            os.close(self._own.descriptor)
+        super().close()
+
+
+def open_entry(form: Packing, source: FileSource, entry: FileEntry) -> BinaryIO:
+    """The content of an entry as a seekable file; ArchiveDamaged while reading when it is broken.
+
+    It may outlive `source`.
+    """
+    return io.BufferedReader(_OwnDescriptor(form, source, entry), CHUNK)
+
+
+def read_entry(form: Packing, source: RangeSource, entry: FileEntry, limit: int) -> bytes:
+    """All content of a small entry; ArchiveDamaged when it has more than `limit` bytes, or less."""
+    if entry.size > limit:
+        raise damaged(source.name, f"{entry.name} has {entry.size} bytes")
+    return io.BufferedReader(EntryReader(form, source, entry), CHUNK).read(entry.size)

@@ -1,0 +1,141 @@
+"""Archives that other programs wrote, and those of the predecessor: opened through a cache folder.
+
+Known are tars and folders of `docker save` (also that of Docker 25 and later, which is an image
+layout), image layouts in a tar, and `saved-images-list.json` with what lies beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.errors import ArchiveDamaged, UsageError
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.catalogue import Catalogue
+from image_tools.stores.archive.file.toc import damaged
+from image_tools.stores.archive.folder import LONGEST_INDEX, FolderContent
+from image_tools.stores.archive.others.blobs import Blobs, Survey, survey, unpack
+from image_tools.stores.archive.others.cache import Cache, CachedContent, Foreign
+from image_tools.stores.archive.others.docker import MANIFEST, docker_catalogue
+from image_tools.stores.archive.others.naming import named
+from image_tools.stores.archive.others.predecessor import LIST, predecessor_catalogue
+from image_tools.stores.archive.others.source import ForeignArchive, opened_source
+
+_MIB = 1 << 20
+
+
+class Layout(Enum):
+    """What an archive is, by the file that says so."""
+
+    PREDECESSOR = LIST
+    OCI = "oci-layout"
+    DOCKER = MANIFEST
+
+
+def foreign_archive(path: Path, choice: Foreign) -> Archive:
+    """The archive at `path`, to read, unpacked into a folder that goes when it is closed.
+
+    ArchiveDamaged when it is none that is known or was changed; DiskFull when there is no room for
+    it; UsageError when an image needs a name.
+    """
+    with _opened(path) as source:
+        cache = Cache.make(path, choice)
+        try:
+            _fill(cache, source, choice)
+            return Archive(CachedContent(cache, str(path)))
+        except BaseException:
+            cache.remove()
+            cache.close()
+            raise
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ForeignArchive]:
+    if path.is_dir() and not any((path / layout.value).is_file() for layout in Layout):
+        raise UsageError(f"{path} holds no archive", advice="give what save has written")
+    with opened_source(path) as source:
+        yield source
+
+
+def check_foreign(path: Path) -> None:
+    """Nothing when `path` may be an archive of others; UsageError or ArchiveDamaged otherwise."""
+    with _opened(path):
+        pass
+
+
+def with_names(archive: Archive, choice: Foreign) -> Archive:
+    """`archive`, a folder that others may have written, with names for all its images."""
+    try:
+        archive.catalogue = named(archive, choice)
+    except BaseException:
+        archive.close()
+        raise
+    return archive
+
+
+def _fill(cache: Cache, source: ForeignArchive, choice: Foreign) -> None:
+    found = survey(source, cache)
+    layout, top = _layout(found)
+    size = f"{found.total / _MIB:,.1f} MiB"
+    logger.info("{} ({}) is unpacked into {}", source.name, size, cache.path)
+    content = FolderContent(cache.path, name=str(cache.path), writing=True)
+    try:
+        content.publish(_index(layout, unpack(source, found, content), top))
+        archive = Archive(content)
+        archive.name = source.name
+        archive.catalogue = named(archive, choice)
+        content.publish(_bytes(source.name, archive.catalogue))
+        reachable = archive.reachable()
+        for digest, _ in tuple(content.digests()):
+            if digest not in reachable:
+                content.forget(digest)
+    finally:
+        content.close()
+    if choice.keep_cache:
+        logger.info("{} is kept: as an archive it needs no unpacking", cache.path)
+
+
+def _layout(found: Survey) -> tuple[Layout, str]:
+    """What the archive is, and the folder in it where that begins, with a slash behind."""
+    for layout in Layout:
+        tops = {name.removesuffix(layout.value) for name in found.members if _is(name, layout)}
+        if tops:
+            if len(tops) > 1 and "" not in tops:
+                raise damaged(found.name, f"it has several files {layout.value}")
+            return layout, min(tops)
+    raise ArchiveDamaged(
+        f"{found.name} holds no images: none of {', '.join(one.value for one in Layout)} is in it",
+        advice="known are OCI image layouts, and what docker save writes",
+    )
+
+
+def _is(name: str, layout: Layout) -> bool:
+    folder, _, last = name.rpartition("/")
+    return last == layout.value and "/" not in folder
+
+
+def _index(layout: Layout, blobs: Blobs, top: str) -> bytes:
+    """index.json of the archive: its own, or one that says the same."""
+    if layout is Layout.DOCKER:
+        return _bytes(blobs.name, docker_catalogue(blobs, top))
+    if layout is Layout.PREDECESSOR:
+        return _bytes(blobs.name, predecessor_catalogue(blobs, top))
+    stated = blobs.document(f"{top}{layout.value}")
+    version = stated.get("imageLayoutVersion") if isinstance(stated, dict) else None
+    if version != "1.0.0":
+        raise damaged(blobs.name, f"it has the layout version {str(version)[:30]}, known is 1.0.0")
+    content = blobs.read(f"{top}index.json")
+    if len(content) > LONGEST_INDEX:
+        raise damaged(blobs.name, "index.json has more than 64 MiB")
+    return content
+
+
+def _bytes(name: str, catalogue: Catalogue) -> bytes:
+    try:
+        return catalogue.index_bytes()
+    except RecursionError as error:
+        raise damaged(name, "an entry of index.json is nested too deep") from error

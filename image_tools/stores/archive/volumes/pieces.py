@@ -1,0 +1,159 @@
+"""A blob that is bigger than a volume: written in pieces, and read as one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from image_tools.errors import DigestMismatch
+from image_tools.oci.digest import Digest
+from image_tools.stores.archive.file.framed import FramedContent
+from image_tools.stores.archive.file.incoming import Direct
+from image_tools.stores.archive.file.reading import CHUNK
+from image_tools.stores.archive.file.toc import FileEntry, Piece
+
+
+class _Part:
+    """One piece on its way, with the digest it has so far."""
+
+    def __init__(self, direct: Direct, start: int, size: int) -> None:
+        self.direct, self.start, self.left = direct, start, size
+        self._hash = hashlib.sha256()
+
+    def write(self, data: memoryview) -> None:
+        self.direct.write(data)
+        self._hash.update(data)
+        self.left -= len(data)
+
+    def finish(self, blob: Digest, whole: int) -> None:
+        digest = Digest("sha256", self._hash.hexdigest())
+        self.direct.finish_piece(digest, Piece(blob, self.start, whole))
+
+
+class Pieces:
+    """The `Incoming` of a blob in pieces. `begin` makes a place for at most so many bytes."""
+
+    def __init__(self, size: int, begin: Callable[[int], tuple[Direct, int]]) -> None:
+        self._size, self._taken, self._begin = size, 0, begin
+        self._parts = list[_Part]()
+
+    def write(self, data: bytes) -> None:
+        """See `Incoming`."""
+        if self._taken + len(data) > self._size:
+            raise DigestMismatch(f"more bytes came than the {self._size} that were announced")
+        view = memoryview(data)
+        while view:
+            part = self._part()
+            piece = view[: part.left]
+            part.write(piece)
+            self._taken += len(piece)
+            view = view[len(piece) :]
+
+    def _part(self) -> _Part:
+        if not self._parts or not self._parts[-1].left:
+            direct, size = self._begin(self._size - self._taken)
+            self._parts.append(_Part(direct, self._taken, size))
+        return self._parts[-1]
+
+    def finish(self, digest: Digest) -> None:
+        """See `Incoming`."""
+        try:
+            if self._taken != self._size:
+                missing = self._size - self._taken
+                raise DigestMismatch(f"{missing} of {self._size} bytes are missing")
+            for part in self._parts:
+                part.finish(digest, self._size)
+        except BaseException:
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """See `Incoming`."""
+        for part in self._parts:
+            part.direct.drop()
+
+
+@dataclass(frozen=True, slots=True)
+class PieceInVolume:
+    """A piece and the volume it is in."""
+
+    volume: FramedContent
+    entry: FileEntry
+    piece: Piece
+
+
+def chain(places: Iterable[PieceInVolume]) -> tuple[PieceInVolume, ...]:
+    """The pieces that make up a whole blob, in order; none when one is missing.
+
+    There may be more: those a killed run left behind.
+    """
+    following: dict[int, PieceInVolume] = {}
+    for place in sorted(places, key=lambda place: place.piece.start, reverse=True):
+        end = place.piece.start + place.entry.size
+        if place.entry.size and (end == place.piece.whole or end in following):
+            following[place.piece.start] = place
+    at, found = 0, list[PieceInVolume]()
+    while at in following:
+        found.append(following[at])
+        at += following[at].entry.size
+    return tuple(found)
+
+
+class _Joined(io.RawIOBase):
+    """Pieces as one file; one of them is open at a time."""
+
+    def __init__(self, places: Sequence[PieceInVolume]) -> None:
+        self._places, self._at = places, 0
+        self._size = places[0].piece.whole
+        self._open: tuple[PieceInVolume, BinaryIO] | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._at = (0, self._at, self._size)[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        place = next((place for place in self._places if self._within(place)), None)
+        if place is None:
+            return 0
+        file = self._file(place)
+        file.seek(self._at - place.piece.start)
+        data = file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _within(self, place: PieceInVolume) -> bool:
+        return 0 <= self._at - place.piece.start < place.entry.size
+
+    def _file(self, place: PieceInVolume) -> BinaryIO:
+        if self._open is None or self._open[0] is not place:
+            self._leave()
+            self._open = place, place.volume.open(place.entry.digest)
+        return self._open[1]
+
+    def _leave(self) -> None:
+        if self._open:
+            self._open[1].close()
+            self._open = None
+
+    def close(self) -> None:
+        self._leave()
+        super().close()
+
+
+def open_joined(places: Sequence[PieceInVolume]) -> BinaryIO:
+    """A whole blob from the pieces that `chain` gave."""
+    return io.BufferedReader(_Joined(places), CHUNK)

@@ -1,0 +1,255 @@
+"""Counting pulls at one registry before they are made: none is sent that would be refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+from image_tools.errors import Deferred, RateLimited
+from image_tools.stores.remote.limits.pull_window import PullWindow, Sent, pull_limit
+
+REFUSED = 429
+_OWN_ADVICE = "run again, or raise --pull-budget"
+_SHARE: ContextVar[Share | None] = ContextVar("share", default=None)
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """Pulls of one meter that are set aside for one image: `left` of them are not made yet."""
+
+    meter: Meter
+    left: int
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Inside, pulls at this meter are made out of this share."""
+        token = _SHARE.set(self)
+        try:
+            yield
+        finally:
+            _SHARE.reset(token)
+
+    def cover(self, needed: int) -> None:
+        """Set aside exactly `needed` more pulls; Deferred when there are not so many."""
+        free = self.meter.free
+        if free is not None and needed > self.left + free:
+            raise self.meter.deferred(needed)
+        self.meter.reserved += needed - self.left
+        self.left = needed
+
+    def split(self, size: int) -> Share:
+        """A share of its own of `size` pulls of this one, for a tool that makes them by itself."""
+        self.left -= size
+        return Share(self.meter, size)
+
+    def spend(self) -> None:
+        """Count all that is left as made: nobody told us of it."""
+        now, count = self.meter.clock(), self.left
+        self.close()
+        for _ in range(count):
+            self.meter.window.end(self.meter.window.begin(now, is_pull=True), None, now)
+
+    def close(self) -> None:
+        """Give back what was not used."""
+        self.meter.reserved -= self.left
+        self.left = 0
+
+
+@dataclass(slots=True, eq=False)
+class Meter:
+    """The pulls of this run at `registry`, within what it tells and the user's own `budget`.
+
+    `reserved` pulls are set aside by shares. `clock` gives seconds since the epoch. Belongs to
+    the event loop.
+    """
+
+    registry: str
+    budget: int | None = None
+    clock: Callable[[], float] = time.time
+    reserved: int = 0
+    window: PullWindow = field(default_factory=PullWindow)
+    _rest_until: float = 0.0
+
+    @property
+    def available(self) -> int | None:
+        """How many pulls can be made, those set aside included; None without a limit."""
+        known = [n for n in (self._budget_left, self.window.left) if n is not None]
+        return min(known, default=None)
+
+    @property
+    def free(self) -> int | None:
+        """How many pulls nobody has set aside; None without a limit."""
+        available = self.available
+        return None if available is None else max(0, available - self.reserved)
+
+    @property
+    def moves_in(self) -> float | None:
+        """Seconds until the registry's window gives something back at the latest; None: unknown."""
+        now = self.clock()
+        moment = self.window.moves_by(now)
+        if self._rest_until > now:
+            moment = self._rest_until
+        return None if moment is None else moment - now
+
+    def can_ever(self, needed: int) -> bool:
+        """Whether waiting may make room for `needed` pulls."""
+        own, told = self._budget_left, self.window.told
+        if own is not None and needed > own:
+            return False
+        return told is not None and (told.limit is None or needed <= told.limit)
+
+    def share(self, size: int) -> Share:
+        """Set `size` pulls aside."""
+        self.reserved += size
+        return Share(self, size)
+
+    def begin(self, reference: str, *, is_pull: bool) -> Sent:
+        """Note that a request is about to be sent; Deferred when it is a pull too much."""
+        if is_pull and not self._take():
+            error = self.deferred(1)
+            error.message = f"{reference}: {error.message}"
+            error.args = (error.message,)
+            raise error
+        return self.window.begin(self.clock(), is_pull=is_pull)
+
+    def end(self, sent: Sent, headers: Mapping[str, str] | None, status: int = 200) -> None:
+        """Note the answer to what was sent; None for `headers` where there was none."""
+        told = None if headers is None else pull_limit(headers)
+        if told is not None and told != self.window.told:
+            logger.debug("{}: {} pulls left, as it says", self.registry, told)
+        self.window.end(sent, told, self.clock())
+        if status == REFUSED and told is not None:
+            self.window.exhaust()
+
+    def rest(self, seconds: float) -> None:
+        """Note that the registry wants no requests for so long."""
+        self._rest_until = max(self._rest_until, self.clock() + seconds)
+
+    def refusal(self, reference: str, error: RateLimited) -> Deferred:
+        """What a 429 that tells of the pull limit means: nothing is left until the window moves."""
+        if error.retry_after:
+            self.rest(error.retry_after)
+        found = self.deferred(1)
+        found.message = f"{reference}: {found.message} ({error})"
+        found.args = (found.message,)
+        return found
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the registry itself has no pull left for us, as far as it told."""
+        return self.window.told is not None and self.window.left == 0
+
+    def deferred(self, needed: int, *, at_most: bool = False) -> Deferred:
+        """The failure of whatever needs `needed` pulls, or `at_most` so many."""
+        own, needs = self._budget_left, _needs(needed, at_most)
+        if own is not None and own == self.available:
+            return Deferred(
+                f"{needs}; {own} of --pull-budget {self.budget} left at {self.registry}",
+                registry=self.registry,
+                needed=needed,
+                advice=_OWN_ADVICE,
+            )
+        return Deferred(
+            f"{needs}; {self.words}",
+            registry=self.registry,
+            needed=needed,
+            retry_after=self.moves_in,
+        )
+
+    @property
+    def words(self) -> str:
+        """What is left and when that changes, for people."""
+        told, left = self.window.told, self.window.left
+        if told is None or left is None:
+            return f"{self.registry} has told of no limit"
+        of = "" if told.limit is None else f" of {told.limit}"
+        when = moment(self.clock() + (self.moves_in or 0.0))
+        return (
+            f"{self.registry} has {left}{of} left,"
+            f" its window of {_span(told.window)} moves by {when} at the latest"
+        )
+
+    @property
+    def _budget_left(self) -> int | None:
+        return None if self.budget is None else max(0, self.budget - self.window.spent)
+
+    def _take(self) -> bool:
+        """Whether there is a pull to be made now: out of the share in use, else out of the rest."""
+        share = _SHARE.get()
+        if share is not None and share.meter is self and share.left:
+            if self.available == 0:
+                return False
+            share.left -= 1
+            self.reserved -= 1
+            return True
+        return self.free is None or self.free > 0
+
+
+class Meters:
+    """One meter for every registry that is read; `budget` holds for each of them."""
+
+    def __init__(self, budget: int | None = None) -> None:
+        self._budget = budget
+        self._meters: dict[str, Meter] = {}
+
+    def of(self, registry: str) -> Meter:
+        """The meter of `registry`, new at the first call."""
+        if registry not in self._meters:
+            self._meters[registry] = Meter(registry, self._budget)
+        return self._meters[registry]
+
+    @property
+    def limited(self) -> tuple[Meter, ...]:
+        """The meters with a limit, by name."""
+        meters = sorted(self._meters.values(), key=lambda meter: meter.registry)
+        return tuple(meter for meter in meters if meter.available is not None)
+
+
+def cover(needed: int) -> None:
+    """Set aside exactly `needed` pulls for the image under way; Deferred where they are not left.
+
+    Nothing where no share is in use.
+    """
+    share = _SHARE.get()
+    if share is not None:
+        share.cover(needed)
+
+
+def cover_at_least(needed: int) -> None:
+    """As `cover`, but what is set aside already stays so: more will be needed behind these."""
+    share = _SHARE.get()
+    if share is not None and needed > share.left:
+        share.cover(needed)
+
+
+def apart(size: int) -> Share | None:
+    """A share of `size` pulls out of the one in use, for a tool that makes them by itself."""
+    share = _SHARE.get()
+    return share.split(size) if share is not None and size else None
+
+
+def is_limited() -> bool:
+    """Whether the pulls of the image under way are counted by somebody."""
+    share = _SHARE.get()
+    return share is not None and share.meter.available is not None
+
+
+def moment(seconds: float) -> str:
+    """A time since the epoch as people write it, in local time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _needs(needed: int, at_most: bool) -> str:
+    return f"needs {'up to ' if at_most else ''}{needed} pull{'' if needed == 1 else 's'}"
+
+
+def _span(seconds: int) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

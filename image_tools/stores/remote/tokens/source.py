@@ -1,0 +1,209 @@
+"""Asking for tokens: one question for many repositories, shared by all who need what it gives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from loguru import logger
+
+from image_tools.errors import RateLimited, TimedOut, Unavailable
+from image_tools.logins.auth_file import Credentials
+from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.stores.remote.failures import Refusal
+from image_tools.stores.remote.tokens.answer import Rights, Scope, Token, rights_of
+from image_tools.stores.remote.tokens.cache import Grant, Grants, TokenNeed
+from image_tools.stores.remote.tokens.proofs import Proofs
+from image_tools.stores.remote.tokens.realm import (
+    Ask,
+    Realm,
+    ask_realm,
+    better,
+    refused,
+    takes_no_post,
+    unsafe,
+)
+from image_tools.stores.remote.tokens.scopes import Expectations
+
+# nginx takes header lines of 8 KiB; a longer token is refused by whatever stands before a registry.
+LONGEST_TOKEN = 7000
+# Many images are planned at once, and each says on its own that it will be written.
+GATHER_SECONDS = 0.02
+RETRY = RetryPolicy(times=3, delay=1.0)
+
+Find = Callable[[str], Awaitable[Credentials | None]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flight:
+    """A question for a token under way, awaited by all who need what it asks for."""
+
+    rights: Rights
+    wide: bool
+    task: asyncio.Task[Grant]
+
+
+class TokenSource:
+    """Gives tokens of the `realm` of one registry, old ones as long as they are good.
+
+    `realm` is None until the registry has named one. `scopes` knows what the run expects, `grants`
+    what is held; see Authorizer for the rest. Belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        find: Find,
+        ask: Ask,
+        proofs: Proofs,
+        *,
+        allows_plain: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.realm: Realm | None = None
+        self.scopes = Expectations()
+        self.grants = Grants()
+        self._find, self._ask, self._proofs = find, ask, proofs
+        self._allows_plain, self._clock = allows_plain, clock
+        self._tokens_by_get = False
+        self._flights: list[_Flight] = []
+        self._ungranted: Rights = frozenset()
+
+    async def token(self, need: TokenNeed, *, renew: bool = True) -> Grant:
+        """The token held for `need`, else a new one; with `renew` before the end of the old one."""
+        held = self.grants.fresh(need, self._clock())
+        if held is not None:
+            return held
+        return await (self._renewed(need) if renew else self.obtain(need))
+
+    async def _renewed(self, need: TokenNeed) -> Grant:
+        """A new token; while the token server is out of order, the old one to its very end."""
+        try:
+            return await self.obtain(need)
+        except (RateLimited, Unavailable, TimedOut):
+            old = self.grants.alive(need, self._clock())
+            if old is None:
+                raise
+            return old
+
+    async def obtain(
+        self, need: TokenNeed, *, alone: bool = False, gathered: bool = False
+    ) -> Grant:
+        """A token for `need` from the flight that asks for it already, or from a new one.
+
+        `alone` asks for nothing else; `gathered`: others had time to say what they need. What a
+        wide token turns out not to grant is asked for alone.
+        """
+        alone = alone or bool(need.rights & self._ungranted)
+        flights = (f for f in self._flights if need.rights <= f.rights and not (alone and f.wide))
+        flight = next(flights, None)
+        if flight is None and not (alone or gathered) and await self._gathered(need):
+            held = self.grants.fresh(need, self._clock())
+            return held or await self.obtain(need, gathered=True)
+        flight = flight or self._take_off(need, alone)
+        grant = await asyncio.shield(flight.task)
+        if need.rights <= grant.rights:
+            return grant
+        single = await self.obtain(need, alone=True)
+        if single.token.granted is not None and need.rights <= single.token.granted:
+            self.scopes.narrow(1)
+        return single
+
+    async def _gathered(self, need: TokenNeed) -> bool:
+        """Whether it was waited for others who may share the token for `need`, as was worth it."""
+        if self._flights and not self.scopes.lack(need, self._covered()):
+            await asyncio.wait({one.task for one in self._flights})
+            return True
+        if self.scopes.may_grow(need):
+            await asyncio.sleep(GATHER_SECONDS)
+            return True
+        return False
+
+    def _take_off(self, need: TokenNeed, alone: bool) -> _Flight:
+        wide = need.scopes if alone else self.scopes.widened(need, self._covered())
+        task = asyncio.ensure_future(self._ask_for(need, wide))
+        flight = _Flight(rights_of(wide) | need.rights, wide != need.scopes, task)
+        self._flights.append(flight)
+        task.add_done_callback(partial(self._landed, flight))
+        return flight
+
+    def _covered(self) -> Rights:
+        return self.grants.covered(self._clock()).union(*(one.rights for one in self._flights))
+
+    def _landed(self, flight: _Flight, task: asyncio.Task[Grant]) -> None:
+        self._flights.remove(flight)
+        if not task.cancelled():
+            # Looked at here, for all who waited may have been cancelled.
+            task.exception()
+
+    async def _ask_for(self, need: TokenNeed, wide: tuple[Scope, ...]) -> Grant:
+        """The token for the widest set of scopes that the server answers, down to one scope."""
+        realm = self.realm
+        assert realm is not None
+        credentials = await self._find(need.repository)
+        self._refuse_unsafe(realm, credentials)
+        async with self._proofs.login(credentials):
+            return await self._ask_widest(realm, need, wide, credentials)
+
+    async def let_in(self, realm: Realm, credentials: Credentials) -> None:
+        """Nothing when the token server takes the login, asked without a scope as docker does."""
+        self._refuse_unsafe(realm, credentials)
+        async with self._proofs.login(credentials):
+            answer = await self._answer(realm, (), credentials)
+            if isinstance(answer, Refusal):
+                raise refused(realm, answer, credentials)
+
+    def _refuse_unsafe(self, realm: Realm, credentials: Credentials | None) -> None:
+        if credentials is not None and not (self._allows_plain or realm.is_safe()):
+            raise unsafe(realm)
+
+    async def _ask_widest(
+        self,
+        realm: Realm,
+        need: TokenNeed,
+        wide: tuple[Scope, ...],
+        credentials: Credentials | None,
+    ) -> Grant:
+        refusal = Refusal(0, {})
+        for scopes in dict.fromkeys((wide, need.scopes, need.scopes[:1])):
+            begun = self._clock()
+            answer = await self._answer(realm, scopes, credentials)
+            is_wide = scopes != need.scopes and scopes == wide
+            if isinstance(answer, Refusal):
+                refusal = answer
+            elif is_wide and len(answer.text) > LONGEST_TOKEN:
+                self.scopes.narrow(len(scopes) // 2)
+            else:
+                if refusal.status and scopes == need.scopes:
+                    self.scopes.too_wide(need)
+                return self._keep(answer, need, scopes if is_wide else None, begun)
+        raise refused(realm, refusal, credentials)
+
+    async def _answer(
+        self, realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None
+    ) -> Token | Refusal:
+        logger.debug("asking {} for a token for {} scopes", realm.url.host, len(scopes))
+        ask = partial(ask_realm, realm, scopes, credentials, self._ask)
+        answer = await repeat_async(RETRY, partial(ask, by_get=self._tokens_by_get))
+        is_identity = credentials is not None and bool(credentials.identity_token)
+        if not is_identity or self._tokens_by_get or not takes_no_post(answer):
+            return answer
+        second = await repeat_async(RETRY, partial(ask, by_get=True))
+        self._tokens_by_get = isinstance(second, Token)
+        return better(answer, second)
+
+    def _keep(
+        self, token: Token, need: TokenNeed, wide: tuple[Scope, ...] | None, begun: float
+    ) -> Grant:
+        """Keep a token: a wide one for what it says it grants, else for what was asked for.
+
+        A token for one need is the best there is for it, whatever it says.
+        """
+        if wide is None:
+            rights = need.rights | (token.granted or frozenset())
+        else:
+            rights = rights_of(wide) if token.granted is None else token.granted
+            self._ungranted |= rights_of(wide) - rights
+        return self.grants.keep(Grant(token, rights, wide is not None, begun))

@@ -1,0 +1,143 @@
+"""What archives remember, and what is one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_tools.oci import media
+from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest
+from image_tools.oci.reference import Reference
+from image_tools.retry import RetryPolicy
+from image_tools.run.endpoints import Access, Endpoints
+from image_tools.run.memory import FromArchive, OriginMemory
+from image_tools.state import Remembered, State
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.opening import new_archive
+from image_tools.stores.archive.store import ArchiveStore
+from image_tools.stores.remote.registries_conf import RegistriesConf, parse
+
+NGINX = "docker.io/library/nginx:1"
+RAW = RawManifest(media.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')
+SOURCE = Digest.of(b"source")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    found = new_archive(tmp_path / "images", Form.FOLDER)
+    found.add_manifest(RAW)
+    found.add_tag(Reference.parse(NGINX), RAW)
+    yield found
+    found.close()
+
+
+MIRRORED = """
+[[registry]]
+prefix = "alias.example/apps"
+location = "REG.example:443/team"
+[[registry]]
+location = "alias.example"
+blocked = false
+[[registry]]
+location = "mirrored.example"
+[[registry.mirror]]
+location = "cache.example"
+"""
+
+
+def ends(conf: RegistriesConf = RegistriesConf(), **archives: Archive) -> Endpoints:  # noqa: B008
+    return Endpoints(
+        source=Access(),
+        destination=Access(),
+        retry=RetryPolicy(),
+        flights=1,
+        environ={},
+        conf=conf,
+        on_secret=lambda *_: None,
+        **archives,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "selection", "known"),
+    [(NGINX, "all", True), ("quay.io/x:1", "all", False), (NGINX, "linux/amd64", False)],
+)
+def test_archive_recalls_what_was_saved_for_the_same_wish(
+    archive: Archive, source: str, selection: str, known: bool
+) -> None:
+    memory = OriginMemory(archive)
+    memory.remember(NGINX, NGINX, "all", Remembered(SOURCE, RAW.digest))
+
+    expected = Remembered(SOURCE, RAW.digest) if known else None
+    assert memory.recall(source, NGINX, selection) == expected
+
+
+def test_archive_remembers_nothing_of_what_it_has_not(archive: Archive) -> None:
+    memory, other = OriginMemory(archive), "docker.io/library/other:1"
+    memory.remember(other, other, "all", Remembered(SOURCE, RAW.digest))
+
+    assert memory.recall(other, other, "all") is None
+
+
+def test_memory_out_of_archives_is_not_that_of_registries(archive: Archive, tmp_path: Path) -> None:
+    state = State.open(tmp_path / "state.db")
+    known = Remembered(SOURCE, RAW.digest)
+    memory = FromArchive(state, archive)
+    memory.remember(NGINX, "reg.example/nginx:1", "all", known)
+
+    assert memory.recall(NGINX, "reg.example/nginx:1", "all") == known
+    assert state.recall(NGINX, "reg.example/nginx:1", "all") is None
+    state.close()
+
+
+@pytest.mark.parametrize("end", ["source_archive", "destination_archive"])
+def test_archive_stands_for_every_registry_at_its_end(archive: Archive, end: str) -> None:
+    both = ends(**{end: archive})
+    hub, quay = Reference.parse(NGINX), Reference.parse("quay.io/a/b:1")
+
+    stores = [
+        both.source_store(one.registry)
+        if end == "source_archive"
+        else both.destination_end(one.registry).store
+        for one in (hub, quay)
+    ]
+
+    assert [(type(s), getattr(s, "registry", "")) for s in stores] == [
+        (ArchiveStore, "docker.io"),
+        (ArchiveStore, "quay.io"),
+    ]
+    assert both.mount_place(hub, hub) is None
+    both.expect([hub, quay], [hub, quay])
+
+
+def test_all_registries_of_an_archive_share_one_ledger(archive: Archive) -> None:
+    both = ends(destination_archive=archive)
+    one, other = both.destination_end("docker.io"), both.destination_end("quay.io")
+
+    assert one.book.ledger is other.book.ledger
+    nginx = Reference.parse(NGINX)
+    assert ends().mount_place(nginx, nginx) == "library/nginx"
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "place"),
+    [
+        ("127.0.0.1:5000/a/b:1", "localhost:5000/c:1", "a/b"),
+        ("alias.example/apps/web:1", "reg.example/x:1", "team/web"),
+        ("alias.example/apps/web:1", "alias.example/x:1", None),
+        ("mirrored.example/a:1", "mirrored.example/b:1", "a"),
+        ("mirrored.example/a:1", "mirrored.example/a:2", None),
+    ],
+    ids=["other-name", "location", "elsewhere", "behind-a-mirror", "to-be-seen-first"],
+)
+def test_blobs_are_mounted_from_the_place_that_is_really_asked(
+    source: str, destination: str, place: str | None
+) -> None:
+    conf = RegistriesConf(parse(MIRRORED, Path("r.conf")))
+
+    found = ends(conf=conf).mount_place(Reference.parse(source), Reference.parse(destination))
+    assert found == place

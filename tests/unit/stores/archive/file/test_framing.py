@@ -1,0 +1,150 @@
+"""The frames of an archive file, read by the libraries that others would read them with."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_tools.stores.archive.file.framing import (
+    BLOCK,
+    HEADER,
+    Compressed,
+    Packing,
+    Stored,
+    end_frame,
+    fitting,
+    footer_frame,
+    form_of,
+    header_frame,
+    header_length,
+    padded,
+    place,
+    stored,
+    stored_length,
+    tar_header,
+)
+
+SIZES = (0, 1, 511, 512, 513, 65535, 65536, (128 << 10) - 1, 128 << 10, (128 << 10) + 1, 300_000)
+SHA256, SHA512 = f"blobs/sha256/{'a' * 64}", f"blobs/sha512/{'b' * 128}"
+
+
+def unwrapped(form: Packing, data: bytes) -> bytes:
+    """What the library of this form makes of several frames."""
+    if form is Packing.GZIP:
+        return gzip.decompress(data)
+    if form is Packing.ZSTD:
+        reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+        return reader.read()
+    return data
+
+
+def content_of(size: int) -> bytes:
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+@pytest.mark.parametrize("name", [SHA256, SHA512, "index.json"])
+@pytest.mark.parametrize("size", [0, 1, 8**11 - 1, 8**11, 1 << 50])
+def test_header_is_understood_by_tarfile_and_of_one_length(name: str, size: int) -> None:
+    header = tar_header(name, size)
+
+    with tarfile.open(fileobj=io.BytesIO(header)) as archive:
+        found = archive.next()
+    assert found is not None
+    told = (found.name, found.size, found.mode, found.mtime, found.uid, found.isreg())
+    assert told == (name, size, 0o644, 0, 0, True)
+    assert len(header) == HEADER
+
+
+def test_header_without_pax_is_plain_ustar() -> None:
+    found = tarfile.TarInfo.frombuf(tar_header(SHA256, 5)[2 * BLOCK :], "ascii", "strict")
+
+    assert (found.name, found.size) == (SHA256, 5)
+
+
+def test_header_of_too_long_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        tar_header("a" * 500, 1)
+
+
+@pytest.mark.parametrize("form", Packing)
+def test_header_frame_has_its_announced_length_and_unwraps(form: Packing) -> None:
+    frame = header_frame(form, SHA512, 1 << 40)
+
+    assert len(frame) == header_length(form)
+    assert unwrapped(form, frame) == tar_header(SHA512, 1 << 40)
+
+
+@pytest.mark.parametrize("form", Packing)
+@pytest.mark.parametrize("size", SIZES)
+def test_stored_frame_unwraps_to_padded_content(form: Packing, size: int) -> None:
+    content = content_of(size)
+    frame = stored(form, content)
+
+    assert len(frame) == stored_length(form, size)
+    assert unwrapped(form, frame) == content.ljust(padded(size), b"\0")
+
+
+@given(
+    form=st.sampled_from(Packing),
+    pieces=st.lists(st.integers(0, 140_000), max_size=6),
+    data=st.data(),
+)
+def test_stored_frame_is_the_same_in_any_pieces_and_mapped(form, pieces, data) -> None:
+    content = content_of(sum(pieces))
+    frame, view, grown = Stored(form, len(content)), memoryview(content), bytearray()
+    for piece in pieces:
+        grown += b"".join(frame.encode(view[:piece]))
+        view = view[piece:]
+    grown += b"".join(frame.end())
+
+    assert grown == stored(form, content)
+    if content:
+        offset = data.draw(st.integers(0, len(content) - 1))
+        at, in_one_piece = place(form, offset)
+        expected = content[offset:][:in_one_piece]
+        assert grown[at : at + len(expected)] == expected
+
+
+@given(form=st.sampled_from(Packing), length=st.integers(0, 1 << 40) | st.integers(0, 200_000))
+def test_fitting_content_is_the_longest_whose_frame_fits(form, length) -> None:
+    size = fitting(form, length)
+
+    assert size % BLOCK == 0
+    assert stored_length(form, size) <= length
+    assert stored_length(form, size + BLOCK) > length
+
+
+@pytest.mark.parametrize("form", [Packing.GZIP, Packing.ZSTD])
+@pytest.mark.parametrize("size", SIZES)
+def test_compressed_frame_unwraps_to_padded_content(form: Packing, size: int) -> None:
+    content = content_of(size)
+    frame = Compressed(form)
+    grown = frame.encode(content[:100]) + frame.encode(content[100:]) + frame.end()
+
+    assert unwrapped(form, grown) == content.ljust(padded(size), b"\0")
+
+
+@pytest.mark.parametrize("form", Packing)
+def test_end_is_two_blocks_of_zeros(form: Packing) -> None:
+    assert unwrapped(form, end_frame(form)) == bytes(1024)
+
+
+@pytest.mark.parametrize("form", Packing)
+def test_footer_is_seen_by_nobody(form: Packing) -> None:
+    assert unwrapped(form, end_frame(form) + footer_frame(form, b"x" * 146)) == bytes(1024)
+
+
+@pytest.mark.parametrize("form", Packing)
+def test_form_is_known_by_the_first_bytes(form: Packing) -> None:
+    assert form_of(header_frame(form, "oci-layout", 30)[:BLOCK]) is form
+
+
+@pytest.mark.parametrize("start", [b"", b"\x1f", b"PK\3\4", bytes(512), b"ustar"])
+def test_form_of_something_else_is_none(start: bytes) -> None:
+    assert form_of(start) is None
