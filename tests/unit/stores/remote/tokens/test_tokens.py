@@ -12,10 +12,10 @@ import pytest
 from image_tools.errors import CopyFailed, RateLimited, TlsProblem, Unauthorized, Unavailable
 from image_tools.logins.auth_file import Credentials
 from image_tools.retry import RetryPolicy
+from image_tools.stores.remote.tokens import source as token_source
 from image_tools.stores.remote.tokens.challenge import Challenge, parse_challenges
 from image_tools.stores.remote.tokens.scopes import MOST_QUERY, MOST_SCOPES
 from image_tools.stores.remote.tokens.tokens import Authorizer
-from image_tools.stores.remote.tokens.tokens import source as token_source
 from tests.helpers.realm import MemoryRealm, Reply, refusal
 
 LOGIN = Credentials("me", "pass")
