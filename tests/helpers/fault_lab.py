@@ -21,7 +21,7 @@ from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run import endpoints as ends
 from image_tools.stores.remote.client import RemoteOptions
-from image_tools.stores.remote.tokens.tokens import source as token_source
+from image_tools.stores.remote.tokens import source as token_source
 from image_tools.web import connect, pacing
 from image_tools.web.connect import Timing
 from tests.helpers import fault_types, images

@@ -17,7 +17,7 @@ from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy
 from image_tools.stores.remote.client import RemoteOptions
 from image_tools.stores.remote.registry import Remote
-from image_tools.stores.remote.tokens.tokens import source as token_source
+from image_tools.stores.remote.tokens import source as token_source
 from image_tools.stores.store import ManifestHead
 from image_tools.web.connect import Timing
 from image_tools.web.tls import TlsChoice
