@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -301,11 +300,11 @@ def _kept(job: Job, companion: Referrer) -> str:
 
 def _named(error: ImageToolsError, job: Job, what: str) -> ImageToolsError:
     """The failure with what could not be copied in front."""
-    own = copy.copy(error)
-    own.message = f"{job.entry.source}: its {what} could not be copied: {error}"
-    own.args = (own.message,)
+    own = error.copied(
+        f"{job.entry.source}: its {what} could not be copied: {error}",
+        advice="; ".join(filter(None, (error.advice, _ADVICE))),
+    )
     if isinstance(own, TagImmutable):
         # It is about the tag of the signature: those of images may be changed all the same.
         own.closes = "nothing"
-    own.advice = "; ".join(filter(None, (error.advice, _ADVICE)))
     return own
