@@ -15,7 +15,7 @@ from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.logins.credentials import Keyring
-from image_tools.retry import RetryPolicy, announce_retry, repeat_async
+from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.stores.remote.answering import read
 from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.failures import about, failure
@@ -94,7 +94,7 @@ class RegistryClient:
 
     async def repeat(self, action: Callable[[], Awaitable[T]]) -> T:
         """Whatever `action` gives, tried again while the failure may pass."""
-        return await repeat_async(self.policy, action, on_retry=announce_retry)
+        return await repeat_async(self.policy, action, on_retry=_announce_retry)
 
     async def once(self, question: Question) -> Answer:
         """The answer to a question asked once, read to its end."""
@@ -259,3 +259,7 @@ def _without_scope(challenge: Challenge) -> Challenge:
     named = challenge.parameters.items()
     kept = {name: value for name, value in named if name != "scope"}
     return Challenge(challenge.scheme, kept)
+
+
+def _announce_retry(error: ImageToolsError, wait: float) -> None:
+    logger.info("{}; trying again in {} s", error, round(wait, 1))

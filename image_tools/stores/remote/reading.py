@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import aiohttp
 from loguru import logger
@@ -14,7 +15,9 @@ from image_tools.oci.digest import Digest
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.stores.remote.questions import Question
 from image_tools.web.connect import network_failure
-from image_tools.web.download import answered_range
+
+_CONTENT_RANGE = re.compile(r"bytes[ ](\d+)-(\d+)/(\d+|\*)")
+
 
 # How servers refuse a part that they have; what they have not, a 404 says.
 _NO_RANGE = frozenset({400, 403, 405, 406, 409, 410, 412, 415, 416, 422, 501})
@@ -22,6 +25,14 @@ _NO_RANGE = frozenset({400, 403, 405, 406, 409, 410, 412, 415, 416, 422, 501})
 
 class _OtherPart(Unavailable):
     """The answer holds another part of the blob than was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRange:
+    """What an answer brings: bytes from `first` on, `total` is the blob's size; None: not told."""
+
+    first: int
+    total: int | None
 
 
 class BlobReader:
@@ -143,7 +154,7 @@ class BlobReader:
 
     def _take(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
-        part = answered_range(response)
+        part = _part(response)
         if part is None or part.first > self._position:
             self._drop()
             said = "answered with another part of the blob"
@@ -168,3 +179,13 @@ class BlobReader:
 
 def _refuses_part(error: CopyFailed) -> bool:
     return isinstance(error, _OtherPart) or error.status in _NO_RANGE
+
+
+def _part(response: aiohttp.ClientResponse) -> BlobRange | None:
+    """What the answer says it holds; None where a 206 says nothing usable."""
+    if response.status != 206:
+        return BlobRange(0, response.content_length)
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if not found:
+        return None
+    return BlobRange(int(found[1]), None if found[3] == "*" else int(found[3]))
