@@ -11,7 +11,7 @@ from image_tools.commands.request import MirrorRequest, SigningKey
 from image_tools.errors import EnvironmentProblem
 from image_tools.machine.workspace import Workspace
 from image_tools.tools.policy import SignaturePolicy, read_policy
-from image_tools.tools.sigstore import SigstoreKey
+from image_tools.tools.skopeo import SigstoreKey
 
 
 def policy_of(request: MirrorRequest, environ: Mapping[str, str]) -> SignaturePolicy:
