@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
