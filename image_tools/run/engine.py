@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
@@ -16,11 +15,11 @@ from loguru import logger
 from image_tools.errors import (
     Deferred,
     DiskFull,
-    EnvironmentProblem,
     ImageToolsError,
     RateLimited,
     TimedOut,
     UnknownFailure,
+    refused_by_system,
 )
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.machine.concurrency import settled, together, within
@@ -36,7 +35,6 @@ from image_tools.run.volume import ExpectedBytes
 
 PROBES = 64
 IMAGES_IN_MEMORY = 1000
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 T = TypeVar("T")
 
 
@@ -150,7 +148,7 @@ class Engine:
                 outcome = self._failed(line, error)
             except OSError as error:
                 logger.opt(exception=error).debug("on this machine")
-                outcome = self._failed(line, _of_this_machine(line.entry, error))
+                outcome = self._failed(line, refused_by_system(error, str(line.entry.source)))
             except Exception as error:
                 outcome = self._failed(line, UnknownFailure(f"{line.entry.source}: a bug"))
                 self._end_run(error)
@@ -292,10 +290,3 @@ class Engine:
 
 def _lane(entry: Entry) -> Lane:
     return entry.source.registry, entry.destination.registry
-
-
-def _of_this_machine(entry: Entry, error: OSError) -> ImageToolsError:
-    """What the operating system refused: a full disk above all, seldom a bug."""
-    place = f"{error.filename}: " if error.filename else ""
-    kind = DiskFull if error.errno in _NO_ROOM else EnvironmentProblem
-    return kind(f"{entry.source}: {place}{error.strerror or error}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -165,7 +164,7 @@ class Preflight:
                 room.tried = True
         if room.refused is not None:
             job.closed_by(room.refused)
-            raise copy.copy(room.refused)
+            raise room.refused.copied()
 
 
 async def _refusal(job: Job, store: Remote) -> CopyFailed | None:
@@ -186,16 +185,11 @@ async def _refusal(job: Job, store: Remote) -> CopyFailed | None:
 
 def _about_rights(error: Unauthorized) -> Unauthorized:
     """`error`, which another login may not have: this one is accepted."""
-    own = copy.copy(error)
-    own.advice = (
-        "the login is accepted and may not push here: ask for the right, or use another one"
+    return error.copied(
+        advice="the login is accepted and may not push here: ask for the right, or use another one"
     )
-    return own
 
 
 def _about(error: Unauthorized, job: Job) -> Unauthorized:
     """`error`, which came for another image, for this one."""
-    own = copy.copy(error)
-    own.message = f"{job.entry.destination}: not tried: {error.message}"
-    own.args = (own.message,)
-    return own
+    return error.copied(f"{job.entry.destination}: not tried: {error.message}")

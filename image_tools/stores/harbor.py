@@ -7,7 +7,6 @@ asked of a repository in a missing project is refused with 401.
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import time
 from collections import defaultdict
@@ -110,7 +109,7 @@ class Harbor(Remote):
                 project.created = await self._create(name, repository)
             except ImageToolsError as error:
                 error.advice = error.own_advice or _advice(error, self.name, name)
-                project.failed = copy.copy(error), time.monotonic()
+                project.failed = error.copied(), time.monotonic()
                 raise
             if project.created or project.missing:
                 # Tokens of before the project allow nothing in it.
@@ -210,7 +209,7 @@ def _raise_known(project: _Project, begun: float) -> None:
     if project.failed is not None:
         error, moment = project.failed
         if moment >= begun or not error.temporary:
-            raise copy.copy(error)
+            raise error.copied()
 
 
 def _advice(error: ImageToolsError, registry: str, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -189,10 +188,7 @@ class Mirrored:
         asked, meant = named(place.registry, place.repository), named(self._registry, repository)
         if asked == meant or not error.message.startswith(asked):
             return error
-        own = copy.copy(error)
-        own.message = f"{meant}{error.message.removeprefix(asked)} (asked at {asked})"
-        own.args = (own.message,)
-        return own
+        return error.copied(f"{meant}{error.message.removeprefix(asked)} (asked at {asked})")
 
 
 def _absent(registry: str, repository: str, reference: str | Digest) -> NoReturn:

@@ -66,7 +66,9 @@ class Walk:
         assert top is not None
         digests = frozenset(entry.digest for entry in complete)
         asking = walk(
-            top, wants=lambda entry: says_index(entry) or entry.digest in digests, look=self._note
+            top,
+            wants=lambda entry: says_index(entry) or entry.digest in digests,
+            on_manifest=self._note,
         )
         tree = await driven(asking, self.answer, self._check)
         return (*self.said(tree.problems), *self._found)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from image_tools.errors import PlatformMissing
-from image_tools.kept import Kept
 from image_tools.oci.descriptor import Descriptor
-from image_tools.plan.plan import Plan, Wish
+from image_tools.plan.inputs import PlanOptions
+from image_tools.plan.plan import Plan
 from image_tools.plan.selection import NOTHING, Selection
+from image_tools.report import Kept
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Seen
@@ -32,10 +33,10 @@ def chosen(gear: RunContext, job: Job) -> Selection:
     )
 
 
-def wish_of(gear: RunContext, job: Job, seen: Seen) -> Wish:
+def wish_of(gear: RunContext, job: Job, seen: Seen) -> PlanOptions:
     """Return how the destination is wished, as the options say."""
     options = gear.options
-    return Wish(
+    return PlanOptions(
         selection=chosen(gear, job),
         overwrite=options.overwrite,
         keep_single=options.keep_single,

@@ -9,12 +9,11 @@ from typing import Any
 from loguru import logger
 
 from image_tools.errors import ArchiveDamaged, CopyFailed, NotFound, PlatformMissing
-from image_tools.kept import Kept
 from image_tools.machine.concurrency import together
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import foreseen
-from image_tools.report import Outcome, Status
+from image_tools.report import Kept, Outcome, Status
 from image_tools.run.context import RunContext
 from image_tools.run.line.behind import looks_behind
 from image_tools.run.line.job import Job

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from loguru import logger
 
 from image_tools.errors import CopyFailed, RateLimited, Unauthorized, Unavailable
@@ -90,8 +88,7 @@ async def _try_push(gear: RunContext, job: Job, store: Remote, error: CopyFailed
 
 
 def _with_way_out(error: CopyFailed) -> CopyFailed:
-    own = copy.copy(error)
-    own.message = f"{error.message}: the current tag cannot be read"
-    own.args = (own.message,)
-    own.advice = f"{error.own_advice}; or {_ADVICE}" if error.own_advice else _ADVICE
-    return own
+    return error.copied(
+        f"{error.message}: the current tag cannot be read",
+        advice=f"{error.own_advice}; or {_ADVICE}" if error.own_advice else _ADVICE,
+    )

@@ -30,10 +30,9 @@ from image_tools.run.line.read import read_top
 from image_tools.run.outcomes import kept_of, kept_warning, outcome_of, platforms_of
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.store import ManifestHead
-from image_tools.validation.asked import Demand
-from image_tools.validation.choice import Choice, choose
 from image_tools.validation.comparison import Comparison, compare, compare_converted
-from image_tools.validation.sides import AtDestination, AtSource
+from image_tools.validation.contents import AtDestination, AtSource
+from image_tools.validation.demand import Choice, Demand, choose
 from image_tools.validation.verdict import (
     KEPT,
     LOST,

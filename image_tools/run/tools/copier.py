@@ -17,8 +17,8 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.platform import Platform
-from image_tools.plan.bundle import Bundle
-from image_tools.plan.images import ChildManifest
+from image_tools.plan.copy_all import CopyAll
+from image_tools.plan.inputs import ChildManifest
 from image_tools.retry import repeat_async
 from image_tools.run.executor import Slots
 from image_tools.run.line.job import Job
@@ -85,7 +85,7 @@ class Copier:
         """Place the blobs of `children`."""
         await repeat_async(self.options.retry, lambda: self._place(job, children), on_retry=_warn)
 
-    async def copy_several(self, job: Job, bundle: Bundle, tag: str) -> None:
+    async def copy_several(self, job: Job, bundle: CopyAll, tag: str) -> None:
         """Bring the children of `bundle` by digest, and its index last where that is the image.
 
         UnknownFailure when this skopeo cannot keep the bytes of the index (`cannot_keep`),
@@ -181,7 +181,7 @@ class Copier:
         pushed = await self._skopeo(job, sessions, platform=platform)
         return frozenset(raw.digest for raw in pushed)
 
-    async def _run_several(self, job: Job, bundle: Bundle, tag: str) -> frozenset[Digest]:
+    async def _run_several(self, job: Job, bundle: CopyAll, tag: str) -> frozenset[Digest]:
         index, memory = bundle.index, self._memory(bundle.children)
         memory["manifests"][index.digest] = index
         written = {

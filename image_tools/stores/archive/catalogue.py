@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from image_tools.errors import ArchiveDamaged, ImageToolsError, InvalidManifest, InvalidReference
-from image_tools.kept import Kept
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference, parse_tag
+from image_tools.report import Kept
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
