@@ -11,7 +11,7 @@ from loguru import logger
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.logins.auth_file import Credentials
 from image_tools.oci.reference import Reference
-from image_tools.plan.referrers import is_companion
+from image_tools.plan.referrers import is_referrer_tag
 from image_tools.report import Report
 from image_tools.run.base_inventory import Lending
 from image_tools.run.endpoints import Access, Endpoints
@@ -81,7 +81,7 @@ class ArchiveSource:
 
 def archived_images(archive: Archive) -> tuple[Reference, ...]:
     """Return the images of an archive by name; referrers under tags of their own come with them."""
-    return tuple(one for one in archive.images if not is_companion(one))
+    return tuple(one for one in archive.images if not is_referrer_tag(one))
 
 
 class OpenDestination:

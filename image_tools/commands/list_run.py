@@ -25,7 +25,7 @@ from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.machine.locks import RunLock, lock_path
 from image_tools.oci.reference import Reference
-from image_tools.report import UNFINISHED, Outcome, Outlook, Report, Status
+from image_tools.report import UNFINISHED, DryRunPlan, Outcome, Report, Status
 from image_tools.run.context import RunContext
 from image_tools.run.dry_run import Foresight
 from image_tools.run.engine import Engine, Mode
@@ -34,7 +34,7 @@ from image_tools.run.line.validate import Validation, look, validate
 from image_tools.run.options import Options
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
-from image_tools.validation.asked import Demand
+from image_tools.validation.demand import Demand
 
 _POLL_SECONDS = 0.25
 T = TypeVar("T")
@@ -126,7 +126,7 @@ class ListRun:
         self._destination.check(report)
         return report
 
-    def plan(self, images: ImageList) -> Outlook:
+    def plan(self, images: ImageList) -> DryRunPlan:
         """Return what `run` would do with `images`; Interrupted when a signal came."""
         return self.result(images, lambda context: Foresight(context).outlook(images))
 
@@ -254,7 +254,6 @@ class ListRun:
     def _close(self) -> None:
         if self._context is not None:
             self._session.wait(self._context.close())
-
 
 
 def _validating(validation: Validation, options: Options) -> Mode:

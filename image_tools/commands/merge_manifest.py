@@ -38,7 +38,7 @@ class MergeRequest:
         return ImageList(name=COMMAND, entries=tuple(entries))
 
 
-def merge_manifest(request: MergeRequest, run: ListRun) -> Merged:
+def merge(request: MergeRequest, run: ListRun) -> Merged:
     """Publish the index, or with `dry_run` only plan it, and return it.
 
     Raises what prevented it; Interrupted when a signal came.

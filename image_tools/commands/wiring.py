@@ -164,9 +164,7 @@ class Wiring:
         return Base(end.base)
 
 
-def _access(
-    end: RegistryEnd | ArchiveSource | ArchiveDestination, registries: set[str]
-) -> Access:
+def _access(end: RegistryEnd | ArchiveSource | ArchiveDestination, registries: set[str]) -> Access:
     return end.access(registries) if isinstance(end, RegistryEnd) else Access()
 
 
