@@ -11,7 +11,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from loguru import logger
@@ -31,7 +31,7 @@ from image_tools.stores.remote.failures import permanent
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.registry import Remote, RemoteOptions
 from image_tools.stores.remote.tokens.realm import basic_header
-from image_tools.stores.store import ManifestHead
+from image_tools.stores.store import Abilities, ManifestHead
 from image_tools.web.address import root_url
 
 PROJECTS = "/api/v2.0/projects"
@@ -77,6 +77,11 @@ class Harbor(Remote):
         super().__init__(registry, keyring, options, environ)
         self._keyring, self._setting = keyring, setting
         self._projects: defaultdict[str, _Project] = defaultdict(_Project)
+
+    @property
+    def abilities(self) -> Abilities:
+        """Return what a registry can do, and that this one creates projects."""
+        return replace(super().abilities, projects=self)
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """As of any registry; None where the whole project is missing."""

@@ -12,7 +12,6 @@ from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Seen
 from image_tools.run.outcomes import kept_of, platforms_of
-from image_tools.stores.archive.store import ArchiveStore
 
 
 def chosen(gear: RunContext, job: Job) -> Selection:
@@ -21,11 +20,10 @@ def chosen(gear: RunContext, job: Job) -> Selection:
     Where all of an archive is copied and nobody named a platform, they were chosen when it was
     saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
     """
-    store, options = job.source.store, gear.options
-    if options.names_platforms or not isinstance(store, ArchiveStore):
+    archive, options = job.source.store.abilities.archive, gear.options
+    if options.names_platforms or archive is None:
         return options.selection
-    origin = store.archive.origin(job.entry.source)
-    saved = None if origin is None else origin.chosen
+    saved = archive.chosen(job.entry.source)
     if saved is None:
         return NOTHING
     return Selection(

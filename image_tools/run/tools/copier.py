@@ -29,7 +29,6 @@ from image_tools.run.tools.failure import cause_of
 from image_tools.run.tools.foreign_layers import ForeignLayers, placement
 from image_tools.run.tools.own_client import OwnClient
 from image_tools.run.tools.toolbox import Toolbox
-from image_tools.stores.archive.store import ArchiveStore
 from image_tools.tools.skopeo import CopyRequest, cannot_keep, copy_argv
 from image_tools.tools.unreadable import OLDEST_SKOPEO, cannot_parse, skopeo_cannot_parse
 
@@ -253,9 +252,8 @@ class Copier:
 async def _holder(job: Job, config: Descriptor) -> Repository:
     """Where a config is read: an archive that has it already costs no request."""
     there = job.destination
-    if not isinstance(there.store, ArchiveStore):
-        return job.source
-    return there if await there.store.holds(config.digest) else job.source
+    archive = there.store.abilities.archive
+    return there if archive is not None and await archive.holds(config.digest) else job.source
 
 
 @dataclass(frozen=True, slots=True)

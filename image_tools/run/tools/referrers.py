@@ -23,8 +23,6 @@ from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier
-from image_tools.stores.mirrored import Mirrored
-from image_tools.stores.remote.registry import Remote
 
 DEEPEST = 3
 _ADVICE = "--remove-signatures copies the image without its signatures and other referrers"
@@ -271,7 +269,8 @@ async def _as_far_as_possible(way: Coroutine[Any, Any, FoundReferrers]) -> Found
 
 def _doubt(place: Repository) -> str:
     """Why it is unknown whether a manifest has referrers; empty if it is known."""
-    return place.store.doubts_referrers(place.name) if isinstance(place.store, Remote) else ""
+    doubting = place.store.abilities.referrers_doubt
+    return "" if doubting is None else doubting.doubts_referrers(place.name)
 
 
 def _not_looked_for(error: ImageToolsError | str) -> FoundReferrers:
@@ -288,9 +287,8 @@ def _all_of(found: Iterable[FoundReferrers]) -> FoundReferrers:
 
 async def _place(source: Repository, subject: Digest) -> Repository:
     """Where to look: behind mirrors it is the place that has the image, and no other."""
-    if not isinstance(source.store, Mirrored):
-        return source
-    return Repository(*await source.store.holder(source.name, subject))
+    mirrors = source.store.abilities.mirrors
+    return source if mirrors is None else Repository(*await mirrors.holder(source.name, subject))
 
 
 def _kept(job: Job, companion: Referrer) -> str:
