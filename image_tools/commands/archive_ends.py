@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 
 from loguru import logger
@@ -11,24 +10,24 @@ from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import ArchiveChoice, MirrorRequest
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
+from image_tools.machine.locks import wait_for_lock
 from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import is_companion
 from image_tools.run.memory import Base, FromArchive, Memory, OriginMemory
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.content import EmptyContent
 from image_tools.stores.archive.inventory import note_relied, relied_on
-from image_tools.stores.archive.nothing import Nothing
 from image_tools.stores.archive.opening import (
-    Standing,
+    PathKind,
     add_to_archive,
-    look,
+    detect,
     new_archive,
     read_archive,
     sweep,
 )
 from image_tools.stores.archive.others.cache import Foreign
 
-_POLL_SECONDS = 0.25
 # Beside an archive that is written it does not matter what its other images are called.
 _AS_IT_IS = Foreign(lenient=True)
 
@@ -103,19 +102,19 @@ class IntoArchive(BesideArchive):
         if self._request.dry_run:
             if _is_added_to(choice):
                 return read_archive(choice.path, finished=False, foreign=_AS_IT_IS)
-            return Archive(Nothing(str(choice.path)))
-        limit = time.monotonic() + (self._request.wait_lock or 0.0)
-        while True:
-            try:
-                return self._begun(choice)
-            except AlreadyRunning as error:
-                if self._signal is not None:
-                    raise Interrupted(self._signal) from error
-                if self._request.wait_lock is None or time.monotonic() >= limit:
-                    error.advice = "wait for it with --wait-lock"
-                    raise
-                logger.debug("{}; waiting", error)
-            self._waiting.wait(min(_POLL_SECONDS, limit - time.monotonic()))
+            return Archive(EmptyContent(str(choice.path)))
+        try:
+            return wait_for_lock(
+                lambda: self._begun(choice),
+                self._request.wait_lock,
+                self._waiting,
+                on_wait=lambda error: logger.debug("{}; waiting", error),
+            )
+        except AlreadyRunning as error:
+            if self._signal is not None:
+                raise Interrupted(self._signal) from error
+            error.advice = "wait for it with --wait-lock"
+            raise
 
     def _begun(self, choice: ArchiveChoice) -> Archive:
         # Whom we waited for may have made it.
@@ -125,7 +124,7 @@ class IntoArchive(BesideArchive):
 
 
 def _is_added_to(choice: ArchiveChoice) -> bool:
-    return look(choice.path).standing is Standing.ARCHIVE and not choice.replace
+    return detect(choice.path).kind is PathKind.ARCHIVE and not choice.replace
 
 
 def _choice_of(request: MirrorRequest) -> ArchiveChoice:

@@ -13,10 +13,9 @@ from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.report import Report
 from image_tools.run.memory import Memory, RepairMemory
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.lacking import lacking
-from image_tools.stores.archive.opening import repair_archive
-from image_tools.stores.archive.repairing import RepairingContent
-from image_tools.stores.archive.whole import lost_volumes
+from image_tools.stores.archive.image_contents import incomplete_images
+from image_tools.stores.archive.opening import lost_volumes, repair_archive
+from image_tools.stores.archive.repair import RepairingContent
 
 _MIB = 1 << 20
 _MOST_NAMED = 5
@@ -67,14 +66,14 @@ class RepairRun(SaveRun):
         if not archive.catalogue.tags:
             logger.warning("{}: what is in it is not known, all of the list is saved", archive.name)
             return images.entries
-        wanted = lacking(archive)
+        wanted = incomplete_images(archive)
         logger.info("{}: something is missing of {} images", archive.name, len(wanted))
         named = (entry for entry in images.entries if entry.destination in wanted)
         return tuple(_pinned(entry, archive) for entry in named)
 
     def _left(self) -> tuple[str, ...]:
         assert self._destination_archive is not None
-        return tuple(map(str, sorted(lacking(self._destination_archive))))
+        return tuple(map(str, sorted(incomplete_images(self._destination_archive))))
 
     def _conclude(self) -> None:
         archive, content = self._destination_archive, self._content

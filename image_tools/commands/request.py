@@ -8,7 +8,7 @@ from pathlib import Path
 
 from image_tools.oci.reference import Reference
 from image_tools.plan.selection import Selection
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.inventory import Inventory
 from image_tools.stores.archive.others.cache import Foreign
 from image_tools.stores.harbor import HarborSetting

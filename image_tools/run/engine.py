@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
@@ -24,6 +23,7 @@ from image_tools.errors import (
 )
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.machine.concurrency import settled, together, within
+from image_tools.machine.files import is_full
 from image_tools.plan.schedule import Lane
 from image_tools.report import Outcome
 from image_tools.run import outcomes
@@ -36,7 +36,6 @@ from image_tools.run.volume import ExpectedBytes
 
 PROBES = 64
 IMAGES_IN_MEMORY = 1000
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 T = TypeVar("T")
 
 
@@ -297,5 +296,5 @@ def _lane(entry: Entry) -> Lane:
 def _of_this_machine(entry: Entry, error: OSError) -> ImageToolsError:
     """What the operating system refused: a full disk above all, seldom a bug."""
     place = f"{error.filename}: " if error.filename else ""
-    kind = DiskFull if error.errno in _NO_ROOM else EnvironmentProblem
+    kind = DiskFull if is_full(error) else EnvironmentProblem
     return kind(f"{entry.source}: {place}{error.strerror or error}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
-import os
+import math
 import re
 import signal
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from image_tools.errors import (
+    AlreadyRunning,
     CopyFailed,
     DigestMismatch,
     DiskFull,
@@ -26,6 +25,8 @@ from image_tools.errors import (
     Unavailable,
 )
 from image_tools.machine.cancel import Cancel
+from image_tools.machine.files import is_full, sync_folder
+from image_tools.machine.locks import try_lock, wait_for_lock
 from image_tools.tools.fetch import Fetcher, shown
 from image_tools.tools.locate import SKOPEO_ADVICE, SKOPEO_VARIABLE
 from image_tools.tools.transfer import CHUNK, ContentRange, OnProgress, Watch, transfer
@@ -128,17 +129,16 @@ def _chosen(url: str, sha256: str) -> Download:
 def _alone(target: Path, cancel: Cancel | None) -> Iterator[None]:
     """Hold the lock beside `target`; waits for it. The system frees it when we die."""
     with target.with_name(f".{target.name}.lock").open("ab") as held:
-        while not _locked(held.fileno()):
-            _pause(LOCK_SECONDS, cancel)
+
+        def lock() -> None:
+            if not try_lock(held.fileno()):
+                raise AlreadyRunning(f"another run installs {target}")
+
+        try:
+            wait_for_lock(lock, math.inf, cancel or Cancel(), poll=LOCK_SECONDS)
+        except AlreadyRunning as error:
+            raise Interrupted(signal.SIGINT) from error
         yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _load(download: Download, part: ContentRange, fetcher: Fetcher, watch: Watch) -> None:
@@ -168,11 +168,7 @@ def _put_in_place(part: ContentRange, target: Path) -> None:
     part.file.chmod(0o755)
     part.file.replace(target)
     part.forget_validator()
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(target.parent)
 
 
 def _has_sum(file: Path, download: Download) -> bool:
@@ -196,6 +192,6 @@ def _pause(seconds: float, cancel: Cancel | None) -> None:
 
 def _local(error: OSError, target: Path) -> DiskFull | EnvironmentProblem:
     said = f"{error.filename or target}: {error.strerror or error}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return DiskFull(f"skopeo cannot be installed: {said}")
     return EnvironmentProblem(f"skopeo cannot be installed: {said}", advice=_ADVICE)
