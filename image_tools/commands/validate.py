@@ -10,7 +10,7 @@ from image_tools.run.context import RunContext
 from image_tools.run.engine import Engine, Mode
 from image_tools.run.line.validate import Validation, look, validate
 from image_tools.state import State
-from image_tools.validation.asked import Demand
+from image_tools.validation.demand import Demand
 
 KindT = TypeVar("KindT", bound="ValidateRun")
 

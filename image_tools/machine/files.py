@@ -14,12 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from image_tools.errors import CopyFailed, DiskFull
+from image_tools.errors import NO_SPACE, CopyFailed, DiskFull
 from image_tools.machine.trusted_paths import refuse_planted
 
 PRIVATE, PUBLIC = 0o600, 0o644
 MIB = 1 << 20
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MOST_PIECES = 512
 
 
@@ -157,11 +156,6 @@ def check_room(descriptor: int, needed: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def is_full(error: OSError) -> bool:
-    """Return whether a disk or a quota was full."""
-    return error.errno in _NO_ROOM
-
-
 @contextmanager
 def disk_errors(path: str, needed: int | None = None) -> Iterator[None]:
     """Turn what the system refuses inside into DiskFull, or CopyFailed for another reason.
@@ -172,7 +166,7 @@ def disk_errors(path: str, needed: int | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         said = error.strerror or str(error)
-        if not is_full(error):
+        if error.errno not in NO_SPACE:
             raise CopyFailed(f"{path} cannot be written: {said}") from error
         more = "" if needed is None else f": {mib(needed)} more are needed"
         raise DiskFull(f"no room for {path}{more}, {_free(path)} ({said})") from error

@@ -14,7 +14,7 @@ from image_tools.machine.concurrency import together, within
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import unaffordable
 from image_tools.plan.plan import Plan
-from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Status
+from image_tools.report import DryRunPlan, Outcome, PlanAction, PlanRow, Status
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.platform_choice import kept_unasked
@@ -40,7 +40,7 @@ class Foresight:
     _read_once: set[Digest] = field(default_factory=set)
     _counting: dict[int, str] = field(default_factory=dict)
 
-    async def outlook(self, images: ImageList) -> Outlook:
+    async def outlook(self, images: ImageList) -> DryRunPlan:
         """One row per line, in list order, and what finding out has cost."""
         self.gear.progress.expect(len(images.entries))
         self.gear.ends.expect(
@@ -50,7 +50,7 @@ class Foresight:
         rows = [invalid_row(problem) for problem in images.problems]
         rows += await together(self._row(entry) for entry in images.entries)
         rows = self._affordable(sorted(rows, key=lambda row: row.number))
-        return Outlook(tuple(rows), tuple(map(pulls_of, self.gear.ends.meters.limited)))
+        return DryRunPlan(tuple(rows), tuple(map(pulls_of, self.gear.ends.meters.limited)))
 
     async def _row(self, entry: Entry) -> PlanRow:
         try:

@@ -15,15 +15,14 @@ from loguru import logger
 from image_tools.errors import (
     Deferred,
     DiskFull,
-    EnvironmentProblem,
     ImageToolsError,
     RateLimited,
     TimedOut,
     UnknownFailure,
+    refused_by_system,
 )
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.machine.concurrency import settled, together, within
-from image_tools.machine.files import is_full
 from image_tools.plan.schedule import Lane
 from image_tools.report import Outcome
 from image_tools.run import outcomes
@@ -149,7 +148,7 @@ class Engine:
                 outcome = self._failed(line, error)
             except OSError as error:
                 logger.opt(exception=error).debug("on this machine")
-                outcome = self._failed(line, _of_this_machine(line.entry, error))
+                outcome = self._failed(line, refused_by_system(error, str(line.entry.source)))
             except Exception as error:
                 outcome = self._failed(line, UnknownFailure(f"{line.entry.source}: a bug"))
                 self._end_run(error)
@@ -291,10 +290,3 @@ class Engine:
 
 def _lane(entry: Entry) -> Lane:
     return entry.source.registry, entry.destination.registry
-
-
-def _of_this_machine(entry: Entry, error: OSError) -> ImageToolsError:
-    """What the operating system refused: a full disk above all, seldom a bug."""
-    place = f"{error.filename}: " if error.filename else ""
-    kind = DiskFull if is_full(error) else EnvironmentProblem
-    return kind(f"{entry.source}: {place}{error.strerror or error}")

@@ -11,9 +11,9 @@ from image_tools.errors import InvalidManifest, NotFound
 from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, index_bytes, parse
-from image_tools.plan.images import DestinationImage
-from image_tools.plan.plan import Action, FinalIndex, Plan, Wish, plan
-from image_tools.plan.union import Union, UnionPart, unite
+from image_tools.plan.inputs import DestinationImage, PlanOptions
+from image_tools.plan.merge_manifest import CombinedImage, CombinedSource, combine
+from image_tools.plan.plan import Action, FinalIndex, Plan, plan
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.read import present_children, read_top
@@ -38,17 +38,17 @@ async def merge_images(
     """The index of the sources of all `jobs`, which have one destination, published there.
 
     What lay under the destination's tag is replaced. Raises what kept it from being done, and
-    UsageError as `plan.union.unite` does.
+    UsageError as `plan.merge_manifest.combine` does.
     """
     first = jobs[0]
-    union = unite(await together(_part(gear, job) for job in jobs), overwrite=overwrite)
+    union = combine(await together(_part(gear, job) for job in jobs), overwrite=overwrite)
     existing = await _existing(gear, first)
     wanted = union.image.leaves
-    decided = plan(union.image, wanted, existing, Wish(overwrite=True))
+    decided = plan(union.image, wanted, existing, PlanOptions(overwrite=True))
     if decided.action is Action.UNCHANGED and existing is not None:
         return Merged(index=existing.top, changed=False)
     present = await present_children(gear, first, decided.copies)
-    decided = plan(union.image, wanted, existing, Wish(overwrite=True, present=present))
+    decided = plan(union.image, wanted, existing, PlanOptions(overwrite=True, present=present))
     assert decided.final is not None
     copied = tuple(entry.digest for entry in decided.copies)
     if dry_run:
@@ -57,7 +57,7 @@ async def merge_images(
     return Merged(index=await gear.reader.manifest(first.destination, digest), copied=copied)
 
 
-async def _part(gear: RunContext, job: Job) -> UnionPart:
+async def _part(gear: RunContext, job: Job) -> CombinedSource:
     source = job.entry.source
     head = await job.source.store.manifest_head(job.source.name, source.target)
     if head is None:
@@ -68,7 +68,7 @@ async def _part(gear: RunContext, job: Job) -> UnionPart:
             f"{source}: a Docker schema 1 image, which no index can hold",
             advice="mirror it first, which converts it, and merge the result",
         )
-    return UnionPart(str(source), await gear.reader.source_image(job.source, top))
+    return CombinedSource(str(source), await gear.reader.source_image(job.source, top))
 
 
 async def _existing(gear: RunContext, job: Job) -> DestinationImage | None:
@@ -84,7 +84,7 @@ async def _existing(gear: RunContext, job: Job) -> DestinationImage | None:
 
 
 async def _carried_out(
-    gear: RunContext, jobs: Sequence[Job], union: Union, decided: Plan
+    gear: RunContext, jobs: Sequence[Job], union: CombinedImage, decided: Plan
 ) -> Digest:
     owners = [jobs[union.origins[entry.digest]] for entry in decided.copies]
     children = await together(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from image_tools.errors import PlatformMissing
-from image_tools.kept import Kept
 from image_tools.oci.descriptor import Descriptor
-from image_tools.plan.plan import Plan, Wish
+from image_tools.plan.inputs import PlanOptions
+from image_tools.plan.plan import Plan
 from image_tools.plan.selection import NOTHING, Selection
+from image_tools.report import Kept
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Seen
 from image_tools.run.outcomes import kept_of, platforms_of
-from image_tools.stores.archive.store import ArchiveStore
 
 
 def chosen(gear: RunContext, job: Job) -> Selection:
@@ -20,11 +20,10 @@ def chosen(gear: RunContext, job: Job) -> Selection:
     Where all of an archive is copied and nobody named a platform, they were chosen when it was
     saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
     """
-    store, options = job.source.store, gear.options
-    if options.names_platforms or not isinstance(store, ArchiveStore):
+    archive, options = job.source.store.abilities.archive, gear.options
+    if options.names_platforms or archive is None:
         return options.selection
-    origin = store.archive.origin(job.entry.source)
-    saved = None if origin is None else origin.chosen
+    saved = archive.chosen(job.entry.source)
     if saved is None:
         return NOTHING
     return Selection(
@@ -32,10 +31,10 @@ def chosen(gear: RunContext, job: Job) -> Selection:
     )
 
 
-def wish_of(gear: RunContext, job: Job, seen: Seen) -> Wish:
+def wish_of(gear: RunContext, job: Job, seen: Seen) -> PlanOptions:
     """Return how the destination is wished, as the options say."""
     options = gear.options
-    return Wish(
+    return PlanOptions(
         selection=chosen(gear, job),
         overwrite=options.overwrite,
         keep_single=options.keep_single,

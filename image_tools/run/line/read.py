@@ -18,7 +18,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
-from image_tools.plan.images import ChildManifest, DestinationImage, SourceImage
+from image_tools.plan.inputs import ChildManifest, DestinationImage, SourceImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.referrers import subjects

@@ -11,7 +11,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, parse
 from image_tools.oci.tree import Fault
 from image_tools.plan.plan import Plan
-from image_tools.plan.referrers import Companion, apart, subjects, uncovered
+from image_tools.plan.referrers import Referrer, apart, subjects, uncovered
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
 
@@ -30,7 +30,7 @@ class Beside:
     source_digest: Digest
     decided: Plan
     warnings: list[str] = field(default_factory=list)
-    _companions: tuple[Companion, ...] = ()
+    _companions: tuple[Referrer, ...] = ()
     _is_there: bool = False
 
     @property

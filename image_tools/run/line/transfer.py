@@ -14,15 +14,14 @@ from image_tools.errors import (
     ManifestUnsupported,
     UnknownFailure,
 )
-from image_tools.kept import Kept
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.plan.bundle import Bundle, bundle
-from image_tools.plan.images import ChildManifest
+from image_tools.plan.copy_all import CopyAll, copy_all
+from image_tools.plan.inputs import ChildManifest, PlanOptions
 from image_tools.plan.merge import select
-from image_tools.plan.plan import Action, Plan, Wish, plan
-from image_tools.report import Outcome, Status
+from image_tools.plan.plan import Action, Plan, plan
+from image_tools.report import Kept, Outcome, Status
 from image_tools.retry import repeat_async
 from image_tools.run.context import RunContext
 from image_tools.run.line.arch_tags import arch_tag
@@ -128,14 +127,14 @@ async def _in_one_run(gear: RunContext, job: Job, prepared: Prepared, beside: Be
     return await _published(gear, job, prepared, beside)
 
 
-def _bundled(prepared: Prepared, beside: Beside) -> Bundle:
+def _bundled(prepared: Prepared, beside: Beside) -> CopyAll:
     final = None if beside.is_something else prepared.plan.final
     image = None if final is None or prepared.plan.nested else final.exact
     entries = len({entry.digest for entry in final.entries}) if final is not None else 0
-    return bundle(prepared.children, image, entries)
+    return copy_all(prepared.children, image, entries)
 
 
-async def _copied_at_once(gear: RunContext, job: Job, bundled: Bundle) -> bool:
+async def _copied_at_once(gear: RunContext, job: Job, bundled: CopyAll) -> bool:
     """Copy what is in `bundled`; whether that has written the tag, too."""
     where = ", ".join(str(child.descriptor.platform) for child in bundled.children)
     logger.debug("copying {} of {} at once", where, job.entry.source)
@@ -201,7 +200,7 @@ async def _converted(gear: RunContext, job: Job, prepared: Prepared) -> Plan:
     tag = arch_tag(job.tag, prepared.convert) if gear.options.arch_tags else None
     raw = await gear.copier.convert(job, tag)
     image = await gear.reader.source_image(job.destination, raw)
-    wish = Wish(
+    wish = PlanOptions(
         selection=chosen(gear, job),
         overwrite=gear.options.overwrite,
         force=gear.options.force,

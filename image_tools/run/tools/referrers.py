@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,14 +17,12 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
 from image_tools.oci.tree import Fault, Parsed
-from image_tools.plan.images import ChildManifest
-from image_tools.plan.referrers import Companion, cosign_tags, holds_all, kind_of, listed
+from image_tools.plan.inputs import ChildManifest
+from image_tools.plan.referrers import Referrer, cosign_tags, holds_all, kind_of, listed
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier
-from image_tools.stores.mirrored import Mirrored
-from image_tools.stores.remote.registry import Remote
 
 DEEPEST = 3
 _ADVICE = "--remove-signatures copies the image without its signatures and other referrers"
@@ -35,7 +32,7 @@ _ADVICE = "--remove-signatures copies the image without its signatures and other
 class FoundReferrers:
     """What lies beside an image, and what kept one from looking."""
 
-    companions: tuple[Companion, ...] = ()
+    companions: tuple[Referrer, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -60,7 +57,7 @@ class Companions:
         """What speaks about `subjects` at the source; a failure to look is a warning."""
         return _all_of(await together(self._looked_for(job, subject) for subject in subjects))
 
-    async def bring(self, job: Job, companions: Sequence[Companion]) -> tuple[str, ...]:
+    async def bring(self, job: Job, companions: Sequence[Referrer]) -> tuple[str, ...]:
         """Lay `companions` beside their subjects; what has to be said about it.
 
         Raises what prevented it: an image without its signatures is not what was asked for.
@@ -111,7 +108,7 @@ class Companions:
             )  # Some resolve a digest with anything behind it (GitLab, oras-go#1396).
         raw = await self.reader.manifest(place, head.digest)
         return FoundReferrers(
-            (Companion(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag),)
+            (Referrer(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag),)
         )
 
     async def _referring(self, place: Repository, subject: Digest) -> FoundReferrers:
@@ -136,11 +133,11 @@ class Companions:
     async def _referrers(self, place: Repository, subject: Digest) -> FoundReferrers:
         entries = await place.store.referrers(place.name, subject)
         return FoundReferrers(
-            tuple(Companion(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
+            tuple(Referrer(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
         )
 
     async def _beside(
-        self, job: Job, subject: Digest, companions: Sequence[Companion]
+        self, job: Job, subject: Digest, companions: Sequence[Referrer]
     ) -> tuple[str, ...]:
         # Two lines of a list may bring one subject to one repository at once.
         key = (job.entry.destination.name, subject)
@@ -152,7 +149,7 @@ class Companions:
                 said += await self._bring_referring(job, subject, referring)
         return tuple(filter(None, said))
 
-    async def _bring_tagged(self, job: Job, companion: Companion) -> str:
+    async def _bring_tagged(self, job: Job, companion: Referrer) -> str:
         head = await job.destination.store.manifest_head(job.destination.name, companion.tag)
         digest = companion.descriptor.digest
         if head is not None and head.digest == digest:
@@ -169,7 +166,7 @@ class Companions:
         return ""
 
     async def _bring_referring(
-        self, job: Job, subject: Digest, companions: Sequence[Companion]
+        self, job: Job, subject: Digest, companions: Sequence[Referrer]
     ) -> list[str]:
         present = await self._present(job, subject)
         # A list may name one manifest many times.
@@ -181,7 +178,7 @@ class Companions:
             await self._list(job, subject, [one.descriptor for one in brought])
         return said
 
-    async def _bring_referrer(self, job: Job, companion: Companion) -> str:
+    async def _bring_referrer(self, job: Job, companion: Referrer) -> str:
         try:
             await self.reader.manifest(job.source, companion.descriptor.digest)
         except NotFound as error:
@@ -206,7 +203,7 @@ class Companions:
         entries = await job.destination.store.referrers(job.destination.name, subject)
         return {entry.digest: entry for entry in entries}
 
-    async def _carry_named(self, job: Job, companion: Companion) -> None:
+    async def _carry_named(self, job: Job, companion: Referrer) -> None:
         logger.info("{}: copying its {}", job.entry.source, companion.kind)
         try:
             await self._carry(job, companion.descriptor, companion.tag)
@@ -272,7 +269,8 @@ async def _as_far_as_possible(way: Coroutine[Any, Any, FoundReferrers]) -> Found
 
 def _doubt(place: Repository) -> str:
     """Why it is unknown whether a manifest has referrers; empty if it is known."""
-    return place.store.doubts_referrers(place.name) if isinstance(place.store, Remote) else ""
+    doubting = place.store.abilities.referrers_doubt
+    return "" if doubting is None else doubting.doubts_referrers(place.name)
 
 
 def _not_looked_for(error: ImageToolsError | str) -> FoundReferrers:
@@ -289,12 +287,11 @@ def _all_of(found: Iterable[FoundReferrers]) -> FoundReferrers:
 
 async def _place(source: Repository, subject: Digest) -> Repository:
     """Where to look: behind mirrors it is the place that has the image, and no other."""
-    if not isinstance(source.store, Mirrored):
-        return source
-    return Repository(*await source.store.holder(source.name, subject))
+    mirrors = source.store.abilities.mirrors
+    return source if mirrors is None else Repository(*await mirrors.holder(source.name, subject))
 
 
-def _kept(job: Job, companion: Companion) -> str:
+def _kept(job: Job, companion: Referrer) -> str:
     return (
         f"{job.entry.destination.with_tag(companion.tag)} holds what the source's {companion.kind}"
         " does not: it is left as it is (--overwrite replaces it)"
@@ -303,11 +300,11 @@ def _kept(job: Job, companion: Companion) -> str:
 
 def _named(error: ImageToolsError, job: Job, what: str) -> ImageToolsError:
     """The failure with what could not be copied in front."""
-    own = copy.copy(error)
-    own.message = f"{job.entry.source}: its {what} could not be copied: {error}"
-    own.args = (own.message,)
+    own = error.copied(
+        f"{job.entry.source}: its {what} could not be copied: {error}",
+        advice="; ".join(filter(None, (error.advice, _ADVICE))),
+    )
     if isinstance(own, TagImmutable):
         # It is about the tag of the signature: those of images may be changed all the same.
         own.closes = "nothing"
-    own.advice = "; ".join(filter(None, (error.advice, _ADVICE)))
     return own

@@ -15,7 +15,6 @@ from image_tools.machine import files
 from image_tools.machine.files import (
     PRIVATE,
     disk_errors,
-    is_full,
     mib,
     open_file,
     replace_file,
@@ -173,8 +172,6 @@ def test_what_the_disk_refuses_is_said(
     error = OSError(number, "said")
     with pytest.raises(kind, match=said), disk_errors(str(tmp_path / "file"), 2 << 20):
         raise error
-
-    assert is_full(error) is (kind is DiskFull)
 
 
 def test_size_is_shown_in_mib() -> None:

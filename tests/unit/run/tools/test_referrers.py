@@ -18,8 +18,8 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
-from image_tools.plan.images import ChildManifest
-from image_tools.plan.referrers import Companion, cosign_tags
+from image_tools.plan.inputs import ChildManifest
+from image_tools.plan.referrers import Referrer, cosign_tags
 from image_tools.run.endpoints import Destination
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
@@ -87,7 +87,7 @@ class Lab:
     def find(self, *subjects: Digest) -> FoundReferrers:
         return asyncio.run(self.companions.find(self.job, subjects or (SUBJECT,)))
 
-    def bring(self, companions: Iterable[Companion]) -> tuple[str, ...]:
+    def bring(self, companions: Iterable[Referrer]) -> tuple[str, ...]:
         return asyncio.run(self.companions.bring(self.job, tuple(companions)))
 
     def sign(self, store: MemoryStore, *payloads: bytes) -> RawManifest:
@@ -108,9 +108,9 @@ def test_find_sees_tags_referrers_and_what_refers_to_those() -> None:
 
     assert found == FoundReferrers(
         (
-            Companion(subject=SUBJECT, descriptor=signature.descriptor, kind="signature", tag=TAG),
-            Companion(subject=SUBJECT, descriptor=sbom.descriptor, kind=media.OCI_MANIFEST),
-            Companion(subject=sbom.digest, descriptor=about.descriptor, kind=media.OCI_MANIFEST),
+            Referrer(subject=SUBJECT, descriptor=signature.descriptor, kind="signature", tag=TAG),
+            Referrer(subject=SUBJECT, descriptor=sbom.descriptor, kind=media.OCI_MANIFEST),
+            Referrer(subject=sbom.digest, descriptor=about.descriptor, kind=media.OCI_MANIFEST),
         )
     )
 
@@ -186,7 +186,7 @@ def test_bring_referrers_that_are_there_are_not_copied() -> None:
     assert lab.destination.repositories[REPOSITORY].tags == {}
 
 
-def knot(store: MemoryStore, levels: int = 4, width: int = 4) -> Companion:
+def knot(store: MemoryStore, levels: int = 4, width: int = 4) -> Referrer:
     """A referrer that is an index of indexes, each of which names the next one `width` times."""
     image = manifest("image")
     store.add_manifest(REPOSITORY, image)
@@ -194,7 +194,7 @@ def knot(store: MemoryStore, levels: int = 4, width: int = 4) -> Companion:
     for _ in range(levels):
         top = index(*[top.descriptor] * width)
         store.add_manifest(REPOSITORY, top)
-    return Companion(subject=SUBJECT, descriptor=top.descriptor, kind="sbom")
+    return Referrer(subject=SUBJECT, descriptor=top.descriptor, kind="sbom")
 
 
 @pytest.mark.parametrize(("levels", "width"), [(4, 4), (3, 20)])
@@ -220,7 +220,7 @@ def test_bring_an_index_beyond_all_bounds_copies_nothing(tag: str) -> None:
     lab.source.add_manifest(REPOSITORY, top)
 
     with pytest.raises(InvalidManifest, match="nested more than 4 deep"):
-        lab.bring([Companion(subject=SUBJECT, descriptor=top.descriptor, kind="sbom", tag=tag)])
+        lab.bring([Referrer(subject=SUBJECT, descriptor=top.descriptor, kind="sbom", tag=tag)])
 
     assert lab.copied == []
 

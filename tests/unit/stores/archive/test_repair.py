@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
-import io
 from contextlib import closing
 from pathlib import Path
 
