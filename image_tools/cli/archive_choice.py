@@ -11,7 +11,7 @@ from loguru import logger
 
 from image_tools.cli.asking import agreed
 from image_tools.cli.text import is_terminal
-from image_tools.commands.request import ArchiveChoice
+from image_tools.commands.ends import ArchiveDestination
 from image_tools.errors import UsageError
 from image_tools.stores.archive.content import Form, form_named
 from image_tools.stores.archive.opening import Detected, PathKind, detect
@@ -22,21 +22,23 @@ from image_tools.stores.archive.volumes.writing import SMALLEST_PART
 FAT32_LIMIT = (4 << 30) - 1
 
 
-def chosen_archive(options: Namespace) -> ArchiveChoice:
+def chosen_archive(options: Namespace) -> ArchiveDestination:
     """The archive that `save` is asked for: its name by the form, or its form by the name."""
     wanted = Form(options.compress) if options.compress else None
     part_size = _part_size(options, wanted)
     if not options.destination:
         form = wanted or Form.GZIP
         path = Path(form.default_name)
-        return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
+        return ArchiveDestination(
+            path=path, form=form, replace=options.replace, part_size=part_size
+        )
     path = Path(options.destination)
     path = base_and_number(path)[0] if part_size else set_name(path)
     named = form_named(path)
     if wanted and named and wanted is not named:
         logger.warning("{} is written in the form {}", path, wanted.value)
     form = wanted or named or Form.GZIP
-    return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
+    return ArchiveDestination(path=path, form=form, replace=options.replace, part_size=part_size)
 
 
 def _part_size(options: Namespace, form: Form | None) -> int | None:
@@ -52,7 +54,7 @@ def _part_size(options: Namespace, form: Form | None) -> int | None:
     return wished - 1 if wished == FAT32_LIMIT + 1 else wished
 
 
-def repaired_archive(choice: ArchiveChoice, options: Namespace) -> ArchiveChoice:
+def repaired_archive(choice: ArchiveDestination, options: Namespace) -> ArchiveDestination:
     """`choice` to be repaired; UsageError when nothing lies there, or the options contradict."""
     for name in ("replace", "dry_run"):
         if getattr(options, name):
@@ -62,7 +64,7 @@ def repaired_archive(choice: ArchiveChoice, options: Namespace) -> ArchiveChoice
     return replace(choice, repair=True)
 
 
-def existing_archive(text: str) -> ArchiveChoice:
+def existing_archive(text: str) -> ArchiveDestination:
     """The archive in `text`, which is there; UsageError when it is not."""
     path = set_name(Path(text))
     found = detect(path)
@@ -70,10 +72,10 @@ def existing_archive(text: str) -> ArchiveChoice:
         raise UsageError(f"the archive {path} does not exist", advice="make it with save")
     if found.form is None:
         raise UsageError(found.problem)
-    return ArchiveChoice(path=path, form=found.form, part_size=found.part_size)
+    return ArchiveDestination(path=path, form=found.form, part_size=found.part_size)
 
 
-def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
+def may_begin(choice: ArchiveDestination, options: Namespace) -> bool:
     """Whether nothing is lost by it, or somebody agrees; UsageError when nobody can be asked."""
     found = detect(choice.path)
     _refuse_impossible(choice, found)
@@ -98,7 +100,7 @@ def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
     return agreed(f"{found.problem or f'{choice.path} is there'}. Replace it?")
 
 
-def _say_its_size(choice: ArchiveChoice, found: Detected) -> None:
+def _say_its_size(choice: ArchiveDestination, found: Detected) -> None:
     if found.part_size is None:
         raise UsageError(
             f"{choice.path} is no archive in volumes",
@@ -107,7 +109,7 @@ def _say_its_size(choice: ArchiveChoice, found: Detected) -> None:
     logger.info("{} keeps its volumes of {} bytes", choice.path, found.part_size)
 
 
-def _refuse_impossible(choice: ArchiveChoice, found: Detected) -> None:
+def _refuse_impossible(choice: ArchiveDestination, found: Detected) -> None:
     """UsageError where a folder would have to become a file, or a file a folder."""
     if found.kind is PathKind.OTHER_FOLDER:
         raise UsageError(found.problem, advice="give an empty folder, or a name that is free")
