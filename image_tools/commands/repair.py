@@ -9,6 +9,7 @@ from loguru import logger
 from image_tools.commands.ends import ArchiveDestination, OpenArchive, say_unfinished
 from image_tools.errors import ArchiveDamaged
 from image_tools.imagelist.entry import Entry, ImageList
+from image_tools.machine.files import mib
 from image_tools.report import Report
 from image_tools.run.memory import Memory, RepairMemory
 from image_tools.stores.archive.archive import Archive
