@@ -25,23 +25,24 @@ from image_tools.machine.locks import RunLock, lock_path
 from image_tools.machine.signals import die_now
 from image_tools.machine.workspace import Workspace
 from image_tools.report import UNFINISHED, Outcome, Report, Status
-from image_tools.run.context import RunContext
-from image_tools.run.dispatch import Dispatch
+from image_tools.run.context import RunContext, TransferContext
 from image_tools.run.endpoints import Endpoints, OnSecret
 from image_tools.run.engine import Engine
-from image_tools.run.executor import Slots
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from image_tools.run.line.reader import Reader
+from image_tools.run.line.referrers import ReferrerFinder
+from image_tools.run.local_transfers import LocalTransfers
 from image_tools.run.memory import Base, Memory
 from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.prompting import Ask
 from image_tools.run.quota import Quota
+from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier
 from image_tools.run.tools.direct import DirectWay
-from image_tools.run.tools.referrers import Companions
+from image_tools.run.tools.referrers import ReferrerCopier
 from image_tools.run.tools.signer import Signer
 from image_tools.run.tools.toolbox import Toolbox
 from image_tools.state import State
@@ -83,8 +84,8 @@ class ListRun:
         self._outcomes: list[Outcome] = []
         self._signal: int | None = None
         self._waiting = Cancel()
-        self._gear: RunContext | None = None
-        self._engine: Engine | None = None
+        self._context: RunContext | None = None
+        self._engine: Engine[Outcome] | None = None
         self._failed: FailedList | None = None
         self._lines_left, self._unwritten = "", False
         self._sole: Future[Any] | None = None
@@ -120,7 +121,7 @@ class ListRun:
         """
         begun = time.monotonic()
         self._lock(images)
-        engine = self._engine = self._engine or self._engine_over(self._geared(images))
+        engine = self._engine = self._engine or self._engine_over(self._opened_context(images))
         if self._signal is not None:
             # It came before there was an engine to hear of it.
             self._loop.loop.call_soon_threadsafe(engine.stop)
@@ -150,7 +151,7 @@ class ListRun:
         die_now(self._workspace.path)(signal_number)
         raise AssertionError("unreachable")
 
-    def _engine_over(self, gear: RunContext) -> Engine:
+    def _engine_over(self, context: RunContext) -> Engine[Outcome]:
         """The engine that does this command's work on every line."""
         raise NotImplementedError
 
@@ -228,49 +229,59 @@ class ListRun:
             self._stack.callback(lock.release)
             self._locked.add(registry)
 
-    def _geared(self, images: ImageList) -> RunContext:
-        if self._gear is None:
-            self._gear = self._loop.submit(self._assembled(images)).result()
-        return self._gear
+    def _opened_context(self, images: ImageList) -> RunContext:
+        if self._context is None:
+            self._context = self._loop.submit(self._assembled(images)).result()
+        return self._context
 
     async def _assembled(self, images: ImageList) -> RunContext:
         options = options_of(self._request)
-        ends = self._ends(images, options)
+        endpoints = self._ends(images, options)
         if self._request.base is not None:
-            ends.note_base(self._request.base.read_from)
-        toolbox = self._toolbox(options)
-        dispatch = Dispatch(options.dispatched)
-        reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
+            endpoints.note_base(self._request.base.read_from)
+        scheduler = Scheduler(options.dispatched, options.jobs)
+        toolbox, reader = self._toolbox(options), Reader()
         # A policy speaks of registries: it was applied when an archive was saved.
         is_bound = self._source_archive is None
         policy = policy_of(self._request, self._environ) if is_bound else SignaturePolicy()
-        direct = DirectWay(policy, options.direct, ends, toolbox)
-        copier = Copier(toolbox, options, reader, slots, direct)
-        assembler = Assembler(toolbox, reader, slots, options.retry, copier.own)
-        companions, signer, key = None, None, self._request.signing_key
+        direct = DirectWay(policy, options.direct, endpoints, toolbox)
+        copier = Copier(toolbox, options, reader, scheduler, direct)
+        assembler = Assembler(toolbox, reader, scheduler, options.retry, copier.own)
+        finder, referrers, signer, key = None, None, None, self._request.signing_key
         if not self._request.remove_signatures:
-            companions = Companions(reader, copier, assembler, options.overwrite)
+            finder = ReferrerFinder(reader)
+            referrers = ReferrerCopier(reader, copier, assembler, options.overwrite)
         if key is not None:
             trusted = key_of(key, self._workspace)
-            signer = Signer(toolbox, reader, slots, options.retry, trusted)
-        gear = RunContext(
+            signer = Signer(toolbox, reader, scheduler, options.retry, trusted)
+        transfers = TransferContext(
             options=options,
-            ends=ends,
+            endpoints=endpoints,
             toolbox=toolbox,
             reader=reader,
             copier=copier,
             assembler=assembler,
-            dispatch=dispatch,
             progress=self._progress,
-            quota=Quota(ends.meters, self._progress, waits=options.waits_for_quota),
-            state=self._memory(),
-            preflight=None if self._request.skip_login else Preflight(ends, self.ask),
-            companions=companions,
+            referrers=referrers,
             signer=signer,
+        )
+        self._local_transfers = LocalTransfers(transfers)
+        context = RunContext(
+            options=options,
+            endpoints=endpoints,
+            reader=reader,
+            scheduler=scheduler,
+            progress=self._progress,
+            quota=Quota(endpoints.meters, self._progress, waits=options.waits_for_quota),
+            transfers=self._local_transfers,
+            reads_directly=direct.applies_to,
+            state=self._memory(),
+            preflight=None if self._request.skip_login else Preflight(endpoints, self.ask),
+            referrers=finder,
             base=self._base(),
         )
-        self._progress.bytes_source = lambda: gear.account.bytes_written
-        return gear
+        self._progress.bytes_source = lambda: context.account.bytes_written
+        return context
 
     def _ends(self, images: ImageList, options: Options) -> Endpoints:
         sources = {entry.source.registry for entry in images.entries}
@@ -306,8 +317,8 @@ class ListRun:
             self._progress.end("skopeo")
 
     def _close(self) -> None:
-        if self._gear is not None:
-            result_of(self._loop.submit(self._gear.close()))
+        if self._context is not None:
+            result_of(self._loop.submit(self._context.close()))
 
 
 def _warn_of_kept(outcomes: Sequence[Outcome]) -> None:

@@ -20,8 +20,8 @@ class LoadRun(OutOfArchive, MirrorRun):
         archive = self._source_archive
         assert archive is not None
         if archive.lent:
-            ends = self._geared(images).ends
-            lending = Lending(archive, ends, self._request.archived_to)
+            endpoints = self._opened_context(images).endpoints
+            lending = Lending(archive, endpoints, self._request.archived_to)
             self._loop.submit(lending.find(images.entries)).result()
         return super().run(images)
 

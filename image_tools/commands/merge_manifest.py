@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from image_tools.commands.list_run import ListRun
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.oci.reference import Reference
-from image_tools.run.context import RunContext
+from image_tools.run.context import RunContext, TransferContext
 from image_tools.run.merge_manifest import Merged, merge_images
 
 
@@ -28,8 +28,8 @@ class MergeManifestRun(ListRun):
 
     def merge(self, request: MergeRequest) -> Merged:
         """The index that was published, or would be. Raises what prevented it; Interrupted."""
-        gear = self._geared(_as_list(request))
-        return self._result_of(_merged(gear, request))
+        context = self._opened_context(_as_list(request))
+        return self._result_of(_merged(context, self._local_transfers.context, request))
 
 
 def _as_list(request: MergeRequest) -> ImageList:
@@ -46,7 +46,9 @@ def _as_list(request: MergeRequest) -> ImageList:
     return ImageList(name=MergeManifestRun.command, entries=tuple(entries))
 
 
-async def _merged(gear: RunContext, request: MergeRequest) -> Merged:
-    gear.ends.expect(request.sources, [request.destination])
-    jobs = [gear.job(entry) for entry in _as_list(request).entries]
-    return await merge_images(gear, jobs, overwrite=request.overwrite, dry_run=request.dry_run)
+async def _merged(context: RunContext, transfers: TransferContext, request: MergeRequest) -> Merged:
+    context.endpoints.expect(request.sources, [request.destination])
+    jobs = [context.job(entry) for entry in _as_list(request).entries]
+    return await merge_images(
+        context, transfers, jobs, overwrite=request.overwrite, dry_run=request.dry_run
+    )

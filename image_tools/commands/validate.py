@@ -6,9 +6,10 @@ from typing import ClassVar, TypeVar, cast
 
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import MirrorRequest
+from image_tools.report import Outcome
 from image_tools.run.context import RunContext
-from image_tools.run.engine import Engine, Mode
-from image_tools.run.line.validate import Validation, look, validate
+from image_tools.run.engine import Engine
+from image_tools.run.validation import ValidateMode, Validation
 from image_tools.state import State
 from image_tools.validation.asked import Demand
 
@@ -22,13 +23,9 @@ class ValidateRun(ListRun):
     writes = False
     validation: ClassVar[Validation] = Validation()
 
-    def _engine_over(self, gear: RunContext) -> Engine:
-        wish, asked = self.validation, asked_of(self._request)
-        judge = Mode(
-            look=lambda gear, job: look(gear, job, wish, asked),
-            read=lambda gear, job, seen: validate(gear, job, seen, wish, asked),
-        )
-        return Engine(gear, self._ended, judge)
+    def _engine_over(self, context: RunContext) -> Engine[Outcome]:
+        mode = ValidateMode(context, self.validation, asked_of(self._request))
+        return Engine(context, mode, self._ended)
 
     def _remembered(self) -> State | None:
         return None  # What an earlier run believed is just what is to be checked.

@@ -112,7 +112,7 @@ WRITER = """
 import random, sys
 from pathlib import Path
 from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.framing import Form
+from image_tools.stores.archive.file.framing import Packing
 from tests.helpers.archive_files import INDEX, add
 
 path, form, how = Path(sys.argv[1]), Form(sys.argv[2]), sys.argv[3]

@@ -19,12 +19,13 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.plan.images import ChildManifest
-from image_tools.plan.referrers import Companion, cosign_tags
+from image_tools.plan.referrers import Companion, FoundReferrers, cosign_tags
 from image_tools.run.endpoints import Destination
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
-from image_tools.run.tools.referrers import Companions, FoundReferrers
-from image_tools.run.tools.signer import Signer
+from image_tools.run.line.referrers import ReferrerFinder
+from image_tools.run.tools.referrers import ReferrerCopier
+from image_tools.run.tools.signer import is_signed
 from image_tools.tools.sigstore import SIMPLE_SIGNING
 from tests.helpers.descriptors import index
 from tests.helpers.memory_store import MemoryStore
@@ -67,7 +68,8 @@ class Lab:
         )
         self.copied: list[str] = []
         self.reader = Reader()
-        self.companions = Companions(
+        self.finder = ReferrerFinder(self.reader)
+        self.companions = ReferrerCopier(
             self.reader, cast(Any, self), cast(Any, self), overwrite=overwrite
         )
 
@@ -85,7 +87,7 @@ class Lab:
         """Take up the list of referrers, which a test may want to be written."""
 
     def find(self, *subjects: Digest) -> FoundReferrers:
-        return asyncio.run(self.companions.find(self.job, subjects or (SUBJECT,)))
+        return asyncio.run(self.finder.find(self.job, subjects or (SUBJECT,)))
 
     def bring(self, companions: Iterable[Companion]) -> tuple[str, ...]:
         return asyncio.run(self.companions.bring(self.job, tuple(companions)))
@@ -272,7 +274,5 @@ def test_signing_is_due_where_no_signature_is_for_the_destination(
         lab.sign(lab.destination, *payloads)
         for one in payloads:
             lab.destination.add_blob(REPOSITORY, one)
-    nothing = cast(Any, None)
-    signer = Signer(nothing, lab.reader, nothing, nothing, nothing)
 
-    assert asyncio.run(signer.is_due(lab.job, SUBJECT)) is due
+    assert asyncio.run(is_signed(lab.reader, lab.job, SUBJECT)) is not due

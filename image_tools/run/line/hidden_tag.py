@@ -30,7 +30,7 @@ def may_be_new(error: CopyFailed) -> bool:
     return isinstance(error, Unauthorized) and error.answered
 
 
-async def behind_refusal(gear: RunContext, job: Job, error: CopyFailed) -> ManifestHead | None:
+async def behind_refusal(context: RunContext, job: Job, error: CopyFailed) -> ManifestHead | None:
     """None where a new tag can be written: none is there, or it is to be replaced unseen.
 
     Artifactory, and S3 without the right to list, answer 403 for a tag that does not exist
@@ -39,22 +39,22 @@ async def behind_refusal(gear: RunContext, job: Job, error: CopyFailed) -> Manif
     """
     store, name = job.destination.store, job.destination.name
     if may_be_new(error):
-        if isinstance(store, Remote) and not gear.options.dry_run:
-            return await _try_new(gear, job, store, error)
+        if isinstance(store, Remote) and not context.options.dry_run:
+            return await _try_new(context, job, store, error)
         raise error
-    may_be_missing = error.status == FORBIDDEN and not gear.options.dry_run
+    may_be_missing = error.status == FORBIDDEN and not context.options.dry_run
     if isinstance(store, Remote) and may_be_missing and not await store.lists_tag(name, job.tag):
-        await _try_push(gear, job, store, error)
+        await _try_push(context, job, store, error)
         logger.info("{}; the repository accepts pushes: treating the tag as missing", error)
         return None
-    if gear.options.overwrite:
+    if context.options.overwrite:
         logger.info("{}; replacing the tag without reading it (--overwrite)", error)
         return None
     raise _with_way_out(error)
 
 
 async def _try_new(
-    gear: RunContext, job: Job, store: Remote, error: CopyFailed
+    context: RunContext, job: Job, store: Remote, error: CopyFailed
 ) -> ManifestHead | None:
     """Nothing when a login that is accepted may push to what it may not read; else `error`."""
     try:
@@ -63,27 +63,27 @@ async def _try_new(
         raise error from refusal
     if login is None:
         raise error
-    await _try_push(gear, job, store, error)
+    await _try_push(context, job, store, error)
     try:
         # What the push has created may be read now, and what was there as well.
         return await store.manifest_head(job.destination.name, job.tag)
     except CopyFailed as still:
         if not (is_not_shown(still) or may_be_new(still)):
             raise
-        if gear.options.overwrite:
+        if context.options.overwrite:
             logger.info("{}; replacing the tag without reading it (--overwrite)", still)
             return None
         raise _with_way_out(error) from still
 
 
-async def _try_push(gear: RunContext, job: Job, store: Remote, error: CopyFailed) -> None:
+async def _try_push(context: RunContext, job: Job, store: Remote, error: CopyFailed) -> None:
     """Nothing when the repository takes pushes; else the refusal to show the tag counts."""
     try:
-        if gear.preflight is None:
+        if context.preflight is None:
             store.expect((job.destination.name,), push=True)
             await store.admission.try_push(job.destination.name)
         else:
-            await gear.preflight.try_push(job, store)
+            await context.preflight.try_push(job, store)
     except CopyFailed as refusal:
         logger.debug("{}", refusal)
         raise error from refusal
