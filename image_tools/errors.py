@@ -21,12 +21,16 @@ Whatever else reaches the boundary is a bug: exit code 70.
 
 from __future__ import annotations
 
+import copy
+import errno
 import re
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 BUG_EXIT_CODE = 70
 # What a refused push closes for the rest of a run; `tags`: those of a repository that exist.
 Scope = Literal["nothing", "tags", "repository", "project", "registry"]
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+E = TypeVar("E", bound="ImageToolsError")
 
 
 class ImageToolsError(Exception):
@@ -56,6 +60,19 @@ class ImageToolsError(Exception):
     def kind(self) -> str:
         """The stable word of this failure in reports: `not-found`, `rate-limited`, …"""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
+
+    def copied(self: E, message: str | None = None, *, advice: str | None = None) -> E:
+        """Return a copy without traceback, with another `message` and `advice` where given.
+
+        An error that many share is raised as a copy: raising an error changes it.
+        """
+        own = copy.copy(self)
+        if message is not None:
+            own.message = message
+            own.args = (message,)
+        if advice is not None:
+            own.advice = advice
+        return own
 
     def __str__(self) -> str:
         return self.message
@@ -322,3 +339,17 @@ class Interrupted(ImageToolsError):
     def signal_exit_code(self) -> int:
         """128 plus the signal's number, as shells say it."""
         return 128 + self.signal_number
+
+
+def refused_by_system(
+    error: OSError, subject: str, *, advice: str | None = None
+) -> DiskFull | EnvironmentProblem:
+    """Return what the operating system refused as an error of ours, about `subject`.
+
+    DiskFull where there is no space, which has its own advice; else EnvironmentProblem.
+    """
+    place = f"{error.filename}: " if error.filename else ""
+    message = f"{subject}: {place}{error.strerror or error}"
+    if error.errno in NO_SPACE:
+        return DiskFull(message)
+    return EnvironmentProblem(message, advice=advice)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from image_tools.kept import Kept
-
 SCHEMA = 1
 # A comment of an image list that `imagelist/` reads.
 LOOK_BEHIND = "# depth=tree"
@@ -266,14 +264,14 @@ class Pulls:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class DryRunPlan:
     """What a dry run found: a row for each line, and what it spent itself where that counts."""
 
     rows: tuple[PlanRow, ...]
     pulls: tuple[Pulls, ...] = ()
 
 
-def plan_to_json(command: str, outlook: Outlook) -> dict[str, Any]:
+def plan_to_json(command: str, outlook: DryRunPlan) -> dict[str, Any]:
     """The plan of a dry run as a JSON object, with totals; bytes as far as they are known."""
     rows = outlook.rows
     return {
@@ -301,3 +299,25 @@ def plan_exit_code(rows: Collection[PlanRow]) -> int:
 def all_skipped(rows: Iterable[PlanRow]) -> bool:
     """Whether a run would do nothing, since no image has a wanted platform."""
     return {row.action for row in rows} == {PlanAction.SKIP}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An entry of the destination's index that the run did not choose and the source has not now.
+
+    `since` is when a run first found it so, ISO 8601 in UTC; empty where that is not known.
+    """
+
+    platform: str
+    digest: str
+    since: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """This entry as a JSON object; an unknown `since` is null."""
+        return {"platform": self.platform, "digest": self.digest, "since": self.since or None}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Kept:
+        """Return the entry that `to_json` wrote; KeyError or TypeError when it did not."""
+        platform, digest = fields["platform"], fields["digest"]
+        return cls(platform=platform, digest=digest, since=fields.get("since") or "")

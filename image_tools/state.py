@@ -16,9 +16,9 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.errors import EnvironmentProblem, InvalidReference
-from image_tools.kept import Kept
 from image_tools.machine.trusted_paths import refuse_planted
 from image_tools.oci.digest import Digest
+from image_tools.report import Kept
 
 VERSION = 1
 _BUSY_MILLISECONDS = 10_000

@@ -22,8 +22,8 @@ from image_tools.imagelist.entry import Entry
 from image_tools.imagelist.reader import read_line, read_list
 from image_tools.imagelist.registries import Registries, choose_registries
 from image_tools.report import (
+    DryRunPlan,
     Outcome,
-    Outlook,
     PlanAction,
     PlanRow,
     Pulls,
@@ -251,7 +251,7 @@ def test_report_example_has_the_keys_of_the_report() -> None:
 def test_report_plan_keys_are_those_of_the_plan() -> None:
     row = PlanRow(number=1, source="", destination="", action=PlanAction.COPY)
     pulls = Pulls(registry="", spent=0, left=0)
-    plan = plan_to_json("mirror", Outlook((row,), (pulls,)))
+    plan = plan_to_json("mirror", DryRunPlan((row,), (pulls,)))
     said = prose_of("docs/report.md").partition("## The plan")[2].partition("## ")[0]
 
     named = {*plan, *plan["rows"][0], *plan["pulls"][0], *(a.value for a in PlanAction)}

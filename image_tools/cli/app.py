@@ -22,15 +22,14 @@ from image_tools.cli.redact import clean
 from image_tools.cli.text import coloured, terminal_width
 from image_tools.errors import (
     BUG_EXIT_CODE,
+    NO_SPACE,
     EnvironmentProblem,
     ImageToolsError,
     Interrupted,
     UsageError,
 )
 
-_MACHINE_SAYS_NO = frozenset(
-    {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.EIO}
-)
+_MACHINE_SAYS_NO = NO_SPACE | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.EIO}
 Command = Callable[[Namespace, Mapping[str, str]], int]
 
 _HELP_WORDS = frozenset({"-h", "-help", "--help"})

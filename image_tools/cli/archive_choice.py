@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from image_tools.cli.agreeing import agreed
+from image_tools.cli.asking import agreed
 from image_tools.cli.text import is_terminal
 from image_tools.commands.request import ArchiveChoice
 from image_tools.errors import UsageError

@@ -28,8 +28,8 @@ from image_tools.commands.archive_ends import OutOfArchive
 from image_tools.commands.load import LoadRun
 from image_tools.commands.request import ArchiveChoice
 from image_tools.errors import InvalidReference, UsageError
-from image_tools.imagelist.archived import into_archive, out_of_archive
 from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.line import into_archive, out_of_archive
 from image_tools.imagelist.reader import read_list
 from image_tools.oci.reference import Reference, parse_registry
 from image_tools.plan.selection import Selection

@@ -1,4 +1,4 @@
-"""Asking for a login in the middle of a run: only where somebody sits at a terminal."""
+"""Questions to the person at the terminal: a yes or no, and a login in the middle of a run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ from image_tools.errors import EnvironmentProblem
 from image_tools.logins.auth_file import Credentials
 from image_tools.logins.auth_store import keep_login
 from image_tools.run.prompting import Ask, Prompt
+
+_YES = frozenset({"y", "yes"})
+
+
+def agreed(question: str) -> bool:
+    """Return whether the person at the terminal says yes to `question`; anything else is no."""
+    render.prompt(clean(f"{question} [y/N] "))
+    return sys.stdin.readline().strip().lower() in _YES
 
 
 def asking(environ: Mapping[str, str], display: Display) -> Ask | None:

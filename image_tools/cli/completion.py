@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from image_tools.cli import render
 from image_tools.cli.catalogue import PAGES
-from image_tools.cli.completion_bash import bash_script
-from image_tools.cli.completion_fish import fish_script
-from image_tools.cli.completion_zsh import zsh_script
 from image_tools.cli.options import Page
+from image_tools.cli.shells.bash import bash_script
+from image_tools.cli.shells.fish import fish_script
+from image_tools.cli.shells.zsh import zsh_script
 
 SCRIPTS: Mapping[str, Callable[[Sequence[Page]], str]] = {
     "bash": bash_script,

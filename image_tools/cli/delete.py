@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from loguru import logger
 
 from image_tools.cli import render
-from image_tools.cli.agreeing import agreed
+from image_tools.cli.asking import agreed
 from image_tools.cli.reaching import image_to_delete, reaching, start_logs
 from image_tools.cli.redact import clean
 from image_tools.cli.text import is_terminal

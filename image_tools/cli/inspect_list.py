@@ -19,7 +19,7 @@ from image_tools.cli.tables import Column, table
 from image_tools.cli.text import human_bytes
 from image_tools.commands.inspect_list import InspectListRequest, ListedImage, RowList, RowStatus
 from image_tools.commands.inspect_list import inspect_list as inspected
-from image_tools.imagelist.names import read_names
+from image_tools.imagelist.reader import read_names
 from image_tools.imagelist.registries import choose_registries
 
 _COLUMNS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from image_tools.cli.spelling import separated, stray
 from image_tools.errors import UsageError
@@ -109,42 +109,48 @@ class Page:
         return tuple(option for group in self.groups for option in group.options)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
 def parse(page: Page, argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
-    """The values of all options of `page`: command line, else variable, else default.
+    """Return the values of all options of `page`: command line, else variable, else default.
 
     Its operands are attributes, too. `Namespace.given` holds the keys of the options that stood on
     the command line. UsageError for whatever cannot be read; a bad variable is named.
     """
     try:
-        words, others = separated(argv, page.options)
-        _refuse_lost(page, words)
-        found = vars(_parser(page).parse_args(words))
+        stated, others = separated(argv, page.options)
+        _refuse_lost(stated)
+        given = _read(stated)
         operands = _operands(page, others)
     except UsageError as problem:
-        raise _pointed(page, problem.message.removeprefix("argument ")) from None
+        raise _pointed(page, problem.message) from None
     values = {
-        option.key: _given(found[option.key]) if option.key in found else _fallback(option, environ)
+        option.key: given[option.key] if option.key in given else _fallback(option, environ)
         for option in page.options
     }
     for option in page.options:
         if option.required and not values[option.key]:
             raise _pointed(page, f"{page.name} needs --{option.name} {option.metavar}")
-    return argparse.Namespace(**values, **operands, given=frozenset(found))
+    return argparse.Namespace(**values, **operands, given=frozenset(given))
 
 
-def _refuse_lost(page: Page, words: Sequence[str]) -> None:
-    """Raise UsageError where `words` give two values to an option that takes one."""
-    for option in page.options:
-        start = f"--{option.name}="
-        if option.is_single and len({word for word in words if word.startswith(start)}) > 1:
+def _refuse_lost(stated: Sequence[tuple[Option, str]]) -> None:
+    """Raise UsageError where an option that takes one value is given two."""
+    first: dict[str, str] = {}
+    for option, text in stated:
+        if option.is_single and first.setdefault(option.key, text) != text:
             name = f"-{option.short}" if option.short else f"--{option.name}"
             # The values stay out of the message: one may be a password.
             raise UsageError(f"{name} is given twice: it takes one value")
+
+
+def _read(stated: Sequence[tuple[Option, str]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for option, text in stated:
+        try:
+            value = option.read(text)
+        except ValueError as problem:
+            raise UsageError(f"--{option.name}: {problem}") from None
+        found[option.key] = found.get(option.key, ()) + value if option.repeats else value
+    return found
 
 
 def _pointed(page: Page, message: str) -> UsageError:
@@ -166,32 +172,6 @@ def _operands(page: Page, words: Sequence[str]) -> dict[str, Any]:
     if last is not None and takes_all:
         found[last.name] = tuple(words[len(page.operands) - 1 :])
     return found
-
-
-def _given(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _parser(page: Page) -> argparse.ArgumentParser:
-    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    for option in page.options:
-        parser.add_argument(
-            f"--{option.name}",
-            dest=option.key,
-            type=_reader(option),
-            action="extend" if option.repeats else "store",
-        )
-    return parser
-
-
-def _reader(option: Option) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            return option.read(text)
-        except ValueError as problem:
-            raise argparse.ArgumentTypeError(str(problem)) from None
-
-    return read
 
 
 def _fallback(option: Option, environ: Mapping[str, str]) -> Any:

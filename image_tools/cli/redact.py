@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from urllib.parse import quote
+
+from image_tools.web.basic import encoded_login
 
 _SHORTEST_SECRET = 4
 _HIDDEN = "***"
@@ -34,8 +35,7 @@ def add_secret(text: str, username: str = "") -> None:
     """
     if len(text) < _SHORTEST_SECRET:
         return
-    basic = base64.b64encode(f"{username}:{text}".encode()).decode()
-    for form in (basic, quote(text, safe=""), text):
+    for form in (encoded_login(username, text), quote(text, safe=""), text):
         _secrets[form] = None
 
 

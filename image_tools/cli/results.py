@@ -14,8 +14,8 @@ from image_tools.cli import render
 from image_tools.cli.tables import failures, plan_table, result_line, result_table, summary
 from image_tools.cli.text import is_terminal, terminal_width
 from image_tools.report import (
+    DryRunPlan,
     Outcome,
-    Outlook,
     Report,
     Status,
     all_skipped,
@@ -70,7 +70,7 @@ class Results:
             left = report.failed_list
             render.err(f"What is left to do is in {left}: {run} with -f {left}")
 
-    def show_plan(self, command: str, outlook: Outlook) -> int:
+    def show_plan(self, command: str, outlook: DryRunPlan) -> int:
         """Show what a run would do; 1 where a line is known to fail, 5 where one is put off."""
         document = plan_to_json(command, outlook)
         written = self._write(document)

@@ -1,14 +1,14 @@
-"""The many ways to write an option, brought to the one that argparse cannot misread.
+"""The ways to write an option: `--jobs=4`, `-jobs 4`, `-j4`.
 
-Long options work with one dash or two, as they did in the Go program this one follows; argparse
-alone would take `-debgu` for `-d ebgu`, an upload to a registry nobody meant.
+Long options take one dash or two, as in the Go program this one follows. A misspelt one is never
+read as a short option with its value: `-debgu` would be `-d ebgu`, a push to another registry.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from image_tools.errors import UsageError
 
@@ -16,7 +16,7 @@ _TYPO = 0.7
 
 
 class Spelled(Protocol):
-    """What has to be known of an option to recognise it."""
+    """The part of an option that recognises it."""
 
     @property
     def name(self) -> str: ...
@@ -28,20 +28,17 @@ class Spelled(Protocol):
     def bare(self) -> str | None: ...
 
 
-def canonical(argv: Sequence[str], options: Sequence[Spelled]) -> list[str]:
-    """`argv` with every option as `--name=value`; UsageError for unknown ones and stray words."""
-    found, others = separated(argv, options)
-    if others:
-        raise UsageError(stray(others[0]))
-    return found
+OptionT = TypeVar("OptionT", bound=Spelled)
 
 
-def separated(argv: Sequence[str], options: Sequence[Spelled]) -> tuple[list[str], list[str]]:
-    """The options in `argv`, each as `--name=value`, and its other words; `--` ends the options.
+def separated(
+    argv: Sequence[str], options: Sequence[OptionT]
+) -> tuple[list[tuple[OptionT, str]], list[str]]:
+    """Return each option in `argv` with its text, and the other words; `--` ends the options.
 
-    UsageError for an unknown option.
+    UsageError for an unknown option, and for one without the value it needs.
     """
-    found: list[str] = []
+    found: list[tuple[OptionT, str]] = []
     others: list[str] = []
     words = iter(argv)
     for word in words:
@@ -50,27 +47,25 @@ def separated(argv: Sequence[str], options: Sequence[Spelled]) -> tuple[list[str
         elif len(word) < 2 or not word.startswith("-"):
             others.append(word)
         else:
-            found.append(_rewritten(word, words, options))
+            found.append(_with_text(word, words, options))
     return found, others
 
 
-def _rewritten(word: str, words: Iterator[str], options: Sequence[Spelled]) -> str:
-    option, value = _recognised(word, options)
-    if value is None:
-        value = option.bare
-    if value is None:
-        value = _next_value(word, words)
-    return f"--{option.name}={value}"
+def _with_text(word: str, words: Iterator[str], options: Sequence[OptionT]) -> tuple[OptionT, str]:
+    option, text = _recognised(word, options)
+    if text is None:
+        text = option.bare
+    return option, _next_value(word, words) if text is None else text
 
 
 def stray(word: str) -> str:
-    """Why `word` is one too many."""
+    """Return why `word` is one too many."""
     if word.lower() in ("true", "false"):
         return f"unexpected argument {word!r}: write --option={word.lower()}"
     return f"unexpected argument {word!r}"
 
 
-def _recognised(word: str, options: Sequence[Spelled]) -> tuple[Spelled, str | None]:
+def _recognised(word: str, options: Sequence[OptionT]) -> tuple[OptionT, str | None]:
     name, equals, value = word.lstrip("-").partition("=")
     dashes = len(word) - len(word.lstrip("-"))
     given = value if equals else None
@@ -80,7 +75,7 @@ def _recognised(word: str, options: Sequence[Spelled]) -> tuple[Spelled, str | N
     return _attached(word, options)
 
 
-def _attached(word: str, options: Sequence[Spelled]) -> tuple[Spelled, str]:
+def _attached(word: str, options: Sequence[OptionT]) -> tuple[OptionT, str]:
     # -j5, -flist.txt: a short option with its value, unless it looks like a misspelt long one.
     name = word.lstrip("-").partition("=")[0]
     names = [name for option in options for name in (option.name, *option.aliases)]

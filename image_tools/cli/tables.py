@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from image_tools.cli.redact import clean
 from image_tools.cli.text import cells, clipped, human_bytes, human_seconds, padded
-from image_tools.kept import Kept
 from image_tools.report import (
     UNFINISHED,
+    DryRunPlan,
+    Kept,
     Outcome,
-    Outlook,
     PlanAction,
     PlanRow,
     Pulls,
@@ -138,7 +138,7 @@ def _failure(outcome: Outcome) -> Iterator[str]:
         yield from (f"    {line}" for line in clean(text).splitlines() if line.strip())
 
 
-def plan_table(outlook: Outlook, width: int | None) -> str:
+def plan_table(outlook: DryRunPlan, width: int | None) -> str:
     """The plan of a dry run, with a line of totals and one for each registry that counts pulls."""
     rows = outlook.rows
     lines = table(_PLAN_COLUMNS, [_plan_row(row) for row in rows], width) if rows else []

@@ -12,7 +12,7 @@ from image_tools.commands.request import ArchiveChoice, MirrorRequest
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.oci.reference import Reference
-from image_tools.plan.referrers import is_companion
+from image_tools.plan.referrers import is_referrer_tag
 from image_tools.run.memory import Base, FromArchive, Memory, OriginMemory
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
@@ -53,7 +53,7 @@ class OutOfArchive(ListRun):
         What lies beside images under tags of its own is left out: it comes with them.
         """
         assert self._source_archive is not None
-        return tuple(one for one in self._source_archive.images if not is_companion(one))
+        return tuple(one for one in self._source_archive.images if not is_referrer_tag(one))
 
 
 class BesideArchive(ListRun):

@@ -8,7 +8,7 @@ from typing import Any
 
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
-from image_tools.plan.referrers import is_companion
+from image_tools.plan.referrers import is_referrer_tag
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.contents import Contents, contents, contents_at
 from image_tools.stores.archive.opening import read_archive
@@ -84,7 +84,7 @@ def archive_ls(path: Path, foreign: Foreign) -> Listing:
     """
     archive = read_archive(path, foreign=foreign)
     try:
-        found = [one for one in contents(archive) if not is_companion(one.reference)]
+        found = [one for one in contents(archive) if not is_referrer_tag(one.reference)]
         found += [contents_at(archive, one.digest) for one in unnamed(archive)]
         sizes = [size for _, size in archive.content.digests()]
         return Listing(

@@ -11,8 +11,7 @@ from image_tools.commands.opening import Opening
 from image_tools.errors import NotFound
 from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
-from image_tools.oci.reference import Reference
-from image_tools.oci.tag_order import tag_key
+from image_tools.oci.reference import Reference, tag_key
 from image_tools.stores.remote.registry import Remote
 
 SCHEMA = 1

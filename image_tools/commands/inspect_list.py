@@ -12,7 +12,7 @@ from image_tools.commands.inspection import Inspection
 from image_tools.commands.opening import Opening
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import Problem
-from image_tools.imagelist.names import Named
+from image_tools.imagelist.reader import NamedImage
 from image_tools.machine.concurrency import together
 from image_tools.run.line.reader import Reader
 
@@ -33,7 +33,7 @@ class RowStatus(Enum):
 class InspectListRequest:
     """The images of a list in its order, and the lines that name none; `sizes` reads more."""
 
-    names: tuple[Named, ...]
+    names: tuple[NamedImage, ...]
     problems: tuple[Problem, ...] = ()
     sizes: bool = False
 
@@ -134,7 +134,7 @@ async def _rows(request: InspectListRequest, opening: Opening) -> list[ListedIma
     opening.expect(named.reference for named in request.names)
     places, reader = asyncio.Semaphore(MOST_AT_ONCE), Reader()
 
-    async def look(named: Named) -> ListedImage:
+    async def look(named: NamedImage) -> ListedImage:
         async with places:
             inspector = Inspector(opening.source(named.reference.registry), named.reference, reader)
             return await _row(named, inspector, deep=request.sizes)
@@ -142,7 +142,7 @@ async def _rows(request: InspectListRequest, opening: Opening) -> list[ListedIma
     return await together(look(named) for named in request.names)
 
 
-async def _row(named: Named, inspector: Inspector, *, deep: bool) -> ListedImage:
+async def _row(named: NamedImage, inspector: Inspector, *, deep: bool) -> ListedImage:
     try:
         found = await inspector.image(deep=deep, attached=False)
     except ImageToolsError as error:

@@ -88,5 +88,5 @@ async def _walk(
             blobs.update({blob.digest: blob.size for blob in found.blobs})
 
     top = await reader.manifest(repository, digest)
-    tree = await reader.tree(repository, top, digest=digest, wants=everything, look=look)
+    tree = await reader.tree(repository, top, digest=digest, wants=everything, on_manifest=look)
     tree.checked(Fault.MISSTATED)

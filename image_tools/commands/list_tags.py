@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_tools.commands.opening import Opening
-from image_tools.oci.reference import Reference
-from image_tools.oci.tag_order import tag_key
+from image_tools.oci.reference import Reference, tag_key
 
 SCHEMA = 1
 

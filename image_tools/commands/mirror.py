@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from image_tools.commands.list_run import ListRun
 from image_tools.imagelist.entry import ImageList
-from image_tools.report import Outcome, Outlook
+from image_tools.report import DryRunPlan, Outcome
 from image_tools.run.context import RunContext
 from image_tools.run.copying import CopyMode
 from image_tools.run.dry_run import DryRunMode
@@ -16,7 +16,7 @@ class MirrorRun(ListRun):
 
     command = "mirror"
 
-    def plan(self, images: ImageList) -> Outlook:
+    def plan(self, images: ImageList) -> DryRunPlan:
         """What `mirror` would do with `images`."""
         mode = DryRunMode(self._opened_context(images))
         engine = Engine(mode.context, mode, lambda row: row)

@@ -54,9 +54,7 @@ class Opening:
 
     def registry(self, registry: str) -> Remote:
         """The registry itself, to change something there; for use on the loop."""
-        store = self._ends.destination_end(registry).store
-        assert isinstance(store, Remote)
-        return store
+        return self._ends.registry(registry)
 
     def expect(self, references: Iterable[Reference]) -> None:
         """Announce what will be read, so that one token serves it; for use on the loop."""

@@ -11,7 +11,7 @@ from image_tools.run.context import RunContext
 from image_tools.run.engine import Engine
 from image_tools.run.validation import ValidateMode, Validation
 from image_tools.state import State
-from image_tools.validation.asked import Demand
+from image_tools.validation.demand import Demand
 
 KindT = TypeVar("KindT", bound="ValidateRun")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from image_tools.errors import CopyFailed, ImageToolsError, Scope
 
 _EVERYWHERE = ""
@@ -48,9 +46,7 @@ class Closed:
         """
         known = self.refusal(repository, changes_tag=changes_tag)
         if known is not None:
-            own = copy.copy(known)
-            own.message = f"{place}: not tried, an earlier push was refused: {known.message}"
-            own.args = (own.message,)
+            own = known.copied(f"{place}: not tried, an earlier push was refused: {known.message}")
             own.closes = "nothing"
             raise own
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hmac
 import json
 import secrets
@@ -23,6 +22,7 @@ from image_tools.exchange.answers import answer, error_answer, failure, unauthor
 from image_tools.exchange.routes import Endpoint, Route, route
 from image_tools.exchange.sessions import Book, Session
 from image_tools.stores.store import Store
+from image_tools.web.basic import basic_authorization
 
 USER = "image-tools"
 SHUTDOWN_SECONDS = 1.0
@@ -153,9 +153,9 @@ class Exchange:
         return session if session is not None and session.repository == repository else None
 
     def _is_ours(self, request: web.BaseRequest) -> bool:
-        expected = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+        expected = basic_authorization(USER, self.password)
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        return hmac.compare_digest(given, f"Basic {expected}".encode())
+        return hmac.compare_digest(given, expected.encode())
 
 
 def _asked(request: web.BaseRequest) -> Route:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from image_tools.errors import InvalidList, InvalidReference
 from image_tools.imagelist.entry import Entry, ImageList, Problem
-from image_tools.imagelist.line import asks_to_look_behind, resolve, words
+from image_tools.imagelist.line import asks_to_look_behind, resolve, resolve_source, words
 from image_tools.imagelist.origin import ListOrigin, origin_in
 from image_tools.imagelist.registries import Registries
 from image_tools.oci.digest import Digest
@@ -129,3 +129,37 @@ def _conflict(name: str, conflicts: list[tuple[Entry, Entry]]) -> InvalidList:
         f" {earlier.destination}: {earlier.source} and {later.source}{more}",
         advice="remove one of the lines, or give it another destination or tag",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedImage:
+    """One line and the image it names as its source; lines count from 1."""
+
+    line: int
+    raw: str
+    reference: Reference
+
+
+def read_names(
+    content: bytes, name: str, registries: Registries
+) -> tuple[tuple[NamedImage, ...], tuple[Problem, ...]]:
+    """The named images in list order, repeated ones too, and the lines that name none.
+
+    InvalidList when the text is UTF-16; `name` is for that message.
+    """
+    refuse_wide(content, name)
+    found: list[NamedImage] = []
+    problems: list[Problem] = []
+    for line, line_bytes in enumerate(content.splitlines(), start=1):
+        raw = line_bytes.decode(errors="replace").lstrip("\ufeff")
+        line_words = words(raw)
+        if not line_words:
+            continue
+        try:
+            reference = resolve_source(line_words, registries)
+        except InvalidReference as error:
+            number = len(found) + len(problems) + 1
+            problems.append(Problem(number=number, line=line, raw=raw, reason=str(error)))
+        else:
+            found.append(NamedImage(line=line, raw=raw, reference=reference))
+    return tuple(found), tuple(problems)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from image_tools.errors import EnvironmentProblem
-from image_tools.logins.auth_edit import server_key, with_login, without_logins
 from image_tools.logins.auth_file import (
     AuthFile,
     Credentials,
     parse_auth_file,
     registry_of_key,
+    server_key,
+    with_login,
+    without_logins,
 )
 from image_tools.logins.credential_helper import (
     erase_with_helper,

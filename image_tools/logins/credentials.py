@@ -12,11 +12,10 @@ from pathlib import Path
 
 from image_tools.errors import EnvironmentProblem
 from image_tools.logins.auth_file import (
-    HUB_KEY,
     AuthFile,
     Credentials,
-    is_hub,
     parse_auth_file,
+    server_key,
 )
 from image_tools.logins.credential_helper import ask_helper
 from image_tools.machine.cancel import Cancel
@@ -100,7 +99,7 @@ class Keyring:
                 )
             return login
         if file.store and own is None:
-            return self._helped(file.store, HUB_KEY if is_hub(registry) else registry, cancel)
+            return self._helped(file.store, server_key(registry), cancel)
         return None
 
     def _file(self, path: Path) -> AuthFile:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from image_tools.oci.descriptor import Descriptor
-from image_tools.oci.tree import Answer, Asking, Tree
+from image_tools.oci.tree import Answer, Tree, TreeWalk
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def driven(
-    asking: Asking,
+    asking: TreeWalk,
     get: Callable[[Descriptor], Awaitable[Answer]],
     after: Callable[[], Awaitable[None]] | None = None,
 ) -> Tree:

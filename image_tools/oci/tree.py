@@ -29,7 +29,7 @@ _TOO_LARGE = f"the nested indexes have more than {MAXIMUM_NESTED_SIZE >> 20} MiB
 Parsed = Manifest | Index | Schema1
 Answer = RawManifest | ImageToolsError
 Wants = Callable[[Descriptor], bool]
-Look = Callable[[Descriptor, RawManifest, Parsed], None]
+OnManifest = Callable[[Descriptor, RawManifest, Parsed], None]
 
 
 class Fault(Enum):
@@ -79,7 +79,7 @@ class Tree:
         return tuple(dict.fromkeys(p.entry for p in self.problems if p.fault is fault))
 
 
-Asking = Generator[tuple[Descriptor, ...], Sequence[Answer], Tree]
+TreeWalk = Generator[tuple[Descriptor, ...], Sequence[Answer], Tree]
 
 
 def says_index(entry: Descriptor) -> bool:
@@ -97,19 +97,19 @@ def walk(
     *,
     digest: Digest | None = None,
     wants: Wants = says_index,
-    look: Look | None = None,
+    on_manifest: OnManifest | None = None,
     repeats: bool = True,
-) -> Asking:
+) -> TreeWalk:
     """Yield batches of entries whose manifests are needed, and return the tree below `top`.
 
-    What is sent for a batch are the answers in its order. Of all that `wants` names, each digest
-    is asked for once; `look` sees each manifest that could be read once, `top` first. `digest` is
-    the name of `top` where that may be another one than the sha256 of its bytes. Without `repeats`
-    an index that is there many times is opened once, so that its leaves are there once. Raises
-    InvalidManifest when `top` itself is none. Everything else is a problem of the entry that leads
-    there: one odd entry never makes the others unreachable.
+    The answers to a batch are sent in its order. `wants` names the entries to read; each digest is
+    asked for once. `on_manifest` is called once for each manifest that could be read, `top` first.
+    `digest` is the name of `top` if it may differ from the sha256 of its bytes. Without `repeats`,
+    an index that appears many times is opened once. Raises InvalidManifest if `top` itself is not a
+    manifest. Any other fault becomes a problem of the entry that leads there, so that one odd entry
+    never makes the others unreachable.
     """
-    state = _State(wants, look, repeats)
+    state = _State(wants, on_manifest, repeats)
     root = _Node(replace(top.descriptor, digest=digest or top.digest))
     found = state.take(root.entry, top)
     if not isinstance(found, Index):
@@ -126,7 +126,7 @@ def walk(
     return Tree(tuple(_leaves(root)), tuple(state.opened(root)), tuple(state.problems.values()))
 
 
-def driven(asking: Asking, get: Callable[[Descriptor], RawManifest]) -> Tree:
+def driven(asking: TreeWalk, get: Callable[[Descriptor], RawManifest]) -> Tree:
     """Return the tree of a walk whose manifests `get` reads; its ImageToolsErrors are answers."""
     try:
         batch = next(asking)
@@ -172,7 +172,7 @@ class _Known:
 @dataclass(slots=True, eq=False)
 class _State:
     wants: Wants
-    look: Look | None
+    on_manifest: OnManifest | None
     repeats: bool
     room: int = MAXIMUM_ENTRIES
     entries: int = 0  # of all nested indexes that were read, each once
@@ -182,10 +182,10 @@ class _State:
     problems: dict[tuple[Digest, Fault, str], EntryProblem] = field(default_factory=dict)
 
     def take(self, entry: Descriptor, raw: RawManifest) -> Parsed:
-        """Return what `raw` holds, after `look` has seen it."""
+        """Return what `raw` holds, after `on_manifest` has seen it."""
         found = parse(raw)
-        if self.look is not None:
-            self.look(entry, raw, found)
+        if self.on_manifest is not None:
+            self.on_manifest(entry, raw, found)
         return found
 
     def unknown(self, entries: Iterable[Descriptor], *, is_last: bool) -> tuple[Descriptor, ...]:

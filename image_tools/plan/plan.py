@@ -9,11 +9,10 @@ from enum import Enum
 from image_tools.errors import InvalidManifest
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
-from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, parse
-from image_tools.plan.images import DestinationImage, SourceImage
+from image_tools.plan.inputs import DestinationImage, PlanOptions, SourceImage
 from image_tools.plan.merge import has_platforms, merge, not_brought, staying
-from image_tools.plan.selection import EVERYTHING, Selection
+from image_tools.plan.selection import EVERYTHING
 
 
 class Action(Enum):
@@ -80,28 +79,11 @@ class Plan:
     as_it_is: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """How the user wants the destination.
-
-    What `selection` excludes stays there, unless `overwrite`. `present` are children known to lie
-    there already, `lost` are those whose content is gone. `keep_single`: a single image is
-    published as it is where no index is needed.
-    """
-
-    selection: Selection = EVERYTHING
-    overwrite: bool = False
-    force: bool = False
-    keep_single: bool = False
-    present: frozenset[Digest] = frozenset()
-    lost: frozenset[Digest] = frozenset()
-
-
 def plan(
     source: SourceImage,
     wanted: tuple[Descriptor, ...],
     destination: DestinationImage | None,
-    wish: Wish,
+    wish: PlanOptions,
 ) -> Plan:
     """Return the plan for one image; `wanted` are the selected leaves of `source`."""
     if not wanted:
@@ -156,7 +138,7 @@ def final_index(
 
 
 def _staying(
-    wanted: tuple[Descriptor, ...], destination: DestinationImage | None, wish: Wish
+    wanted: tuple[Descriptor, ...], destination: DestinationImage | None, wish: PlanOptions
 ) -> tuple[Descriptor, ...]:
     """Return the destination's entries that take part in the merge, none where it is replaced."""
     if destination is None or wish.overwrite:

@@ -29,7 +29,7 @@ _MARKS = (SIGNATURE, ATTESTATION, "sigstore", "cosign", "in-toto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Companion:
+class Referrer:
     """One manifest that speaks about `subject`: under cosign's `tag`, or as a referrer.
 
     `kind` is a word for people: `signature`, `attestation`, `sbom`, or an artifact type.
@@ -50,7 +50,7 @@ class Companion:
 class FoundReferrers:
     """What was found to speak about an image, and what kept one from looking."""
 
-    companions: tuple[Companion, ...] = ()
+    referrers: tuple[Referrer, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -58,7 +58,7 @@ class FoundReferrers:
         """Return everything in `found`, each warning once."""
         known = tuple(found)
         return cls(
-            tuple(companion for one in known for companion in one.companions),
+            tuple(referrer for one in known for referrer in one.referrers),
             tuple(dict.fromkeys(warning for one in known for warning in one.warnings)),
         )
 
@@ -68,7 +68,7 @@ def cosign_tags(subject: Digest) -> tuple[tuple[str, str], ...]:
     return tuple((kind, f"{subject.as_tag}.{end}") for kind, end in COSIGN)
 
 
-def is_companion(reference: Reference) -> bool:
+def is_referrer_tag(reference: Reference) -> bool:
     """Whether a reference is one of the tags behind a digest, and no image of its own."""
     return _TAG.fullmatch(reference.tag or "") is not None
 
@@ -102,13 +102,13 @@ def holds_all(manifest: Manifest, other: Manifest) -> bool:
 
 
 def apart(
-    companions: Iterable[Companion], subject: Digest
-) -> tuple[tuple[Companion, ...], tuple[Companion, ...]]:
+    companions: Iterable[Referrer], subject: Digest
+) -> tuple[tuple[Referrer, ...], tuple[Referrer, ...]]:
     """Those about `subject`, with what refers to them in turn, and all others.
 
     What refers to a companion stands behind it.
     """
-    spoken_of, about, others = {subject}, list[Companion](), list[Companion]()
+    spoken_of, about, others = {subject}, list[Referrer](), list[Referrer]()
     for companion in companions:
         if companion.subject in spoken_of:
             spoken_of.add(companion.descriptor.digest)
@@ -119,7 +119,7 @@ def apart(
 
 
 def uncovered(
-    companions: Iterable[Companion], published: Digest, *, kept: bool, asked: bool = False
+    companions: Iterable[Referrer], published: Digest, *, kept: bool, asked: bool = False
 ) -> str:
     """What is said where `companions` speak about another digest than the `published` one.
 

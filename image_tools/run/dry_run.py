@@ -12,7 +12,7 @@ from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import unaffordable
 from image_tools.plan.plan import Plan
-from image_tools.report import Outcome, Outlook, PlanAction, PlanRow, Status
+from image_tools.report import DryRunPlan, Outcome, PlanAction, PlanRow, Status
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.plan import plan_image
@@ -101,10 +101,10 @@ class DryRunMode:
         """See `Mode`."""
         return Status.FAILED if result.action in _BROKEN else Status.UNCHANGED
 
-    def outlook(self, rows: Sequence[PlanRow]) -> Outlook:
+    def outlook(self, rows: Sequence[PlanRow]) -> DryRunPlan:
         """Return all rows, those put off that a pull limit has no room for, and what was spent."""
         meters = self.context.endpoints.meters.limited
-        return Outlook(tuple(self._affordable(rows)), tuple(map(pulls_of, meters)))
+        return DryRunPlan(tuple(self._affordable(rows)), tuple(map(pulls_of, meters)))
 
     def _affordable(self, rows: Sequence[PlanRow]) -> list[PlanRow]:
         found = list(rows)

@@ -77,6 +77,7 @@ class Endpoints:
     meters: Meters = field(default_factory=Meters)
     written: WrittenPlaces = field(init=False)
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
+    _registries: dict[str, Remote] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _destinations: dict[str, Destination] = field(default_factory=dict)
 
@@ -105,16 +106,18 @@ class Endpoints:
         make a repository of every request for it (Quay, endpoints/v2/v2auth.py).
         """
         for registry, names in _by_registry(sources).items():
-            source = self.source_store(registry)
-            if isinstance(source, Remote):
-                source.expect(names, push=False)
+            _announce(self.source_store(registry), names)
         destinations = tuple(destinations)
         for reference in destinations:
             self.note_destination(reference)
         for registry, names in _by_registry(destinations).items():
-            destination = self.destination_end(registry).store
-            if isinstance(destination, Remote):
-                destination.expect(names, push=False)
+            _announce(self.destination_end(registry).store, names)
+
+    def registry(self, name: str) -> Remote:
+        """Return the destination registry `name` itself, for what only a registry can do."""
+        if name not in self._registries:
+            self._registries[name] = self._open(name)
+        return self._registries[name]
 
     def note_destination(self, destination: Reference) -> None:
         """Take note that the run writes there, or compares what is there: no source is read so."""
@@ -151,8 +154,8 @@ class Endpoints:
         stores = [remote for (name, _), remote in self._sources.items() if name == registry]
         destination = self.destination_end(registry).store
         for store in (*stores, destination):
-            if isinstance(store, Remote):
-                store.admission.use(credentials)
+            if (admission := store.abilities.admission) is not None:
+                admission.use(credentials)
 
     async def source_credentials(self, registry: str, repository: str) -> Credentials | None:
         """The login for a source or for one of its mirrors, for a skopeo that reads by itself."""
@@ -168,7 +171,7 @@ class Endpoints:
 
     async def close(self) -> None:
         """Give back all connections."""
-        stores = [*self._sources.values(), *(d.store for d in self._destinations.values())]
+        stores = [*self._sources.values(), *self._registries.values()]
         for store in stores:
             await store.close()
 
@@ -200,17 +203,16 @@ class Endpoints:
         return Ledger()
 
     def _destination(self, registry: str) -> Store:
-        access = self.destination
         if self.destination_archive is not None:
             return ArchiveStore(self.destination_archive, registry)
-        if self.harbor is None or registry == DOCKER_HUB:
-            return self._open(registry, access, access.tls)
-        keyring, options = self._keyring(registry, access), self._options(access.tls)
-        return Harbor(registry, keyring, options, self.environ, self.harbor)
+        return self.registry(registry)
 
-    def _open(self, registry: str, access: Access, tls: TlsChoice) -> Remote:
-        keyring = self._keyring(registry, access)
-        return Remote(registry, keyring, self._options(tls), self.environ)
+    def _open(self, registry: str) -> Remote:
+        access = self.destination
+        keyring, options = self._keyring(registry, access), self._options(access.tls)
+        if self.harbor is None or registry == DOCKER_HUB:
+            return Remote(registry, keyring, options, self.environ)
+        return Harbor(registry, keyring, options, self.environ, self.harbor)
 
     def _options(self, tls: TlsChoice) -> RemoteOptions:
         return RemoteOptions(tls=tls, policy=self.retry)
@@ -232,6 +234,11 @@ def certificates_folder(ca_file: Path | None, others: Iterable[Path], folder: Pa
             # A certificate and its key keep one name between them.
             (folder / f"{number}-{path.name}").symlink_to(path.absolute())
     return folder
+
+
+def _announce(store: Store, repositories: Iterable[str]) -> None:
+    if (announcing := store.abilities.announcing) is not None:
+        announcing.expect(repositories, push=False)
 
 
 def _by_registry(references: Iterable[Reference]) -> dict[str, list[str]]:

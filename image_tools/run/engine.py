@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
@@ -15,11 +14,11 @@ from loguru import logger
 from image_tools.errors import (
     Deferred,
     DiskFull,
-    EnvironmentProblem,
     ImageToolsError,
     RateLimited,
     TimedOut,
     UnknownFailure,
+    refused_by_system,
 )
 from image_tools.imagelist.entry import Entry, ImageList, Problem
 from image_tools.machine.concurrency import settled, together, within
@@ -30,7 +29,6 @@ from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Probed
 from image_tools.run.line.transfer_job import TransferJob
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound="LineResult")
 
@@ -164,7 +162,7 @@ class Engine(Generic[ResultT]):
                 result = self._failed(line, error)
             except OSError as error:
                 logger.opt(exception=error).debug("on this machine")
-                result = self._failed(line, _of_this_machine(line.entry, error))
+                result = self._failed(line, refused_by_system(error, str(line.entry.source)))
             except Exception as error:
                 result = self._failed(line, UnknownFailure(f"{line.entry.source}: a bug"))
                 self._end_run(error)
@@ -297,10 +295,3 @@ class Engine(Generic[ResultT]):
 
 def _lane(entry: Entry) -> Lane:
     return entry.source.registry, entry.destination.registry
-
-
-def _of_this_machine(entry: Entry, error: OSError) -> ImageToolsError:
-    """Return what the operating system refused: a full disk above all, seldom a bug."""
-    place = f"{error.filename}: " if error.filename else ""
-    kind = DiskFull if error.errno in _NO_ROOM else EnvironmentProblem
-    return kind(f"{entry.source}: {place}{error.strerror or error}")

@@ -11,9 +11,9 @@ from image_tools.errors import InvalidManifest, NotFound
 from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, index_bytes, parse
-from image_tools.plan.images import DestinationImage
-from image_tools.plan.plan import Action, FinalIndex, Plan, Wish, plan
-from image_tools.plan.union import Union, UnionPart, unite
+from image_tools.plan.inputs import DestinationImage, PlanOptions
+from image_tools.plan.merge_manifest import CombinedImage, CombinedSource, combine
+from image_tools.plan.plan import Action, FinalIndex, Plan, plan
 from image_tools.run.context import RunContext, TransferContext
 from image_tools.run.line.confirm import read_back
 from image_tools.run.line.job import Job
@@ -45,17 +45,17 @@ async def merge_images(
     """Publish the index of the sources of all `jobs`, which have one destination; return it.
 
     It replaces what the destination's tag leads to. Raise ImageToolsError for what prevented it,
-    and UsageError as `plan.union.unite` does.
+    and UsageError as `plan.merge_manifest.combine` does.
     """
     first = jobs[0]
-    union = unite(await together(_part(context, job) for job in jobs), overwrite=overwrite)
+    union = combine(await together(_part(context, job) for job in jobs), overwrite=overwrite)
     existing = await _existing(context, first)
     wanted = union.image.leaves
-    decided = plan(union.image, wanted, existing, Wish(overwrite=True))
+    decided = plan(union.image, wanted, existing, PlanOptions(overwrite=True))
     if decided.action is Action.UNCHANGED and existing is not None:
         return Merged(index=existing.top, changed=False)
     present = await present_children(context, first, decided.copies)
-    decided = plan(union.image, wanted, existing, Wish(overwrite=True, present=present))
+    decided = plan(union.image, wanted, existing, PlanOptions(overwrite=True, present=present))
     assert decided.final is not None
     copied = tuple(entry.digest for entry in decided.copies)
     if dry_run:
@@ -64,7 +64,7 @@ async def merge_images(
     return Merged(index=await context.reader.manifest(first.destination, digest), copied=copied)
 
 
-async def _part(context: RunContext, job: Job) -> UnionPart:
+async def _part(context: RunContext, job: Job) -> CombinedSource:
     source = job.entry.source
     head = await job.source.store.manifest_head(job.source.name, source.target)
     if head is None:
@@ -75,7 +75,7 @@ async def _part(context: RunContext, job: Job) -> UnionPart:
             f"{source}: a Docker schema 1 image, which no index can hold",
             advice="mirror it first, which converts it, and merge the result",
         )
-    return UnionPart(str(source), await context.reader.source_image(job.source, top))
+    return CombinedSource(str(source), await context.reader.source_image(job.source, top))
 
 
 async def _existing(context: RunContext, job: Job) -> DestinationImage | None:
@@ -91,7 +91,7 @@ async def _existing(context: RunContext, job: Job) -> DestinationImage | None:
 
 
 async def _carried_out(
-    context: TransferContext, jobs: Sequence[Job], union: Union, decided: Plan
+    context: TransferContext, jobs: Sequence[Job], union: CombinedImage, decided: Plan
 ) -> Digest:
     owners = [jobs[union.origins[entry.digest]] for entry in decided.copies]
     children = await together(

@@ -9,11 +9,10 @@ from loguru import logger
 
 from image_tools.errors import Deferred, Different, ImageToolsError
 from image_tools.imagelist.entry import Entry, Problem
-from image_tools.kept import Kept
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.report import Change, Outcome, PlanAction, PlanRow, Pulls, Status
+from image_tools.report import Change, Kept, Outcome, PlanAction, PlanRow, Pulls, Status
 from image_tools.stores.remote.limits.meter import Meter
 
 INTERRUPTED = "interrupted"

@@ -29,12 +29,10 @@ from image_tools.run.line.probe import Probed, heads, held_by_base, unknown_sour
 from image_tools.run.line.read import read_top
 from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import OutcomeMode, kept_of, kept_warning, outcome_of, platforms_of
-from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.store import ManifestHead
-from image_tools.validation.asked import Demand
-from image_tools.validation.choice import Choice, choose
 from image_tools.validation.comparison import Comparison, compare, compare_converted
-from image_tools.validation.sides import AtDestination, AtSource
+from image_tools.validation.contents import AtDestination, AtSource
+from image_tools.validation.demand import Choice, Demand, choose
 from image_tools.validation.verdict import (
     KEPT,
     LOST,
@@ -148,11 +146,10 @@ def _is_enough(source: ManifestHead, destination: ManifestHead, asked: Demand) -
 
 def _as_saved(job: Job, asked: Demand) -> Demand:
     """Return what was asked for when the archive was saved that is loaded without any choice."""
-    store = job.source.store
-    if asked.names_platforms or not isinstance(store, ArchiveStore):
+    archive = job.source.store.abilities.archive
+    if asked.names_platforms or archive is None:
         return asked
-    origin = store.archive.origin(job.entry.source)
-    saved = None if origin is None else origin.chosen
+    saved = archive.chosen(job.entry.source)
     if saved is None:
         return replace(asked, is_known=False)
     return replace(
@@ -244,9 +241,9 @@ def _different(job: Job, verdict: Verdict) -> Different:
 
 def _copying(job: Job) -> str:
     """Return the command that copies what is compared here."""
-    if isinstance(job.destination.store, ArchiveStore):
+    if job.destination.store.abilities.archive is not None:
         return "save"
-    return "load" if isinstance(job.source.store, ArchiveStore) else "mirror"
+    return "mirror" if job.source.store.abilities.archive is None else "load"
 
 
 def _skipped(job: Job, source: AtSource, asked: Demand) -> Outcome:

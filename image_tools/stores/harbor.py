@@ -7,12 +7,11 @@ asked of a repository in a missing project is refused with 401.
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from loguru import logger
@@ -32,7 +31,7 @@ from image_tools.stores.remote.failures import permanent
 from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.registry import Remote, RemoteOptions
 from image_tools.stores.remote.tokens.realm import basic_header
-from image_tools.stores.store import ManifestHead
+from image_tools.stores.store import Abilities, ManifestHead
 from image_tools.web.address import root_url
 
 PROJECTS = "/api/v2.0/projects"
@@ -79,6 +78,11 @@ class Harbor(Remote):
         self._keyring, self._setting = keyring, setting
         self._projects: defaultdict[str, _Project] = defaultdict(_Project)
 
+    @property
+    def abilities(self) -> Abilities:
+        """Return what a registry can do, and that this one creates projects."""
+        return replace(super().abilities, projects=self)
+
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """As of any registry; None where the whole project is missing."""
         head = super().manifest_head
@@ -110,7 +114,7 @@ class Harbor(Remote):
                 project.created = await self._create(name, repository)
             except ImageToolsError as error:
                 error.advice = error.own_advice or _advice(error, self.name, name)
-                project.failed = copy.copy(error), time.monotonic()
+                project.failed = error.copied(), time.monotonic()
                 raise
             if project.created or project.missing:
                 # Tokens of before the project allow nothing in it.
@@ -210,7 +214,7 @@ def _raise_known(project: _Project, begun: float) -> None:
     if project.failed is not None:
         error, moment = project.failed
         if moment >= begun or not error.temporary:
-            raise copy.copy(error)
+            raise error.copied()
 
 
 def _advice(error: ImageToolsError, registry: str, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +22,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.remote.registries_conf import Pull, PullSource, RegistriesConf
-from image_tools.stores.store import ManifestHead, Store, Upload
+from image_tools.stores.store import Abilities, ManifestHead, Store, Upload
 from image_tools.web.address import named
 
 LEFT_ALONE_FOR = 60.0
@@ -55,6 +54,11 @@ class Mirrored:
     def name(self) -> str:
         """The registry as people write it."""
         return self._registry
+
+    @property
+    def abilities(self) -> Abilities:
+        """Return that the mirror which has an image can be found."""
+        return Abilities(mirrors=self)
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """The head of a manifest at the first place that has it; None when the last has not."""
@@ -189,10 +193,7 @@ class Mirrored:
         asked, meant = named(place.registry, place.repository), named(self._registry, repository)
         if asked == meant or not error.message.startswith(asked):
             return error
-        own = copy.copy(error)
-        own.message = f"{meant}{error.message.removeprefix(asked)} (asked at {asked})"
-        own.args = (own.message,)
-        return own
+        return error.copied(f"{meant}{error.message.removeprefix(asked)} (asked at {asked})")
 
 
 def _absent(registry: str, repository: str, reference: str | Digest) -> NoReturn:

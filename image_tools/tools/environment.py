@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,18 +77,6 @@ def prepare_folders(workspace: Path) -> None:
     """Nothing; makes the folders that `child_environment` names, for the owner alone."""
     for name in ("home", "tmp", "docker", "buildx"):
         (workspace / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def auth_file(entries: Mapping[str, tuple[str, str]]) -> bytes:
-    """A login file in docker's format, which skopeo and buildx both read.
-
-    `entries` maps `host:port` to user name and password.
-    """
-    logins = {
-        host: {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}
-        for host, (username, password) in entries.items()
-    }
-    return json.dumps({"auths": logins}, indent=1).encode()
 
 
 def _own_blob_cache() -> dict[str, str]:

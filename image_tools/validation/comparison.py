@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.platform import Platform
-from image_tools.validation.asked import Demand, Match
-from image_tools.validation.choice import Choice
-from image_tools.validation.contents import Sorted, tell_apart
-from image_tools.validation.sides import AtDestination, AtSource
+from image_tools.validation.contents import AtDestination, AtSource, Sorted, tell_apart
+from image_tools.validation.demand import Choice, Demand, Match
 from image_tools.validation.verdict import (
     COPY_AGAIN,
     REMOVE,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import ssl
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from yarl import URL
 from image_tools import __version__
 from image_tools.errors import TlsProblem, Unavailable
 from image_tools.web.address import located, same_origin
+from image_tools.web.basic import basic_authorization
 from image_tools.web.body import STALL_SECONDS, StreamBody, own_failure
 from image_tools.web.expiry import expiry
 from image_tools.web.network_failures import network_failure, registry_of
@@ -267,8 +267,7 @@ class Connections:
         bare = proxy.with_user(None)
         if proxy.user is None:
             return bare, {}
-        coded = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
-        return bare, {"Proxy-Authorization": f"Basic {coded}"}
+        return bare, {"Proxy-Authorization": basic_authorization(proxy.user, proxy.password or "")}
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

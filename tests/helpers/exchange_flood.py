@@ -17,12 +17,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from image_tools.logins.auth_file import Credentials, auth_document
 from image_tools.machine import run as process
 from image_tools.machine.workspace import Workspace
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
-from image_tools.tools.environment import auth_file, child_environment, prepare_folders
+from image_tools.tools.environment import child_environment, prepare_folders
 from image_tools.tools.skopeo import OPEN_POLICY, CopyRequest, SkopeoSetting, copy_argv
 from tests.helpers.content import compact
 from tests.helpers.exchange_lab import running_lab
@@ -132,7 +133,7 @@ def flood(skopeo: str, size: int) -> dict[str, Any]:
     raw, destination = image(source), SlowStore(source)
     with running_lab(source, destination) as lab, Workspace.create(os.environ) as workspace:
         prepare_folders(workspace.path)
-        login = auth_file({lab.exchange.address: lab.exchange.login})
+        login = auth_document({lab.exchange.address: Credentials(*lab.exchange.login)})
         setting = SkopeoSetting(
             skopeo=skopeo,
             policy=workspace.write_private("policy.json", OPEN_POLICY),

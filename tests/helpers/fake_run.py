@@ -20,7 +20,16 @@ from image_tools.cli import mirror
 from image_tools.commands.request import MirrorRequest
 from image_tools.errors import ToolMissing
 from image_tools.imagelist.entry import Entry, ImageList
-from image_tools.report import Change, Outcome, Outlook, PlanAction, PlanRow, Report, Status, joined
+from image_tools.report import (
+    Change,
+    DryRunPlan,
+    Outcome,
+    PlanAction,
+    PlanRow,
+    Report,
+    Status,
+    joined,
+)
 from image_tools.run.progress import Progress
 
 DIGEST = "sha256:" + "ab" * 32
@@ -87,7 +96,7 @@ class FakeRun:
         self._write_failed()
         return report
 
-    def plan(self, images: ImageList) -> Outlook:
+    def plan(self, images: ImageList) -> DryRunPlan:
         """A copy of 5 MB for every entry, a failure for the failing ones."""
         self.lists.append(images)
         rows = tuple(
@@ -102,7 +111,7 @@ class FakeRun:
             )
             for entry in images.entries
         )
-        return Outlook(rows)
+        return DryRunPlan(rows)
 
     def cancel(self, signal_number: int) -> None:
         """Let a slow image end."""

@@ -21,9 +21,9 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
-from image_tools.plan.images import DestinationImage
+from image_tools.plan.inputs import DestinationImage, PlanOptions
 from image_tools.plan.merge import select
-from image_tools.plan.plan import Action, Wish, plan
+from image_tools.plan.plan import Action, plan
 from image_tools.plan.selection import Selection
 from image_tools.run.line.deep_walk import Depth
 from image_tools.run.line.job import Job
@@ -31,7 +31,7 @@ from image_tools.run.line.probe import Probed
 from image_tools.run.line.reader import Reader, Repository
 from image_tools.run.validation import Validation, compare_heads, validate
 from image_tools.stores.store import ManifestHead
-from image_tools.validation.asked import Demand
+from image_tools.validation.demand import Demand
 from tests.helpers.descriptors import UNKNOWN, platform
 from tests.helpers.memory_store import MemoryStore
 from tests.helpers.naive_model import Found, Leaf, expected
@@ -151,7 +151,7 @@ class World:
         top = self.top(self.source)
         assert top is not None
         image = asyncio.run(reader.source_image(Repository(self.source, REPOSITORY), top))
-        wish = Wish(
+        wish = PlanOptions(
             selection=flags(asked),
             overwrite=asked.overwrite,
             keep_single=asked.keep_single,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
-from image_tools.validation.asked import Demand
+from image_tools.validation.demand import Demand
 
 Leaf = tuple[Digest, Platform, bool]
 

@@ -15,8 +15,7 @@ from image_tools.imagelist.reader import read_line, read_list
 from image_tools.imagelist.registries import Registries
 from image_tools.logins.auth_file import parse_auth_file
 from image_tools.oci.manifest import Index, RawManifest, config_platform, index_bytes, parse
-from image_tools.oci.reference import Reference, parse_registry
-from image_tools.oci.tag_order import tag_key
+from image_tools.oci.reference import Reference, parse_registry, tag_key
 from image_tools.stores.remote.failures import Refusal, failure, retry_after
 from image_tools.stores.remote.manifests import media_type_of, signed_payload
 from image_tools.stores.remote.tokens.answer import parse_token

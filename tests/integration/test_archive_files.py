@@ -115,7 +115,7 @@ from image_tools.stores.archive.file.framed import FramedContent
 from image_tools.stores.archive.file.framing import Packing
 from tests.helpers.archive_files import INDEX, add
 
-path, form, how = Path(sys.argv[1]), Form(sys.argv[2]), sys.argv[3]
+path, form, how = Path(sys.argv[1]), Packing(sys.argv[2]), sys.argv[3]
 content = FramedContent.create(path, form) if how == "create" else FramedContent.adding(path)
 print("begun", flush=True)
 number = 0

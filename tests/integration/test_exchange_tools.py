@@ -17,6 +17,7 @@ import pytest
 
 from image_tools.errors import CopyFailed, DigestMismatch, NotFound, RateLimited, Unavailable
 from image_tools.exchange.sessions import Session
+from image_tools.logins.auth_file import Credentials, auth_document
 from image_tools.machine import run as process
 from image_tools.machine.cancel import Cancel
 from image_tools.machine.workspace import Workspace
@@ -24,7 +25,7 @@ from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
 from image_tools.tools.buildx import create_argv, descriptor_file
-from image_tools.tools.environment import auth_file, child_environment, prepare_folders
+from image_tools.tools.environment import child_environment, prepare_folders
 from image_tools.tools.skopeo import (
     OPEN_POLICY,
     CopyRequest,
@@ -134,7 +135,7 @@ def bench() -> Iterator[Bench]:
     """Give a lab and the workspace of a run, at the place where a run has it."""
     with running_lab() as lab, Workspace.create({}) as workspace:
         prepare_folders(workspace.path)
-        login = auth_file({lab.exchange.address: lab.exchange.login})
+        login = auth_document({lab.exchange.address: Credentials(*lab.exchange.login)})
         for name in ("auth.json", "docker/config.json"):
             workspace.write_private(name, login)
         workspace.write_private("policy.json", OPEN_POLICY)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import ConnectionRefused, NotFound, PlatformMissing, Unauthorized
+from image_tools.logins.auth_file import Credentials, auth_document
 from image_tools.machine import run as process
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
@@ -19,7 +20,7 @@ from image_tools.oci.manifest import Index, RawManifest, index_bytes, parse
 from image_tools.oci.platform import Platform
 from image_tools.tools import buildx as buildx_lines
 from image_tools.tools.diagnose import diagnose
-from image_tools.tools.environment import auth_file, child_environment, prepare_folders
+from image_tools.tools.environment import child_environment, prepare_folders
 from image_tools.tools.skopeo import (
     OPEN_POLICY,
     CopyRequest,
@@ -57,7 +58,7 @@ def locked(docker_registry: Path) -> Iterator[Registry]:
 def workspace(locked: Registry, tmp_path: Path) -> Path:
     """Give a run's private folder, with the login of `locked` where both tools look."""
     prepare_folders(tmp_path)
-    login = auth_file({locked.address: (LAB_LOGIN.username, LAB_LOGIN.password)})
+    login = auth_document({locked.address: Credentials(LAB_LOGIN.username, LAB_LOGIN.password)})
     for name in ("auth.json", "docker/config.json"):
         (tmp_path / name).write_bytes(login)
     (tmp_path / "policy.json").write_bytes(OPEN_POLICY)
@@ -290,7 +291,7 @@ def test_diagnose_real_skopeo_refusals_are_their_kinds(tool, locked, workspace):
     ]
     # skopeo 1.9.3 looks into docker's login file when its own knows nobody.
     for name in ("auth.json", "docker/config.json"):
-        (workspace / name).write_bytes(auth_file({}))
+        (workspace / name).write_bytes(auth_document({}))
     completed.append(run(copy_argv(request), workspace))
 
     kinds = [type(diagnose(done.stderr, "users.example/a:b")) for done in completed]
@@ -302,7 +303,7 @@ def test_diagnose_real_buildx_refusals_are_their_kinds(tool, locked, workspace):
     index = wanted_index("oci_index", "one")
     dead = f"127.0.0.1:{free_port()}"
     completed = [compose(tool, workspace, f"{dead}/lab/denied:v1", index)]
-    (workspace / "docker/config.json").write_bytes(auth_file({}))
+    (workspace / "docker/config.json").write_bytes(auth_document({}))
     tag = f"{locked.address}/{repository_of('refused', tool)}:v1"
     completed.append(compose(tool, workspace, tag, index))
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from image_tools.imagelist.line import asks_to_look_behind
-from image_tools.kept import Kept
 from image_tools.report import (
     Change,
+    DryRunPlan,
+    Kept,
     Outcome,
-    Outlook,
     PlanAction,
     PlanRow,
     Pulls,
@@ -252,7 +252,7 @@ def test_plan_as_json_has_this_shape() -> None:
     unknown = replace(row(PlanAction.DEFER, 3), bytes_to_move=None)
     pulls = Pulls(registry="docker.io", spent=1, left=9, limit=10, window=21600)
     rows = (row(PlanAction.COPY), row(PlanAction.SKIP, 2), unknown)
-    document = plan_to_json("mirror", Outlook(rows, (pulls,)))
+    document = plan_to_json("mirror", DryRunPlan(rows, (pulls,)))
 
     shared: dict[str, object] = {
         "source": "a",

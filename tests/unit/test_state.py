@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import EnvironmentProblem
-from image_tools.kept import Kept
 from image_tools.oci.digest import Digest
+from image_tools.report import Kept
 from image_tools.state import VERSION, Remembered, State, default_state_path
 from tests.helpers.said import listened
 

@@ -75,7 +75,7 @@ class Behind:
         if isinstance(raw, ImageToolsError):
             return frozenset({top})
         tree = await driven(
-            walk(raw, digest=top, wants=everything, look=look),
+            walk(raw, digest=top, wants=everything, on_manifest=look),
             lambda entry: _answer(place, entry.digest),
         )
         lost = {entry.digest for entry in tree.entries_with(Fault.LOST)}

@@ -54,7 +54,7 @@ def _uncovered(
     source = task.source.digest
     if published.digest == source or context.signer is not None:
         return ()
-    about, _ = apart(task.referrers.companions, source)
+    about, _ = apart(task.referrers.referrers, source)
     kept, asked = published.has_source_index, context.options.keep_digest
     text = uncovered(about, published.digest, kept=kept, asked=asked)
     if not text:

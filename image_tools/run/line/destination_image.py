@@ -6,8 +6,8 @@ from loguru import logger
 
 from image_tools.errors import DigestMismatch, ImageToolsError, InvalidManifest, NotFound
 from image_tools.oci.digest import Digest
-from image_tools.plan.images import DestinationImage, SourceImage
-from image_tools.plan.plan import Plan, Wish
+from image_tools.plan.inputs import DestinationImage, PlanOptions, SourceImage
+from image_tools.plan.plan import Plan
 from image_tools.run.context import RunContext
 from image_tools.run.line.behind import looks_behind
 from image_tools.run.line.job import Job
@@ -49,7 +49,7 @@ def _is_replaced(context: RunContext, job: Job, error: ImageToolsError) -> bool:
 
 
 def refuse_unreadable(
-    job: Job, image: SourceImage, existing: DestinationImage | None, wish: Wish
+    job: Job, image: SourceImage, existing: DestinationImage | None, wish: PlanOptions
 ) -> None:
     """Raise InvalidManifest where an entry under the tag is unreadable and might have to stay.
 

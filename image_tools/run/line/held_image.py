@@ -20,7 +20,7 @@ from image_tools.oci.manifest import (
 from image_tools.oci.tree import Answer, EntryProblem, Parsed, says_index, walk
 from image_tools.run.line.reader import REMEMBERED_BYTES, Reader, Repository
 from image_tools.stores.store import ManifestHead
-from image_tools.validation.sides import AtDestination
+from image_tools.validation.contents import AtDestination
 
 # What an answer says of one manifest; every other failure ends the validation.
 OF_ONE_MANIFEST = (NotFound, DigestMismatch, InvalidManifest)
@@ -64,7 +64,7 @@ class Holding:
             if isinstance(parsed, Manifest) and parsed.config is not None and parsed.is_image:
                 configs[entry.digest] = parsed.config
 
-        tree = await driven(walk(self.top, wants=_is_open, look=look), get)
+        tree = await driven(walk(self.top, wants=_is_open, on_manifest=look), get)
         self.problems = tuple(one for one in tree.problems if says_index(one.entry))
         leaves = await together(self._completed(leaf, configs) for leaf in tree.leaves)
         return replace(held, leaves=tuple(leaves), is_index=isinstance(found, Index))

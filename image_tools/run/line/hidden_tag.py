@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
 from loguru import logger
 
 from image_tools.errors import CopyFailed, RateLimited, Unauthorized, Unavailable
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
-from image_tools.stores.remote.registry import Remote
-from image_tools.stores.store import ManifestHead
+from image_tools.stores.store import ChecksAdmission, ManifestHead
 
 FORBIDDEN = 403
 # 412 and 451 are policies: the tag exists and cannot be read (harbor#15283, #19408).
@@ -37,14 +34,13 @@ async def behind_refusal(context: RunContext, job: Job, error: CopyFailed) -> Ma
     (cosign#2973, ggcr#1691): one that takes pushes and names no such tag has none. Raises `error`
     with a hint if the tag may exist and would have to be merged.
     """
-    store, name = job.destination.store, job.destination.name
+    admission = None if context.options.dry_run else job.destination.store.abilities.admission
     if may_be_new(error):
-        if isinstance(store, Remote) and not context.options.dry_run:
-            return await _try_new(context, job, store, error)
-        raise error
-    may_be_missing = error.status == FORBIDDEN and not context.options.dry_run
-    if isinstance(store, Remote) and may_be_missing and not await store.lists_tag(name, job.tag):
-        await _try_push(context, job, store, error)
+        if admission is None:
+            raise error
+        return await _try_new(context, job, admission, error)
+    if admission is not None and error.status == FORBIDDEN and not await _lists_tag(job):
+        await _try_push(context, job, admission, error)
         logger.info("{}; the repository accepts pushes: treating the tag as missing", error)
         return None
     if context.options.overwrite:
@@ -53,20 +49,26 @@ async def behind_refusal(context: RunContext, job: Job, error: CopyFailed) -> Ma
     raise _with_way_out(error)
 
 
+async def _lists_tag(job: Job) -> bool | None:
+    """Return whether the tags of the destination repository include the one that is written."""
+    listing = job.destination.store.abilities.tag_lists
+    return None if listing is None else await listing.lists_tag(job.destination.name, job.tag)
+
+
 async def _try_new(
-    context: RunContext, job: Job, store: Remote, error: CopyFailed
+    context: RunContext, job: Job, admission: ChecksAdmission, error: CopyFailed
 ) -> ManifestHead | None:
     """Nothing when a login that is accepted may push to what it may not read; else `error`."""
     try:
-        login = await store.admission.login(job.destination.name)
+        login = await admission.login(job.destination.name)
     except CopyFailed as refusal:
         raise error from refusal
     if login is None:
         raise error
-    await _try_push(context, job, store, error)
+    await _try_push(context, job, admission, error)
     try:
         # What the push has created may be read now, and what was there as well.
-        return await store.manifest_head(job.destination.name, job.tag)
+        return await job.destination.store.manifest_head(job.destination.name, job.tag)
     except CopyFailed as still:
         if not (is_not_shown(still) or may_be_new(still)):
             raise
@@ -76,22 +78,22 @@ async def _try_new(
         raise _with_way_out(error) from still
 
 
-async def _try_push(context: RunContext, job: Job, store: Remote, error: CopyFailed) -> None:
+async def _try_push(
+    context: RunContext, job: Job, admission: ChecksAdmission, error: CopyFailed
+) -> None:
     """Nothing when the repository takes pushes; else the refusal to show the tag counts."""
     try:
         if context.preflight is None:
-            store.expect((job.destination.name,), push=True)
-            await store.admission.try_push(job.destination.name)
+            await admission.try_push(job.destination.name)
         else:
-            await context.preflight.try_push(job, store)
+            await context.preflight.try_push(job, admission)
     except CopyFailed as refusal:
         logger.debug("{}", refusal)
         raise error from refusal
 
 
 def _with_way_out(error: CopyFailed) -> CopyFailed:
-    own = copy.copy(error)
-    own.message = f"{error.message}: the current tag cannot be read"
-    own.args = (own.message,)
-    own.advice = f"{error.own_advice}; or {_ADVICE}" if error.own_advice else _ADVICE
-    return own
+    return error.copied(
+        f"{error.message}: the current tag cannot be read",
+        advice=f"{error.own_advice}; or {_ADVICE}" if error.own_advice else _ADVICE,
+    )

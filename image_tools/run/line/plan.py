@@ -12,8 +12,9 @@ from image_tools.exchange.presence import FAILS_ON_IT
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
+from image_tools.plan.inputs import PlanOptions
 from image_tools.plan.merge import select
-from image_tools.plan.plan import Action, Plan, Wish, plan
+from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.referrers import FoundReferrers, subjects
 from image_tools.report import Outcome
 from image_tools.run.context import RunContext
@@ -67,7 +68,9 @@ def _conversion(context: RunContext, job: Job, read: ReadImage) -> TransferJob |
     if not select(read.leaves, context.options.selection):
         return _passed_over(context, job, read)
     options = context.options
-    wish = Wish(selection=chosen(context, job), overwrite=options.overwrite, force=options.force)
+    wish = PlanOptions(
+        selection=chosen(context, job), overwrite=options.overwrite, force=options.force
+    )
     return replace(_bare(context, job, read), convert=read.converts, wish=wish)
 
 
@@ -158,7 +161,7 @@ async def _cover(
     context: RunContext, job: Job, copies: tuple[Descriptor, ...], found: FoundReferrers
 ) -> None:
     """Make sure of all pulls the image still needs, and make those for its referrers."""
-    beside = {one.descriptor.digest for one in found.companions}
+    beside = {one.descriptor.digest for one in found.referrers}
     # A skopeo that reads by itself reads the children once more.
     again = len(copies) if context.reads_directly(job.entry.source) else 0
     wanted = beside | {one.digest for one in copies}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from image_tools.errors import PlatformMissing
-from image_tools.kept import Kept
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.plan.plan import Plan, Wish
+from image_tools.plan.inputs import PlanOptions
+from image_tools.plan.plan import Plan
 from image_tools.plan.selection import NOTHING, Selection
+from image_tools.report import Kept
 from image_tools.run.context import RunContext
 from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.job import Job
 from image_tools.run.options import Options
 from image_tools.run.outcomes import kept_of, platforms_of
-from image_tools.stores.archive.store import ArchiveStore
 
 
 def chosen(context: RunContext, job: Job) -> Selection:
@@ -22,11 +22,10 @@ def chosen(context: RunContext, job: Job) -> Selection:
     Where all of an archive is copied and nobody named a platform, they were chosen when it was
     saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
     """
-    store, options = job.source.store, context.options
-    if options.names_platforms or not isinstance(store, ArchiveStore):
+    archive, options = job.source.store.abilities.archive, context.options
+    if options.names_platforms or archive is None:
         return options.selection
-    origin = store.archive.origin(job.entry.source)
-    saved = None if origin is None else origin.chosen
+    saved = archive.chosen(job.entry.source)
     if saved is None:
         return NOTHING
     return Selection(
@@ -34,10 +33,10 @@ def chosen(context: RunContext, job: Job) -> Selection:
     )
 
 
-def wish_of(context: RunContext, job: Job, broken: frozenset[Digest]) -> Wish:
+def wish_of(context: RunContext, job: Job, broken: frozenset[Digest]) -> PlanOptions:
     """Return how the destination is wished, as the options say."""
     options = context.options
-    return Wish(
+    return PlanOptions(
         selection=chosen(context, job),
         overwrite=options.overwrite,
         keep_single=options.keep_single,

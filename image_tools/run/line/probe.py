@@ -9,12 +9,11 @@ from typing import Any
 from loguru import logger
 
 from image_tools.errors import ArchiveDamaged, CopyFailed, NotFound, PlatformMissing
-from image_tools.kept import Kept
 from image_tools.machine.concurrency import together
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import foreseen
-from image_tools.report import Outcome, Status
+from image_tools.report import Kept, Outcome, Status
 from image_tools.run.context import RunContext
 from image_tools.run.line.behind import looks_behind
 from image_tools.run.line.hidden_tag import behind_refusal, is_not_shown, may_be_new
@@ -23,7 +22,6 @@ from image_tools.run.memory import RepairMemory
 from image_tools.run.outcomes import change_of, kept_warning, outcome_of
 from image_tools.run.quota import Wanted
 from image_tools.state import Remembered
-from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.store import ManifestHead
 
 
@@ -99,7 +97,7 @@ def held_by_base(context: RunContext, job: Job, source: ManifestHead) -> Digest 
 def unknown_source(job: Job) -> NotFound:
     """The failure of an image that is not where the list says."""
     store, source = job.source.store, job.entry.source
-    if isinstance(store, ArchiveStore):
+    if store.abilities.archive is not None:
         return NotFound(
             f"image [{source}] not exists in archive {store.name}",
             advice="check the spelling, and what the archive holds",
@@ -217,7 +215,5 @@ def unchanged(
 
 async def is_broken(job: Job, digest: Digest) -> bool:
     """Whether the archive that is added to has lost something of the image it holds."""
-    store = job.destination.store
-    if not isinstance(store, ArchiveStore):
-        return False
-    return not await store.is_whole(digest)
+    archive = job.destination.store.abilities.archive
+    return archive is not None and not await archive.is_whole(digest)

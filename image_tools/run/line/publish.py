@@ -114,7 +114,7 @@ async def _publish_referrers(
     is_kept = not is_preserved and await _keep_source_index(context, job, source, warnings)
     platforms = {entry.digest for entry in decided.wanted}
     is_there = is_kept or is_preserved or source in platforms
-    going = task.referrers.companions
+    going = task.referrers.referrers
     if not is_there:
         _, going = apart(going, source)
     if context.referrers is not None and going:

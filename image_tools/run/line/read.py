@@ -9,7 +9,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
-from image_tools.plan.images import DestinationImage, SourceImage
+from image_tools.plan.inputs import DestinationImage, SourceImage
 from image_tools.plan.merge import select
 from image_tools.run.context import RunContext
 from image_tools.run.line.destination_image import existing_image

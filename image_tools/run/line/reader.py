@@ -22,8 +22,17 @@ from image_tools.oci.manifest import (
     config_platform,
     parse,
 )
-from image_tools.oci.tree import Answer, Fault, Look, Tree, Wants, everything, says_index, walk
-from image_tools.plan.images import ChildManifest, DestinationImage, SourceImage
+from image_tools.oci.tree import (
+    Answer,
+    Fault,
+    OnManifest,
+    Tree,
+    Wants,
+    everything,
+    says_index,
+    walk,
+)
+from image_tools.plan.inputs import ChildManifest, DestinationImage, SourceImage
 from image_tools.stores.remote.limits.meter import cover_at_least
 from image_tools.stores.store import ManifestHead, Store
 
@@ -125,18 +134,20 @@ class Reader:
         *,
         digest: Digest | None = None,
         wants: Wants = says_index,
-        look: Look | None = None,
+        on_manifest: OnManifest | None = None,
     ) -> Tree:
         """The tree below `top`; see `oci.tree.walk`.
 
         Content that is missing or damaged is a problem of the tree; other failures are raised.
         """
-        asking = walk(top, digest=digest, wants=wants, look=look)
+        asking = walk(top, digest=digest, wants=wants, on_manifest=on_manifest)
         return await driven(asking, lambda entry: self._answer(repository, entry))
 
-    async def tree_once(self, repository: Repository, top: RawManifest, look: Look) -> Tree:
+    async def tree_once(
+        self, repository: Repository, top: RawManifest, on_manifest: OnManifest
+    ) -> Tree:
         """The tree below `top`, all manifests read; an index that is there often is opened once."""
-        asking = walk(top, wants=everything, look=look, repeats=False)
+        asking = walk(top, wants=everything, on_manifest=on_manifest, repeats=False)
         return await driven(asking, lambda entry: self._answer(repository, entry))
 
     async def _destination_index(

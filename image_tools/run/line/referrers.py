@@ -9,11 +9,9 @@ from typing import Any
 from image_tools.errors import Deferred, ImageToolsError
 from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
-from image_tools.plan.referrers import Companion, FoundReferrers, cosign_tags, kind_of
+from image_tools.plan.referrers import FoundReferrers, Referrer, cosign_tags, kind_of
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
-from image_tools.stores.mirrored import Mirrored
-from image_tools.stores.remote.registry import Remote
 
 DEEPEST = 3
 
@@ -55,7 +53,7 @@ class ReferrerFinder:
             # Some registries resolve a digest with anything behind it (GitLab, oras-go#1396).
             return FoundReferrers()
         raw = await self.reader.manifest(place, head.digest)
-        tagged = Companion(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag)
+        tagged = Referrer(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag)
         return FoundReferrers((tagged,))
 
     async def _referring(self, place: Repository, subject: Digest) -> FoundReferrers:
@@ -64,11 +62,11 @@ class ReferrerFinder:
         Each subject is asked about once, however often what is found names the same one.
         """
         direct = await self._referrers(place, subject)
-        if not direct.companions and (reason := _doubt(place)):
+        if not direct.referrers and (reason := _doubt(place)):
             return _not_looked_for(reason)
         looked, asked, newest = [direct], {subject}, [direct]
         for _ in range(self.deepest - 1):
-            named = (one.descriptor.digest for found in newest for one in found.companions)
+            named = (one.descriptor.digest for found in newest for one in found.referrers)
             subjects = [digest for digest in dict.fromkeys(named) if digest not in asked]
             asked.update(subjects)
             newest = await together(
@@ -80,7 +78,7 @@ class ReferrerFinder:
     async def _referrers(self, place: Repository, subject: Digest) -> FoundReferrers:
         entries = await place.store.referrers(place.name, subject)
         return FoundReferrers(
-            tuple(Companion(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
+            tuple(Referrer(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
         )
 
 
@@ -96,7 +94,8 @@ async def _as_far_as_possible(way: Coroutine[Any, Any, FoundReferrers]) -> Found
 
 def _doubt(place: Repository) -> str:
     """Return why it is unknown whether a manifest has referrers; empty if it is known."""
-    return place.store.doubts_referrers(place.name) if isinstance(place.store, Remote) else ""
+    doubting = place.store.abilities.referrers_doubt
+    return doubting.doubts_referrers(place.name) if doubting is not None else ""
 
 
 def _not_looked_for(error: ImageToolsError | str) -> FoundReferrers:
@@ -105,6 +104,7 @@ def _not_looked_for(error: ImageToolsError | str) -> FoundReferrers:
 
 async def _holder(source: Repository, subject: Digest) -> Repository:
     """Return where to look: behind mirrors only the place that has the image."""
-    if not isinstance(source.store, Mirrored):
+    mirrors = source.store.abilities.mirrors
+    if mirrors is None:
         return source
-    return Repository(*await source.store.holder(source.name, subject))
+    return Repository(*await mirrors.holder(source.name, subject))

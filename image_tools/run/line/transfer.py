@@ -10,8 +10,8 @@ from loguru import logger
 from image_tools.errors import ManifestUnsupported, UnknownFailure
 from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
-from image_tools.plan.bundle import Bundle, bundle
-from image_tools.plan.images import ChildManifest
+from image_tools.plan.copy_all import CopyAll, copy_all
+from image_tools.plan.inputs import ChildManifest
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Plan, plan
 from image_tools.plan.referrers import apart
@@ -60,7 +60,7 @@ def publishes_untagged(context: TransferContext, task: TransferJob, decided: Pla
     """
     if context.signer is not None:
         return True
-    about, _ = apart(task.referrers.companions, task.source.digest)
+    about, _ = apart(task.referrers.referrers, task.source.digest)
     return bool(about) and keeps_source_index(task, decided)
 
 
@@ -144,16 +144,16 @@ async def _in_one_run(context: TransferContext, job: Job, task: TransferJob) -> 
 
 def _bundled(
     context: TransferContext, task: TransferJob, children: tuple[ChildManifest, ...]
-) -> Bundle:
+) -> CopyAll:
     # What speaks about the image comes before its tag.
-    comes_before = bool(task.referrers.companions) or context.signer is not None
+    comes_before = bool(task.referrers.referrers) or context.signer is not None
     final = None if comes_before else task.plan.final
     image = None if final is None or task.plan.nested else final.exact
     entries = len({entry.digest for entry in final.entries}) if final is not None else 0
-    return bundle(children, image, entries)
+    return copy_all(children, image, entries)
 
 
-async def _copied_at_once(context: TransferContext, job: Job, bundled: Bundle) -> bool:
+async def _copied_at_once(context: TransferContext, job: Job, bundled: CopyAll) -> bool:
     """Copy what is in `bundled`; return whether that has written the tag too."""
     where = ", ".join(str(child.descriptor.platform) for child in bundled.children)
     logger.debug("copying {} of {} at once", where, job.entry.source)

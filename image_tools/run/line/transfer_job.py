@@ -15,8 +15,8 @@ from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.platform import Platform
-from image_tools.plan.images import ChildManifest, DestinationImage
-from image_tools.plan.plan import Action, Plan, Wish
+from image_tools.plan.inputs import ChildManifest, DestinationImage, PlanOptions
+from image_tools.plan.plan import Action, Plan
 from image_tools.plan.referrers import FoundReferrers
 from image_tools.plan.schedule import Lane, Work
 from image_tools.report import Outcome
@@ -40,7 +40,7 @@ class TransferJob:
     plan: Plan = field(default_factory=lambda: Plan(action=Action.COPY))
     children: tuple[ChildManifest, ...] = ()
     convert: Platform | None = None
-    wish: Wish = field(default_factory=Wish)
+    wish: PlanOptions = field(default_factory=PlanOptions)
     existing: DestinationImage | None = None
     referrers: FoundReferrers = field(default_factory=FoundReferrers)
     mount_from: str | None = None

@@ -123,7 +123,7 @@ class Assembler:
         try:
             if reason := leaves_the_exchange(parse(raw)):
                 return reason
-            tree = await self.reader.tree(job.destination, raw, wants=everything, look=look)
+            tree = await self.reader.tree(job.destination, raw, wants=everything, on_manifest=look)
         except InvalidManifest as error:
             return _unknown(error)
         if tree.nested and len(tree.leaves) > MOST_LEAVES:

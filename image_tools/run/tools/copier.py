@@ -17,8 +17,8 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.platform import Platform
-from image_tools.plan.bundle import Bundle
-from image_tools.plan.images import ChildManifest
+from image_tools.plan.copy_all import CopyAll
+from image_tools.plan.inputs import ChildManifest
 from image_tools.retry import repeat_async
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
@@ -29,7 +29,6 @@ from image_tools.run.tools.failure import cause_of
 from image_tools.run.tools.foreign_layers import ForeignLayers, placement
 from image_tools.run.tools.own_client import OwnClient
 from image_tools.run.tools.toolbox import Toolbox
-from image_tools.stores.archive.store import ArchiveStore
 from image_tools.tools.skopeo import CopyRequest, cannot_keep, copy_argv
 from image_tools.tools.unreadable import OLDEST_SKOPEO, cannot_parse, skopeo_cannot_parse
 
@@ -88,7 +87,7 @@ class Copier:
         """Place the blobs of `children`."""
         await repeat_async(self.options.retry, lambda: self._place(job, children), on_retry=_warn)
 
-    async def copy_several(self, job: Job, bundle: Bundle, tag: str) -> None:
+    async def copy_several(self, job: Job, bundle: CopyAll, tag: str) -> None:
         """Bring the children of `bundle` by digest, and its index last where that is the image.
 
         UnknownFailure when this skopeo cannot keep the bytes of the index (`cannot_keep`),
@@ -184,7 +183,7 @@ class Copier:
         pushed = await self._skopeo(job, sessions, platform=platform)
         return frozenset(raw.digest for raw in pushed)
 
-    async def _run_several(self, job: Job, bundle: Bundle, tag: str) -> frozenset[Digest]:
+    async def _run_several(self, job: Job, bundle: CopyAll, tag: str) -> frozenset[Digest]:
         index, memory = bundle.index, self._memory(bundle.children)
         memory["manifests"][index.digest] = index
         written = {
@@ -256,9 +255,8 @@ class Copier:
 async def _holder(job: Job, config: Descriptor) -> Repository:
     """Where a config is read: an archive that has it already costs no request."""
     there = job.destination
-    if not isinstance(there.store, ArchiveStore):
-        return job.source
-    return there if await there.store.holds(config.digest) else job.source
+    archive = there.store.abilities.archive
+    return there if archive is not None and await archive.holds(config.digest) else job.source
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from image_tools.errors import UsageError
-from image_tools.logins.credentials import Credentials
-from image_tools.oci.reference import DOCKER_HUB, Reference
+from image_tools.logins.auth_file import Credentials, auth_document
+from image_tools.oci.reference import Reference
 from image_tools.run.endpoints import Endpoints, certificates_folder
 from image_tools.run.tools.toolbox import Toolbox, under_policy
 from image_tools.stores.remote.registries_conf import PullSource, as_text, overriding
 from image_tools.tools.policy import SignaturePolicy
 from image_tools.tools.skopeo import CopyRequest, DirectSource
 from image_tools.web.tls import certificate_folders
-
-_HUB_LOGIN_KEY = "https://index.docker.io/v1/"
-# What `docker login` writes for an identity token.
-_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(slots=True, eq=False)
@@ -96,29 +90,16 @@ class DirectWay:
 
     async def _login(self, folder: Path, source: Reference, places: Iterable[PullSource]) -> Path:
         """An auth file with the logins of `source` and of where it is read from."""
-        entries: dict[str, dict[str, str]] = {}
+        logins: dict[str, Credentials] = {}
         own = PullSource(source.registry, source.repository)
         for place in (own, *places):
             credentials = await self.endpoints.source_credentials(place.registry, place.repository)
             if credentials is not None:
-                key = _HUB_LOGIN_KEY if place.registry == DOCKER_HUB else place.registry
-                entries[key] = _entry(credentials)
+                logins[place.registry] = credentials
         path = folder / "auth.json"
         path.touch(mode=0o600)
-        path.write_text(json.dumps({"auths": entries}))
+        path.write_bytes(auth_document(logins))
         return path
-
-
-def _entry(credentials: Credentials) -> dict[str, str]:
-    """A login as an auth file holds it."""
-    if credentials.identity_token:
-        # skopeo takes the whole entry for none without a user name.
-        return {"auth": _encoded(_TOKEN_USER, ""), "identitytoken": credentials.identity_token}
-    return {"auth": _encoded(credentials.username, credentials.password)}
-
-
-def _encoded(username: str, password: str) -> str:
-    return base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 def _host(registry: str) -> str:

@@ -12,7 +12,7 @@ from image_tools.exchange.placing import Placement
 from image_tools.exchange.presence import size_of
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
-from image_tools.plan.images import ChildManifest
+from image_tools.plan.inputs import ChildManifest
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.line.job import Job
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,8 +17,8 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
 from image_tools.oci.tree import Fault, Parsed
-from image_tools.plan.images import ChildManifest
-from image_tools.plan.referrers import Companion, holds_all, listed
+from image_tools.plan.inputs import ChildManifest
+from image_tools.plan.referrers import Referrer, holds_all, listed
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader
 from image_tools.run.tools.assembler import Assembler
@@ -44,7 +43,7 @@ class ReferrerCopier:
         default_factory=WeakValueDictionary
     )
 
-    async def bring(self, job: Job, companions: Sequence[Companion]) -> tuple[str, ...]:
+    async def bring(self, job: Job, companions: Sequence[Referrer]) -> tuple[str, ...]:
         """Copy `companions` to where their subjects are going; return warnings about them.
 
         Raise what prevented it: an image without its signatures is not what was asked for.
@@ -57,7 +56,7 @@ class ReferrerCopier:
         return tuple(warning for one in said for warning in one)
 
     async def _beside(
-        self, job: Job, subject: Digest, companions: Sequence[Companion]
+        self, job: Job, subject: Digest, companions: Sequence[Referrer]
     ) -> tuple[str, ...]:
         # Two lines of a list may bring one subject to one repository at once.
         key = (job.entry.destination.name, subject)
@@ -69,7 +68,7 @@ class ReferrerCopier:
                 said += await self._bring_referring(job, subject, referring)
         return tuple(filter(None, said))
 
-    async def _bring_tagged(self, job: Job, companion: Companion) -> str:
+    async def _bring_tagged(self, job: Job, companion: Referrer) -> str:
         head = await job.destination.store.manifest_head(job.destination.name, companion.tag)
         digest = companion.descriptor.digest
         if head is not None and head.digest == digest:
@@ -86,7 +85,7 @@ class ReferrerCopier:
         return ""
 
     async def _bring_referring(
-        self, job: Job, subject: Digest, companions: Sequence[Companion]
+        self, job: Job, subject: Digest, companions: Sequence[Referrer]
     ) -> list[str]:
         present = await self._present(job, subject)
         # A list may name one manifest many times.
@@ -98,7 +97,7 @@ class ReferrerCopier:
             await self._list(job, subject, [one.descriptor for one in brought])
         return said
 
-    async def _bring_referrer(self, job: Job, companion: Companion) -> str:
+    async def _bring_referrer(self, job: Job, companion: Referrer) -> str:
         try:
             await self.reader.manifest(job.source, companion.descriptor.digest)
         except NotFound as error:
@@ -123,7 +122,7 @@ class ReferrerCopier:
         entries = await job.destination.store.referrers(job.destination.name, subject)
         return {entry.digest: entry for entry in entries}
 
-    async def _carry_named(self, job: Job, companion: Companion) -> None:
+    async def _carry_named(self, job: Job, companion: Referrer) -> None:
         logger.info("{}: copying its {}", job.entry.source, companion.kind)
         try:
             await self._carry(job, companion.descriptor, companion.tag)
@@ -177,7 +176,7 @@ class ReferrerCopier:
         )
 
 
-def _kept(job: Job, companion: Companion) -> str:
+def _kept(job: Job, companion: Referrer) -> str:
     return (
         f"{job.entry.destination.with_tag(companion.tag)} holds what the source's {companion.kind}"
         " does not: it is left as it is (--overwrite replaces it)"
@@ -186,11 +185,11 @@ def _kept(job: Job, companion: Companion) -> str:
 
 def _named(error: ImageToolsError, job: Job, what: str) -> ImageToolsError:
     """Return the failure with what could not be copied in front."""
-    own = copy.copy(error)
-    own.message = f"{job.entry.source}: its {what} could not be copied: {error}"
-    own.args = (own.message,)
+    own = error.copied(
+        f"{job.entry.source}: its {what} could not be copied: {error}",
+        advice="; ".join(filter(None, (error.advice, _ADVICE))),
+    )
     if isinstance(own, TagImmutable):
         # It is about the tag of the signature: those of images may be changed all the same.
         own.closes = "nothing"
-    own.advice = "; ".join(filter(None, (error.advice, _ADVICE)))
     return own

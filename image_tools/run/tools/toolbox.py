@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from image_tools.errors import CopyFailed, ImageToolsError, IntegrityError, ToolMissing
+from image_tools.logins.auth_file import Credentials, auth_document
 from image_tools.machine import run as process
 from image_tools.machine.cancel import Cancel
 from image_tools.machine.concurrency import settled, together
@@ -24,7 +25,6 @@ from image_tools.machine.run import CompletedRun
 from image_tools.machine.workspace import Workspace
 from image_tools.tools import install
 from image_tools.tools.environment import (
-    auth_file,
     child_environment,
     direct_environment,
     prepare_folders,
@@ -187,7 +187,7 @@ class Toolbox:
         )
 
     def _login(self) -> bytes:
-        return auth_file({self.exchange.address: self.exchange.login})
+        return auth_document({self.exchange.address: Credentials(*self.exchange.login)})
 
     def _skopeo(self, cancel: Cancel) -> _Found:
         try:

@@ -185,7 +185,7 @@ class Archive:
                 blobs.update({blob.digest: blob.size for blob in self._needed(found)})
 
         try:
-            asking = walk(self.manifest(digest), wants=everything, look=look)
+            asking = walk(self.manifest(digest), wants=everything, on_manifest=look)
         except (ArchiveDamaged, InvalidManifest):
             return True  # It is here; that it is damaged is told by whoever reads it.
         except NotFound:

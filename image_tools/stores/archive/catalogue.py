@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from image_tools.errors import ArchiveDamaged, ImageToolsError, InvalidManifest, InvalidReference
-from image_tools.kept import Kept
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference, parse_tag
+from image_tools.report import Kept
+from image_tools.stores.store import Chosen
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
@@ -29,14 +30,6 @@ _KEPT = "image-tools.kept"
 _RELIED = "image-tools.relies-on"
 _OWN = frozenset({REF_NAME, IMAGE_NAME, _ORIGIN, _ORIGIN_DIGEST, _SELECTION, _KEPT})
 _KNOWN = frozenset({"schemaVersion", "mediaType", "manifests"})
-
-
-class Chosen(NamedTuple):
-    """The platforms that were chosen when an image was saved; None in a field is all."""
-
-    architectures: frozenset[str] | None
-    systems: frozenset[str] | None
-    variants: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def _walk(archive: Archive, found: Contents) -> None:
 
     try:
         top = archive.manifest(found.digest)
-        asking = walk(top, digest=found.digest, wants=everything, look=look)
+        asking = walk(top, digest=found.digest, wants=everything, on_manifest=look)
         tree = driven(asking, lambda entry: archive.manifest(entry.digest))
     except ImageToolsError as error:
         found.problems[found.digest] = str(error)

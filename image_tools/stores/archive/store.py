@@ -19,7 +19,7 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive, damaged_blob
 from image_tools.stores.archive.uploads import ArchiveUpload
-from image_tools.stores.store import ManifestHead, Store
+from image_tools.stores.store import Abilities, Chosen, ManifestHead, Store
 
 PIECE = 1 << 20
 Lenders = Mapping[Digest, tuple[Store, str]]
@@ -41,6 +41,11 @@ class ArchiveStore:
     def name(self) -> str:
         """The archive as people call it."""
         return self.archive.name
+
+    @property
+    def abilities(self) -> Abilities:
+        """Return that this is an archive."""
+        return Abilities(archive=self)
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """The head of a manifest, or None when it is not in the archive."""
@@ -149,6 +154,11 @@ class ArchiveStore:
     async def is_whole(self, digest: Digest) -> bool:
         """Whether all that a manifest leads to is here or lent: a volume may have been lost."""
         return await in_thread(lambda: self.archive.is_whole(digest, lent=True))
+
+    def chosen(self, image: Reference) -> Chosen | None:
+        """Return the platforms that were chosen when `image` was saved; None if unknown."""
+        origin = self.archive.origin(image)
+        return None if origin is None else origin.chosen
 
     async def _has_blobs_of(self, manifest: RawManifest) -> bool:
         """Whether an image to add to is whole: one that is not has to be brought again."""

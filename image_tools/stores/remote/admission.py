@@ -64,6 +64,7 @@ class Admission:
         A token that says it allows pushes is believed. Else an upload is begun and given up: two
         requests, and no trace of them (distribution spec, "Pushing blobs").
         """
+        self._client.authorizer.expect((repository,), push=True)
         if await self._client.authorizer.grants_push(repository):
             self._client.capabilities.writable.add(repository)
             return

@@ -5,7 +5,6 @@ What it means is decided by the table of refusals (`image_tools/refusals/`).
 
 from __future__ import annotations
 
-import copy
 import email.utils
 import json
 import re
@@ -165,10 +164,7 @@ def permanent(error: CopyFailed) -> CopyFailed:
 
 def about(error: ImageToolsError, reference: str, registry: str) -> ImageToolsError:
     """A copy of `error`, which many share, for one reference."""
-    own = copy.copy(error)
-    own.message = f"{reference}: {error.message.removeprefix(f'{registry}: ')}"
-    own.args = (own.message,)
-    return own
+    return error.copied(f"{reference}: {error.message.removeprefix(f'{registry}: ')}")
 
 
 def retry_after(text: str, now: float) -> float | None:

@@ -31,7 +31,7 @@ from image_tools.stores.remote.reading import BlobReader
 from image_tools.stores.remote.referrers import doubt, referrers
 from image_tools.stores.remote.tags import TagLists, following
 from image_tools.stores.remote.uploads import RemoteUpload
-from image_tools.stores.store import ManifestHead
+from image_tools.stores.store import Abilities, ManifestHead
 from image_tools.web.address import named
 
 __all__ = ["Remote", "RemoteOptions"]
@@ -63,6 +63,16 @@ class Remote:
     def name(self) -> str:
         """The registry as people write it."""
         return self._client.registry
+
+    @property
+    def abilities(self) -> Abilities:
+        """Return what a registry can do beyond the distribution spec."""
+        return Abilities(
+            announcing=self,
+            admission=self.admission,
+            tag_lists=self,
+            referrers_doubt=self,
+        )
 
     def expect(self, repositories: Iterable[str], *, push: bool) -> None:
         """Say which repositories will be asked about, so that one token may serve them all."""

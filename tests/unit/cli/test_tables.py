@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 
 from image_tools.cli import tables
 from image_tools.cli.text import cells
-from image_tools.kept import Kept
-from image_tools.report import Change, Outcome, Outlook, PlanAction, PlanRow, Pulls, Report, Status
+from image_tools.report import (
+    Change,
+    DryRunPlan,
+    Kept,
+    Outcome,
+    PlanAction,
+    PlanRow,
+    Pulls,
+    Report,
+    Status,
+)
 
 COPIED = Outcome(
     number=1,
@@ -170,7 +179,7 @@ ROWS = (
 
 
 def test_plan_table_shows_actions_and_totals() -> None:
-    assert tables.plan_table(Outlook(ROWS), None).splitlines() == [
+    assert tables.plan_table(DryRunPlan(ROWS), None).splitlines() == [
         "ACTION  IMAGE                PLATFORMS    SIZE  READS  REASON",
         "copy    reg/library/nginx:1  amd64      5.0 MB      2",
         "fail    reg/library/x:1                                not found",
@@ -182,7 +191,7 @@ def test_plan_table_shows_actions_and_totals() -> None:
 def test_plan_table_registry_that_counts_pulls_is_told_with_what_the_plan_cost() -> None:
     deferred = replace(ROWS[0], action=PlanAction.DEFER, bytes_to_move=None, reason="needs 2 pulls")
     pulls = Pulls(registry="docker.io", spent=3, left=1, limit=100, window=21600)
-    assert tables.plan_table(Outlook((deferred,), (pulls,)), None).splitlines() == [
+    assert tables.plan_table(DryRunPlan((deferred,), (pulls,)), None).splitlines() == [
         "ACTION  IMAGE                PLATFORMS  READS  REASON",
         "defer   reg/library/nginx:1  amd64          2  needs 2 pulls",
         "",
@@ -198,7 +207,7 @@ def test_failures_of_a_pull_limit_are_one_line_each_and_twenty_at_most() -> None
 
 
 def test_plan_table_without_rows_is_the_totals() -> None:
-    assert tables.plan_table(Outlook(()), 80) == (
+    assert tables.plan_table(DryRunPlan(()), 80) == (
         "Dry run: no images; 0 B to move, 0 manifests to read. Nothing was written."
     )
 

@@ -62,7 +62,7 @@ class Store:
         self.seen.append(wanted.digest)
 
     def walk(self, top: RawManifest, wants: Wants = says_index) -> Tree:
-        return driven(walk(top, wants=wants, look=self.look), self.get)
+        return driven(walk(top, wants=wants, on_manifest=self.look), self.get)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_manifest_that_is_no_index_is_its_own_leaf(store: Store) -> None:
 def test_top_is_seen_under_the_digest_it_was_asked_for_by(store: Store) -> None:
     name = Digest("sha512", "a" * 128)
 
-    tree = driven(walk(image(), digest=name, look=store.look), store.get)
+    tree = driven(walk(image(), digest=name, on_manifest=store.look), store.get)
 
     assert (store.seen, tree.leaves[0].digest) == ([name], name)
 
@@ -199,7 +199,7 @@ def test_index_that_is_there_often_is_opened_once_where_that_is_enough(store: St
     # Named before what it leads to: what is innermost comes first all the same.
     top = index(*[store.add(second)] * 20, store.add(first))
 
-    tree = driven(walk(top, wants=everything, look=store.look, repeats=False), store.get)
+    tree = driven(walk(top, wants=everything, on_manifest=store.look, repeats=False), store.get)
 
     assert (tree.nested, len(tree.leaves), tree.problems) == ((first, second), 1, ())
     assert len(store.asked) == len(set(store.asked)) == 3
@@ -416,7 +416,7 @@ def test_types_of_what_is_seen_are_told(store: Store) -> None:
     top = index(one)
 
     driven(
-        walk(top, wants=everything, look=lambda e, _, f: seen.append((e.digest, type(f)))),
+        walk(top, wants=everything, on_manifest=lambda e, _, f: seen.append((e.digest, type(f)))),
         store.get,
     )
 

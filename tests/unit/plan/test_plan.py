@@ -10,9 +10,9 @@ from hypothesis import given
 
 from image_tools.oci import media
 from image_tools.oci.manifest import Index, RawManifest, index_bytes
-from image_tools.plan.images import DestinationImage, SourceImage
+from image_tools.plan.inputs import DestinationImage, PlanOptions, SourceImage
 from image_tools.plan.merge import select
-from image_tools.plan.plan import Action, FinalIndex, Plan, Wish, final_index, plan
+from image_tools.plan.plan import Action, FinalIndex, Plan, final_index, plan
 from image_tools.plan.selection import Selection
 from tests.helpers.descriptors import attestation, entries, entry, index
 
@@ -95,8 +95,8 @@ def test_destination_that_has_lost_an_entry_is_never_unchanged() -> None:
     whole = DestinationImage(NESTED.top, NESTED.leaves, is_index=True)
     lost = replace(whole, lost=(entry("inner", ""),))
 
-    assert plan(NESTED, NESTED.leaves, whole, Wish()).action is Action.UNCHANGED
-    assert plan(NESTED, NESTED.leaves, lost, Wish()).action is Action.COPY
+    assert plan(NESTED, NESTED.leaves, whole, PlanOptions()).action is Action.UNCHANGED
+    assert plan(NESTED, NESTED.leaves, lost, PlanOptions()).action is Action.COPY
 
 
 @pytest.mark.parametrize(("image", "wanted", "existing", "expected"), FINALS.values(), ids=FINALS)
@@ -104,7 +104,7 @@ def test_final_index_keeps_the_sources_bytes_where_they_fit(
     image, wanted, existing, expected
 ) -> None:
     if image.artifact:
-        asked = plan(image, wanted, at_destination(*existing), Wish())
+        asked = plan(image, wanted, at_destination(*existing), PlanOptions())
         assert (asked.final, asked.as_it_is) == (expected, True)
         return
     assert final_index(image, wanted, existing) == expected
@@ -122,7 +122,7 @@ def test_final_index_filtered_keeps_annotations_the_sources_before_the_destinati
     image = SourceImage(top=OCI_ANNOTATED, leaves=(AMD, ARM))
     held = DestinationImage(OLD_ANNOTATED, (S390,), is_index=True)
 
-    final = plan(image, (AMD,), held, Wish(selection=NO_S390)).final
+    final = plan(image, (AMD,), held, PlanOptions(selection=NO_S390)).final
     assert final is not None
 
     notes = (("a", "new"), ("b", "1"), ("c", "2"))
@@ -139,11 +139,11 @@ BOTH = at_destination(AMD, S390)
 COPY, UNCHANGED = Action.COPY, Action.UNCHANGED
 PLANS = {
     "nothing-wanted": (
-        (MULTI, (), BOTH, Wish()),
+        (MULTI, (), BOTH, PlanOptions()),
         Plan(action=Action.SKIP),
     ),
     "only-attestations": (
-        (MULTI, (attestation("amd"),), None, Wish()),
+        (MULTI, (attestation("amd"),), None, PlanOptions()),
         Plan(
             action=COPY,
             wanted=(attestation("amd"),),
@@ -152,15 +152,15 @@ PLANS = {
         ),
     ),
     "new": (
-        (MULTI, MULTI.leaves, None, Wish()),
+        (MULTI, MULTI.leaves, None, PlanOptions()),
         Plan(action=COPY, wanted=MULTI.leaves, copies=MULTI.leaves, final=EXACT),
     ),
     "some-present": (
-        (MULTI, MULTI.leaves, None, Wish(present=frozenset({ARM.digest}))),
+        (MULTI, MULTI.leaves, None, PlanOptions(present=frozenset({ARM.digest}))),
         Plan(action=COPY, wanted=MULTI.leaves, copies=(AMD, S390), final=EXACT),
     ),
     "one-digest-copied-once": (
-        (MULTI, (AMD, entry("amd", "linux/arm64")), None, Wish()),
+        (MULTI, (AMD, entry("amd", "linux/arm64")), None, PlanOptions()),
         Plan(
             action=COPY,
             wanted=(AMD, entry("amd", "linux/arm64")),
@@ -169,19 +169,19 @@ PLANS = {
         ),
     ),
     "merged": (
-        (MULTI, (AMD,), at_destination(OLD_AMD, S390), Wish(selection=NO_S390)),
+        (MULTI, (AMD,), at_destination(OLD_AMD, S390), PlanOptions(selection=NO_S390)),
         Plan(action=COPY, wanted=(AMD,), copies=(AMD,), final=WITH_S390),
     ),
     "overwritten": (
-        (MULTI, (AMD,), BOTH, Wish(overwrite=True)),
+        (MULTI, (AMD,), BOTH, PlanOptions(overwrite=True)),
         Plan(action=COPY, wanted=(AMD,), copies=(AMD,), final=ONLY_AMD, removed=(S390,)),
     ),
     "unchanged": (
-        (MULTI, (AMD,), BOTH, Wish(selection=NO_S390)),
+        (MULTI, (AMD,), BOTH, PlanOptions(selection=NO_S390)),
         Plan(action=UNCHANGED, wanted=(AMD,), copies=(AMD,), final=WITH_S390),
     ),
     "unchanged-in-another-order": (
-        (MULTI, (AMD,), at_destination(S390, AMD), Wish(selection=NO_S390)),
+        (MULTI, (AMD,), at_destination(S390, AMD), PlanOptions(selection=NO_S390)),
         Plan(
             action=UNCHANGED,
             wanted=(AMD,),
@@ -190,11 +190,11 @@ PLANS = {
         ),
     ),
     "unchanged-exact": (
-        (MULTI, MULTI.leaves, at_destination(*MULTI.leaves), Wish()),
+        (MULTI, MULTI.leaves, at_destination(*MULTI.leaves), PlanOptions()),
         Plan(action=UNCHANGED, wanted=MULTI.leaves, copies=MULTI.leaves, final=EXACT),
     ),
     "unchanged-artifact": (
-        (CHART, CHART.leaves, DestinationImage(CHART.top, (), is_index=False), Wish()),
+        (CHART, CHART.leaves, DestinationImage(CHART.top, (), is_index=False), PlanOptions()),
         Plan(
             action=UNCHANGED,
             wanted=CHART.leaves,
@@ -204,11 +204,21 @@ PLANS = {
         ),
     ),
     "forced": (
-        (MULTI, (AMD,), BOTH, Wish(selection=NO_S390, force=True, present=frozenset({AMD.digest}))),
+        (
+            MULTI,
+            (AMD,),
+            BOTH,
+            PlanOptions(selection=NO_S390, force=True, present=frozenset({AMD.digest})),
+        ),
         Plan(action=COPY, wanted=(AMD,), copies=(), final=WITH_S390),
     ),
     "single-there-as-it-was-is-no-list": (
-        (single(AMD), (AMD,), DestinationImage(single(AMD).top, (AMD,), is_index=False), Wish()),
+        (
+            single(AMD),
+            (AMD,),
+            DestinationImage(single(AMD).top, (AMD,), is_index=False),
+            PlanOptions(),
+        ),
         Plan(action=COPY, wanted=(AMD,), copies=(AMD,), final=ONLY_AMD),
     ),
     "other-type-of-list": (
@@ -216,7 +226,7 @@ PLANS = {
             DOCKER_LIST,
             (DOCKER_AMD,),
             at_destination(DOCKER_AMD, media_type=media.OCI_INDEX),
-            Wish(),
+            PlanOptions(),
         ),
         Plan(
             action=COPY,
@@ -226,7 +236,7 @@ PLANS = {
         ),
     ),
     "nested-comes-along": (
-        (NESTED, (AMD, ARM), None, Wish()),
+        (NESTED, (AMD, ARM), None, PlanOptions()),
         Plan(
             action=COPY,
             wanted=(AMD, ARM),
@@ -236,7 +246,7 @@ PLANS = {
         ),
     ),
     "chosen-and-gone-at-the-source": (
-        (source(AMD), (AMD,), at_destination(AMD, ARM), Wish(selection=NO_S390)),
+        (source(AMD), (AMD,), at_destination(AMD, ARM), PlanOptions(selection=NO_S390)),
         Plan(
             action=COPY,
             wanted=(AMD,),
@@ -246,7 +256,7 @@ PLANS = {
         ),
     ),
     "everything-chosen-is-the-sources-index": (
-        (source(AMD, ARM), (AMD, ARM), at_destination(OLD_AMD, S390), Wish()),
+        (source(AMD, ARM), (AMD, ARM), at_destination(OLD_AMD, S390), PlanOptions()),
         Plan(
             action=COPY,
             wanted=(AMD, ARM),
@@ -256,7 +266,12 @@ PLANS = {
         ),
     ),
     "kept-of-an-earlier-release": (
-        (source(AMD, S390), (AMD,), at_destination(OLD_AMD, OLD_S390), Wish(selection=NO_S390)),
+        (
+            source(AMD, S390),
+            (AMD,),
+            at_destination(OLD_AMD, OLD_S390),
+            PlanOptions(selection=NO_S390),
+        ),
         Plan(
             action=COPY,
             wanted=(AMD,),
@@ -266,7 +281,7 @@ PLANS = {
         ),
     ),
     "kept-and-unchanged": (
-        (source(AMD, S390), (AMD,), at_destination(AMD, OLD_S390), Wish(selection=NO_S390)),
+        (source(AMD, S390), (AMD,), at_destination(AMD, OLD_S390), PlanOptions(selection=NO_S390)),
         Plan(
             action=UNCHANGED,
             wanted=(AMD,),
@@ -280,7 +295,7 @@ PLANS = {
             source(AMD, S390),
             (AMD,),
             at_destination(AMD, OLD_S390),
-            Wish(selection=NO_S390, lost=frozenset({OLD_S390.digest, AMD.digest})),
+            PlanOptions(selection=NO_S390, lost=frozenset({OLD_S390.digest, AMD.digest})),
         ),
         Plan(
             action=COPY,
@@ -291,7 +306,7 @@ PLANS = {
         ),
     ),
     "single-kept-as-it-is": (
-        (single(AMD), (AMD,), at_destination(OLD_AMD), Wish(keep_single=True)),
+        (single(AMD), (AMD,), at_destination(OLD_AMD), PlanOptions(keep_single=True)),
         Plan(
             action=COPY,
             wanted=(AMD,),
@@ -305,7 +320,7 @@ PLANS = {
             single(AMD),
             (AMD,),
             DestinationImage(single(AMD).top, (AMD,), is_index=False),
-            Wish(keep_single=True),
+            PlanOptions(keep_single=True),
         ),
         Plan(
             action=UNCHANGED,
@@ -316,7 +331,7 @@ PLANS = {
         ),
     ),
     "single-beside-what-stays-is-a-list": (
-        (single(AMD), (AMD,), BOTH, Wish(keep_single=True, selection=NO_S390)),
+        (single(AMD), (AMD,), BOTH, PlanOptions(keep_single=True, selection=NO_S390)),
         Plan(
             action=UNCHANGED,
             wanted=(AMD,),
@@ -326,7 +341,7 @@ PLANS = {
         ),
     ),
     "nested-filtered-is-flat": (
-        (NESTED, (AMD,), None, Wish()),
+        (NESTED, (AMD,), None, PlanOptions()),
         Plan(action=COPY, wanted=(AMD,), copies=(AMD,), final=ONLY_AMD),
     ),
 }
@@ -340,13 +355,13 @@ def test_plan_of_an_image_says_all_there_is_to_do(asked, expected) -> None:
 @given(entries, entries)
 def test_plan_after_its_own_result_is_unchanged(leaves, held) -> None:
     wanted = select(leaves, ALL)
-    first = plan(source(*leaves), wanted, at_destination(*held), Wish())
+    first = plan(source(*leaves), wanted, at_destination(*held), PlanOptions())
     if first.final is None:
         assert first.action is Action.SKIP
         return
     written = at_destination(*first.final.entries, media_type=first.final.media_type)
 
-    assert plan(source(*leaves), wanted, written, Wish()).action is Action.UNCHANGED
+    assert plan(source(*leaves), wanted, written, PlanOptions()).action is Action.UNCHANGED
 
 
 def raw(document: object, media_type: str = media.OCI_INDEX) -> RawManifest:

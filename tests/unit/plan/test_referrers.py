@@ -12,11 +12,11 @@ from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.plan.plan import Action, FinalIndex, Plan
 from image_tools.plan.referrers import (
-    Companion,
+    Referrer,
     apart,
     cosign_tags,
     holds_all,
-    is_companion,
+    is_referrer_tag,
     kind_of,
     listed,
     subjects,
@@ -38,8 +38,8 @@ def entry(name: str, artifact_type: str = "", **platform: str) -> Descriptor:
     )
 
 
-def companion(name: str, subject: str, kind: str = "signature", tag: str = "") -> Companion:
-    return Companion(subject=digest(subject), descriptor=entry(name), kind=kind, tag=tag)
+def companion(name: str, subject: str, kind: str = "signature", tag: str = "") -> Referrer:
+    return Referrer(subject=digest(subject), descriptor=entry(name), kind=kind, tag=tag)
 
 
 def test_tags_are_those_of_cosign() -> None:
@@ -176,7 +176,7 @@ def test_uncovered_says_what_is_lost_and_what_to_do(
     ],
 )
 def test_is_companion_knows_tags_behind_a_digest(tag: str, expected: bool) -> None:
-    assert is_companion(Reference("reg.example", "app", tag)) is expected
+    assert is_referrer_tag(Reference("reg.example", "app", tag)) is expected
 
 
 def test_uncovered_does_not_advise_what_was_refused() -> None:

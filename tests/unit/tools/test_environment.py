@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from image_tools.tools.environment import (
-    auth_file,
     child_environment,
     direct_environment,
     prepare_folders,
@@ -82,11 +80,3 @@ def test_prepare_folders_twice_makes_folders_for_the_owner_alone(tmp_path):
 
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert modes == dict.fromkeys(("home", "tmp", "docker", "buildx"), 0o700)
-
-
-def test_auth_file_logins_are_in_dockers_format():
-    content = auth_file({"127.0.0.1:5000": ("ü", "p:w"), "b": ("", "")})
-
-    assert json.loads(content) == {
-        "auths": {"127.0.0.1:5000": {"auth": "w7w6cDp3"}, "b": {"auth": "Og=="}}
-    }

@@ -11,10 +11,9 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
-from image_tools.validation.asked import Demand
-from image_tools.validation.choice import choose
 from image_tools.validation.comparison import Comparison, compare, compare_converted
-from image_tools.validation.sides import AtDestination, AtSource
+from image_tools.validation.contents import AtDestination, AtSource
+from image_tools.validation.demand import Demand, choose
 from image_tools.validation.verdict import Names, spec
 from tests.helpers.descriptors import UNKNOWN, attestation, entry, index
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from image_tools.errors import CopyFailed, DiskFull
+from image_tools.errors import NO_SPACE, CopyFailed, DiskFull
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MOST_PIECES = 512
 _MIB = 1 << 20
 
@@ -26,7 +25,7 @@ def refusals(path: str, needed: int | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         said = error.strerror or str(error)
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_SPACE:
             raise CopyFailed(f"{path} cannot be written: {said}") from error
         more = "" if needed is None else f": {_mib(needed)} more are needed"
         raise DiskFull(f"no room for {path}{more}, {_free(path)} ({said})") from error

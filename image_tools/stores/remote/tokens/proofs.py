@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -58,7 +57,7 @@ class Proofs:
             return
         async with self._one_at_a_time:
             if (known := self._refused.get(key)) is not None:
-                raise copy.copy(known)
+                raise known.copied()
             try:
                 yield
             except Unauthorized as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -17,6 +16,7 @@ from image_tools.stores.remote.failures import Refusal, failure, permanent
 from image_tools.stores.remote.tokens.answer import Scope, Token, parse_token
 from image_tools.stores.remote.tokens.challenge import Challenge
 from image_tools.web.address import NO_URL, is_usable
+from image_tools.web.basic import basic_authorization
 from image_tools.web.connect import Request, network_failure
 from image_tools.web.patience import in_time, read_up_to
 from image_tools.web.tls import is_loopback
@@ -93,8 +93,7 @@ def basic_header(credentials: Credentials | None) -> str | None:
         return None
     if credentials.identity_token and not credentials.password:
         return None
-    pair = f"{credentials.username}:{credentials.password}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"
+    return basic_authorization(credentials.username, credentials.password)
 
 
 def scope_length(scope: Scope) -> int:

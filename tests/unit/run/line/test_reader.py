@@ -22,7 +22,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.platform import Platform
-from image_tools.plan.images import DestinationImage, SourceImage
+from image_tools.plan.inputs import DestinationImage, SourceImage
 from image_tools.run.line import reader as reading
 from image_tools.run.line.reader import Reader, Repository
 from image_tools.stores.store import ManifestHead

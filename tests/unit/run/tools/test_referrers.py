@@ -18,8 +18,8 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
-from image_tools.plan.images import ChildManifest
-from image_tools.plan.referrers import Companion, FoundReferrers, cosign_tags
+from image_tools.plan.inputs import ChildManifest
+from image_tools.plan.referrers import FoundReferrers, Referrer, cosign_tags
 from image_tools.run.endpoints import Destination
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
@@ -89,7 +89,7 @@ class Lab:
     def find(self, *subjects: Digest) -> FoundReferrers:
         return asyncio.run(self.finder.find(self.job, subjects or (SUBJECT,)))
 
-    def bring(self, companions: Iterable[Companion]) -> tuple[str, ...]:
+    def bring(self, companions: Iterable[Referrer]) -> tuple[str, ...]:
         return asyncio.run(self.companions.bring(self.job, tuple(companions)))
 
     def sign(self, store: MemoryStore, *payloads: bytes) -> RawManifest:
@@ -110,9 +110,9 @@ def test_find_sees_tags_referrers_and_what_refers_to_those() -> None:
 
     assert found == FoundReferrers(
         (
-            Companion(subject=SUBJECT, descriptor=signature.descriptor, kind="signature", tag=TAG),
-            Companion(subject=SUBJECT, descriptor=sbom.descriptor, kind=media.OCI_MANIFEST),
-            Companion(subject=sbom.digest, descriptor=about.descriptor, kind=media.OCI_MANIFEST),
+            Referrer(subject=SUBJECT, descriptor=signature.descriptor, kind="signature", tag=TAG),
+            Referrer(subject=SUBJECT, descriptor=sbom.descriptor, kind=media.OCI_MANIFEST),
+            Referrer(subject=sbom.digest, descriptor=about.descriptor, kind=media.OCI_MANIFEST),
         )
     )
 
@@ -141,7 +141,7 @@ def test_find_asks_about_each_subject_once() -> None:
     found = lab.find()
 
     assert asked == [SUBJECT, first.digest, second.digest, both.digest]
-    assert len(found.companions) == 5
+    assert len(found.referrers) == 5
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_bring_keeps_what_the_destination_alone_has(
     if there:
         lab.sign(lab.destination, *there)
 
-    said = lab.bring(lab.find().companions)
+    said = lab.bring(lab.find().referrers)
 
     assert (lab.copied, bool(said)) == ([f":{TAG}"] if copies else [], warned)
 
@@ -172,7 +172,7 @@ def test_bring_adds_the_signatures_the_source_has_got_since() -> None:
     wanted = lab.sign(lab.source, b"one", b"two")
     lab.sign(lab.destination, b"one")
 
-    assert lab.bring(lab.find().companions) == ()
+    assert lab.bring(lab.find().referrers) == ()
     assert lab.destination.repositories[REPOSITORY].tags[TAG] == wanted.digest
 
 
@@ -183,12 +183,12 @@ def test_bring_referrers_that_are_there_are_not_copied() -> None:
         lab.source.add_manifest(REPOSITORY, raw)
     lab.destination.add_manifest(REPOSITORY, old)
 
-    assert lab.bring(lab.find().companions) == ()
+    assert lab.bring(lab.find().referrers) == ()
     assert lab.copied == [f"@{new.digest}"]
     assert lab.destination.repositories[REPOSITORY].tags == {}
 
 
-def knot(store: MemoryStore, levels: int = 4, width: int = 4) -> Companion:
+def knot(store: MemoryStore, levels: int = 4, width: int = 4) -> Referrer:
     """A referrer that is an index of indexes, each of which names the next one `width` times."""
     image = manifest("image")
     store.add_manifest(REPOSITORY, image)
@@ -196,7 +196,7 @@ def knot(store: MemoryStore, levels: int = 4, width: int = 4) -> Companion:
     for _ in range(levels):
         top = index(*[top.descriptor] * width)
         store.add_manifest(REPOSITORY, top)
-    return Companion(subject=SUBJECT, descriptor=top.descriptor, kind="sbom")
+    return Referrer(subject=SUBJECT, descriptor=top.descriptor, kind="sbom")
 
 
 @pytest.mark.parametrize(("levels", "width"), [(4, 4), (3, 20)])
@@ -222,7 +222,7 @@ def test_bring_an_index_beyond_all_bounds_copies_nothing(tag: str) -> None:
     lab.source.add_manifest(REPOSITORY, top)
 
     with pytest.raises(InvalidManifest, match="nested more than 4 deep"):
-        lab.bring([Companion(subject=SUBJECT, descriptor=top.descriptor, kind="sbom", tag=tag)])
+        lab.bring([Referrer(subject=SUBJECT, descriptor=top.descriptor, kind="sbom", tag=tag)])
 
     assert lab.copied == []
 
@@ -230,7 +230,7 @@ def test_bring_an_index_beyond_all_bounds_copies_nothing(tag: str) -> None:
 def test_bring_a_referrer_that_is_only_listed_is_a_warning() -> None:
     lab = Lab()
     lab.source.add_manifest(REPOSITORY, manifest("gone", SUBJECT))
-    found = lab.find().companions
+    found = lab.find().referrers
     lab.source.repositories[REPOSITORY].manifests.clear()
 
     (warning,) = lab.bring(found)
@@ -244,7 +244,7 @@ def test_bring_a_failure_names_the_signature_and_the_way_out() -> None:
     lab.destination.fail("put_manifest", lambda: AccessDenied("denied", advice=""))
 
     with pytest.raises(AccessDenied) as caught:
-        lab.bring(lab.find().companions)
+        lab.bring(lab.find().referrers)
 
     assert str(caught.value) == (
         f"src.example/team/app:1: its signature about {SUBJECT} could not be copied: denied"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from image_tools import __version__
-from image_tools.cli.offers import (
+from image_tools.cli.options import Option, Page
+from image_tools.cli.shells.offers import (
     first_words,
     needs_value,
     operands_of,
@@ -13,7 +14,6 @@ from image_tools.cli.offers import (
     takes_file,
     values_of,
 )
-from image_tools.cli.options import Option, Page
 
 _SEEN = "__fish_seen_subcommand_from"
 

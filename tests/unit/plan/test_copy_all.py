@@ -9,8 +9,8 @@ import pytest
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
-from image_tools.plan.bundle import Bundle, bundle
-from image_tools.plan.images import ChildManifest
+from image_tools.plan.copy_all import CopyAll, copy_all
+from image_tools.plan.inputs import ChildManifest
 from tests.helpers.descriptors import attestation, entry, index
 
 AMD = entry("amd", annotations={"who": "said"})
@@ -30,12 +30,12 @@ CHILDREN = (child(AMD), child(ARM))
 
 def test_bundle_of_all_entries_is_the_image_itself():
     image = index(AMD, ARM)
-    assert bundle(CHILDREN, image, 2) == Bundle(CHILDREN, image, is_image=True)
+    assert copy_all(CHILDREN, image, 2) == CopyAll(CHILDREN, image, is_image=True)
 
 
 @pytest.mark.parametrize("image", [None, index(AMD, ARM, NOTE)])
 def test_bundle_of_some_entries_is_listed_without_what_old_tools_do_not_know(image):
-    made = bundle(CHILDREN, image, 3)
+    made = copy_all(CHILDREN, image, 3)
     found = parse(made.index)
     assert not made.is_image
     assert found == Index(

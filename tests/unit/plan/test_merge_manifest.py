@@ -10,14 +10,18 @@ from image_tools.errors import PlatformMissing, UsageError
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import RawManifest
-from image_tools.plan.images import SourceImage
-from image_tools.plan.union import Union, UnionPart, unite
+from image_tools.plan.inputs import SourceImage
+from image_tools.plan.merge_manifest import CombinedImage, CombinedSource, combine
 from tests.helpers.descriptors import attestation, entry, platform
 
 
-def part(name: str, *leaves: Descriptor, single: bool = False, artifact: bool = False) -> UnionPart:
+def part(
+    name: str, *leaves: Descriptor, single: bool = False, artifact: bool = False
+) -> CombinedSource:
     top = RawManifest(media.OCI_INDEX, name.encode())
-    return UnionPart(name, SourceImage(top=top, leaves=leaves, single=single, artifact=artifact))
+    return CombinedSource(
+        name, SourceImage(top=top, leaves=leaves, single=single, artifact=artifact)
+    )
 
 
 AMD, ARM, V7 = entry("amd"), entry("arm", "linux/arm64"), entry("v7", "linux/arm/v7")
@@ -59,7 +63,7 @@ UNITED = {
 def test_unite_has_every_platform_once(sources, entries, origins) -> None:
     parts = [part(f"s{at}", *leaves) for at, leaves in enumerate(sources)]
 
-    found = unite(parts)
+    found = combine(parts)
 
     assert list(found.image.leaves) == entries
     assert [found.origins[leaf.digest] for leaf in entries] == origins
@@ -87,8 +91,8 @@ def test_unite_different_images_of_one_platform_are_refused(sources, left) -> No
     parts = [part(f"s{at}", *leaves) for at, leaves in enumerate(sources)]
 
     with pytest.raises(UsageError) as caught:
-        unite(parts)
-    assert list(unite(parts, overwrite=True).image.leaves) == left
+        combine(parts)
+    assert list(combine(parts, overwrite=True).image.leaves) == left
     last = parts[-1].image.leaves[-1]
     assert f"{last.platform} is sha256:" in caught.value.message
     assert f" in s0 and {last.digest} in s{len(parts) - 1}" in caught.value.message
@@ -100,17 +104,17 @@ def test_unite_index_that_says_it_all_stays_byte_for_byte() -> None:
 
     parts = (part("one", AMD, single=True), whole, part("other", ARM, single=True))
 
-    assert unite(parts).image is whole.image
-    assert unite(parts[:1]).image.single
+    assert combine(parts).image is whole.image
+    assert combine(parts[:1]).image.single
 
 
 def test_unite_single_image_becomes_an_index() -> None:
     one = part("one", AMD, single=True)
 
-    found = unite([one, one])
+    found = combine([one, one])
 
     composed = SourceImage(top=one.image.top, leaves=(AMD,), single=True)
-    assert found == Union(composed, {AMD.digest: 0})
+    assert found == CombinedImage(composed, {AMD.digest: 0})
 
 
 @pytest.mark.parametrize(
@@ -124,4 +128,4 @@ def test_unite_single_image_becomes_an_index() -> None:
 )
 def test_unite_source_without_platform_is_refused(wrong) -> None:
     with pytest.raises(PlatformMissing, match=f"{wrong.name}: it states no platform"):
-        unite([part("one", AMD), wrong])
+        combine([part("one", AMD), wrong])

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from image_tools.errors import PlatformMissing, UsageError
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.plan.images import SourceImage
+from image_tools.plan.inputs import SourceImage
 from image_tools.plan.merge import identity, merge
 
 
 @dataclass(frozen=True, slots=True)
-class UnionPart:
+class CombinedSource:
     """A source and what people call it."""
 
     name: str
@@ -21,14 +21,14 @@ class UnionPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Union:
+class CombinedImage:
     """The united image; `origins` gives for each entry the number, from 0, of its source."""
 
     image: SourceImage
     origins: Mapping[Digest, int] = field(default_factory=dict)
 
 
-def unite(parts: Sequence[UnionPart], *, overwrite: bool = False) -> Union:
+def combine(parts: Sequence[CombinedSource], *, overwrite: bool = False) -> CombinedImage:
     """All entries of `parts`, in their order; attestations follow their images.
 
     UsageError when two of them have different images of one platform; with `overwrite` the later
@@ -46,10 +46,10 @@ def unite(parts: Sequence[UnionPart], *, overwrite: bool = False) -> Union:
             origins.setdefault(leaf.digest, number)
     exact = (part.image for part in parts if part.image.leaves == leaves and not part.image.single)
     composed = SourceImage(top=parts[0].image.top, leaves=leaves, single=True)
-    return Union(next(exact, composed), origins)
+    return CombinedImage(next(exact, composed), origins)
 
 
-def _platforms(part: UnionPart) -> tuple[Descriptor, ...]:
+def _platforms(part: CombinedSource) -> tuple[Descriptor, ...]:
     """The entries of a source that an index can hold: orphaned attestations are left out."""
     images = {str(leaf.digest) for leaf in part.image.leaves if not leaf.is_attestation}
     found = tuple(
@@ -64,10 +64,10 @@ def _platforms(part: UnionPart) -> tuple[Descriptor, ...]:
 
 
 def _refuse_conflict(
-    parts: Sequence[UnionPart],
+    parts: Sequence[CombinedSource],
     origins: Mapping[Digest, int],
     leaves: tuple[Descriptor, ...],
-    part: UnionPart,
+    part: CombinedSource,
     found: tuple[Descriptor, ...],
 ) -> None:
     known = {(leaf.digest, identity(leaf)) for leaf in leaves}
