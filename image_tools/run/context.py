@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from image_tools.exchange.accounts import Account
 from image_tools.imagelist.entry import Entry
-from image_tools.oci.reference import Reference
 from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.behind import Behind
 from image_tools.run.line.job import Job
@@ -49,9 +47,9 @@ class TransferContext:
 class RunContext:
     """What all lines of one run share on the coordinating side.
 
-    `transfers` carry out what was planned; `reads_directly` tells whether skopeo reads a source by
-    itself there. `account` adds up the bytes of all lines. Without `referrers` nobody looks for
-    signatures. What `base` has need not be at the destination.
+    `transfers` carry out what was planned; `here` is what this process would do that with.
+    `account` adds up the bytes of all lines. Without `referrers` nobody looks for signatures. What
+    `base` has need not be at the destination.
     """
 
     options: Options
@@ -61,7 +59,7 @@ class RunContext:
     progress: Progress
     quota: Quota
     transfers: Transfers
-    reads_directly: Callable[[Reference], bool]
+    here: TransferContext
     state: Memory | None = None
     preflight: Preflight | None = None
     referrers: ReferrerFinder | None = None

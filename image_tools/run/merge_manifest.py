@@ -35,12 +35,7 @@ class Merged:
 
 
 async def merge_images(
-    context: RunContext,
-    transfers: TransferContext,
-    jobs: Sequence[Job],
-    *,
-    overwrite: bool = False,
-    dry_run: bool = False,
+    context: RunContext, jobs: Sequence[Job], *, overwrite: bool = False, dry_run: bool = False
 ) -> Merged:
     """Publish the index of the sources of all `jobs`, which have one destination; return it.
 
@@ -60,7 +55,7 @@ async def merge_images(
     copied = tuple(entry.digest for entry in decided.copies)
     if dry_run:
         return Merged(index=_planned(decided.final), copied=copied)
-    digest = await _carried_out(transfers, jobs, union, decided)
+    digest = await _carried_out(context.here, jobs, union, decided)
     return Merged(index=await context.reader.manifest(first.destination, digest), copied=copied)
 
 
