@@ -26,7 +26,7 @@ from image_tools.run.line.reader import Reader, Repository
 from image_tools.run.line.referrers import ReferrerFinder
 from image_tools.run.tools.referrers import ReferrerCopier
 from image_tools.run.tools.signer import is_signed
-from image_tools.tools.sigstore import SIMPLE_SIGNING
+from image_tools.tools.skopeo import SIMPLE_SIGNING
 from tests.helpers.descriptors import index
 from tests.helpers.memory_store import MemoryStore
 
