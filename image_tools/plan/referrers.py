@@ -46,6 +46,23 @@ class Referrer:
         return any(mark in self.kind for mark in _MARKS)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundReferrers:
+    """What was found to speak about an image, and what kept one from looking."""
+
+    referrers: tuple[Referrer, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def joined(cls, found: Iterable[FoundReferrers]) -> FoundReferrers:
+        """Return everything in `found`, each warning once."""
+        known = tuple(found)
+        return cls(
+            tuple(referrer for one in known for referrer in one.referrers),
+            tuple(dict.fromkeys(warning for one in known for warning in one.warnings)),
+        )
+
+
 def cosign_tags(subject: Digest) -> tuple[tuple[str, str], ...]:
     """The kinds and tags under which cosign lays what speaks about `subject`."""
     return tuple((kind, f"{subject.as_tag}.{end}") for kind, end in COSIGN)
