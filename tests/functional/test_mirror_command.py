@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.cli import mirror, redact
+from image_tools.cli import list_command, redact
 from image_tools.cli.app import main
 from tests.helpers.fake_run import FakeRun
 from tests.helpers.report_schema import check_document
@@ -35,7 +35,7 @@ invalid    a b
 @pytest.fixture(autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A folder with a list, and the fake run."""
-    monkeypatch.setattr(mirror, "MirrorRun", FakeRun)
+    monkeypatch.setattr(list_command, "ListRun", FakeRun)
     monkeypatch.setattr(FakeRun, "made", [])
     monkeypatch.chdir(tmp_path)
     Path("list.txt").write_bytes(LIST)
@@ -343,7 +343,7 @@ def test_mirror_jobs_out_of_range_are_corrected_with_a_warning(
 
     err = capsys.readouterr().err
     assert f"[WARN] --jobs {wished} is out of range, {used} is used\n" in err
-    assert FakeRun.made[0].request.jobs == used
+    assert FakeRun.made[0].request.options.jobs == used
 
 
 @pytest.mark.parametrize(
