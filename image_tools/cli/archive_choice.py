@@ -11,7 +11,7 @@ from loguru import logger
 
 from image_tools.cli.asking import agreed
 from image_tools.cli.text import is_terminal
-from image_tools.commands.request import ArchiveChoice
+from image_tools.commands.ends import ArchiveDestination
 from image_tools.errors import UsageError
 from image_tools.stores.archive.file.forms import Form, form_named
 from image_tools.stores.archive.opening import Look, Standing, look
@@ -23,21 +23,23 @@ from image_tools.stores.archive.whole import set_name
 FAT32_LIMIT = (4 << 30) - 1
 
 
-def chosen_archive(options: Namespace) -> ArchiveChoice:
+def chosen_archive(options: Namespace) -> ArchiveDestination:
     """The archive that `save` is asked for: its name by the form, or its form by the name."""
     wanted = Form(options.compress) if options.compress else None
     part_size = _part_size(options, wanted)
     if not options.destination:
         form = wanted or Form.GZIP
         path = Path(form.default_name)
-        return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
+        return ArchiveDestination(
+            path=path, form=form, replace=options.replace, part_size=part_size
+        )
     path = Path(options.destination)
     path = base_and_number(path)[0] if part_size else set_name(path)
     named = form_named(path)
     if wanted and named and wanted is not named:
         logger.warning("{} is written in the form {}", path, wanted.value)
     form = wanted or named or Form.GZIP
-    return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
+    return ArchiveDestination(path=path, form=form, replace=options.replace, part_size=part_size)
 
 
 def _part_size(options: Namespace, form: Form | None) -> int | None:
@@ -53,7 +55,7 @@ def _part_size(options: Namespace, form: Form | None) -> int | None:
     return wished - 1 if wished == FAT32_LIMIT + 1 else wished
 
 
-def repaired_archive(choice: ArchiveChoice, options: Namespace) -> ArchiveChoice:
+def repaired_archive(choice: ArchiveDestination, options: Namespace) -> ArchiveDestination:
     """`choice` to be repaired; UsageError when nothing lies there, or the options contradict."""
     for name in ("replace", "dry_run"):
         if getattr(options, name):
@@ -63,7 +65,7 @@ def repaired_archive(choice: ArchiveChoice, options: Namespace) -> ArchiveChoice
     return replace(choice, repair=True)
 
 
-def existing_archive(text: str) -> ArchiveChoice:
+def existing_archive(text: str) -> ArchiveDestination:
     """The archive in `text`, which is there; UsageError when it is not."""
     path = set_name(Path(text))
     found = look(path)
@@ -71,10 +73,10 @@ def existing_archive(text: str) -> ArchiveChoice:
         raise UsageError(f"the archive {path} does not exist", advice="make it with save")
     if found.form is None:
         raise UsageError(found.problem)
-    return ArchiveChoice(path=path, form=found.form, part_size=found.part_size)
+    return ArchiveDestination(path=path, form=found.form, part_size=found.part_size)
 
 
-def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
+def may_begin(choice: ArchiveDestination, options: Namespace) -> bool:
     """Whether nothing is lost by it, or somebody agrees; UsageError when nobody can be asked."""
     found = look(choice.path)
     _refuse_impossible(choice, found)
@@ -99,7 +101,7 @@ def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
     return agreed(f"{found.problem or f'{choice.path} is there'}. Replace it?")
 
 
-def _say_its_size(choice: ArchiveChoice, found: Look) -> None:
+def _say_its_size(choice: ArchiveDestination, found: Look) -> None:
     if found.part_size is None:
         raise UsageError(
             f"{choice.path} is no archive in volumes",
@@ -108,7 +110,7 @@ def _say_its_size(choice: ArchiveChoice, found: Look) -> None:
     logger.info("{} keeps its volumes of {} bytes", choice.path, found.part_size)
 
 
-def _refuse_impossible(choice: ArchiveChoice, found: Look) -> None:
+def _refuse_impossible(choice: ArchiveDestination, found: Look) -> None:
     """UsageError where a folder would have to become a file, or a file a folder."""
     if found.standing is Standing.OTHER_FOLDER:
         raise UsageError(found.problem, advice="give an empty folder, or a name that is free")

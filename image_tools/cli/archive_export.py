@@ -10,14 +10,13 @@ from loguru import logger
 
 from image_tools.cli.archive_choice import chosen_archive, may_begin
 from image_tools.cli.archive_runs import exporting, run_out_of_archive
-from image_tools.commands.archive_copies import ExportRun
 
 
 def archive_export(options: Namespace, environ: Mapping[str, str]) -> int:
     """Copy what the options ask for from archive to archive; the exit code."""
     choice = chosen_archive(options)
-    setting = exporting(options, environ, Path(options.source), choice)
+    setting = exporting(options, environ, Path(options.source), choice, "archive export")
     if not may_begin(choice, options):
         logger.warning("nothing was copied")
         return 1
-    return run_out_of_archive(setting, options, ExportRun)
+    return run_out_of_archive(setting, options)

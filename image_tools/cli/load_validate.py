@@ -7,14 +7,13 @@ from collections.abc import Mapping
 
 from image_tools.cli.archive_runs import loading, run_out_of_archive
 from image_tools.cli.depth import wished_depth
-from image_tools.commands.load import LoadValidateRun
-from image_tools.commands.validate import at_depth
+from image_tools.cli.list_command import validating
 
 
 def load_validate(options: Namespace, environ: Mapping[str, str]) -> int:
     """Compare an archive with what is in the registry; the exit code."""
     # Nothing is ever written: the failed list is wanted all the same.
     options.dry_run = False
-    wish = wished_depth(options)
-    kind = at_depth(wish, LoadValidateRun)
-    return run_out_of_archive(loading(options, environ), options, kind)
+    validation = wished_depth(options)
+    setting = loading(options, environ, "load-validate")
+    return run_out_of_archive(validating(setting, validation), options)

@@ -15,10 +15,11 @@ from image_tools.cli.reaching import registry_named, start_logs
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.request import readable_file
 from image_tools.cli.text import is_terminal
+from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.login import log_in, speaks_plain
 from image_tools.commands.opening import Approach, Opening, opened
-from image_tools.commands.request import Login, Side
 from image_tools.errors import Unauthorized, UsageError
+from image_tools.logins.auth_file import Credentials
 from image_tools.retry import RetryPolicy
 from image_tools.run.prompting import Prompt
 from image_tools.web.tls import TlsChoice
@@ -42,7 +43,7 @@ def login(options: Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _given(options: Namespace) -> Login | None:
+def _given(options: Namespace) -> Credentials | None:
     """The login in options, variables and standard input; None where it has to be typed."""
     if options.password is not None and options.password_stdin:
         raise UsageError("--password and --password-stdin contradict each other")
@@ -60,7 +61,7 @@ def _given(options: Namespace) -> Login | None:
     password = _read() if options.password is None else options.password
     if not password:
         raise UsageError("the password is empty")
-    return Login(options.username, password)
+    return Credentials(options.username, password)
 
 
 def _read() -> str:
@@ -69,7 +70,9 @@ def _read() -> str:
     return password.removesuffix("\n").removesuffix("\r")
 
 
-def _typed(registry: str, tls: TlsChoice, options: Namespace, environ: Mapping[str, str]) -> Login:
+def _typed(
+    registry: str, tls: TlsChoice, options: Namespace, environ: Mapping[str, str]
+) -> Credentials:
     from image_tools.run.login_prompt import ask_login
 
     # Asked before a password is typed: a wrong name, or a wrong certificate.
@@ -79,7 +82,7 @@ def _typed(registry: str, tls: TlsChoice, options: Namespace, environ: Mapping[s
     found = ask_login(prompt, environ)
     if found is None:
         raise Unauthorized(f"{registry}: not logged in", advice="try again: nothing was stored")
-    return Login(found.username, found.password)
+    return Credentials(found.username, found.password)
 
 
 @contextmanager
@@ -88,10 +91,10 @@ def _reached(
     tls: TlsChoice,
     options: Namespace,
     environ: Mapping[str, str],
-    given: Login | None = None,
+    given: Credentials | None = None,
 ) -> Iterator[Opening]:
     approach = Approach(
-        side=Side(registry=registry, login=given, tls=tls),
+        end=RegistryEnd(registry=registry, login=given, tls=tls),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
     )
     with opened(approach, {registry}, environ, on_secret=add_secret) as opening:

@@ -15,11 +15,15 @@ from image_tools.cli.progress import Display, wanted
 from image_tools.cli.reaching import image, side_of
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.text import coloured
-from image_tools.commands.merge_manifest import MergeManifestRun, MergeRequest
-from image_tools.commands.request import MirrorRequest
+from image_tools.commands.list_run import ListRun
+from image_tools.commands.merge_manifest import COMMAND, MergeRequest, merge
+from image_tools.commands.request import ListRequest
+from image_tools.commands.wiring import Surroundings
 from image_tools.errors import UsageError
 from image_tools.oci.reference import Reference
+from image_tools.retry import RetryPolicy
 from image_tools.run.merge_manifest import Merged
+from image_tools.run.options import Options
 from image_tools.run.progress import Progress
 
 _JOBS = 4
@@ -40,10 +44,12 @@ def merge_manifest(options: Namespace, environ: Mapping[str, str]) -> int:
         level="DEBUG" if options.debug else "INFO",
         colours=coloured(sys.stderr, environ),
     )
-    setting = _setting(options, environ, request)
-    run = MergeManifestRun(setting, progress, environ, on_secret=add_secret, clean=clean)
-    with endings_raised(), run, watched(run, display):
-        merged = run.merge(request)
+    surroundings = Surroundings(
+        environ=environ, progress=progress, on_secret=add_secret, clean=clean
+    )
+    listed = _list_request(options, environ, request)
+    with endings_raised(), ListRun(listed, surroundings) as run, watched(run, display):
+        merged = merge(request, run)
     _say(request, merged)
     render.out_bytes(merged.index.content)
     return 0
@@ -59,20 +65,21 @@ def _destination(text: str) -> Reference:
     return found
 
 
-def _setting(
+def _list_request(
     options: Namespace, environ: Mapping[str, str], request: MergeRequest
-) -> MirrorRequest:
+) -> ListRequest:
     sources = {source.registry for source in request.sources}
-    return MirrorRequest(
+    return ListRequest(
+        command=COMMAND,
         source=side_of(options, environ, sources),
         destination=side_of(options, environ, {request.destination.registry}, writes=True),
-        jobs=_JOBS,
-        timeout=None,
-        retries=options.retry_times,
-        retry_delay=options.retry_delay,
+        options=Options(
+            jobs=_JOBS,
+            retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
+            dry_run=options.dry_run,
+        ),
         insecure_policy=options.insecure_policy,
         download=not options.no_download,
-        dry_run=options.dry_run,
     )
 
 

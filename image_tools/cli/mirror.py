@@ -6,8 +6,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from image_tools.cli.list_command import setting_of
-from image_tools.cli.list_runs import plan_list, run_list
-from image_tools.commands.mirror import MirrorRun
+from image_tools.cli.list_runs import run_list
 from image_tools.errors import UsageError
 
 
@@ -18,7 +17,4 @@ def mirror(options: Namespace, environ: Mapping[str, str]) -> int:
     """
     if options.file is None and options.dry_run:
         raise UsageError("--dry-run needs a whole list", advice="give it with -f FILE or -f -")
-    setting = setting_of(options, environ)
-    if options.dry_run:
-        return plan_list(setting, options, MirrorRun)
-    return run_list(setting, options, MirrorRun)
+    return run_list(setting_of(options, environ, "mirror"), options)

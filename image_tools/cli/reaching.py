@@ -12,11 +12,11 @@ from image_tools.cli.ending import endings_raised
 from image_tools.cli.redact import add_secret
 from image_tools.cli.request import login_from, readable_file
 from image_tools.cli.text import coloured
+from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.opening import Approach, Opening, opened
-from image_tools.commands.request import Login, Side
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.registries import choose_registries
-from image_tools.logins.auth_file import registry_of_key
+from image_tools.logins.auth_file import Credentials, registry_of_key
 from image_tools.oci.reference import (
     DOCKER_HUB,
     Reference,
@@ -28,7 +28,7 @@ from image_tools.oci.reference import (
 from image_tools.retry import RetryPolicy
 from image_tools.web.tls import TlsChoice
 
-Chosen = tuple[str | None, Login | None]
+Chosen = tuple[str | None, Credentials | None]
 
 
 def start_logs(options: Namespace, environ: Mapping[str, str]) -> None:
@@ -50,7 +50,7 @@ def reaching(
 ) -> Iterator[Opening]:
     """An Opening for `registries`, reached as options and environment say."""
     approach = Approach(
-        side=side_of(options, environ, registries, writes=writes),
+        end=side_of(options, environ, registries, writes=writes),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
         mirrors=not writes,
     )
@@ -64,7 +64,7 @@ def side_of(
     registries: Collection[str],
     *,
     writes: bool = False,
-) -> Side:
+) -> RegistryEnd:
     """How to reach `registries`: the login of the destination to write there, else the source's.
 
     To read from the chosen destination its login is used, too. No login goes to a registry that
@@ -80,7 +80,7 @@ def side_of(
             (chosen.source, login_from(environ, "SOURCE")), destination, registries
         )
     tls = TlsChoice(options.tls_verify, readable_file("--ca-file", options.ca_file))
-    return Side(registry=registry, login=login, tls=tls)
+    return RegistryEnd(registry=registry, login=login, tls=tls)
 
 
 def _to_read(source: Chosen, destination: Chosen, registries: Collection[str]) -> Chosen:

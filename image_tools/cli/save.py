@@ -10,9 +10,7 @@ from loguru import logger
 
 from image_tools.cli.archive_choice import chosen_archive, may_begin, repaired_archive
 from image_tools.cli.archive_runs import saving
-from image_tools.cli.list_runs import plan_list, run_list
-from image_tools.commands.repair import RepairRun
-from image_tools.commands.save import SaveRun
+from image_tools.cli.list_runs import run_list
 
 
 def save(options: Namespace, environ: Mapping[str, str]) -> int:
@@ -20,13 +18,12 @@ def save(options: Namespace, environ: Mapping[str, str]) -> int:
     choice = chosen_archive(options)
     if options.repair:
         choice = repaired_archive(choice, options)
-        setting = saving(options, environ, choice)
-        request = replace(setting.request, force=True)
-        return run_list(replace(setting, request=request), options, RepairRun)
-    setting = saving(options, environ, choice)
+        setting = saving(options, environ, choice, "save")
+        request = setting.request
+        request = replace(request, options=replace(request.options, force=True))
+        return run_list(replace(setting, request=request), options)
+    setting = saving(options, environ, choice, "save")
     if not may_begin(choice, options):
         logger.warning("nothing was saved")
         return 1
-    if options.dry_run:
-        return plan_list(setting, options, SaveRun)
-    return run_list(setting, options, SaveRun)
+    return run_list(setting, options)

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 
 from image_tools.cli.archive_choice import existing_archive
 from image_tools.cli.archive_runs import saving
-from image_tools.cli.list_runs import plan_list, run_list
-from image_tools.commands.save import SyncRun
+from image_tools.cli.list_runs import run_list
 
 
 def sync(options: Namespace, environ: Mapping[str, str]) -> int:
     """Add what the options ask for to an archive that is there; the exit code."""
-    setting = saving(options, environ, existing_archive(options.destination))
-    if options.dry_run:
-        return plan_list(setting, options, SyncRun)
-    return run_list(setting, options, SyncRun)
+    setting = saving(options, environ, existing_archive(options.destination), "sync")
+    return run_list(setting, options)

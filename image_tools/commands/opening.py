@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from image_tools.commands.request import Side
-from image_tools.logins.credentials import Credentials
+from image_tools.commands.ends import RegistryEnd
 from image_tools.machine.event_loop import LoopThread, result_of
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
-from image_tools.run.endpoints import Access, Endpoints, OnSecret
+from image_tools.run.endpoints import Endpoints, OnSecret
 from image_tools.stores.remote.registries_conf import RegistriesConf, load
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import Store
@@ -28,7 +27,7 @@ class Approach:
     Without `mirrors` a registries.conf is not even read.
     """
 
-    side: Side
+    end: RegistryEnd
     retry: RetryPolicy = RetryPolicy()
     mirrors: bool = True
 
@@ -70,7 +69,7 @@ def opened(
     on_secret: OnSecret = lambda *_: None,
 ) -> Iterator[Opening]:
     """An Opening for `registries`; its connections and its thread are gone behind the context."""
-    access = access_to(approach.side, registries)
+    access = approach.end.access(registries)
     ends = Endpoints(
         source=access,
         destination=access,
@@ -88,10 +87,3 @@ def opened(
             result_of(loop.submit(ends.close()))
         finally:
             loop.stop()
-
-
-def access_to(side: Side, registries: Collection[str]) -> Access:
-    """A login is for the chosen registry, else for the only one there is: never for several."""
-    only = next(iter(registries)) if len(registries) == 1 else None
-    login = None if side.login is None else Credentials(side.login.username, side.login.password)
-    return Access(tls=side.tls, login=login, registry=side.registry or only)

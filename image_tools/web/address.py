@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
@@ -46,6 +46,18 @@ def endpoint(root: URL, path: str, **query: str) -> URL:
     """The URL of `/v2/<path>` below `root`; the values of `query` are encoded here."""
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
     return URL(f"{root}/v2/{path}{'?' if pairs else ''}{pairs}", encoded=True)
+
+
+def registry_of(url: URL) -> str:
+    """Return host and port of `url` as people write a registry."""
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
+    return host if url.is_default_port() else f"{host}:{url.port}"
+
+
+def shown(url: str) -> str:
+    """Return `url` as people may see it: without login and query, which may be secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def same_origin(one: URL, other: URL) -> bool:

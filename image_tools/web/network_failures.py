@@ -14,6 +14,7 @@ from image_tools.errors import CopyFailed, Unavailable, UnknownFailure
 from image_tools.refusals.case import Case, Stage
 from image_tools.refusals.classify import classify
 from image_tools.refusals.names import place_of
+from image_tools.web.address import registry_of
 from image_tools.web.tls import tls_cause
 
 _LONGEST_WORDS = 300
@@ -85,9 +86,3 @@ def _words(error: BaseException) -> str:
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     said = said[:_LONGEST_WORDS]  # It may quote megabytes of what came.
     return re.sub(r"\S+://\S+", "…", " ".join(said.split())) or type(error).__name__
-
-
-def registry_of(url: URL) -> str:
-    """Return host and port of `url` as people write a registry."""
-    host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
-    return host if url.is_default_port() else f"{host}:{url.port}"

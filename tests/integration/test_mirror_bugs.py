@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.commands.mirror import MirrorRun
-from image_tools.commands.request import MirrorRequest
+from image_tools.commands.list_run import ListRun
+from image_tools.commands.request import ListRequest
+from image_tools.commands.wiring import Surroundings
 from image_tools.errors import Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.reader import read_list
 from image_tools.imagelist.registries import Registries
 from image_tools.report import Status
 from image_tools.run.line import transfer as carrying
+from image_tools.run.options import Options
 from image_tools.run.progress import Progress
 from image_tools.run.tools.toolbox import Toolbox
 from tests.helpers import images
@@ -130,6 +132,10 @@ def test_mirror_bug_in_one_image_keeps_its_outcome_and_that_of_the_others(
     assert failed.count("# not started") == 2
 
 
+def surroundings(progress: Progress) -> Surroundings:
+    return Surroundings(environ=os.environ, progress=progress)
+
+
 def _list(source: FaultRegistry, destination: FaultRegistry) -> ImageList:
     lines = f"{source.address}/good/app0 {destination.address}/good/app0 1.0\n"
     return read_list(lines.encode(), "list.txt", Registries())
@@ -138,7 +144,7 @@ def _list(source: FaultRegistry, destination: FaultRegistry) -> ImageList:
 def test_mirror_signal_before_the_first_line_is_begun_is_not_lost(
     good: FaultRegistry, destination: FaultRegistry
 ) -> None:
-    with MirrorRun(MirrorRequest(), Progress(), os.environ) as run:
+    with ListRun(ListRequest(), surroundings(Progress())) as run:
         run.cancel(signal.SIGTERM)
         report = run.run(_list(good, destination))
     assert [outcome.status for outcome in report.outcomes] == [Status.UNSTARTED]
@@ -149,8 +155,8 @@ def test_mirror_signal_before_the_first_line_is_begun_is_not_lost(
 def test_mirror_signal_before_the_dry_run_is_begun_is_not_lost(
     good: FaultRegistry, destination: FaultRegistry
 ) -> None:
-    request = MirrorRequest(dry_run=True)
-    with MirrorRun(request, Progress(), os.environ) as run:
+    request = ListRequest(options=Options(dry_run=True))
+    with ListRun(request, surroundings(Progress())) as run:
         run.cancel(signal.SIGTERM)
         with pytest.raises(Interrupted) as ended:
             run.plan(_list(good, destination))
@@ -182,7 +188,7 @@ def test_mirror_progress_ends_with_as_many_images_as_it_expected(
     progress, host = Progress(), good.address
     lines = f"{host}/good/missing {destination.address}/good/app0 1.0\nthis is no line at all\n"
     listed = read_list(lines.encode(), "list.txt", Registries())
-    with MirrorRun(MirrorRequest(dry_run=dry_run), progress, os.environ) as run:
+    with ListRun(ListRequest(options=Options(dry_run=dry_run)), surroundings(progress)) as run:
         ended = run.plan(listed).rows if dry_run else run.run(listed).outcomes
     seen = progress.snapshot()
     assert len(ended) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -332,9 +333,10 @@ def test_archive_killed_at_any_step_is_the_old_or_the_new(
     states = [(INDEX, by_digest(*old)), (NEW_INDEX, by_digest(*new))]
     if begin is adding:
         states[1] = (NEW_INDEX, by_digest(*old, *new))
+    before = made(tmp_path / "before", form, *old)
     steps = 0
     while True:
-        path = made(tmp_path / f"{steps}", form, *old)
+        path = Path(shutil.copy(before, tmp_path / f"{steps}"))
         finished = set[Digest]()
         with killed_at(steps) as was_killed, suppress(Killed):
             with_holes(begin(path, form), new, finished)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from image_tools.commands.request import MirrorRequest, SigningKey
-from image_tools.commands.trust import key_id, key_of, policy_of
+from image_tools.commands.request import ListRequest, SigningKey
+from image_tools.commands.wiring import key_id, key_of, policy_of
 from image_tools.errors import EnvironmentProblem
 from image_tools.machine.workspace import Workspace
 from image_tools.tools import policy
@@ -37,7 +37,7 @@ def test_policy_that_accepts_everything_is_said(
     lines: list[str] = []
     sink = logger.add(lines.append, level="INFO", format="{message}")
 
-    found = policy_of(MirrorRequest(insecure_policy=insecure), {"HOME": str(tmp_path)})
+    found = policy_of(ListRequest(insecure_policy=insecure), {"HOME": str(tmp_path)})
     logger.remove(sink)
 
     assert found.path == (path if machines and not insecure else None)

@@ -1,0 +1,184 @@
+"""The ends of the copies: registries or an archive, and how a run opens and leaves each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+
+from image_tools.imagelist.entry import Entry, ImageList
+from image_tools.logins.auth_file import Credentials
+from image_tools.oci.reference import Reference
+from image_tools.plan.referrers import is_referrer_tag
+from image_tools.report import Report
+from image_tools.run.base_inventory import Lending
+from image_tools.run.endpoints import Access, Endpoints
+from image_tools.run.memory import Memory, OriginMemory
+from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.inventory import Inventory, note_relied, relied_on
+from image_tools.stores.archive.nothing import Nothing
+from image_tools.stores.archive.opening import (
+    Standing,
+    add_to_archive,
+    look,
+    new_archive,
+    read_archive,
+    sweep,
+)
+from image_tools.stores.archive.others.cache import Foreign
+from image_tools.stores.harbor import HarborSetting
+from image_tools.web.tls import TlsChoice
+
+# The names of the other images in an archive do not matter to a run that writes or compares it.
+_ANY_NAMES = Foreign(lenient=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryEnd:
+    """The registries at one end of the copies.
+
+    `registry` is the one that the options or the environment chose, None where the list decides.
+    `login` is for that registry, or for the only one that the list names at this end. With
+    `harbor` every destination registry is a Harbor.
+    """
+
+    registry: str | None = None
+    login: Credentials | None = None
+    tls: TlsChoice = TlsChoice()
+    harbor: HarborSetting | None = None
+
+    def access(self, registries: Collection[str]) -> Access:
+        """Return how to reach `registries`; a login is never shown to more than one of them."""
+        only = next(iter(registries)) if len(registries) == 1 else None
+        return Access(tls=self.tls, login=self.login, registry=self.registry or only)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveSource:
+    """The archive that images come from; `foreign` is how an archive of others is opened.
+
+    `archived_to` gives the place that an image of the archive was loaded to.
+    """
+
+    path: Path
+    foreign: Foreign = Foreign()
+    archived_to: Callable[[Reference], Reference] | None = None
+
+    def open(self) -> Archive:
+        """Return the archive, opened to read."""
+        return read_archive(self.path, foreign=self.foreign)
+
+    async def check_base(
+        self, archive: Archive, endpoints: Endpoints, entries: Iterable[Entry]
+    ) -> None:
+        """Raise NotFound when the destinations lack what a delta archive relies on."""
+        if archive.lent:
+            await Lending(archive, endpoints, self.archived_to).find(entries)
+
+
+def archived_images(archive: Archive) -> tuple[Reference, ...]:
+    """Return the images of an archive by name; referrers under tags of their own come with them."""
+    return tuple(one for one in archive.images if not is_referrer_tag(one))
+
+
+class OpenDestination:
+    """A destination that is open for one run; this one consists of registries.
+
+    `archive` is the archive that it is, None for registries.
+    """
+
+    archive: Archive | None = None
+
+    def close(self) -> None:
+        """Close the archive, if it is one."""
+
+    def memory(self) -> Memory | None:
+        """Return what the destination itself remembers of earlier runs, None for registries."""
+        return None
+
+    def chosen(self, images: ImageList) -> ImageList:
+        """Return the part of the list that the run works on."""
+        return images
+
+    def publish(self, *, interrupted: bool) -> None:
+        """Make what was written visible; called at the end of a run, also of a failed one."""
+
+    def check(self, report: Report) -> None:
+        """Raise what is wrong with the destination although every line of `report` is right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveDestination:
+    """The archive that images go to; `form` is the form of a new one.
+
+    With `replace` a new archive takes the place of whatever is at `path`. With `part_size`, in
+    bytes, a new one is written in volumes. With `repair` only what it has lost is copied. What
+    `base` has is left out.
+    """
+
+    path: Path
+    form: Form = Form.GZIP
+    replace: bool = False
+    part_size: int | None = None
+    repair: bool = False
+    base: Inventory | None = None
+
+    @property
+    def is_added_to(self) -> bool:
+        """Return whether the run adds to an archive that exists."""
+        return look(self.path).standing is Standing.ARCHIVE and not self.replace
+
+    def to_write(self) -> OpenDestination:
+        """Open the archive and lock it; AlreadyRunning when another run writes it."""
+        # The run that held the lock may have created it meanwhile.
+        if self.is_added_to:
+            return OpenArchive(add_to_archive(self.path), self)
+        return OpenArchive(new_archive(self.path, self.form, self.part_size), self)
+
+    def to_plan(self) -> OpenDestination:
+        """Open the archive for a dry run, as far as it exists."""
+        if not self.is_added_to:
+            return OpenArchive(Archive(Nothing(str(self.path))), self)
+        return OpenArchive(read_archive(self.path, finished=False, foreign=_ANY_NAMES), self)
+
+    def to_compare(self) -> OpenDestination:
+        """Open the archive for a validation."""
+        return OpenArchive(read_archive(self.path, foreign=_ANY_NAMES), self)
+
+
+class OpenArchive(OpenDestination):
+    """An archive as destination; it remembers by itself where its images came from."""
+
+    def __init__(self, archive: Archive, end: ArchiveDestination) -> None:
+        self.archive: Archive = archive
+        self._end = end
+        if end.base is not None:
+            archive.lent = {**end.base.sizes, **archive.lent}
+
+    def close(self) -> None:
+        """See `OpenDestination`."""
+        self.archive.close()
+
+    def memory(self) -> Memory:
+        """See `OpenDestination`."""
+        return OriginMemory(self.archive)
+
+    def publish(self, *, interrupted: bool) -> None:
+        """Publish the archive; an interrupted run leaves it as it is, for the next run."""
+        archive, base = self.archive, self._end.base
+        if interrupted:
+            say_unfinished(archive)
+            return
+        if archive.lent:
+            note_relied(archive, [relied_on(archive), *([base] if base else [])])
+        archive.publish()
+        if self._end.replace:
+            sweep(archive)
+
+
+def say_unfinished(archive: Archive) -> None:
+    """Warn that the archive still has to be finished."""
+    logger.warning("{} is not finished: run again, it goes on from here", archive.name)
