@@ -17,13 +17,12 @@ from image_tools.run.base_inventory import Lending
 from image_tools.run.endpoints import Access, Endpoints
 from image_tools.run.memory import Memory, OriginMemory
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import EmptyContent, Form
 from image_tools.stores.archive.inventory import Inventory, note_relied, relied_on
-from image_tools.stores.archive.nothing import Nothing
 from image_tools.stores.archive.opening import (
-    Standing,
+    PathKind,
     add_to_archive,
-    look,
+    detect,
     new_archive,
     read_archive,
     sweep,
@@ -129,7 +128,7 @@ class ArchiveDestination:
     @property
     def is_added_to(self) -> bool:
         """Return whether the run adds to an archive that exists."""
-        return look(self.path).standing is Standing.ARCHIVE and not self.replace
+        return detect(self.path).kind is PathKind.ARCHIVE and not self.replace
 
     def to_write(self) -> OpenDestination:
         """Open the archive and lock it; AlreadyRunning when another run writes it."""
@@ -141,7 +140,7 @@ class ArchiveDestination:
     def to_plan(self) -> OpenDestination:
         """Open the archive for a dry run, as far as it exists."""
         if not self.is_added_to:
-            return OpenArchive(Archive(Nothing(str(self.path))), self)
+            return OpenArchive(Archive(EmptyContent(str(self.path))), self)
         return OpenArchive(read_archive(self.path, finished=False, foreign=_ANY_NAMES), self)
 
     def to_compare(self) -> OpenDestination:

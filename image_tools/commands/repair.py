@@ -9,15 +9,14 @@ from loguru import logger
 from image_tools.commands.ends import ArchiveDestination, OpenArchive, say_unfinished
 from image_tools.errors import ArchiveDamaged
 from image_tools.imagelist.entry import Entry, ImageList
+from image_tools.machine.files import mib
 from image_tools.report import Report
 from image_tools.run.memory import Memory, RepairMemory
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.lacking import lacking
-from image_tools.stores.archive.opening import repair_archive
-from image_tools.stores.archive.repairing import RepairingContent
-from image_tools.stores.archive.whole import lost_volumes
+from image_tools.stores.archive.image_contents import incomplete_images
+from image_tools.stores.archive.opening import lost_volumes, repair_archive
+from image_tools.stores.archive.repair import RepairingContent
 
-_MIB = 1 << 20
 _MOST_NAMED = 5
 
 
@@ -46,7 +45,7 @@ class RepairedArchive(OpenArchive):
         if not archive.catalogue.tags:
             logger.warning("{}: what is in it is not known, all of the list is saved", archive.name)
             return images
-        wanted = lacking(archive)
+        wanted = incomplete_images(archive)
         logger.info("{}: something is missing of {} images", archive.name, len(wanted))
         named = (entry for entry in images.entries if entry.destination in wanted)
         return replace(images, entries=tuple(_pinned(entry, archive) for entry in named))
@@ -56,9 +55,9 @@ class RepairedArchive(OpenArchive):
         archive, content = self.archive, self.archive.content
         assert isinstance(content, RepairingContent)
         fetched = content.fetched
-        size = sum(fetched.values()) / _MIB
-        logger.info("{}: {} blobs fetched again, {:,.1f} MiB", archive.name, len(fetched), size)
-        if interrupted or lacking(archive):
+        size = mib(sum(fetched.values()))
+        logger.info("{}: {} blobs fetched again, {}", archive.name, len(fetched), size)
+        if interrupted or incomplete_images(archive):
             say_unfinished(archive)
             return
         content.publish(archive.catalogue.index_bytes())
@@ -68,7 +67,7 @@ class RepairedArchive(OpenArchive):
 
     def check(self, report: Report) -> None:
         """Raise ArchiveDamaged when the list did not name every image that lacks something."""
-        left = tuple(map(str, sorted(lacking(self.archive))))
+        left = tuple(map(str, sorted(incomplete_images(self.archive))))
         if left and not report.exit_code:
             raise ArchiveDamaged(
                 f"{self.archive.name} is not whole yet: something is missing of {_named(left)}",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
-import os
+import math
 import re
 import signal
 from collections.abc import Coroutine, Iterator, Mapping
@@ -15,20 +14,20 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loguru import logger
-
 from image_tools.errors import (
+    AlreadyRunning,
     CopyFailed,
     DigestMismatch,
     EnvironmentProblem,
-    ImageToolsError,
     Interrupted,
     TlsProblem,
     ToolMissing,
     refused_by_system,
 )
 from image_tools.machine.cancel import Cancel
-from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.machine.files import sync_folder
+from image_tools.machine.locks import try_lock, wait_for_lock
+from image_tools.retry import RetryPolicy, announce_retry, repeat_async
 from image_tools.tools.locate import SKOPEO_ADVICE, SKOPEO_VARIABLE
 from image_tools.web.address import shown
 from image_tools.web.connect import Connections
@@ -139,13 +138,15 @@ def _chosen(url: str, sha256: str) -> Download:
 def _locked(target: Path, cancel: Cancel) -> Iterator[None]:
     """Hold the lock beside `target`; the system releases it if this process dies."""
     with target.with_name(f".{target.name}.lock").open("ab") as held:
-        while True:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if cancel.wait(_LOCK_SECONDS):
-                    raise Interrupted(signal.SIGINT) from None
+
+        def lock() -> None:
+            if not try_lock(held.fileno()):
+                raise AlreadyRunning(f"another run installs {target}")
+
+        try:
+            wait_for_lock(lock, math.inf, cancel, poll=_LOCK_SECONDS)
+        except AlreadyRunning:
+            raise Interrupted(signal.SIGINT) from None
         yield
 
 
@@ -179,7 +180,7 @@ async def _fetch(
     connections = Connections(TlsChoice(), environ)
     action = partial(download, connections, wanted.url, part, on_progress=on_progress)
     try:
-        await repeat_async(wanted.policy, action, on_retry=_announce)
+        await repeat_async(wanted.policy, action, on_retry=announce_retry)
     except CopyFailed as error:
         raise _with_advice(error) from error
     finally:
@@ -191,10 +192,6 @@ def _with_advice(error: CopyFailed) -> CopyFailed:
     if isinstance(error, TlsProblem):
         return error.copied(advice=f"name the authority's file in SSL_CERT_FILE, or {_ADVICE}")
     return error if error.temporary else error.copied(advice=_ADVICE)
-
-
-def _announce(error: ImageToolsError, seconds: float) -> None:
-    logger.info("{}; trying again in {} s", error, round(seconds, 1))
 
 
 def _check(wanted: Download, part: PartialFile) -> None:
@@ -211,11 +208,7 @@ def _check(wanted: Download, part: PartialFile) -> None:
 def _put_in_place(part: PartialFile, target: Path) -> None:
     part.path.chmod(0o755)
     part.finish(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(target.parent)
 
 
 def _has_sum(file: Path, wanted: Download) -> bool:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
-from image_tools.refusals.case import Case, Stage
+from image_tools.refusals.case import Case, Stage, place_of, without_names
 from image_tools.refusals.classify import classify
-from image_tools.refusals.names import place_of, without_names
 from image_tools.stores.remote.api import ApiAnswer, ApiRequest, json_of, one_line
 
 
