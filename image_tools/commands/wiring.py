@@ -93,7 +93,7 @@ class Wiring:
             referrers=None if request.remove_signatures else ReferrerFinder(reader),
             base=base,
         )
-        progress.bytes_source = lambda: context.account.bytes_written
+        progress.bytes_source = lambda: context.traffic.bytes_written
         return context
 
     def _transfer_context(
