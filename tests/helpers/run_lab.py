@@ -13,9 +13,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from image_tools.errors import ImageToolsError
-from image_tools.exchange.ledger import Account, Ledger
+from image_tools.exchange.ledger import Ledger, Traffic
 from image_tools.exchange.placing import Placer
-from image_tools.exchange.sessions import Book
+from image_tools.exchange.sessions import TrackedStore
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.imagelist.reader import read_list
 from image_tools.imagelist.registries import Registries
@@ -220,9 +220,9 @@ class LabEndpoints(Endpoints):
     def destination_end(self, registry: str) -> Destination:
         if registry not in self._ends:
             store = self._lab.store(registry)
-            book = Book(store, Ledger())
+            tracked = TrackedStore(store, Ledger())
             self._ends[registry] = Destination(
-                book, Placer(store, book.ledger, self.retry, self.flights)
+                tracked, Placer(store, tracked.ledger, self.retry, self.flights)
             )
         return self._ends[registry]
 
@@ -521,7 +521,7 @@ class Lab:
 
     def local_job(self, context: RunContext, entry: Entry | None = None) -> Job:
         """Return a job as a process has it that carries out transfers."""
-        return Job.between(context.here.endpoints, entry or entry_of(), Account())
+        return Job.between(context.here.endpoints, entry or entry_of(), Traffic())
 
 
 def entry_of(
