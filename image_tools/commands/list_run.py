@@ -17,7 +17,6 @@ from image_tools.commands.ends import (
     RegistryEnd,
     archived_images,
 )
-from image_tools.commands.repair import open_to_repair
 from image_tools.commands.request import ListRequest
 from image_tools.commands.session import RunSession
 from image_tools.commands.wiring import Surroundings, Wiring
@@ -158,8 +157,6 @@ class ListRun:
             return end.to_compare()
         if self.request.options.dry_run:
             return end.to_plan()
-        if end.repair:
-            return self._patiently(lambda: open_to_repair(end))
         return self._patiently(end.to_write)
 
     def _patiently(self, begin: Callable[[], OpenDestination]) -> OpenDestination:
