@@ -13,12 +13,11 @@ from image_tools.cli.asking import agreed
 from image_tools.cli.text import is_terminal
 from image_tools.commands.ends import ArchiveDestination
 from image_tools.errors import UsageError
-from image_tools.stores.archive.file.forms import Form, form_named
-from image_tools.stores.archive.opening import Look, Standing, look
+from image_tools.stores.archive.content import Form, form_named
+from image_tools.stores.archive.opening import Detected, PathKind, detect
 from image_tools.stores.archive.volumes.list import base_and_number
-from image_tools.stores.archive.volumes.set import has_volumes
+from image_tools.stores.archive.volumes.set import has_volumes, set_name
 from image_tools.stores.archive.volumes.writing import SMALLEST_PART
-from image_tools.stores.archive.whole import set_name
 
 FAT32_LIMIT = (4 << 30) - 1
 
@@ -60,7 +59,7 @@ def repaired_archive(choice: ArchiveDestination, options: Namespace) -> ArchiveD
     for name in ("replace", "dry_run"):
         if getattr(options, name):
             raise UsageError(f"--repair and --{name.replace('_', '-')} exclude each other")
-    if look(choice.path).standing is Standing.NOTHING and not has_volumes(choice.path):
+    if detect(choice.path).kind is PathKind.NOTHING and not has_volumes(choice.path):
         raise UsageError(f"the archive {choice.path} does not exist", advice="make it with save")
     return replace(choice, repair=True)
 
@@ -68,8 +67,8 @@ def repaired_archive(choice: ArchiveDestination, options: Namespace) -> ArchiveD
 def existing_archive(text: str) -> ArchiveDestination:
     """The archive in `text`, which is there; UsageError when it is not."""
     path = set_name(Path(text))
-    found = look(path)
-    if found.standing is Standing.NOTHING:
+    found = detect(path)
+    if found.kind is PathKind.NOTHING:
         raise UsageError(f"the archive {path} does not exist", advice="make it with save")
     if found.form is None:
         raise UsageError(found.problem)
@@ -78,11 +77,11 @@ def existing_archive(text: str) -> ArchiveDestination:
 
 def may_begin(choice: ArchiveDestination, options: Namespace) -> bool:
     """Whether nothing is lost by it, or somebody agrees; UsageError when nobody can be asked."""
-    found = look(choice.path)
+    found = detect(choice.path)
     _refuse_impossible(choice, found)
-    if found.standing is Standing.NOTHING and form_named(choice.path) not in (None, choice.form):
+    if found.kind is PathKind.NOTHING and form_named(choice.path) not in (None, choice.form):
         logger.warning("{} is written in the form {}", choice.path, choice.form.value)
-    adds = found.standing is Standing.ARCHIVE and not choice.replace
+    adds = found.kind is PathKind.ARCHIVE and not choice.replace
     if adds and options.compress and found.form is not choice.form:
         raise UsageError(
             f"{choice.path} has the form {found.form.value if found.form else ''}",
@@ -90,7 +89,7 @@ def may_begin(choice: ArchiveDestination, options: Namespace) -> bool:
         )
     if adds and choice.part_size not in (None, found.part_size):
         _say_its_size(choice, found)
-    if adds or found.standing is Standing.NOTHING or options.yes or options.dry_run:
+    if adds or found.kind is PathKind.NOTHING or options.yes or options.dry_run:
         return True
     if not is_terminal(sys.stdin):
         raise UsageError(
@@ -101,7 +100,7 @@ def may_begin(choice: ArchiveDestination, options: Namespace) -> bool:
     return agreed(f"{found.problem or f'{choice.path} is there'}. Replace it?")
 
 
-def _say_its_size(choice: ArchiveDestination, found: Look) -> None:
+def _say_its_size(choice: ArchiveDestination, found: Detected) -> None:
     if found.part_size is None:
         raise UsageError(
             f"{choice.path} is no archive in volumes",
@@ -110,11 +109,11 @@ def _say_its_size(choice: ArchiveDestination, found: Look) -> None:
     logger.info("{} keeps its volumes of {} bytes", choice.path, found.part_size)
 
 
-def _refuse_impossible(choice: ArchiveDestination, found: Look) -> None:
+def _refuse_impossible(choice: ArchiveDestination, found: Detected) -> None:
     """UsageError where a folder would have to become a file, or a file a folder."""
-    if found.standing is Standing.OTHER_FOLDER:
+    if found.kind is PathKind.OTHER_FOLDER:
         raise UsageError(found.problem, advice="give an empty folder, or a name that is free")
-    if found.standing is Standing.NOTHING:
+    if found.kind is PathKind.NOTHING:
         if not choice.path.absolute().parent.is_dir():
             raise UsageError(f"-d: the folder {choice.path.parent} does not exist")
         return

@@ -17,7 +17,7 @@ from image_tools.commands.ends import ArchiveSource
 from image_tools.errors import UsageError
 from image_tools.report import Report, joined
 from image_tools.stores.archive.opening import check_archive
-from image_tools.stores.archive.others.naming import NameAsked
+from image_tools.stores.archive.others.image_names import NameAsked
 
 _COMMAND = "archive merge"
 

@@ -10,10 +10,10 @@ from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import is_referrer_tag
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import Contents, contents, contents_at
+from image_tools.stores.archive.image_contents import ImageContents, contents, contents_at
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.others.cache import Foreign
-from image_tools.stores.archive.others.naming import unnamed
+from image_tools.stores.archive.others.image_names import unnamed
 
 SCHEMA = 1
 
@@ -97,7 +97,7 @@ def archive_ls(path: Path, foreign: Foreign) -> Listing:
         archive.close()
 
 
-def _image(archive: Archive, found: Contents) -> ArchivedImage:
+def _image(archive: Archive, found: ImageContents) -> ArchivedImage:
     origin = archive.origin(found.reference) if found.is_named else None
     problems = [f"{digest}: {problem}" for digest, problem in found.problems.items()]
     return ArchivedImage(

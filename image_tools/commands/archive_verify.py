@@ -9,12 +9,11 @@ from typing import Any
 
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import Contents, contents, contents_at
-from image_tools.stores.archive.opening import read_archive
+from image_tools.stores.archive.image_contents import ImageContents, contents, contents_at
+from image_tools.stores.archive.opening import lost_volumes, read_archive
 from image_tools.stores.archive.others.cache import Foreign
-from image_tools.stores.archive.others.naming import unnamed
-from image_tools.stores.archive.verifying import verify
-from image_tools.stores.archive.whole import lost_volumes
+from image_tools.stores.archive.others.image_names import unnamed
+from image_tools.stores.archive.verify import verify
 
 SCHEMA = 1
 OnBytes = Callable[[int, int], None]
@@ -123,7 +122,7 @@ def _verified(archive: Archive, path: Path, on_bytes: OnBytes) -> Verification:
     )
 
 
-def _add_absent(absent: dict[Digest, Absent], image: Contents) -> None:
+def _add_absent(absent: dict[Digest, Absent], image: ImageContents) -> None:
     for digest, urls in image.foreign.items():
         known = absent.get(digest, Absent(digest=digest, urls=urls))
         absent[digest] = replace(known, images=(*known.images, image.name))

@@ -11,6 +11,7 @@ from loguru import logger
 from image_tools.errors import ArchiveDamaged
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.logins.auth_file import Credentials
+from image_tools.machine.files import mib
 from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import is_referrer_tag
 from image_tools.report import Report
@@ -18,24 +19,24 @@ from image_tools.run.base_inventory import Lending
 from image_tools.run.endpoints import Access, Endpoints
 from image_tools.run.memory import Memory, OriginMemory, RepairMemory
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import EmptyContent, Form
+from image_tools.stores.archive.image_contents import incomplete_images
 from image_tools.stores.archive.inventory import Inventory, note_relied, relied_on
-from image_tools.stores.archive.nothing import Nothing
 from image_tools.stores.archive.opening import (
-    Standing,
+    PathKind,
     add_to_archive,
-    look,
+    detect,
     new_archive,
     read_archive,
     sweep,
 )
 from image_tools.stores.archive.others.cache import Foreign
+from image_tools.stores.archive.repair import RepairingContent
 from image_tools.stores.harbor import HarborSetting
 from image_tools.web.tls import TlsChoice
 
 # The names of the other images in an archive do not matter to a run that writes or compares it.
 _ANY_NAMES = Foreign(lenient=True)
-_MIB = 1 << 20
 _MOST_NAMED = 5
 
 
@@ -132,7 +133,7 @@ class ArchiveDestination:
     @property
     def is_added_to(self) -> bool:
         """Return whether the run adds to an archive that exists."""
-        return look(self.path).standing is Standing.ARCHIVE and not self.replace
+        return detect(self.path).kind is PathKind.ARCHIVE and not self.replace
 
     def to_write(self) -> OpenDestination:
         """Open the archive and lock it; AlreadyRunning when another run writes it."""
@@ -146,7 +147,7 @@ class ArchiveDestination:
     def to_plan(self) -> OpenDestination:
         """Open the archive for a dry run, as far as it exists."""
         if not self.is_added_to:
-            return OpenArchive(Archive(Nothing(str(self.path))), self)
+            return OpenArchive(Archive(EmptyContent(str(self.path))), self)
         return OpenArchive(read_archive(self.path, finished=False, foreign=_ANY_NAMES), self)
 
     def to_compare(self) -> OpenDestination:
@@ -214,7 +215,7 @@ class RepairedArchive(OpenArchive):
         if not archive.catalogue.tags:
             logger.warning("{}: what is in it is not known, all of the list is saved", archive.name)
             return images
-        wanted = lacking(archive)
+        wanted = incomplete_images(archive)
         logger.info("{}: something is missing of {} images", archive.name, len(wanted))
         named = (entry for entry in images.entries if entry.destination in wanted)
         return replace(images, entries=tuple(_pinned(entry, archive) for entry in named))
@@ -224,9 +225,9 @@ class RepairedArchive(OpenArchive):
         archive, content = self.archive, self.archive.content
         assert isinstance(content, RepairingContent)
         fetched = content.fetched
-        size = sum(fetched.values()) / _MIB
-        logger.info("{}: {} blobs fetched again, {:,.1f} MiB", archive.name, len(fetched), size)
-        if interrupted or lacking(archive):
+        size = mib(sum(fetched.values()))
+        logger.info("{}: {} blobs fetched again, {}", archive.name, len(fetched), size)
+        if interrupted or incomplete_images(archive):
             _say_unfinished(archive)
             return
         content.publish(archive.catalogue.index_bytes())
@@ -236,7 +237,7 @@ class RepairedArchive(OpenArchive):
 
     def check(self, report: Report) -> None:
         """Raise ArchiveDamaged when the list did not name every image that lacks something."""
-        left = tuple(map(str, sorted(lacking(self.archive))))
+        left = tuple(map(str, sorted(incomplete_images(self.archive))))
         if left and not report.exit_code:
             raise ArchiveDamaged(
                 f"{self.archive.name} is not whole yet: something is missing of {_named(left)}",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
@@ -22,7 +23,7 @@ from image_tools.commands.session import RunSession
 from image_tools.commands.wiring import Surroundings, Wiring
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
-from image_tools.machine.locks import RunLock, lock_path
+from image_tools.machine.locks import RunLock, lock_path, wait_for_lock
 from image_tools.oci.reference import Reference
 from image_tools.report import UNFINISHED, DryRunPlan, Outcome, Report, Status
 from image_tools.run.context import RunContext
@@ -35,7 +36,6 @@ from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
 from image_tools.validation.demand import Demand
 
-_POLL_SECONDS = 0.25
 T = TypeVar("T")
 Wire = Callable[[Wiring, ImageList], Coroutine[Any, Any, RunContext]]
 
@@ -162,18 +162,14 @@ class ListRun:
     def _patiently(self, begin: Callable[[], OpenDestination]) -> OpenDestination:
         """Return what `begin` opens, once no other run writes it; waits as the request allows."""
         wait, session = self.request.wait_lock, self._session
-        limit = time.monotonic() + (wait or 0.0)
-        while True:
-            try:
-                return begin()
-            except AlreadyRunning as error:
-                if session.signal is not None:
-                    raise Interrupted(session.signal) from error
-                if wait is None or time.monotonic() >= limit:
-                    error.advice = "wait for it with --wait-lock"
-                    raise
-                logger.debug("{}; waiting", error)
-            session.stopped.wait(min(_POLL_SECONDS, limit - time.monotonic()))
+        say = partial(logger.debug, "{}; waiting")
+        try:
+            return wait_for_lock(begin, wait, session.stopped, on_wait=say)
+        except AlreadyRunning as error:
+            if session.signal is not None:
+                raise Interrupted(session.signal) from error
+            error.advice = "wait for it with --wait-lock"
+            raise
 
     @property
     def _to_registries(self) -> bool:

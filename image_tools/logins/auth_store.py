@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ from image_tools.logins.credential_helper import (
     store_with_helper,
 )
 from image_tools.logins.credentials import auth_files
+from image_tools.machine.files import PRIVATE, replace_file
 from image_tools.machine.trusted_paths import refuse_planted
 
 T = TypeVar("T")
@@ -152,23 +151,6 @@ def _write(path: Path, content: bytes) -> None:
         refuse_planted(path)
         path = path.resolve()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                _keep_owner(file.fileno(), path)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(path, content, mode=PRIVATE, keep_owner=True)
     except OSError as error:
         raise EnvironmentProblem(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _keep_owner(descriptor: int, path: Path) -> None:
-    """With sudo the file of a user must not become root's."""
-    if os.geteuid() == 0 and path.exists():
-        found = path.stat()
-        os.fchown(descriptor, found.st_uid, found.st_gid)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import queue
+import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 from image_tools.machine.cancel import Cancel, bounded
-from image_tools.machine.pump import STDERR_BOUND, STDOUT_BOUND, Pump
 
 # Children between their start and their burial, by process number.
 running: dict[int, Any] = {}
@@ -147,3 +148,65 @@ def _is_our_child(process: Any) -> bool:
     except AttributeError:
         return process.returncode is None
     return True
+
+
+STDOUT_BOUND = 16 * 1024 * 1024
+STDERR_BOUND = 64 * 1024
+_LINE_BOUND = 64 * 1024
+CHUNK = 64 * 1024
+
+
+class Pump(threading.Thread):
+    """Empties one pipe, keeps a bounded part of it, and hands its lines on."""
+
+    def __init__(self, stream: IO[bytes], bound: int, on_line: Callable[[bytes], None]) -> None:
+        super().__init__(daemon=True, name="pump")
+        self.kept = bytearray()
+        self.seen = 0
+        self.failure: Exception | None = None
+        self._stream = stream
+        self._keeps_end = bound == STDERR_BOUND
+        self._bound = bound
+        self._on_line = on_line
+        self._context = contextvars.copy_context()
+
+    def run(self) -> None:
+        # Closed under our feet: somebody who left the group held the pipe, and nobody waits for us.
+        with suppress(ValueError, OSError):
+            self._context.run(self._empty)
+
+    def has_more(self) -> bool:
+        """Whether bytes lie in the pipe that were not read yet."""
+        with suppress(ValueError, OSError):
+            return bool(select.select([self._stream], [], [], 0)[0])
+        return False
+
+    def _empty(self) -> None:
+        rest = b""
+        while chunk := self._stream.read(CHUNK):
+            self._keep(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _LINE_BOUND:
+                lines, rest = [*lines, rest], b""
+            self._hand_on(lines)
+        self._hand_on([rest] if rest else [])
+
+    def _keep(self, chunk: bytes) -> None:
+        self.seen += len(chunk)
+        if not self._keeps_end:
+            self.kept += chunk[: max(0, self._bound - len(self.kept))]
+            return
+        self.kept += chunk
+        if len(self.kept) > 2 * self._bound:
+            del self.kept[: -self._bound]
+
+    def _hand_on(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            if self.failure is not None:
+                return
+            try:
+                self._on_line(line)
+            except (
+                Exception
+            ) as failure:  # kept for the caller's thread: the pipe must go on flowing
+                self.failure = failure

@@ -17,7 +17,8 @@ _PATIENCE = 5.0
 class LoopThread:
     """An event loop running in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = _PATIENCE) -> None:
+        self._patience = patience
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="exchange", daemon=True)
         self._thread.start()
@@ -30,9 +31,9 @@ class LoopThread:
         """Cancel what still runs, stop the loop, end its thread; what resists is given up."""
         if self._thread.is_alive():
             with suppress(TimeoutError):
-                self.submit(_cancel_all()).result(timeout=_PATIENCE)
+                self.submit(_cancel_all()).result(timeout=self._patience)
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(timeout=_PATIENCE)
+            self._thread.join(timeout=self._patience)
         if not self._thread.is_alive():
             self.loop.close()
 

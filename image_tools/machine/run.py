@@ -16,8 +16,7 @@ from typing import Any
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.machine.cancel import Cancel
-from image_tools.machine.child import ChildProcess, End, running, signal_group
-from image_tools.machine.pump import STDERR_BOUND
+from image_tools.machine.child import STDERR_BOUND, ChildProcess, End, running, signal_group
 
 _NOT_STARTABLE = (FileNotFoundError, PermissionError, NotADirectoryError)
 

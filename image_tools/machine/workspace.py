@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from image_tools.errors import EnvironmentProblem
-from image_tools.machine.owned_folders import own, sweep
+from image_tools.machine.files import PRIVATE, replace_file
 
 _PREFIX = "image-tools-"
 _OWNER = "owner"
@@ -48,11 +49,7 @@ class Workspace:
         """The path of a file with `content`, all of it or none, that only the owner may read."""
         path = self.path / name
         try:
-            # mkstemp gives a file of mode 0600.
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(temporary).replace(path)
+            replace_file(path, content, mode=PRIVATE, durable=False)
         except OSError as error:
             raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
         return path
@@ -73,3 +70,43 @@ class Workspace:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def own(folder: Path, mark: str) -> int:
+    """An open descriptor: as long as it is open, `folder` is owned, by its file named `mark`.
+
+    OSError when the file cannot be made.
+    """
+    new = folder / f"{mark}.new"
+    owner = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Renamed when locked: a sweep that sees the name sees the lock.
+        new.rename(folder / mark)
+    except BaseException:
+        os.close(owner)
+        raise
+    return owner
+
+
+def sweep(folders: Iterable[Path], mark: str) -> None:
+    """Remove those of this user that a process owned which is gone; OSError when unlistable."""
+    for folder in folders:
+        if _is_left_behind(folder, mark):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_left_behind(folder: Path, mark: str) -> bool:
+    try:
+        if folder.is_symlink() or folder.lstat().st_uid != os.geteuid():
+            return False
+        owner = os.open(folder / mark, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        with suppress(OSError):
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    finally:
+        os.close(owner)
+    return False

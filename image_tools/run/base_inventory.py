@@ -10,13 +10,12 @@ from loguru import logger
 
 from image_tools.errors import ImageToolsError, NotFound
 from image_tools.imagelist.entry import Entry
-from image_tools.machine.concurrency import together
-from image_tools.machine.threads import in_thread
+from image_tools.machine.concurrency import in_thread, together
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 from image_tools.run.endpoints import Destination, Endpoints
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import contents_of
+from image_tools.stores.archive.image_contents import contents_of
 from image_tools.stores.archive.inventory import relied_on
 
 SHOWN = 5

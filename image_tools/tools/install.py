@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
-import os
+import math
 import re
 import signal
 from collections.abc import Coroutine, Iterator, Mapping
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from loguru import logger
 
 from image_tools.errors import (
+    AlreadyRunning,
     CopyFailed,
     DigestMismatch,
     EnvironmentProblem,
@@ -28,6 +28,8 @@ from image_tools.errors import (
     refused_by_system,
 )
 from image_tools.machine.cancel import Cancel
+from image_tools.machine.files import sync_folder
+from image_tools.machine.locks import try_lock, wait_for_lock
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.tools.locate import SKOPEO_ADVICE, SKOPEO_VARIABLE
 from image_tools.web.address import shown
@@ -139,13 +141,15 @@ def _chosen(url: str, sha256: str) -> Download:
 def _locked(target: Path, cancel: Cancel) -> Iterator[None]:
     """Hold the lock beside `target`; the system releases it if this process dies."""
     with target.with_name(f".{target.name}.lock").open("ab") as held:
-        while True:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if cancel.wait(_LOCK_SECONDS):
-                    raise Interrupted(signal.SIGINT) from None
+
+        def lock() -> None:
+            if not try_lock(held.fileno()):
+                raise AlreadyRunning(f"another run installs {target}")
+
+        try:
+            wait_for_lock(lock, math.inf, cancel, poll=_LOCK_SECONDS)
+        except AlreadyRunning:
+            raise Interrupted(signal.SIGINT) from None
         yield
 
 
@@ -211,11 +215,7 @@ def _check(wanted: Download, part: PartialFile) -> None:
 def _put_in_place(part: PartialFile, target: Path) -> None:
     part.path.chmod(0o755)
     part.finish(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(target.parent)
 
 
 def _has_sum(file: Path, wanted: Download) -> bool:

@@ -25,11 +25,12 @@ from image_tools.stores.archive.catalogue import (
     nameless_note,
     origin_note,
     parse_catalogue,
+    referrer,
     replayed,
+    subject_of,
     tag_note,
 )
 from image_tools.stores.archive.content import Content
-from image_tools.stores.archive.referring import referrer, subject_of
 
 
 class Archive:

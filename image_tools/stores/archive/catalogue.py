@@ -14,8 +14,9 @@ from typing import Any
 
 from image_tools.errors import ArchiveDamaged, ImageToolsError, InvalidManifest, InvalidReference
 from image_tools.oci import media
-from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.descriptor import Descriptor, pairs
 from image_tools.oci.digest import Digest
+from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference, parse_tag
 from image_tools.report import Kept
 from image_tools.stores.store import Chosen
@@ -308,3 +309,35 @@ def _descriptor(name: str, fields: object) -> Descriptor:
 
 def _damaged(name: str, what: str) -> ArchiveDamaged:
     return ArchiveDamaged(f"{name}: {what}")
+
+
+def subject_of(raw: RawManifest) -> Digest | None:
+    """The digest of what a manifest speaks about; None where it names no subject."""
+    subject = _object(raw).get("subject")
+    stated = subject.get("digest") if isinstance(subject, dict) else None
+    try:
+        return Digest.parse(stated) if isinstance(stated, str) else None
+    except InvalidReference:
+        return None
+
+
+def referrer(raw: RawManifest) -> Descriptor:
+    """A manifest as a list of referrers has it: with its artifact type and its annotations."""
+    document = _object(raw)
+    config = document.get("config")
+    kind = document.get("artifactType") or (
+        config.get("mediaType") if isinstance(config, dict) else None
+    )
+    return replace(
+        raw.descriptor,
+        annotations=pairs(document.get("annotations")),
+        artifact_type=kind if isinstance(kind, str) else "",
+    )
+
+
+def _object(raw: RawManifest) -> dict[str, Any]:
+    try:
+        found = json.loads(raw.content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

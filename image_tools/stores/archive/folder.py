@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_tools.errors import ArchiveDamaged, InvalidReference, NotFound
+from image_tools.machine.files import disk_errors, flush, sync_folder
+from image_tools.machine.locks import locked_file
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.beside import locked
-from image_tools.stores.archive.file.journal import Journal, sync_folder
-from image_tools.stores.archive.file.writing import flush, refusals
+from image_tools.stores.archive.content import LAYOUT
+from image_tools.stores.archive.file.journal import Journal
 
-LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 LONGEST_INDEX = 64 * 1024 * 1024
 _LAYOUT_VERSION = "1.0.0"
 _OWN = ".image-tools"
@@ -42,12 +42,12 @@ class FolderContent:
         self._journal: Journal | None = None
         self._guard: int | None = None
         self._is_new = False
-        with refusals(name):
+        with disk_errors(name):
             _refuse_links(path, name)
             if writing:
                 self._is_new = not path.exists()
                 path.mkdir(parents=True, exist_ok=True)
-                self._guard = locked(path, os.O_RDONLY | os.O_DIRECTORY)
+                self._guard = locked_file(path, os.O_RDONLY | os.O_DIRECTORY)
             self._notes = self._left_behind() if writing else ()
 
     def index(self) -> bytes:
@@ -98,10 +98,10 @@ class FolderContent:
         except FileNotFoundError as error:
             raise NotFound(f"{self.name}: blob {digest} is not in it") from error
 
-    def begin(self, size: int | None, *, compressible: bool) -> FolderIncoming:  # noqa: ARG002
+    def begin(self, size: int | None, *, compressible: bool) -> FolderBlobWriter:  # noqa: ARG002
         """A new blob, in a file without a name yet."""
-        with refusals(self.name, size):
-            return FolderIncoming(self, self._own, size)
+        with disk_errors(self.name, size):
+            return FolderBlobWriter(self, self._own, size)
 
     def keep(self, path: Path, digest: Digest) -> None:
         """Give the whole file `path` the name of `digest`, durably."""
@@ -113,7 +113,7 @@ class FolderContent:
 
     def note(self, line: str) -> None:
         """Keep one line durably until the next `publish`."""
-        with refusals(self.name):
+        with disk_errors(self.name):
             with self._lock:
                 if self._journal is None:
                     self._journal = Journal.open(self._own / "journal")
@@ -125,7 +125,7 @@ class FolderContent:
 
     def publish(self, index: bytes) -> None:
         """Write index.json and oci-layout; what was for a next run is removed."""
-        with refusals(self.name):
+        with disk_errors(self.name):
             self._replace("oci-layout", LAYOUT)
             self._replace("index.json", index)
             sync_folder(self._path)
@@ -137,7 +137,7 @@ class FolderContent:
 
     def forget(self, digest: Digest) -> None:
         """Remove a blob that nothing leads to."""
-        with refusals(self.name):
+        with disk_errors(self.name):
             self._place(digest).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -206,7 +206,7 @@ class FolderContent:
         return os.fdopen(descriptor, "rb")
 
 
-class FolderIncoming:
+class FolderBlobWriter:
     """One blob on its way into a folder."""
 
     def __init__(self, content: FolderContent, folder: Path, size: int | None) -> None:
@@ -218,7 +218,7 @@ class FolderIncoming:
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
         rest = memoryview(data)
-        with refusals(self._content.name, self._left()):
+        with disk_errors(self._content.name, self._left()):
             while rest:
                 count = self._file.write(rest)
                 self._written += count
@@ -226,7 +226,7 @@ class FolderIncoming:
 
     def finish(self, digest: Digest) -> None:
         """Keep what was written under its digest, in place of what may be damaged."""
-        with refusals(self._content.name, self._left()):
+        with disk_errors(self._content.name, self._left()):
             os.fchmod(self._file.fileno(), 0o644)
             flush(self._file.fileno())
             self._file.close()

@@ -17,7 +17,7 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive, damaged_blob
 from image_tools.stores.archive.catalogue import Origin
-from image_tools.stores.archive.contents import contents
+from image_tools.stores.archive.image_contents import contents
 
 KIND = "image-tools inventory"
 SCHEMA = 1

@@ -21,7 +21,7 @@ from image_tools.errors import UsageError
 from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.opening import new_archive
 
 EMPTY_INDEX = RawManifest(media.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')

@@ -16,7 +16,7 @@ from image_tools.run.endpoints import Access, Endpoints
 from image_tools.run.memory import FromArchive, OriginMemory
 from image_tools.state import Remembered, State
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.opening import new_archive
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.remote.registries_conf import RegistriesConf, parse

@@ -13,9 +13,10 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from enum import Enum
 
 import zstandard
+
+from image_tools.stores.archive.content import Form
 
 BLOCK = 512
 END_OF_TAR = bytes(2 * BLOCK)
@@ -32,14 +33,6 @@ _SUBFIELD = b"it"
 _GZIP_LEVEL, _ZSTD_LEVEL = 6, 3
 
 
-class Packing(Enum):
-    """How the entries are wrapped; the value is the usual ending of the file's name."""
-
-    TAR = ".tar"
-    GZIP = ".tar.gz"
-    ZSTD = ".tar.zst"
-
-
 @dataclass(frozen=True, slots=True)
 class _Geometry:
     """The bytes a stored frame has before, between and behind its content."""
@@ -51,9 +44,9 @@ class _Geometry:
 
 
 _GEOMETRY = {
-    Packing.TAR: _Geometry(0, 1 << 62, 0, 0),
-    Packing.GZIP: _Geometry(len(_GZIP_HEADER), 65535, 5, 8),
-    Packing.ZSTD: _Geometry(len(_ZSTD_MAGIC) + 10, 1 << 17, 3, 0),
+    Form.TAR: _Geometry(0, 1 << 62, 0, 0),
+    Form.GZIP: _Geometry(len(_GZIP_HEADER), 65535, 5, 8),
+    Form.ZSTD: _Geometry(len(_ZSTD_MAGIC) + 10, 1 << 17, 3, 0),
 }
 HEADER = 3 * BLOCK
 """The size of every tar header of ours: a pax header, its records, and the ustar header."""
@@ -99,35 +92,35 @@ def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
     return (front + b"%06o\0 " % total + rear).ljust(BLOCK, b"\0")
 
 
-def header_frame(form: Packing, name: str, size: int) -> bytes:
+def header_frame(form: Form, name: str, size: int) -> bytes:
     """The frame of an entry's tar header, `header_length` bytes."""
     return stored(form, tar_header(name, size))
 
 
-def header_length(form: Packing) -> int:
+def header_length(form: Form) -> int:
     """The length of every header frame of this form."""
     return stored_length(form, HEADER)
 
 
-def end_frame(form: Packing) -> bytes:
+def end_frame(form: Form) -> bytes:
     """The frame of tar's end of archive: two blocks of zeros."""
     return stored(form, END_OF_TAR)
 
 
-def stored(form: Packing, content: bytes) -> bytes:
+def stored(form: Form, content: bytes) -> bytes:
     """One stored frame of `content`, padded."""
     frame = Stored(form, len(content))
     return b"".join((*frame.encode(content), *frame.end()))
 
 
-def stored_length(form: Packing, size: int) -> int:
+def stored_length(form: Form, size: int) -> int:
     """The length of a stored frame of `size` bytes of content; without content there is none."""
     shape, total = _GEOMETRY[form], padded(size)
     blocks = -(-total // shape.block)
     return shape.before + blocks * shape.block_header + total + shape.behind if total else 0
 
 
-def fitting(form: Packing, length: int) -> int:
+def fitting(form: Form, length: int) -> int:
     """The size of the longest content, in whole tar blocks, whose stored frame has that length."""
     shape = _GEOMETRY[form]
     inside = length - shape.before - shape.behind
@@ -135,7 +128,7 @@ def fitting(form: Packing, length: int) -> int:
     return max(inside - blocks * shape.block_header, 0) // BLOCK * BLOCK
 
 
-def place(form: Packing, offset: int) -> tuple[int, int]:
+def place(form: Form, offset: int) -> tuple[int, int]:
     """Where byte `offset` of the content is in its stored frame, and how many follow in one piece.
 
     The padding counts as content here.
@@ -148,14 +141,14 @@ def place(form: Packing, offset: int) -> tuple[int, int]:
 class Stored:
     """A stored frame as it grows. The size of its content is known before."""
 
-    def __init__(self, form: Packing, size: int) -> None:
+    def __init__(self, form: Form, size: int) -> None:
         self._form, self._shape = form, _GEOMETRY[form]
         self._size, self._total, self._at, self._crc = size, padded(size), 0, 0
 
     def encode(self, data: bytes | memoryview) -> list[bytes | memoryview]:
         """The next bytes of the frame, in pieces that share memory with `data`."""
         pieces: list[bytes | memoryview] = []
-        if self._form is Packing.GZIP:
+        if self._form is Form.GZIP:
             self._crc = zlib.crc32(data, self._crc)
         view = memoryview(data)
         while view:
@@ -171,7 +164,7 @@ class Stored:
     def end(self) -> list[bytes | memoryview]:
         """The last bytes of the frame: the padding and the trailer; all content was encoded."""
         pieces = self.encode(bytes(self._total - self._size))
-        if self._form is Packing.GZIP and self._total:
+        if self._form is Form.GZIP and self._total:
             pieces.append(struct.pack("<II", self._crc, self._total & 0xFFFFFFFF))
         return pieces
 
@@ -179,9 +172,9 @@ class Stored:
         """The header of the next block, behind that of the frame when it is the first."""
         length = min(self._shape.block, self._total - self._at)
         last = self._at + length == self._total
-        if self._form is Packing.GZIP:
+        if self._form is Form.GZIP:
             start, block = _GZIP_HEADER, struct.pack("<BHH", last, length, length ^ 0xFFFF)
-        elif self._form is Packing.ZSTD:
+        elif self._form is Form.ZSTD:
             start, block = self._zstd_start(), struct.pack("<I", length << 3 | last)[:3]
         else:
             start, block = b"", b""
@@ -195,11 +188,11 @@ class Stored:
 class Compressed:
     """A compressed frame as it grows: deflate level 6, zstd level 3; plain tar has none."""
 
-    def __init__(self, form: Packing) -> None:
+    def __init__(self, form: Form) -> None:
         self._size = 0
         self._compressor = (
             zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
-            if form is Packing.GZIP
+            if form is Form.GZIP
             else zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
         )
 
@@ -214,24 +207,24 @@ class Compressed:
         return self._compressor.compress(padding) + self._compressor.flush()
 
 
-def footer_frame(form: Packing, payload: bytes) -> bytes:
+def footer_frame(form: Form, payload: bytes) -> bytes:
     """What ends the file: `payload` where unpacking tools do not look; in plain tar nothing.
 
     gzip: an extra field in an empty member (RFC 1952, 2.3.1.1); zstd: a skippable frame (RFC 8878,
     3.1.2).
     """
-    if form is Packing.GZIP:
+    if form is Form.GZIP:
         field = _SUBFIELD + struct.pack("<H", len(payload)) + payload
         return _GZIP_EXTRA + struct.pack("<H", len(field)) + field + _GZIP_NOTHING
-    if form is Packing.ZSTD:
+    if form is Form.ZSTD:
         return struct.pack("<II", _ZSTD_SKIPPED, len(payload)) + payload
     return b""
 
 
-def form_of(start: bytes) -> Packing | None:
+def form_of(start: bytes) -> Form | None:
     """The form a file that begins with `start` (a block) may have, by its magic number."""
     if start.startswith(_GZIP_HEADER[:2]):
-        return Packing.GZIP
+        return Form.GZIP
     if start.startswith(_ZSTD_MAGIC):
-        return Packing.ZSTD
-    return Packing.TAR if start[257:262] == b"ustar" else None
+        return Form.ZSTD
+    return Form.TAR if start[257:262] == b"ustar" else None

@@ -10,12 +10,27 @@ from contextlib import suppress
 from pathlib import Path
 
 from image_tools.errors import ArchiveDamaged
+from image_tools.machine.files import flush, sync_folder, write_all
 from image_tools.machine.trusted_paths import refuse_planted
-from image_tools.stores.archive.file.writing import flush
 
 _HEADER = b"image-tools journal 1\n"
 _CHECK_DIGITS = 8
 Entry = tuple[str, str]
+
+
+def partial_path(path: Path) -> Path:
+    """Return the name of a new archive until it is published."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def journal_path(path: Path) -> Path:
+    """Return the name of the journal that says what has arrived in `path`."""
+    return path.with_name(f"{path.name}.journal")
+
+
+def saved_path(path: Path) -> Path:
+    """Return the name of the trailer of `path` that is kept while blobs are added."""
+    return path.with_name(f"{path.name}.tail")
 
 
 class Journal:
@@ -46,7 +61,7 @@ class Journal:
             if length < len(content):
                 os.ftruncate(descriptor, length)
             if not length:
-                _write(descriptor, _HEADER)
+                write_all(descriptor, _HEADER)
             flush(descriptor)
             sync_folder(path.parent)
         except BaseException:
@@ -75,7 +90,7 @@ class Journal:
     def _add(self, line: bytes) -> None:
         before = os.fstat(self._descriptor).st_size
         try:
-            _write(self._descriptor, line)
+            write_all(self._descriptor, line)
         except OSError:
             # Half a line would end the journal before all that follows.
             os.ftruncate(self._descriptor, before)
@@ -91,17 +106,6 @@ class Journal:
         self.close()
         self.path.unlink(missing_ok=True)
         sync_folder(self.path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make names in `path` durable: what was made, renamed or removed there."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Some network file systems cannot; they have no cache of names to flush either.
-        with suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _parsed(content: bytes, path: Path) -> tuple[tuple[Entry, ...], int]:
@@ -137,8 +141,3 @@ def _entry(line: bytes) -> Entry | None:
 def _read(descriptor: int) -> bytes:
     with open(descriptor, "rb", closefd=False) as file:
         return file.read()
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

@@ -15,8 +15,9 @@ from typing import BinaryIO, Protocol, cast
 
 import zstandard
 
-from image_tools.stores.archive.file.framing import Packing, header_length, place
-from image_tools.stores.archive.file.toc import FileEntry, damaged
+from image_tools.stores.archive.content import Form, damaged
+from image_tools.stores.archive.file.framing import header_length, place
+from image_tools.stores.archive.file.toc import FileEntry
 
 CHUNK = 1 << 18
 _LARGEST_WINDOW = 1 << 23
@@ -81,16 +82,16 @@ class _Span(io.RawIOBase):
         return data
 
 
-def unpacked(form: Packing, source: RangeSource, offset: int, end: int) -> Iterator[bytes]:
+def unpacked(form: Form, source: RangeSource, offset: int, end: int) -> Iterator[bytes]:
     """The content of all frames between two places in the file, in chunks of bounded size.
 
     It ends early when the file does. ArchiveDamaged when it is no frame.
     """
     span = _Span(source, offset, end)
     try:
-        if form is Packing.GZIP:
+        if form is Form.GZIP:
             yield from _inflated(span)
-        elif form is Packing.ZSTD:
+        elif form is Form.ZSTD:
             decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
             reader = decompressor.stream_reader(cast(BinaryIO, span), read_across_frames=True)
             yield from iter(lambda: reader.read(CHUNK), b"")
@@ -120,7 +121,7 @@ def _inflated(span: _Span) -> Iterator[bytes]:
 class EntryReader(io.RawIOBase):
     """The content of one entry, seekable; wrapped in a buffer by `open_entry`."""
 
-    def __init__(self, form: Packing, source: RangeSource, entry: FileEntry) -> None:
+    def __init__(self, form: Form, source: RangeSource, entry: FileEntry) -> None:
         self._form, self._source, self._entry = form, source, entry
         self._start = entry.offset + header_length(form)
         self._at = 0
@@ -180,7 +181,7 @@ class EntryReader(io.RawIOBase):
 class _OwnDescriptor(EntryReader):
     """An entry of a file that stays open for as long as this does."""
 
-    def __init__(self, form: Packing, source: FileSource, entry: FileEntry) -> None:
+    def __init__(self, form: Form, source: FileSource, entry: FileEntry) -> None:
         self._own = FileSource(source.name, os.dup(source.descriptor))
         super().__init__(form, self._own, entry)
 
@@ -191,7 +192,7 @@ class _OwnDescriptor(EntryReader):
         super().close()
 
 
-def open_entry(form: Packing, source: FileSource, entry: FileEntry) -> BinaryIO:
+def open_entry(form: Form, source: FileSource, entry: FileEntry) -> BinaryIO:
     """The content of an entry as a seekable file; ArchiveDamaged while reading when it is broken.
 
     It may outlive `source`.
@@ -199,7 +200,7 @@ def open_entry(form: Packing, source: FileSource, entry: FileEntry) -> BinaryIO:
     return io.BufferedReader(_OwnDescriptor(form, source, entry), CHUNK)
 
 
-def read_entry(form: Packing, source: RangeSource, entry: FileEntry, limit: int) -> bytes:
+def read_entry(form: Form, source: RangeSource, entry: FileEntry, limit: int) -> bytes:
     """All content of a small entry; ArchiveDamaged when it has more than `limit` bytes, or less."""
     if entry.size > limit:
         raise damaged(source.name, f"{entry.name} has {entry.size} bytes")

@@ -15,15 +15,15 @@ from typing import Any
 
 from image_tools.errors import ArchiveDamaged, InvalidReference
 from image_tools.oci.digest import Digest
+from image_tools.stores.archive.content import Form, damaged
 from image_tools.stores.archive.file.framing import (
     BLOCK,
-    Packing,
     header_length,
     padded,
     stored_length,
 )
 
-LAYOUT, INDEX, CONTENTS, VOLUMES = "oci-layout", "index.json", "contents.jsonl", "volumes.json"
+LAYOUT_NAME, INDEX, CONTENTS, VOLUMES = "oci-layout", "index.json", "contents.jsonl", "volumes.json"
 BIGGEST_TABLE = 64 << 20
 _LONGEST_LINE = 4096
 _MOST = 1 << 62
@@ -80,12 +80,6 @@ class Table:
     volume: VolumeNumber | None = None
 
 
-def damaged(archive: str, what: str) -> ArchiveDamaged:
-    """The failure of an archive that is not what it has to be."""
-    advice = "copy it again from where it was made, or make it again with save"
-    return ArchiveDamaged(f"{archive} is damaged: {what}", advice=advice)
-
-
 def blob_name(digest: Digest) -> str:
     """The name of a blob in an image layout (OCI image spec, image-layout.md, "Blobs")."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
@@ -136,7 +130,7 @@ def entry_value(entry: FileEntry) -> dict[str, Any]:
     return value
 
 
-def parse_table(archive: str, form: Packing, text: bytes, end: int) -> Table:
+def parse_table(archive: str, form: Form, text: bytes, end: int) -> Table:
     """The table written in `text`, for a file whose entries end at byte `end`.
 
     Every entry begins where the one before ends, and none is there twice. ArchiveDamaged otherwise.
@@ -183,7 +177,7 @@ def some_text(value: object) -> str:
     return value
 
 
-def parse_entry(form: Packing, value: Any) -> FileEntry:
+def parse_entry(form: Form, value: Any) -> FileEntry:
     """The entry of a JSON object; ValueError or InvalidReference when it is none of ours."""
     if not isinstance(value, dict) or value.keys() not in (_KEYS, _PIECE_KEYS):
         raise ValueError("an entry of unknown shape")
@@ -191,7 +185,7 @@ def parse_entry(form: Packing, value: Any) -> FileEntry:
     offset, length, size = (whole_number(value[key]) for key in ("offset", "length", "size"))
     stored = value["stored"] is True
     entry = FileEntry(some_text(value["name"]), offset, length, size, digest, stored, piece)
-    whole = (blob_name(digest), LAYOUT, INDEX, VOLUMES)
+    whole = (blob_name(digest), LAYOUT_NAME, INDEX, VOLUMES)
     if entry.name not in ((piece_name(piece, size),) if piece else whole):
         raise ValueError(f"an entry of the name {entry.name[:200]!r}")
     content = entry.length - header_length(form)

@@ -13,8 +13,7 @@ from typing import Any, BinaryIO
 
 from image_tools.errors import ArchiveDamaged, InvalidReference
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.content import Content
-from image_tools.stores.archive.file.toc import damaged
+from image_tools.stores.archive.content import Content, damaged
 from image_tools.stores.archive.others.cache import Cache
 from image_tools.stores.archive.others.source import EntryContent, ForeignArchive
 from image_tools.stores.archive.others.tar import Kind, Member
@@ -45,7 +44,7 @@ class Survey:
         return found
 
 
-def survey(source: ForeignArchive, cache: Cache) -> Survey:
+def survey(source: ForeignArchive, cache: Cache, *, most: int = MOST_MEMBERS) -> Survey:
     """What is in an archive; DiskFull when the cache has no room for it.
 
     ArchiveDamaged when it has too many entries, or two of one name: the second might be what one
@@ -57,8 +56,8 @@ def survey(source: ForeignArchive, cache: Cache) -> Survey:
             continue
         if member.name.casefold() in folded:
             raise damaged(source.name, f"it has two entries {member.name[:200]!r}")
-        if len(members) >= MOST_MEMBERS:
-            raise damaged(source.name, f"it has more than {MOST_MEMBERS} entries")
+        if len(members) >= most:
+            raise damaged(source.name, f"it has more than {most} entries")
         folded.add(member.name.casefold())
         members[member.name] = member
         total += member.size

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import DiskFull, EnvironmentProblem
-from image_tools.machine.owned_folders import own, sweep
+from image_tools.machine.workspace import own, sweep
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.folder import FolderContent
 

@@ -20,15 +20,15 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import MAXIMUM_ENTRIES, MAXIMUM_MANIFEST_SIZE
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.catalogue import Catalogue
-from image_tools.stores.archive.file.framing import Packing, form_of
+from image_tools.stores.archive.content import Form, damaged
+from image_tools.stores.archive.file.framing import form_of
 from image_tools.stores.archive.file.reading import RangeSource, unpacked
-from image_tools.stores.archive.file.toc import damaged
 from image_tools.stores.archive.others.blobs import Blobs
 from image_tools.stores.archive.others.tar import inside
 
 MANIFEST = "manifest.json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
-_ENDINGS = {Packing.GZIP: "+gzip", Packing.ZSTD: "+zstd"}
+_ENDINGS = {Form.GZIP: "+gzip", Form.ZSTD: "+zstd"}
 _MOST_UNPACKED = 1 << 38
 _HEX_DIGITS = 64
 _NONE = "<none>"  # An image without a tag, as docker shows it.
@@ -150,7 +150,7 @@ class _Layer:
         self._file.close()
 
 
-def _unpacked_digest(blobs: Blobs, digest: Digest, form: Packing, like: Digest) -> Digest:
+def _unpacked_digest(blobs: Blobs, digest: Digest, form: Form, like: Digest) -> Digest:
     hasher, count, layer = like.hasher(), 0, _Layer(blobs, digest)
     source: RangeSource = layer
     try:

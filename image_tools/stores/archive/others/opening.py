@@ -16,12 +16,12 @@ from loguru import logger
 from image_tools.errors import ArchiveDamaged, UsageError
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.catalogue import Catalogue
-from image_tools.stores.archive.file.toc import damaged
+from image_tools.stores.archive.content import damaged
 from image_tools.stores.archive.folder import LONGEST_INDEX, FolderContent
 from image_tools.stores.archive.others.blobs import Blobs, Survey, survey, unpack
 from image_tools.stores.archive.others.cache import Cache, CachedContent, Foreign
 from image_tools.stores.archive.others.docker import MANIFEST, docker_catalogue
-from image_tools.stores.archive.others.naming import named
+from image_tools.stores.archive.others.image_names import named
 from image_tools.stores.archive.others.predecessor import LIST, predecessor_catalogue
 from image_tools.stores.archive.others.source import ForeignArchive, opened_source
 

@@ -27,7 +27,7 @@ from image_tools.oci.manifest import (
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.catalogue import Catalogue
-from image_tools.stores.archive.file.toc import damaged
+from image_tools.stores.archive.content import damaged
 from image_tools.stores.archive.others.blobs import Blobs
 from image_tools.stores.archive.others.tar import inside
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from image_tools.errors import ArchiveDamaged, UsageError
-from image_tools.stores.archive.file.framing import BLOCK, Packing, form_of, header_frame
+from image_tools.stores.archive.content import LAYOUT, Form, damaged
+from image_tools.stores.archive.file.framing import BLOCK, form_of, header_frame
 from image_tools.stores.archive.file.reading import CHUNK, FileSource, unpacked
-from image_tools.stores.archive.file.toc import LAYOUT as LAYOUT_NAME
-from image_tools.stores.archive.file.toc import damaged
-from image_tools.stores.archive.folder import LAYOUT
+from image_tools.stores.archive.file.toc import LAYOUT_NAME
 from image_tools.stores.archive.others.tar import (
     Kind,
     Member,
@@ -60,8 +59,8 @@ class ForeignArchive(Protocol):
 class TarSource:
     """A tar in a file, in gzip or zstd or plain."""
 
-    def __init__(self, path: Path, descriptor: int, form: Packing) -> None:
-        self.name, self.packed, self._form = str(path), form is not Packing.TAR, form
+    def __init__(self, path: Path, descriptor: int, form: Form) -> None:
+        self.name, self.packed, self._form = str(path), form is not Form.TAR, form
         self._source = FileSource(self.name, descriptor)
 
     @property

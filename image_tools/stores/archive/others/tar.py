@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from image_tools.stores.archive.content import damaged
 from image_tools.stores.archive.file.framing import BLOCK, padded
 from image_tools.stores.archive.file.reading import CHUNK, FileSource
-from image_tools.stores.archive.file.toc import damaged
 
 LONGEST_NAME = 4096
 _LONGEST_EXTENSION = 1 << 20

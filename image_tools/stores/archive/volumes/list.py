@@ -10,7 +10,8 @@ from typing import Any
 
 from image_tools.errors import InvalidReference
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.file.toc import FileEntry, Piece, damaged, some_text, whole_number
+from image_tools.stores.archive.content import damaged
+from image_tools.stores.archive.file.toc import FileEntry, Piece, some_text, whole_number
 
 BIGGEST_LIST = 16 << 20
 _VERSION = 1
@@ -32,7 +33,7 @@ class BlobInVolume:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedVolume:
     """A volume as the list tells of it: its size in bytes and the digest of its table."""
 
     number: int
@@ -47,7 +48,7 @@ class VolumeList:
 
     set_id: str
     part_size: int
-    volumes: tuple[Listed, ...]
+    volumes: tuple[ListedVolume, ...]
 
 
 def volume_path(base: Path, number: int) -> Path:
@@ -89,7 +90,7 @@ def list_bytes(volumes: VolumeList) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _listed_value(volume: Listed) -> dict[str, Any]:
+def _listed_value(volume: ListedVolume) -> dict[str, Any]:
     return {
         "number": volume.number,
         "size": volume.size,
@@ -119,9 +120,9 @@ def parse_list(archive: str, content: bytes) -> VolumeList:
         raise damaged(archive, f"its list of volumes: {error}") from error
 
 
-def _listed(value: Any) -> Listed:
+def _listed(value: Any) -> ListedVolume:
     numbers = whole_number(value["number"]), whole_number(value["size"])
-    return Listed(
+    return ListedVolume(
         *numbers, Digest.parse(some_text(value["table"])), tuple(map(_held, value["blobs"]))
     )
 

@@ -15,9 +15,8 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import Contents, contents_of
-from image_tools.stores.archive.file.forms import Form
-from image_tools.stores.archive.lacking import lacking
+from image_tools.stores.archive.content import Form
+from image_tools.stores.archive.image_contents import ImageContents, contents_of, incomplete_images
 from image_tools.stores.archive.opening import new_archive
 from tests.helpers.archive_files import add
 from tests.helpers.descriptors import entry, index, platform
@@ -48,7 +47,7 @@ def tag(archive: Archive, *raws: RawManifest) -> Digest:
     return raws[-1].digest
 
 
-def found(archive: Archive) -> Contents:
+def found(archive: Archive) -> ImageContents:
     contents = contents_of(archive, NAME)
     assert contents is not None
     return contents
@@ -80,7 +79,7 @@ def test_contents_beyond_all_bounds_are_a_problem_and_not_whole(archive: Archive
 
     assert found(archive).problems == {raws[1].digest: "indexes are nested more than 4 deep"}
     assert not archive.is_whole(top)
-    assert lacking(archive) == {NAME}
+    assert incomplete_images(archive) == {NAME}
 
 
 def test_contents_with_one_odd_entry_are_looked_at_behind_the_others(archive: Archive) -> None:
@@ -112,4 +111,4 @@ def test_lacking_is_an_image_whose_signature_is_an_index_something_is_missing_of
     archive.add_manifest(signature)
     archive.add_referrer(signature)
 
-    assert lacking(archive) == {NAME}
+    assert incomplete_images(archive) == {NAME}

@@ -13,12 +13,13 @@ from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.oci.tree import Fault, Parsed, driven, everything, walk
 from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.catalogue import subject_of
 
 _LONGEST_CONFIG = 8 << 20
 
 
 @dataclass(slots=True)
-class Contents:
+class ImageContents:
     """One image: its digest, the sizes in bytes of all it leads to, and its platforms.
 
     `lent` are the sizes of what lies somewhere else, and is relied on. `problems` say what is
@@ -45,31 +46,31 @@ class Contents:
         return str(self.reference if self.is_named else self.digest)
 
 
-def contents_at(archive: Archive, digest: Digest) -> Contents:
+def contents_at(archive: Archive, digest: Digest) -> ImageContents:
     """What is under an entry that has no name, only its digest."""
-    found = Contents(Reference("", "", None, digest), digest)
+    found = ImageContents(Reference("", "", None, digest), digest)
     _walk(archive, found)
     return found
 
 
-def contents(archive: Archive) -> Iterator[Contents]:
+def contents(archive: Archive) -> Iterator[ImageContents]:
     """What is under each tag of the archive, in the order of the names."""
     for reference in archive.images:
         if (found := contents_of(archive, reference)) is not None:
             yield found
 
 
-def contents_of(archive: Archive, reference: Reference) -> Contents | None:
+def contents_of(archive: Archive, reference: Reference) -> ImageContents | None:
     """What is under one tag, None where there is no such tag."""
     entry = archive.tagged(reference)
     if entry is None:
         return None
-    found = Contents(reference, entry.digest)
+    found = ImageContents(reference, entry.digest)
     _walk(archive, found)
     return found
 
 
-def _walk(archive: Archive, found: Contents) -> None:
+def _walk(archive: Archive, found: ImageContents) -> None:
     def look(entry: Descriptor, raw: RawManifest, parsed: Parsed) -> None:
         found.sizes[entry.digest] = len(raw.content)
         if isinstance(parsed, Manifest):
@@ -89,14 +90,14 @@ def _walk(archive: Archive, found: Contents) -> None:
 
 
 def _note_platform(
-    archive: Archive, found: Contents, entry: Descriptor, manifest: Manifest
+    archive: Archive, found: ImageContents, entry: Descriptor, manifest: Manifest
 ) -> None:
     stated = Platform() if entry.is_attestation else entry.platform
     if (known := stated if stated.is_known else _stated(archive, manifest)).is_known:
         found.platforms[known] = None
 
 
-def _look(archive: Archive, found: Contents, manifest: Manifest) -> None:
+def _look(archive: Archive, found: ImageContents, manifest: Manifest) -> None:
     far = {layer.digest for layer in manifest.foreign}
     for blob in (*manifest.blobs, *manifest.foreign):
         size = archive.content.size(blob.digest)
@@ -124,3 +125,38 @@ def _stated(archive: Archive, manifest: Manifest) -> Platform:
             return config_platform(file.read())
     except ImageToolsError:
         return Platform()
+
+
+def incomplete_images(archive: Archive) -> frozenset[Reference]:
+    """The tags that lead to something missing, and those whose signatures or referrers do.
+
+    The tags that cosign lays beside an image (`sha256-HEX.sig`) are among them.
+    """
+    found = tuple(contents(archive))
+    broken = {image.reference for image in found if image.problems}
+    subjects = {(tag.name, tag.tag or "") for tag in broken}
+    speakers = _subjects_of_broken_referrers(archive)
+    for image in found:
+        digests = {*image.sizes, *image.problems}
+        named = any((image.reference.name, tag) in subjects for tag in _tags_beside(digests))
+        if named or speakers & digests:
+            broken.add(image.reference)
+    return frozenset(broken)
+
+
+def _tags_beside(digests: set[Digest]) -> list[str]:
+    ends = ("", ".sig", ".att", ".sbom")
+    return [f"{digest.as_tag}{end}" for digest in digests for end in ends]
+
+
+def _subjects_of_broken_referrers(archive: Archive) -> set[Digest]:
+    found = set[Digest]()
+    for entry in archive.catalogue.nameless:
+        try:
+            subject = subject_of(archive.manifest(entry.digest))
+            if subject and not archive.is_whole(entry.digest, lent=True):
+                found.add(subject)
+        except ImageToolsError:
+            # Nobody knows any more what it speaks about.
+            found |= {tagged.descriptor.digest for tagged in archive.catalogue.tags.values()}
+    return found

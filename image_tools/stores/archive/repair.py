@@ -1,48 +1,52 @@
-"""An archive whose lost and damaged blobs are brought again, each to where it was if it can be."""
+"""An archive to which lost and damaged blobs are brought again, to their old places if possible."""
 
 from __future__ import annotations
 
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Protocol, runtime_checkable
 
 from image_tools.errors import ArchiveDamaged, CopyFailed, NotFound
+from image_tools.machine.files import MIB, disk_errors, flush, open_file, write_at
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.beside import opened
-from image_tools.stores.archive.content import Content, Incoming
-from image_tools.stores.archive.file.framed import FramedContent
+from image_tools.stores.archive.content import (
+    LAYOUT,
+    BlobWriter,
+    Content,
+    Form,
+    HasVolumes,
+    LostVolume,
+)
+from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.file.framing import Compressed, Stored, header_frame, header_length
 from image_tools.stores.archive.file.reading import CHUNK
-from image_tools.stores.archive.file.toc import LAYOUT, FileEntry
-from image_tools.stores.archive.file.writing import flush, refusals, write_at
-from image_tools.stores.archive.folder import LAYOUT as LAYOUT_CONTENT
-from image_tools.stores.archive.verifying import framed_problem, problem
+from image_tools.stores.archive.file.toc import LAYOUT_NAME, FileEntry
+from image_tools.stores.archive.verify import verify
 from image_tools.stores.archive.volumes.set import find_remains
 from image_tools.stores.archive.volumes.volumes import VolumesContent
 from image_tools.stores.archive.volumes.writing import SMALLEST_PART
 
-_IN_MEMORY = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class DamagedEntry:
     """A damaged entry of a file: a blob, or a piece of one."""
 
-    file: FramedContent
+    file: FileContent
     entry: FileEntry
 
-    def mend(self, blob: IO[bytes]) -> None:
+    def mend(self, blob: IO[bytes], compressed: Callable[[Form], Compressed] = Compressed) -> None:
         """Write the entry again, from the right bytes of the whole blob.
 
-        It stays as long as it was: nothing else in the file changes. CopyFailed when the disk
-        refuses, ArchiveDamaged when the entry cannot have its old length.
+        It keeps its length, so that nothing else in the file changes. Raises CopyFailed when the
+        disk refuses, ArchiveDamaged when the entry cannot have its old length.
         """
-        with refusals(self.file.name), tempfile.TemporaryFile(dir=self.file.path.parent) as frame:
-            self._encode(blob, frame)
+        place = self.file.path.parent
+        with disk_errors(self.file.name), tempfile.TemporaryFile(dir=place) as frame:
+            self._encode(blob, frame, compressed)
             room = self.entry.length - header_length(self.file.form)
             if frame.tell() != room:
                 raise ArchiveDamaged(
@@ -51,14 +55,16 @@ class Spot:
                     advice="make the archive anew with --replace",
                 )
             self._write(frame)
-        if framed_problem(self.file, self.entry) is not None:
+        if self.file.entry_problem(self.entry) is not None:
             raise CopyFailed(f"{self.file.name}: what was just written is damaged: trust no disk")
 
-    def _encode(self, blob: IO[bytes], frame: BinaryIO) -> None:
+    def _encode(
+        self, blob: IO[bytes], frame: BinaryIO, compressed: Callable[[Form], Compressed]
+    ) -> None:
         entry, form = self.entry, self.file.form
         blob.seek(entry.piece.start if entry.piece else 0)
         left = entry.size
-        plain, packed = Stored(form, left), None if entry.stored else Compressed(form)
+        plain, packed = Stored(form, left), None if entry.stored else compressed(form)
         while left and (data := blob.read(min(CHUNK, left))):
             left -= len(data)
             frame.writelines([packed.encode(data)] if packed else plain.encode(data))
@@ -66,7 +72,7 @@ class Spot:
 
     def _write(self, frame: BinaryIO) -> None:
         entry, form = self.entry, self.file.form
-        descriptor = opened(self.file.path, os.O_RDWR)
+        descriptor = open_file(self.file.path, os.O_RDWR)
         try:
             at = write_at(descriptor, [header_frame(form, entry.name, entry.size)], entry.offset)
             frame.seek(0)
@@ -77,40 +83,44 @@ class Spot:
             os.close(descriptor)
 
 
-Damage = Mapping[Digest, tuple[Spot, ...]]
+Damage = Mapping[Digest, tuple[DamagedEntry, ...]]
+
+
+@runtime_checkable
+class _InFiles(Protocol):
+    """A content in one archive file, or in several."""
+
+    @property
+    def files(self) -> tuple[FileContent, ...]:
+        """Return the files."""
 
 
 def damage(content: Content) -> Damage:
-    """The damaged blobs of an archive, all of which is read; in a folder there are no spots."""
-    found: dict[Digest, tuple[Spot, ...]] = {}
-    if isinstance(content, FramedContent):
-        _add_damage(found, content)
-    elif isinstance(content, VolumesContent):
-        for part in content.parts:
-            _add_damage(found, part)
-    else:
-        for digest, size in content.digests():
-            if problem(content, digest, size) is not None:
-                found[digest] = ()
+    """Return the damaged blobs of an archive, with their entries where it is in files.
+
+    Reads all of it. A damaged `oci-layout` is mended at once.
+    """
+    if not isinstance(content, _InFiles):
+        return {digest: () for digest, problem in verify(content) if problem is not None}
+    found: dict[Digest, tuple[DamagedEntry, ...]] = {}
+    for file in content.files:
+        for entry in file.body():
+            if file.entry_problem(entry) is None:
+                continue
+            damaged = DamagedEntry(file, entry)
+            if entry.name == LAYOUT_NAME:
+                damaged.mend(io.BytesIO(LAYOUT))
+            else:
+                digest = entry.piece.blob if entry.piece else entry.digest
+                found[digest] = (*found.get(digest, ()), damaged)
     return found
 
 
-def _add_damage(found: dict[Digest, tuple[Spot, ...]], file: FramedContent) -> None:
-    for entry in file.files():
-        if framed_problem(file, entry) is None:
-            continue
-        if entry.name == LAYOUT:
-            Spot(file, entry).mend(io.BytesIO(LAYOUT_CONTENT))
-        else:
-            digest = entry.piece.blob if entry.piece else entry.digest
-            found[digest] = (*found.get(digest, ()), Spot(file, entry))
-
-
 def repairing_volumes(path: Path, part_size: int | None) -> VolumesContent:
-    """An archive in volumes, to add to; without an index where its last volume is lost.
+    """Return an archive in volumes, to add to; without an index where its last volume is lost.
 
     Only then `part_size` counts, in bytes; None is the size of the biggest volume that is left.
-    ArchiveDamaged when no volume is whole; AlreadyRunning when another process writes it.
+    Raises ArchiveDamaged when no volume is whole, AlreadyRunning when another process writes it.
     """
     try:
         content = VolumesContent.found(path)
@@ -122,9 +132,9 @@ def repairing_volumes(path: Path, part_size: int | None) -> VolumesContent:
 
 
 class RepairingContent:
-    """`content` to which `damaged` blobs come again: as if they were not there until they have.
+    """`content` in which `damaged` blobs count as absent until they are brought again.
 
-    `fetched` are the blobs that came, with their sizes in bytes.
+    `fetched` are the blobs that were brought, with their sizes in bytes.
     """
 
     def __init__(self, content: Content, damaged: Damage) -> None:
@@ -152,11 +162,11 @@ class RepairingContent:
             raise NotFound(f"{self.name}: blob {digest} is damaged")
         return self.content.open(digest)
 
-    def begin(self, size: int | None, *, compressible: bool) -> Incoming:
-        """See `Content`. Which blob it is shows at its end: it may have to wait until then."""
+    def begin(self, size: int | None, *, compressible: bool) -> BlobWriter:
+        """See `Content`. A blob's digest is known only at its end, so it may be staged."""
         if self._staging:
-            return _Staged(self, compressible=compressible)
-        return _Counted(self, self.content.begin(size, compressible=compressible))
+            return _StagedBlobWriter(self, compressible=compressible)
+        return _CountingBlobWriter(self, self.content.begin(size, compressible=compressible))
 
     def note(self, line: str) -> None:
         """See `Content`."""
@@ -174,25 +184,30 @@ class RepairingContent:
         """See `Content`."""
         self.content.close()
 
+    @property
+    def lost(self) -> Sequence[LostVolume]:
+        """See `HasVolumes`."""
+        return self.content.lost if isinstance(self.content, HasVolumes) else ()
+
     def arrived(self, digest: Digest, size: int) -> None:
-        """Note that a blob has come that was not there."""
+        """Note that a blob was brought that was absent."""
         self.damaged.pop(digest, None)
         self.fetched[digest] = size
 
 
-class _Counted:
+class _CountingBlobWriter:
     """A blob on its way to a new place."""
 
-    def __init__(self, content: RepairingContent, inner: Incoming) -> None:
+    def __init__(self, content: RepairingContent, inner: BlobWriter) -> None:
         self._content, self._inner, self._size = content, inner, 0
 
     def write(self, data: bytes) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         self._inner.write(data)
         self._size += len(data)
 
     def finish(self, digest: Digest) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         if self._content.size(digest) is not None:
             self._inner.drop()
             return
@@ -200,49 +215,48 @@ class _Counted:
         self._content.arrived(digest, self._size)
 
     def drop(self) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         self._inner.drop()
 
 
-class _Staged:
-    """A blob that waits beside the archive: its place may be that of a damaged one."""
+class _StagedBlobWriter:
+    """A blob in a file beside the archive: its place may be that of a damaged one."""
 
     def __init__(self, content: RepairingContent, *, compressible: bool) -> None:
         self._content, self._compressible, self._size = content, compressible, 0
         folder = str(Path(content.name).parent)
-        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(MIB, dir=folder)  # noqa: SIM115
 
     def write(self, data: bytes) -> None:
-        """See `Incoming`."""
-        with refusals(self._content.name):
+        """See `BlobWriter`."""
+        with disk_errors(self._content.name):
             self._file.write(data)
         self._size += len(data)
 
     def finish(self, digest: Digest) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         content = self._content
         with self._file:
             if content.size(digest) is not None:
                 return
-            spots = content.damaged.get(digest, ())
-            for spot in spots:
-                spot.mend(self._file)
+            for entry in content.damaged.get(digest, ()):
+                entry.mend(self._file)
             # Of a blob in pieces, some may be in a volume that is lost.
             if content.content.size(digest) is None:
                 self._pass_on(digest)
             content.arrived(digest, self._size)
 
     def _pass_on(self, digest: Digest) -> None:
-        incoming = self._content.content.begin(self._size, compressible=self._compressible)
+        writer = self._content.content.begin(self._size, compressible=self._compressible)
         try:
             self._file.seek(0)
             while data := self._file.read(CHUNK):
-                incoming.write(data)
-            incoming.finish(digest)
+                writer.write(data)
+            writer.finish(digest)
         except BaseException:
-            incoming.drop()
+            writer.drop()
             raise
 
     def drop(self) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         self._file.close()

@@ -17,9 +17,8 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, parse
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.catalogue import Catalogue, repository_of, tag_of
+from image_tools.stores.archive.catalogue import Catalogue, repository_of, subject_of, tag_of
 from image_tools.stores.archive.others.cache import Foreign
-from image_tools.stores.archive.referring import subject_of
 
 _MOST_SHOWN = 5
 

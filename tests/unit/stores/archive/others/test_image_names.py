@@ -9,10 +9,10 @@ import pytest
 
 from image_tools.errors import UsageError
 from image_tools.oci.reference import Reference
-from image_tools.stores.archive.contents import contents_at
+from image_tools.stores.archive.image_contents import contents_at
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.others.cache import Foreign
-from image_tools.stores.archive.others.naming import NameAsked, unnamed
+from image_tools.stores.archive.others.image_names import NameAsked, unnamed
 from tests.helpers import images
 from tests.helpers.foreign import IMAGE_NAME, REF_NAME, docker_save, layout, write
 from tests.helpers.said import listened

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_tools.stores.archive.file.extents import Extents
+from image_tools.stores.archive.file.append_area import FreeSpace
 
 
 @given(st.lists(st.integers(1, 5) | st.just(0), max_size=40), st.randoms(use_true_random=False))
 def test_places_never_overlap_and_holes_are_the_rest(lengths, order) -> None:
-    extents, taken = Extents(10), dict[int, int]()
+    extents, taken = FreeSpace(10), dict[int, int]()
     for length in lengths:
         if length:
             taken[extents.reserve(length)] = length
@@ -26,7 +26,7 @@ def test_places_never_overlap_and_holes_are_the_rest(lengths, order) -> None:
 
 
 def test_hole_of_the_same_length_is_taken_first() -> None:
-    extents = Extents(0, [(20, 5), (0, 10)])
+    extents = FreeSpace(0, [(20, 5), (0, 10)])
 
     assert extents.holes == ((10, 10),)
     assert [extents.reserve(length) for length in (5, 10, 10)] == [25, 10, 30]

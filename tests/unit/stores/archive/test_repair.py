@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 from contextlib import closing
@@ -11,35 +12,33 @@ import pytest
 
 from image_tools.errors import ArchiveDamaged, NotFound
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive import repairing
-from image_tools.stores.archive.content import Content
-from image_tools.stores.archive.file import writing
-from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.framing import Packing
+from image_tools.stores.archive.content import FILE_FORMS, Content, Form
+from image_tools.stores.archive.file.archive_file import FileContent
+from image_tools.stores.archive.file.framing import Compressed
 from image_tools.stores.archive.folder import FolderContent
-from image_tools.stores.archive.repairing import RepairingContent, damage
-from image_tools.stores.archive.verifying import verify
+from image_tools.stores.archive.repair import RepairingContent, damage
+from image_tools.stores.archive.verify import verify
 from image_tools.stores.archive.volumes.volumes import VolumesContent
 from tests.helpers.archive_files import INDEX, add, blobs_of, by_digest
 
 PART = 70_000
 SMALL, TEXT = random.Random(1).randbytes(30_000), b"much text " * 900
 BIG = random.Random(2).randbytes(150_000)
-KINDS = ("dir", *(form.value for form in Packing), "volumes")
+KINDS = (*(form.value for form in Form), "volumes")
 
 
 def create(path: Path, kind: str) -> Content:
     if kind == "dir":
         return FolderContent(path, name=str(path), writing=True)
     if kind == "volumes":
-        return VolumesContent.create(path, Packing.GZIP, PART)
-    return FramedContent.create(path, Packing(kind))
+        return VolumesContent.create(path, Form.GZIP, PART)
+    return FileContent.create(path, Form(kind))
 
 
 def adding(path: Path, kind: str) -> Content:
     if kind == "dir":
         return FolderContent(path, name=str(path), writing=True)
-    return (VolumesContent if kind == "volumes" else FramedContent).adding(path)
+    return (VolumesContent if kind == "volumes" else FileContent).adding(path)
 
 
 def made(path: Path, kind: str) -> dict[Path, bytes]:
@@ -60,11 +59,11 @@ def spoil(path: Path, kind: str, blob: bytes) -> None:
     where = path / "blobs/sha256" / Digest.of(blob).hex
     with closing(adding(path, kind)) as content:
         if isinstance(content, VolumesContent):
-            parts = content.parts
+            parts = content.files
         else:
-            parts = (content,) if isinstance(content, FramedContent) else ()
+            parts = (content,) if isinstance(content, FileContent) else ()
         for part in parts:
-            for entry in part.files():
+            for entry in part.body():
                 if Digest.of(blob) in (entry.digest, entry.piece and entry.piece.blob):
                     flip(part.path, entry.offset + entry.length // 2)
                     return
@@ -102,57 +101,41 @@ def test_damaged_blob_is_absent_until_it_comes_again(
     assert files(path) == before
 
 
-@pytest.mark.parametrize("form", Packing)
-def test_damaged_mark_of_the_layout_is_written_again_at_once(tmp_path: Path, form: Packing) -> None:
+@pytest.mark.parametrize("form", FILE_FORMS)
+def test_damaged_mark_of_the_layout_is_written_again_at_once(tmp_path: Path, form: Form) -> None:
     before = made(tmp_path / "x", form.value)
     flip(tmp_path / "x", 520)
 
-    with closing(FramedContent.adding(tmp_path / "x")) as content:
+    with closing(FileContent.adding(tmp_path / "x")) as content:
         assert damage(content) == {}
     assert files(tmp_path / "x") == before
 
 
 def test_blob_new_to_a_damaged_archive_is_added(tmp_path: Path) -> None:
-    made(tmp_path / "x", Packing.GZIP.value)
-    spoil(tmp_path / "x", Packing.GZIP.value, SMALL)
+    made(tmp_path / "x", Form.GZIP.value)
+    spoil(tmp_path / "x", Form.GZIP.value, SMALL)
 
-    with closing(FramedContent.adding(tmp_path / "x")) as inner:
+    with closing(FileContent.adding(tmp_path / "x")) as inner:
         content = RepairingContent(inner, damage(inner))
         add(content, b"new")
         content.note("tagged")
         content.publish(INDEX + b" ")
         assert content.fetched == {Digest.of(b"new"): 3}
-    with closing(FramedContent.reading(tmp_path / "x")) as found:
+    with closing(FileContent.reading(tmp_path / "x")) as found:
         assert {d for d, said in verify(found) if said} == {Digest.of(SMALL)}
 
 
-def test_blob_that_is_compressed_otherwise_now_is_not_mended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Longer(repairing.Compressed):
+def test_blob_that_is_compressed_otherwise_now_is_not_mended(tmp_path: Path) -> None:
+    class Longer(Compressed):
         def end(self) -> bytes:
             return super().end() + b"."
 
-    made(tmp_path / "x", Packing.GZIP.value)
-    spoil(tmp_path / "x", Packing.GZIP.value, TEXT)
+    made(tmp_path / "x", Form.GZIP.value)
+    spoil(tmp_path / "x", Form.GZIP.value, TEXT)
     spoiled = files(tmp_path / "x")
-    monkeypatch.setattr(repairing, "Compressed", Longer)
 
-    with closing(FramedContent.adding(tmp_path / "x")) as inner:
-        content = RepairingContent(inner, damage(inner))
+    with closing(FileContent.adding(tmp_path / "x")) as inner:
+        (entry,) = damage(inner)[Digest.of(TEXT)]
         with pytest.raises(ArchiveDamaged, match="cannot be mended"):
-            add(content, TEXT)
+            entry.mend(io.BytesIO(TEXT), Longer)
     assert files(tmp_path / "x") == spoiled
-
-
-def test_flush_without_fdatasync_does_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flushed: list[int] = []
-    monkeypatch.delattr(os, "fdatasync", raising=False)
-    monkeypatch.setattr(os, "fsync", flushed.append)
-
-    writing.flush(7)
-    made(tmp_path / "x", Packing.GZIP.value)
-    assert flushed[0] == 7
-    assert len(flushed) > 3
