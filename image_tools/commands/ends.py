@@ -26,8 +26,10 @@ from image_tools.stores.archive.opening import (
     PathKind,
     add_to_archive,
     detect,
+    lost_volumes,
     new_archive,
     read_archive,
+    repair_archive,
     sweep,
 )
 from image_tools.stores.archive.others.cache import Foreign

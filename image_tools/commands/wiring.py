@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from loguru import logger
 
@@ -60,7 +61,13 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the context of a run is built from: the request, and the ends that are open."""
+    """What the context of a run is built from: the request, and the ends that are open.
+
+    `copiers` and `assemblers` make what runs the tools.
+    """
+
+    copiers: ClassVar[type[Copier]] = Copier
+    assemblers: ClassVar[type[Assembler]] = Assembler
 
     request: ListRequest
     surroundings: Surroundings
@@ -73,15 +80,15 @@ class Wiring:
         """Return a context for `images`; it belongs to the event loop this runs on."""
         request, progress = self.request, self.surroundings.progress
         options, base = request.options, self._base()
-        endpoints = self._endpoints(images)
+        endpoints = self.endpoints(images)
         if base is not None:
             endpoints.note_base(base.inventory.read_from)
-        toolbox = self._toolbox()
+        toolbox = self.toolbox()
         dispatch = Dispatch(options.dispatched)
         reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
         direct = DirectWay(self._policy(), options.direct, endpoints, toolbox)
-        copier = Copier(toolbox, options, reader, slots, direct)
-        assembler = Assembler(toolbox, reader, slots, options.retry, copier.own)
+        copier = self.copiers(toolbox, options, reader, slots, direct)
+        assembler = self.assemblers(toolbox, reader, slots, options.retry, copier.own)
         companions, signer = None, None
         if not request.remove_signatures:
             companions = Companions(reader, copier, assembler, options.overwrite)
@@ -107,7 +114,8 @@ class Wiring:
         progress.bytes_source = lambda: context.account.bytes_written
         return context
 
-    def _endpoints(self, images: ImageList) -> Endpoints:
+    def endpoints(self, images: ImageList) -> Endpoints:
+        """Return the stores of the run, which are opened when first used."""
         source, destination = self.request.source, self.request.destination
         environ = self.surroundings.environ
         return Endpoints(
@@ -126,7 +134,8 @@ class Wiring:
             meters=Meters(self.request.options.pull_budget),
         )
 
-    def _toolbox(self) -> Toolbox:
+    def toolbox(self) -> Toolbox:
+        """Return the tools of the run, which are found when first used."""
         progress = self.surroundings.progress
 
         def show_download(done: int, total: int | None) -> None:
