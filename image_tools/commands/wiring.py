@@ -40,7 +40,7 @@ from image_tools.stores.archive.archive import Archive
 from image_tools.stores.remote.limits.meter import Meters
 from image_tools.stores.remote.registries_conf import load
 from image_tools.tools.policy import SignaturePolicy, read_policy
-from image_tools.tools.sigstore import SigstoreKey
+from image_tools.tools.skopeo import SigstoreKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,11 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loguru import logger
-
 from image_tools.errors import (
     AlreadyRunning,
     CopyFailed,
     DigestMismatch,
     EnvironmentProblem,
-    ImageToolsError,
     Interrupted,
     TlsProblem,
     ToolMissing,
@@ -30,7 +27,7 @@ from image_tools.errors import (
 from image_tools.machine.cancel import Cancel
 from image_tools.machine.files import sync_folder
 from image_tools.machine.locks import try_lock, wait_for_lock
-from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.retry import RetryPolicy, announce_retry, repeat_async
 from image_tools.tools.locate import SKOPEO_ADVICE, SKOPEO_VARIABLE
 from image_tools.web.address import shown
 from image_tools.web.connect import Connections
@@ -183,7 +180,7 @@ async def _fetch(
     connections = Connections(TlsChoice(), environ)
     action = partial(download, connections, wanted.url, part, on_progress=on_progress)
     try:
-        await repeat_async(wanted.policy, action, on_retry=_announce)
+        await repeat_async(wanted.policy, action, on_retry=announce_retry)
     except CopyFailed as error:
         raise _with_advice(error) from error
     finally:
@@ -195,10 +192,6 @@ def _with_advice(error: CopyFailed) -> CopyFailed:
     if isinstance(error, TlsProblem):
         return error.copied(advice=f"name the authority's file in SSL_CERT_FILE, or {_ADVICE}")
     return error if error.temporary else error.copied(advice=_ADVICE)
-
-
-def _announce(error: ImageToolsError, seconds: float) -> None:
-    logger.info("{}; trying again in {} s", error, round(seconds, 1))
 
 
 def _check(wanted: Download, part: PartialFile) -> None:

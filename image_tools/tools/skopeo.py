@@ -1,7 +1,8 @@
-"""Command lines of skopeo (1.6 and newer), as pure functions."""
+"""Command lines of skopeo (1.6 and newer; signing: 1.9 and newer), as pure functions."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ OPEN_POLICY = b'{"default":[{"type":"insecureAcceptAnything"}]}\n'
 # Copies an index alone, byte for byte; `--multi-arch index-only` is of skopeo 1.6.
 INDEX_ONLY = ("copy", "--multi-arch", "index-only", "--preserve-digests", "--remove-signatures")
 CANNOT_KEEP = "Manifest list must be converted to type"
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+_TRIAL = "image-tools.test/nothing:trial"
 _FOLDER_VERSION = b"Directory Transport Version: 1.1\n"
 
 
@@ -78,6 +81,29 @@ class LoginRequest:
     username: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SigstoreKey:
+    """A private key as cosign writes it, and the file that holds its passphrase."""
+
+    private_key: Path
+    passphrase_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignRequest:
+    """One manifest that is signed where it lies.
+
+    `source` and `destination` are the same manifest as the exchange shows it; `identity` is the
+    reference that the signature is for, `registry/repository:tag`.
+    """
+
+    setting: SkopeoSetting
+    key: SigstoreKey
+    source: str
+    destination: str
+    identity: str
+
+
 def version_argv(skopeo: str) -> tuple[str, ...]:
     """The command line that prints skopeo's version."""
     return (skopeo, "--version")
@@ -136,6 +162,47 @@ def index_only_argv(setting: SkopeoSetting, folder: Path, destination: str) -> t
     )
 
 
+def attachments_conf(address: str) -> bytes:
+    """A file for registries.d: signatures are kept in the registry at `address` itself.
+
+    JSON, which is YAML too; containers-registries.d(5).
+    """
+    return json.dumps({"docker": {address: {"use-sigstore-attachments": True}}}).encode() + b"\n"
+
+
+def sign_argv(request: SignRequest) -> tuple[str, ...]:
+    """The command line that signs one manifest, an index without its children.
+
+    Nothing is moved: skopeo writes the manifest again and adds its signature to those there are.
+    """
+    setting = request.setting
+    return (
+        *global_options(setting),
+        *_signing(request.key, request.identity),
+        "--src-tls-verify=false",
+        "--src-authfile",
+        str(setting.authfile),
+        *destination_options(setting),
+        f"docker://{request.source}",
+        f"docker://{request.destination}",
+    )
+
+
+def trial_argv(
+    setting: SkopeoSetting, key: SigstoreKey, source: Path, target: Path
+) -> tuple[str, ...]:
+    """The command line that signs the index in the folder `source` into `target`: a try of `key`.
+
+    `source` is one of `write_index_folder`.
+    """
+    return (
+        *global_options(setting),
+        *_signing(key, _TRIAL),
+        f"dir:{source}",
+        f"dir:{target}",
+    )
+
+
 def write_index_folder(folder: Path, index: RawManifest) -> None:
     """Nothing; makes `folder` a source of `index_only_argv` that holds the bytes of `index`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -190,6 +257,18 @@ def _verification(verify: bool | None) -> tuple[str, ...]:
 def destination_options(setting: SkopeoSetting) -> tuple[str, ...]:
     """How a copy reaches the exchange as its destination."""
     return ("--dest-tls-verify=false", "--dest-authfile", str(setting.authfile))
+
+
+def _signing(key: SigstoreKey, identity: str) -> tuple[str, ...]:
+    return (
+        *INDEX_ONLY,
+        "--sign-by-sigstore-private-key",
+        str(key.private_key),
+        "--sign-passphrase-file",
+        str(key.passphrase_file),
+        "--sign-identity",
+        identity,
+    )
 
 
 def _given(option: str, value: Path | str | None) -> tuple[str, ...]:

@@ -15,16 +15,15 @@ from image_tools.errors import TlsProblem, Unavailable
 from image_tools.web.address import located, registry_of, same_origin
 from image_tools.web.basic import basic_authorization
 from image_tools.web.body import STALL_SECONDS, StreamBody, own_failure
-from image_tools.web.expiry import expiry
 from image_tools.web.network_failures import network_failure
 from image_tools.web.patience import in_time
 from image_tools.web.proxies import proxy_for
 from image_tools.web.tls import (
     TlsChoice,
-    has_expired,
     shared_context,
     shows_certificate,
 )
+from image_tools.web.tls_failures import expiry, has_expired
 
 __all__ = [
     "COMMIT_SECONDS",

@@ -11,11 +11,10 @@ import aiohttp
 from yarl import URL
 
 from image_tools.errors import CopyFailed, Unavailable, UnknownFailure
-from image_tools.refusals.case import Case, Stage
+from image_tools.refusals.case import Case, Stage, place_of
 from image_tools.refusals.classify import classify
-from image_tools.refusals.names import place_of
 from image_tools.web.address import registry_of
-from image_tools.web.tls import tls_cause
+from image_tools.web.tls_failures import tls_cause
 
 _LONGEST_WORDS = 300
 # As Go says it, which the table of refusals knows.

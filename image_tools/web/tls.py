@@ -1,30 +1,17 @@
-"""How far TLS is trusted: the choice of the user, authorities, client certificates, plain words."""
+"""How far TLS is trusted: the choice of the user, authorities, client certificates."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from image_tools.errors import EnvironmentProblem
 
-_NO_TLS_REASONS = frozenset(
-    {
-        "WRONG_VERSION_NUMBER",
-        "RECORD_LAYER_FAILURE",
-        "PACKET_LENGTH_TOO_LONG",
-        "UNKNOWN_PROTOCOL",
-        "HTTP_REQUEST",
-        "UNEXPECTED_EOF_WHILE_READING",
-    }
-)
-_UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})
-_WRONG_NAME = frozenset({62, 63, 64})
-_NOT_YET, _EXPIRED = 9, 10
 _Key = tuple["TlsChoice", str | None, str | None]
 _in_use: WeakValueDictionary[_Key, ssl.SSLContext] = WeakValueDictionary()
 
@@ -116,88 +103,6 @@ def shows_certificate(registry: str, environ: Mapping[str, str]) -> bool:
         if folder.is_dir()
         for path in folder.iterdir()
     )
-
-
-def tls_cause(
-    error: BaseException, host: str, *, shown: bool = True, expired: str = ""
-) -> str | None:
-    """Why TLS with `host` failed, in plain words; None when `error` is nothing of TLS.
-
-    `shown`: a client certificate was sent. Registries built with Go 1.19 answer a wrong one and
-    none at all with the same alert. `expired` is the day on which a certificate ended.
-    """
-    problem = _ssl_error(error)
-    if problem is None:
-        return None
-    if isinstance(problem, ssl.SSLCertVerificationError) and hasattr(problem, "verify_code"):
-        return _certificate_cause(problem, host, expired)
-    reason = problem.reason or ""
-    if reason in _NO_TLS_REASONS:
-        return f"{host} does not speak TLS, or speaks plain HTTP"
-    refused = "BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason
-    is_wanted = "CERTIFICATE_REQUIRED" in reason or reason.endswith("ALERT_HANDSHAKE_FAILURE")
-    if is_wanted or (refused and not shown):
-        return (
-            f"{host} wants a client certificate: put NAME.cert and NAME.key into its certs.d folder"
-        )
-    if refused:
-        return f"{host} does not accept our client certificate"
-    return f"TLS with {host} failed: {reason.replace('_', ' ').lower() or problem}"
-
-
-def speaks_no_tls(error: BaseException) -> bool:
-    """Whether `error` of a handshake means that the other side speaks something else than TLS."""
-    problem = _ssl_error(error)
-    if problem is None:
-        return any(isinstance(link, (ConnectionResetError, EOFError)) for link in _chain(error))
-    if isinstance(problem, ssl.SSLEOFError):
-        return True
-    return not isinstance(problem, ssl.SSLCertVerificationError) and (
-        (problem.reason or "") in _NO_TLS_REASONS
-    )
-
-
-def has_expired(error: BaseException) -> bool:
-    """Return whether a handshake failed because a certificate is no longer valid."""
-    return getattr(_ssl_error(error), "verify_code", None) == _EXPIRED
-
-
-def _certificate_cause(problem: ssl.SSLCertVerificationError, host: str, expired: str) -> str:
-    code = problem.verify_code
-    if code in _UNKNOWN_AUTHORITY:
-        said = problem.verify_message
-        return f"the certificate of {host} is signed by an unknown authority ({said})"
-    if code == _EXPIRED:
-        return f"the certificate of {host} " + (
-            f"expired on {expired}" if expired else "has expired"
-        )
-    if code == _NOT_YET:
-        return f"the certificate of {host} is not valid yet"
-    if code in _WRONG_NAME:
-        return f"the certificate of {host} is for another name ({problem.verify_message})"
-    return f"the certificate of {host} is not accepted ({problem.verify_message})"
-
-
-def _ssl_error(error: BaseException) -> ssl.SSLError | None:
-    """The innermost error of TLS; a refused certificate first, for it says why."""
-    found = [link for link in _chain(error) if isinstance(link, ssl.SSLError)]
-    # aiohttp derives an error of its own from this class, and leaves the code out.
-    refused = [link for link in found if hasattr(link, "verify_code")]
-    return next(iter(refused or found[::-1]), None)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and what it was raised from, by way of aiohttp's own fields too."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        link = waiting.pop()
-        if not isinstance(link, BaseException) or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        inner = (getattr(link, name, None) for name in ("os_error", "certificate_error"))
-        waiting += [*inner, link.__cause__, link.__context__]
 
 
 def _has_folder(registry: str, environ: Mapping[str, str]) -> bool:

@@ -24,15 +24,16 @@ from image_tools.run.line.reader import Reader
 from image_tools.run.tools.failure import cause_of
 from image_tools.run.tools.toolbox import Toolbox
 from image_tools.tools.locate import SKOPEO_VARIABLE
-from image_tools.tools.sigstore import (
+from image_tools.tools.skopeo import (
     SIMPLE_SIGNING,
     SignRequest,
     SigstoreKey,
+    SkopeoSetting,
     attachments_conf,
     sign_argv,
     trial_argv,
+    write_index_folder,
 )
-from image_tools.tools.skopeo import SkopeoSetting, write_index_folder
 
 LONGEST_PAYLOAD = 64 * 1024
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
-from image_tools.refusals.case import Case, Stage
+from image_tools.refusals.case import Case, Stage, place_of, without_names
 from image_tools.refusals.classify import classify
-from image_tools.refusals.names import place_of, without_names
 
 _LONGEST_WORDS = 300
 # Whatever a page or an error says in its first letters decides; the rest may be megabytes.

@@ -10,7 +10,8 @@ from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, TimedOut, TlsProblem
 from image_tools.web.address import root_url
-from image_tools.web.tls import TlsChoice, is_loopback, speaks_no_tls
+from image_tools.web.tls import TlsChoice, is_loopback
+from image_tools.web.tls_failures import speaks_no_tls
 
 LOOPBACK_PATIENCE = 3.0
 FAILURE_COUNTS_FOR = 5.0

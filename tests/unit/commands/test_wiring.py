@@ -13,7 +13,7 @@ from image_tools.errors import EnvironmentProblem
 from image_tools.machine.workspace import Workspace
 from image_tools.tools import policy
 from image_tools.tools.policy import SignaturePolicy
-from image_tools.tools.sigstore import SigstoreKey
+from image_tools.tools.skopeo import SigstoreKey
 
 OPEN = '{"default":[{"type":"insecureAcceptAnything"}]}'
 

@@ -29,9 +29,8 @@ from image_tools.errors import (
     UnknownFailure,
 )
 from image_tools.refusals.case import Case, Stage
-from image_tools.refusals.classify import classify
+from image_tools.refusals.classify import ROWS, classify
 from image_tools.refusals.row import RefusalRow
-from image_tools.refusals.table import ROWS
 from image_tools.stores.remote.failures import Asked, Refusal, failure
 
 HTML = {"Content-Type": "text/html"}

@@ -25,7 +25,7 @@ from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
 from image_tools.run.tools.referrers import Companions, FoundReferrers
 from image_tools.run.tools.signer import Signer
-from image_tools.tools.sigstore import SIMPLE_SIGNING
+from image_tools.tools.skopeo import SIMPLE_SIGNING
 from tests.helpers.descriptors import index
 from tests.helpers.memory_store import MemoryStore
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from image_tools.tools.sigstore import (
+from image_tools.tools.skopeo import (
     SignRequest,
     SigstoreKey,
+    SkopeoSetting,
     attachments_conf,
     sign_argv,
     trial_argv,
 )
-from image_tools.tools.skopeo import SkopeoSetting
 
 SETTING = SkopeoSetting(
     skopeo="skopeo",
