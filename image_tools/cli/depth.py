@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from image_tools.errors import UsageError
 from image_tools.run.line.deep_walk import Depth
-from image_tools.run.line.validate import Validation
+from image_tools.run.validation import Validation
 
 
 def wished_depth(options: Namespace) -> Validation:

@@ -31,8 +31,8 @@ from image_tools.machine.signals import listening
 from image_tools.report import DryRunPlan, Report
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from image_tools.run.failed_place import same_file
-from image_tools.run.line.validate import Validation
 from image_tools.run.progress import Progress
+from image_tools.run.validation import Validation
 
 _STOPPING = "Stopping: what runs is ended, what is done stays. Ctrl-C again ends at once."
 

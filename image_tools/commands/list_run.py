@@ -27,11 +27,12 @@ from image_tools.machine.locks import RunLock, lock_path, wait_for_lock
 from image_tools.oci.reference import Reference
 from image_tools.report import UNFINISHED, DryRunPlan, Outcome, Report, Status
 from image_tools.run.context import RunContext
-from image_tools.run.dry_run import Foresight
-from image_tools.run.engine import Engine, Mode
+from image_tools.run.copying import CopyMode
+from image_tools.run.dry_run import DryRunMode
+from image_tools.run.engine import Engine
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
-from image_tools.run.line.validate import Validation, look, validate
 from image_tools.run.options import Options
+from image_tools.run.validation import ValidateMode
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
 from image_tools.validation.demand import Demand
@@ -59,7 +60,7 @@ class ListRun:
         self._locked: set[str] = set()
         self._outcomes: list[Outcome] = []
         self._context: RunContext | None = None
-        self._engine: Engine | None = None
+        self._engine: Engine[Outcome] | None = None
         self._failed: FailedList | None = None
         self._lines_left, self._unwritten = "", False
         self._state: State | None = None
@@ -126,7 +127,15 @@ class ListRun:
 
     def plan(self, images: ImageList) -> DryRunPlan:
         """Return what `run` would do with `images`; Interrupted when a signal came."""
-        return self.result(images, lambda context: Foresight(context).outlook(images))
+        mode = DryRunMode(self._context_for(images))
+        engine = Engine(mode.context, mode, lambda row: row)
+        self._session.on_cancel(engine.stop)
+        rows = self._session.wait(engine.run(images))
+        if engine.fatal is not None:
+            raise engine.fatal
+        if self._session.signal is not None:
+            raise Interrupted(self._session.signal)
+        return mode.outlook(rows)
 
     def result(self, images: ImageList, work: Callable[[RunContext], Coroutine[Any, Any, T]]) -> T:
         """Return the result of `work` with the run's context; Interrupted when a signal came."""
@@ -179,7 +188,7 @@ class ListRun:
         if self._source is None or not isinstance(source, ArchiveSource):
             return
         if self.request.writes and self._to_registries and self._source.lent:
-            endpoints = self._context_for(images).ends
+            endpoints = self._context_for(images).endpoints
             self._session.wait(source.check_base(self._source, endpoints, images.entries))
 
     def _lock(self, images: ImageList) -> None:
@@ -215,11 +224,15 @@ class ListRun:
             self._context = self._session.wait(wiring.context(images))
         return self._context
 
-    def _engine_for(self, images: ImageList) -> Engine:
+    def _engine_for(self, images: ImageList) -> Engine[Outcome]:
         if self._engine is None:
             context, validation = self._context_for(images), self.request.validation
-            mode = None if validation is None else _validating(validation, context.options)
-            self._engine = Engine(context, self._ended, mode)
+            mode = (
+                CopyMode(context)
+                if validation is None
+                else ValidateMode(context, validation, demand_of(context.options))
+            )
+            self._engine = Engine(context, mode, self._ended)
             self._session.on_cancel(self._engine.stop)
         return self._engine
 
@@ -246,14 +259,6 @@ class ListRun:
     def _close(self) -> None:
         if self._context is not None:
             self._session.wait(self._context.close())
-
-
-def _validating(validation: Validation, options: Options) -> Mode:
-    demand = demand_of(options)
-    return Mode(
-        look=lambda context, job: look(context, job, validation, demand),
-        read=lambda context, job, seen: validate(context, job, seen, validation, demand),
-    )
 
 
 def demand_of(options: Options) -> Demand:

@@ -47,6 +47,6 @@ def merge(request: MergeRequest, run: ListRun) -> Merged:
 
 
 async def _merged(context: RunContext, request: MergeRequest) -> Merged:
-    context.ends.expect(request.sources, [request.destination])
+    context.endpoints.expect(request.sources, [request.destination])
     jobs = [context.job(entry) for entry in request.images.entries]
     return await merge_images(context, jobs, overwrite=request.overwrite, dry_run=request.dry_run)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_tools.commands.ends import ArchiveDestination, ArchiveSource, RegistryEnd
-from image_tools.run.line.validate import Validation
 from image_tools.run.options import Options
+from image_tools.run.validation import Validation
 
 AS_THE_LIST_SAYS = "as the list says"
 

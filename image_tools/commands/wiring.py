@@ -19,20 +19,21 @@ from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.errors import EnvironmentProblem
 from image_tools.imagelist.entry import ImageList
 from image_tools.machine.workspace import Workspace
-from image_tools.run.context import RunContext
-from image_tools.run.dispatch import Dispatch
+from image_tools.run.context import RunContext, TransferContext
 from image_tools.run.endpoints import Access, Endpoints, OnSecret
-from image_tools.run.executor import Slots
 from image_tools.run.line.reader import Reader
+from image_tools.run.line.referrers import ReferrerFinder
+from image_tools.run.local_transfers import LocalTransfers
 from image_tools.run.memory import Base, FromArchive, Memory, PassedOn
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.prompting import Ask
 from image_tools.run.quota import Quota
+from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier
 from image_tools.run.tools.direct import DirectWay
-from image_tools.run.tools.referrers import Companions
+from image_tools.run.tools.referrers import ReferrerCopier
 from image_tools.run.tools.signer import Signer
 from image_tools.run.tools.toolbox import Toolbox
 from image_tools.state import State
@@ -63,7 +64,7 @@ class Surroundings:
 class Wiring:
     """What the context of a run is built from: the request, and the ends that are open.
 
-    `copiers` and `assemblers` make what runs the tools.
+    `copiers` and `assemblers` are the classes that run the tools.
     """
 
     copiers: ClassVar[type[Copier]] = Copier
@@ -83,36 +84,51 @@ class Wiring:
         endpoints = self.endpoints(images)
         if base is not None:
             endpoints.note_base(base.inventory.read_from)
-        toolbox = self.toolbox()
-        dispatch = Dispatch(options.dispatched)
-        reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
-        direct = DirectWay(self._policy(), options.direct, endpoints, toolbox)
-        copier = self.copiers(toolbox, options, reader, slots, direct)
-        assembler = self.assemblers(toolbox, reader, slots, options.retry, copier.own)
-        companions, signer = None, None
-        if not request.remove_signatures:
-            companions = Companions(reader, copier, assembler, options.overwrite)
-        if request.signing_key is not None:
-            key = key_of(request.signing_key, self.workspace)
-            signer = Signer(toolbox, reader, slots, options.retry, key)
+        reader, scheduler = Reader(), Scheduler(options.dispatched, options.jobs)
+        here = self._transfer_context(endpoints, reader, scheduler)
         context = RunContext(
             options=options,
-            ends=endpoints,
-            toolbox=toolbox,
+            endpoints=endpoints,
             reader=reader,
-            copier=copier,
-            assembler=assembler,
-            dispatch=dispatch,
+            scheduler=scheduler,
             progress=progress,
             quota=Quota(endpoints.meters, progress, waits=options.waits_for_quota),
+            transfers=LocalTransfers(here),
+            here=here,
             state=self._memory(),
             preflight=None if request.skip_login else Preflight(endpoints, self.surroundings.ask),
-            companions=companions,
-            signer=signer,
+            referrers=None if request.remove_signatures else ReferrerFinder(reader),
             base=base,
         )
         progress.bytes_source = lambda: context.account.bytes_written
         return context
+
+    def _transfer_context(
+        self, endpoints: Endpoints, reader: Reader, scheduler: Scheduler
+    ) -> TransferContext:
+        """Return what this process carries out transfers with."""
+        request, options = self.request, self.request.options
+        toolbox = self.toolbox()
+        direct = DirectWay(self._policy(), options.direct, endpoints, toolbox)
+        copier = self.copiers(toolbox, options, reader, scheduler, direct)
+        assembler = self.assemblers(toolbox, reader, scheduler, options.retry, copier.own)
+        referrers, signer = None, None
+        if not request.remove_signatures:
+            referrers = ReferrerCopier(reader, copier, assembler, options.overwrite)
+        if request.signing_key is not None:
+            key = key_of(request.signing_key, self.workspace)
+            signer = Signer(toolbox, reader, scheduler, options.retry, key)
+        return TransferContext(
+            options=options,
+            endpoints=endpoints,
+            toolbox=toolbox,
+            reader=reader,
+            copier=copier,
+            assembler=assembler,
+            progress=self.surroundings.progress,
+            referrers=referrers,
+            signer=signer,
+        )
 
     def endpoints(self, images: ImageList) -> Endpoints:
         """Return the stores of the run, which are opened when first used."""

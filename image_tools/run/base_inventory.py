@@ -29,7 +29,7 @@ class Lending:
     """
 
     archive: Archive
-    ends: Endpoints
+    endpoints: Endpoints
     archived_to: Callable[[Reference], Reference] | None
 
     async def find(self, entries: Iterable[Entry]) -> None:
@@ -72,12 +72,12 @@ class Lending:
 
     async def _look(self, registry: str, digest: Digest, places: list[str]) -> Digest | None:
         """None when one of the repositories has the blob, which is noted; else its digest."""
-        end: Destination = self.ends.destination_end(registry)
+        end: Destination = self.endpoints.destination_end(registry)
         for repository in places:
             size = await end.store.blob_size(repository, digest)
             if size is not None:
                 end.book.ledger.note(repository, digest, size)
-                self.ends.lenders[digest] = (end.store, repository)
+                self.endpoints.lenders[digest] = (end.store, repository)
                 return None
         return digest
 

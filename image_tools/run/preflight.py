@@ -64,8 +64,8 @@ class Preflight:
     the terminal for another login, None where there is nobody. Belongs to the event loop.
     """
 
-    def __init__(self, ends: Endpoints, ask: Ask | None = None) -> None:
-        self._ends, self._ask = ends, ask
+    def __init__(self, endpoints: Endpoints, ask: Ask | None = None) -> None:
+        self._endpoints, self._ask = endpoints, ask
         self._doors: defaultdict[str, _RegistryAdmission] = defaultdict(_RegistryAdmission)
         self._rooms: defaultdict[tuple[str, str], _Room] = defaultdict(_Room)
 
@@ -141,13 +141,13 @@ class Preflight:
         for _ in range(TRIES):
             prompt = Prompt(
                 registry=registry,
-                tls=self._ends.destination.tls,
+                tls=self._endpoints.destination.tls,
                 is_plain=is_plain,
                 reason=reason,
             )
             credentials = await asyncio.to_thread(self._ask, prompt)
             if credentials is not None:
-                self._ends.use_login(registry, credentials)
+                self._endpoints.use_login(registry, credentials)
                 try:
                     await admission.login()
                 except Unauthorized as refusal:

@@ -27,9 +27,9 @@ from image_tools.plan.plan import Action, plan
 from image_tools.plan.selection import Selection
 from image_tools.run.line.deep_walk import Depth
 from image_tools.run.line.job import Job
-from image_tools.run.line.probe import Seen
+from image_tools.run.line.probe import Probed
 from image_tools.run.line.reader import Reader, Repository
-from image_tools.run.line.validate import Validation, look, validate
+from image_tools.run.validation import Validation, compare_heads, validate
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.demand import Demand
 from tests.helpers.descriptors import UNKNOWN, platform
@@ -385,8 +385,8 @@ class World:
         gear = cast("Any", SimpleNamespace(reader=Reader(), base=None))
         job = cast("Job", _Job(self))
         try:
-            seen = await look(gear, job, wish, asked)
-            if not isinstance(seen, Seen):
+            seen = await compare_heads(gear, job, wish, asked)
+            if not isinstance(seen, Probed):
                 return seen
             return await validate(gear, job, seen, wish, asked)
         except (Different, PlatformMissing) as error:

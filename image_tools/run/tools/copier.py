@@ -20,10 +20,10 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.copy_all import CopyAll
 from image_tools.plan.inputs import ChildManifest
 from image_tools.retry import repeat_async
-from image_tools.run.executor import Slots
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
 from image_tools.run.options import Options
+from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.direct import DirectWay
 from image_tools.run.tools.failure import cause_of
 from image_tools.run.tools.foreign_layers import ForeignLayers, placement
@@ -37,12 +37,15 @@ _Run = Callable[[], Awaitable[frozenset[Digest]]]
 
 @dataclass(slots=True, eq=False)
 class Copier:
-    """Runs `skopeo copy`, `slots` at once: for one platform, or for several of one image."""
+    """Runs `skopeo copy` for one platform, or for several of one image.
+
+    `scheduler` says how many run at once.
+    """
 
     toolbox: Toolbox
     options: Options
     reader: Reader
-    slots: Slots
+    scheduler: Scheduler
     direct: DirectWay
     own: OwnClient = field(init=False)
     foreign: ForeignLayers = field(init=False)
@@ -224,7 +227,7 @@ class Copier:
     async def _skopeo(self, job: Job, wanted: _Sessions, **more: Any) -> list[RawManifest]:
         tools = await self.toolbox.tools()
         exchange = self.toolbox.exchange
-        async with self.slots.slot(job.entry.number, job.lane):
+        async with self.scheduler.tool(job.entry.number, job.lane):
             source = exchange.open_source(
                 job.source.store, job.source.name, job.account, **wanted.source[1]
             )

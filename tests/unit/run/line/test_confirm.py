@@ -12,7 +12,7 @@ from image_tools.errors import IntegrityError
 from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
 from image_tools.retry import RetryPolicy
-from image_tools.run.line.transfer import read_back
+from image_tools.run.line.confirm import read_back
 from tests.helpers.memory_store import MemoryStore
 
 OLD, NEW = RawManifest(media.OCI_INDEX, b"old"), RawManifest(media.OCI_INDEX, b"new")
@@ -35,12 +35,11 @@ class Late(MemoryStore):
 
 
 def look(store: MemoryStore) -> None:
-    gear: Any = SimpleNamespace(options=SimpleNamespace(retry=RetryPolicy(times=2, delay=0.0)))
     place = SimpleNamespace(store=store, name="app")
     job: Any = SimpleNamespace(
         destination=place, tag="1", entry=SimpleNamespace(destination="reg/app:1")
     )
-    asyncio.run(read_back(gear, job, NEW.digest))
+    asyncio.run(read_back(RetryPolicy(times=2, delay=0.0), job, NEW.digest))
 
 
 @pytest.mark.parametrize("before", [None, OLD])

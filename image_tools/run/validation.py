@@ -25,9 +25,10 @@ from image_tools.run.context import RunContext
 from image_tools.run.line.deep_walk import Depth, Walk
 from image_tools.run.line.held_image import Holding
 from image_tools.run.line.job import Job
-from image_tools.run.line.probe import Seen, held_by_base, probe, unknown_source
+from image_tools.run.line.probe import Probed, heads, held_by_base, unknown_source
 from image_tools.run.line.read import read_top
-from image_tools.run.outcomes import kept_of, kept_warning, outcome_of, platforms_of
+from image_tools.run.line.transfer_job import TransferJob
+from image_tools.run.outcomes import OutcomeMode, kept_of, kept_warning, outcome_of, platforms_of
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.comparison import Comparison, compare, compare_converted
 from image_tools.validation.contents import AtDestination, AtSource
@@ -59,31 +60,56 @@ class _Source:
     converted: bool = False
 
 
-async def look(gear: RunContext, job: Job, wish: Validation, asked: Demand) -> Seen | Outcome:
+@dataclass(slots=True)
+class ValidateMode(OutcomeMode):
+    """Compares each image with what is asked for, and writes nothing."""
+
+    context: RunContext
+    wish: Validation
+    asked: Demand
+    reads_indexes_only: bool = True
+    writes: bool = False
+
+    async def probe(self, job: Job) -> Probed | Outcome:
+        """See `Mode`."""
+        return await compare_heads(self.context, job, self.wish, self.asked)
+
+    async def read_and_plan(self, job: Job, probed: Probed) -> Outcome:
+        """See `Mode`; nothing is planned here."""
+        return await validate(self.context, job, probed, self.wish, self.asked)
+
+    async def finish(self, job: Job, task: TransferJob) -> Outcome:
+        """See `Mode`; a validation never has a job to finish."""
+        raise AssertionError(f"{job.entry.source}: {task} in a validation")
+
+
+async def compare_heads(
+    context: RunContext, job: Job, wish: Validation, asked: Demand
+) -> Probed | Outcome:
     """Return `passed` where two heads say so already; raise what kept an end from being read."""
-    source, destination = await probe(job)
+    source, destination = await heads(job)
     if source is None:
         raise unknown_source(job)
     shallow = wish.depth is Depth.DIGEST
     if shallow and destination is not None and _is_enough(source, destination, asked):
         return _passed(job, source, destination)
-    if destination is None and (held := held_by_base(gear, job, source)) is not None:
+    if destination is None and (held := held_by_base(context, job, source)) is not None:
         return _passed(job, source, ManifestHead(held, source.media_type, None))
-    return Seen(source, destination)
+    return Probed(source, destination)
 
 
 async def validate(
-    gear: RunContext, job: Job, seen: Seen, wish: Validation, asked: Demand
+    context: RunContext, job: Job, seen: Probed, wish: Validation, asked: Demand
 ) -> Outcome:
     """Return `passed` or `skipped`; raise Different, or what kept an end from being read."""
-    source = await _source(gear, job, seen.source)
+    source = await _source(context, job, seen.source)
     choice = choose(source.origin.leaves, asked)
-    if choice.lacking:
-        shown = ", ".join(choice.lacking)
+    if choice.missing:
+        shown = ", ".join(choice.missing)
         raise PlatformMissing(f"{job.entry.source}: required platforms are missing: {shown}")
     if not choice.wanted:
         return _skipped(job, source.origin, asked)
-    holding = Holding(gear.reader, job.destination, is_fresh=wish.depth is not Depth.DIGEST)
+    holding = Holding(context.reader, job.destination, is_fresh=wish.depth is not Depth.DIGEST)
     walk = Walk(holding, job.source, names_of(job), wish.depth, wish.sample)
     there = await _held(job, seen, walk)
     compared = _compared(source, choice, there, _as_saved(job, asked), walk.names)
@@ -134,18 +160,18 @@ def _as_saved(job: Job, asked: Demand) -> Demand:
     )
 
 
-async def _source(gear: RunContext, job: Job, head: ManifestHead) -> _Source:
-    top = await read_top(gear, job, head)
+async def _source(context: RunContext, job: Job, head: ManifestHead) -> _Source:
+    top = await read_top(context, job, head)
     found = parse(top)
     if isinstance(found, Schema1):
         stated = replace(top.descriptor, platform=found.platform)
         origin = AtSource(digest=head.digest, leaves=(stated,), is_index=False)
         return _Source(origin=origin, converted=True)
-    return _Source(origin=await _origin(gear, job, top))
+    return _Source(origin=await _origin(context, job, top))
 
 
-async def _origin(gear: RunContext, job: Job, top: RawManifest) -> AtSource:
-    holding = Holding(gear.reader, job.source, is_fresh=False)
+async def _origin(context: RunContext, job: Job, top: RawManifest) -> AtSource:
+    holding = Holding(context.reader, job.source, is_fresh=False)
     head = ManifestHead(top.digest, top.media_type, len(top.content))
     held = await holding.held(head, holding.answer)
     for problem in holding.problems:
@@ -153,7 +179,7 @@ async def _origin(gear: RunContext, job: Job, top: RawManifest) -> AtSource:
     return AtSource(digest=top.digest, leaves=held.leaves, is_index=held.is_index)
 
 
-async def _held(job: Job, seen: Seen, walk: Walk) -> AtDestination | None:
+async def _held(job: Job, seen: Probed, walk: Walk) -> AtDestination | None:
     """Return what is under the destination's tag; Different where its index cannot be read."""
     if seen.destination is None:
         return None

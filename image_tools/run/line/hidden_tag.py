@@ -27,23 +27,23 @@ def may_be_new(error: CopyFailed) -> bool:
     return isinstance(error, Unauthorized) and error.answered
 
 
-async def behind_refusal(gear: RunContext, job: Job, error: CopyFailed) -> ManifestHead | None:
+async def behind_refusal(context: RunContext, job: Job, error: CopyFailed) -> ManifestHead | None:
     """None where a new tag can be written: none is there, or it is to be replaced unseen.
 
     Artifactory, and S3 without the right to list, answer 403 for a tag that does not exist
     (cosign#2973, ggcr#1691): one that takes pushes and names no such tag has none. Raises `error`
     with a hint if the tag may exist and would have to be merged.
     """
-    admission = None if gear.options.dry_run else job.destination.store.abilities.admission
+    admission = None if context.options.dry_run else job.destination.store.abilities.admission
     if may_be_new(error):
         if admission is None:
             raise error
-        return await _try_new(gear, job, admission, error)
+        return await _try_new(context, job, admission, error)
     if admission is not None and error.status == FORBIDDEN and not await _lists_tag(job):
-        await _try_push(gear, job, admission, error)
+        await _try_push(context, job, admission, error)
         logger.info("{}; the repository accepts pushes: treating the tag as missing", error)
         return None
-    if gear.options.overwrite:
+    if context.options.overwrite:
         logger.info("{}; replacing the tag without reading it (--overwrite)", error)
         return None
     raise _with_way_out(error)
@@ -56,7 +56,7 @@ async def _lists_tag(job: Job) -> bool | None:
 
 
 async def _try_new(
-    gear: RunContext, job: Job, admission: ChecksAdmission, error: CopyFailed
+    context: RunContext, job: Job, admission: ChecksAdmission, error: CopyFailed
 ) -> ManifestHead | None:
     """Nothing when a login that is accepted may push to what it may not read; else `error`."""
     try:
@@ -65,28 +65,28 @@ async def _try_new(
         raise error from refusal
     if login is None:
         raise error
-    await _try_push(gear, job, admission, error)
+    await _try_push(context, job, admission, error)
     try:
         # What the push has created may be read now, and what was there as well.
         return await job.destination.store.manifest_head(job.destination.name, job.tag)
     except CopyFailed as still:
         if not (is_not_shown(still) or may_be_new(still)):
             raise
-        if gear.options.overwrite:
+        if context.options.overwrite:
             logger.info("{}; replacing the tag without reading it (--overwrite)", still)
             return None
         raise _with_way_out(error) from still
 
 
 async def _try_push(
-    gear: RunContext, job: Job, admission: ChecksAdmission, error: CopyFailed
+    context: RunContext, job: Job, admission: ChecksAdmission, error: CopyFailed
 ) -> None:
     """Nothing when the repository takes pushes; else the refusal to show the tag counts."""
     try:
-        if gear.preflight is None:
+        if context.preflight is None:
             await admission.try_push(job.destination.name)
         else:
-            await gear.preflight.try_push(job, admission)
+            await context.preflight.try_push(job, admission)
     except CopyFailed as refusal:
         logger.debug("{}", refusal)
         raise error from refusal
