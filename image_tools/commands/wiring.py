@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from loguru import logger
@@ -40,7 +41,7 @@ from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.remote.limits.meter import Meters
 from image_tools.stores.remote.registries_conf import load
-from image_tools.tools.policy import SignaturePolicy, read_policy
+from image_tools.tools.policy import MACHINE_POLICY, SignaturePolicy, read_policy
 from image_tools.tools.skopeo import SigstoreKey
 
 
@@ -193,12 +194,17 @@ def _access(end: RegistryEnd | ArchiveSource | ArchiveDestination, registries: s
     return end.access(registries) if isinstance(end, RegistryEnd) else Access()
 
 
-def policy_of(request: ListRequest, environ: Mapping[str, str]) -> SignaturePolicy:
-    """Return the signature policy of a run; a policy that accepts everything is logged."""
+def policy_of(
+    request: ListRequest, environ: Mapping[str, str], machine: Path = MACHINE_POLICY
+) -> SignaturePolicy:
+    """Return the signature policy of a run; a policy that accepts everything is logged.
+
+    `machine` is the policy that applies to all users of this machine.
+    """
     if request.insecure_policy:
         logger.info("--insecure-policy: no signature policy is applied to any source")
         return SignaturePolicy()
-    policy = read_policy(request.policy, environ)
+    policy = read_policy(request.policy, environ, machine)
     if policy.path is None:
         logger.info(
             "this machine has no signature policy: images are accepted, signed or not"
