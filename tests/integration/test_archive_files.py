@@ -134,7 +134,7 @@ while True:
 
 def killed(path: Path, form: Form, how: str, after: float) -> list[bytes]:
     """The blobs that a process said it had finished before it was killed."""
-    words = [sys.executable, "-c", WRITER, str(path), form.suffix, how]
+    words = [sys.executable, "-c", WRITER, str(path), form.value, how]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
