@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from image_tools.commands.checkup import Check, good, wrong
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.logins.auth_file import parse_auth_file
-from image_tools.logins.credentials import auth_files
+from image_tools.logins.auth_store import auth_files
 from image_tools.stores.remote.registries_conf import load
 from image_tools.tools.environment import version_environment
 from image_tools.tools.locate import find_buildx, find_skopeo

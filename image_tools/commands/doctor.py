@@ -16,7 +16,7 @@ from image_tools.commands.checkup import Check, CheckResult, Checkup, good, wron
 from image_tools.commands.opening import Opening
 from image_tools.errors import EnvironmentProblem, ImageToolsError, TlsProblem, Unauthorized
 from image_tools.logins.auth_file import AuthFile, parse_auth_file
-from image_tools.logins.credentials import auth_files
+from image_tools.logins.auth_store import auth_files
 from image_tools.machine.concurrency import together, within
 from image_tools.stores.remote.registry import Remote
 

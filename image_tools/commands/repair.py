@@ -15,7 +15,6 @@ from image_tools.run.memory import Memory, RepairMemory
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.image_contents import incomplete_images
 from image_tools.stores.archive.opening import lost_volumes, repair_archive
-from image_tools.stores.archive.repair import RepairingContent
 
 _MOST_NAMED = 5
 
@@ -26,9 +25,8 @@ def open_to_repair(end: ArchiveDestination) -> RepairedArchive:
     archive = repair_archive(end.path, end.part_size)
     for line in lost_volumes(archive):
         logger.warning("{}", line)
-    if isinstance(archive.content, RepairingContent):
-        for digest in archive.content.damaged:
-            logger.warning("{}: blob {} is damaged", archive.name, digest)
+    for digest in archive.damaged:
+        logger.warning("{}: blob {} is damaged", archive.name, digest)
     return RepairedArchive(archive, end)
 
 
@@ -52,17 +50,15 @@ class RepairedArchive(OpenArchive):
 
     def publish(self, *, interrupted: bool) -> None:
         """Publish the archive when nothing is missing any more."""
-        archive, content = self.archive, self.archive.content
-        assert isinstance(content, RepairingContent)
-        fetched = content.fetched
+        archive, fetched = self.archive, self.archive.fetched
         size = mib(sum(fetched.values()))
         logger.info("{}: {} blobs fetched again, {}", archive.name, len(fetched), size)
         if interrupted or incomplete_images(archive):
             say_unfinished(archive)
             return
-        content.publish(archive.catalogue.index_bytes())
+        archive.content.publish(archive.catalogue.index_bytes())
         logger.info("{} is whole", archive.name)
-        for digest in content.damaged:
+        for digest in archive.damaged:
             logger.warning("{}: the damaged blob {} is in no image", archive.name, digest)
 
     def check(self, report: Report) -> None:

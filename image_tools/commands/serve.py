@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import EnvironmentProblem, UsageError
-from image_tools.exchange.gate import read_htpasswd
-from image_tools.exchange.serving import Serving
+from image_tools.exchange.serving import Serving, read_htpasswd
 from image_tools.machine.cancel import Cancel
 from image_tools.machine.event_loop import LoopThread
 from image_tools.stores.archive.opening import read_archive

@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from image_tools.errors import DigestMismatch, InvalidManifest, InvalidReference, NotFound
-from image_tools.exchange.answers import VERSION_HEADER, answer, error_answer
+from image_tools.exchange.api import VERSION_HEADER, Route, answer, byte_range, error_answer
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.placing import landing, mount
 from image_tools.exchange.presence import looked_for
-from image_tools.exchange.routes import Route, byte_range
 from image_tools.exchange.sessions import Claim, Session
 from image_tools.oci.digest import Digest
 from image_tools.stores.store import Upload

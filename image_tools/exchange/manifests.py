@@ -5,8 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from image_tools.errors import DigestMismatch, InvalidManifest, InvalidReference
-from image_tools.exchange.answers import answer, error_answer
-from image_tools.exchange.routes import Route
+from image_tools.exchange.api import Route, answer, error_answer
 from image_tools.exchange.sessions import Session
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE, RawManifest

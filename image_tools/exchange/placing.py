@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from loguru import logger
 
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
-from image_tools.exchange.accounts import Account
-from image_tools.exchange.ledger import Flight, Ledger, Step
+from image_tools.exchange.ledger import Account, Flight, Ledger, Step
 from image_tools.exchange.presence import Presence, check_kept, looked_for
 from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async

@@ -17,9 +17,16 @@ from loguru import logger
 
 from image_tools.errors import ImageToolsError, UnknownFailure
 from image_tools.exchange import blobs, manifests, uploads
-from image_tools.exchange.accounts import Account
-from image_tools.exchange.answers import answer, error_answer, failure, unauthorized
-from image_tools.exchange.routes import Endpoint, Route, route
+from image_tools.exchange.api import (
+    Endpoint,
+    Route,
+    answer,
+    error_answer,
+    failure,
+    route,
+    unauthorized,
+)
+from image_tools.exchange.ledger import Account
 from image_tools.exchange.sessions import Book, Session
 from image_tools.stores.store import Store
 from image_tools.web.basic import basic_authorization
@@ -107,14 +114,14 @@ class Exchange:
         if not self._is_ours(request):
             return unauthorized()
         asked = _asked(request)
-        if asked.question is Endpoint.PING:
+        if asked.endpoint is Endpoint.PING:
             return answer(200, {"Content-Type": "application/json"}, b"{}")
         session = self._sessions.get(asked.session)
-        if asked.question is Endpoint.UNKNOWN or not _fits(session, asked):
+        if asked.endpoint is Endpoint.UNKNOWN or not _fits(session, asked):
             return error_answer(404, "NAME_UNKNOWN", "no such repository here")
         assert session is not None
-        if asked.question is Endpoint.UNSUPPORTED or (
-            asked.question.writes and session.ledger is None
+        if asked.endpoint is Endpoint.UNSUPPORTED or (
+            asked.endpoint.writes and session.ledger is None
         ):
             return error_answer(405, "UNSUPPORTED", "the exchange does not do this here")
         await _welcome_body(request)
@@ -124,7 +131,7 @@ class Exchange:
         self, session: Session, asked: Route, request: web.BaseRequest
     ) -> web.StreamResponse:
         # The server lets an answer go on when its tool has gone: the end of the session ends it.
-        work = asyncio.ensure_future(_HANDLERS[asked.question](session, asked, request))
+        work = asyncio.ensure_future(_HANDLERS[asked.endpoint](session, asked, request))
         session.answering.add(work)
         work.add_done_callback(session.answering.discard)
         try:
@@ -133,19 +140,19 @@ class Exchange:
             work.cancel()
             raise
         except ImageToolsError as error:
-            logger.debug("{} {}: {}", asked.question.value, asked.subject, error)
+            logger.debug("{} {}: {}", asked.endpoint.value, asked.subject, error)
             session.blame(error)
-            return failure(error, asked.question)
+            return failure(error, asked.endpoint)
         except (aiohttp.ClientError, OSError) as error:
             # The tool went away in the middle: no failure of a store, and nobody to answer.
-            logger.debug("{} {}: the tool hung up: {}", asked.question.value, asked.subject, error)
+            logger.debug("{} {}: the tool hung up: {}", asked.endpoint.value, asked.subject, error)
             return answer(400)
         except Exception as error:
             # A bug of ours: a tool that got a 500 would ask again and again.
-            logger.opt(exception=error).error("the exchange failed on {}", asked.question.value)
+            logger.opt(exception=error).error("the exchange failed on {}", asked.endpoint.value)
             bug = UnknownFailure(f"the exchange failed: {error!r}", exhausted=True)
             session.blame(bug)
-            return failure(bug, asked.question)
+            return failure(bug, asked.endpoint)
 
     def _by_path(self, path: str) -> Session | None:
         key, _, repository = path.partition("/")

@@ -11,8 +11,7 @@ from typing import Any
 from loguru import logger
 
 from image_tools.errors import ImageToolsError, IntegrityError, NotFound, UnknownFailure
-from image_tools.exchange.accounts import Account
-from image_tools.exchange.ledger import Flight, Ledger
+from image_tools.exchange.ledger import Account, Flight, Ledger
 from image_tools.exchange.presence import check_kept
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest

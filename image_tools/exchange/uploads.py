@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from image_tools.errors import DigestMismatch, ImageToolsError
-from image_tools.exchange.answers import answer, error_answer
+from image_tools.exchange.api import Route, answer, error_answer
 from image_tools.exchange.blobs import blob_digest
-from image_tools.exchange.routes import Route
 from image_tools.exchange.sessions import Session, Transfer
 from image_tools.oci.digest import Digest
 from image_tools.stores.store import Upload

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Account
 from image_tools.imagelist.entry import Entry
 from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.behind import Behind

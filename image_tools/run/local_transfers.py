@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from image_tools.errors import ImageToolsError
-from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Account
 from image_tools.report import Outcome
 from image_tools.run.context import TransferContext
 from image_tools.run.line.confirm import confirm

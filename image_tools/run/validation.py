@@ -104,8 +104,8 @@ async def validate(
     """Return `passed` or `skipped`; raise Different, or what kept an end from being read."""
     source = await _source(context, job, seen.source)
     choice = choose(source.origin.leaves, asked)
-    if choice.lacking:
-        shown = ", ".join(choice.lacking)
+    if choice.missing:
+        shown = ", ".join(choice.missing)
         raise PlatformMissing(f"{job.entry.source}: required platforms are missing: {shown}")
     if not choice.wanted:
         return _skipped(job, source.origin, asked)

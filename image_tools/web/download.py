@@ -1,4 +1,4 @@
-"""One file by GET: what has arrived is kept when the transfer is cut, and continued by Range."""
+"""Downloading one file: what has arrived is kept if the transfer is cut, and continued."""
 
 from __future__ import annotations
 

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from image_tools.exchange.accounts import Account
-from image_tools.exchange.ledger import Ledger
+from image_tools.exchange.ledger import Account, Ledger
 from image_tools.exchange.server import Exchange
 from image_tools.exchange.sessions import Book, Session
 from image_tools.machine.event_loop import LoopThread

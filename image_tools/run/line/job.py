@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from loguru import logger
 
 from image_tools.errors import ImageToolsError
-from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Account
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.plan.schedule import Lane

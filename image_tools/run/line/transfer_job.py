@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Account
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest

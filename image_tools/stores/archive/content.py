@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol, runtime_checkable
@@ -135,6 +135,20 @@ class HasVolumes(Protocol):
     @property
     def lost(self) -> Sequence[LostVolume]:
         """Return the volumes that cannot be read."""
+
+
+def add_blob(
+    content: Content, digest: Digest, size: int, chunks: Iterable[bytes], *, compressible: bool
+) -> None:
+    """Add the blob `digest` of `size` bytes to `content`; on any error it is dropped."""
+    writer = content.begin(size, compressible=compressible)
+    try:
+        for chunk in chunks:
+            writer.write(chunk)
+        writer.finish(digest)
+    except BaseException:
+        writer.drop()
+        raise
 
 
 class EmptyContent:

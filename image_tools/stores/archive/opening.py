@@ -166,9 +166,8 @@ def add_to_archive(path: Path) -> Archive:
 def repair_archive(path: Path, part_size: int | None) -> Archive:
     """Return the archive at `path`, to which its lost and damaged blobs are brought again.
 
-    All of it is read. Its content is a `RepairingContent`. `part_size` in bytes counts only where
-    the last volume is lost. Raises ArchiveDamaged when nothing of it can be read, AlreadyRunning
-    when another process writes it.
+    All of it is read. `part_size` in bytes counts only where the last volume is lost. Raises
+    ArchiveDamaged when nothing of it can be read, AlreadyRunning when another process writes it.
     """
     found = detect(path)
     if has_volumes(path):
@@ -189,7 +188,7 @@ def _repairing(content: Content) -> Archive:
     try:
         repairing = RepairingContent(content, damage(content))
         archive = _archive_of(repairing, writing=True)
-        archive.damaged = repairing.damaged.keys()
+        archive.damaged, archive.fetched = repairing.damaged.keys(), repairing.fetched
         return archive
     except BaseException:
         content.close()

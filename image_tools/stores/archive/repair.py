@@ -20,6 +20,7 @@ from image_tools.stores.archive.content import (
     Form,
     HasVolumes,
     LostVolume,
+    add_blob,
 )
 from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.file.framing import Compressed, Stored, header_frame, header_length
@@ -247,15 +248,10 @@ class _StagedBlobWriter:
             content.arrived(digest, self._size)
 
     def _pass_on(self, digest: Digest) -> None:
-        writer = self._content.content.begin(self._size, compressible=self._compressible)
-        try:
-            self._file.seek(0)
-            while data := self._file.read(CHUNK):
-                writer.write(data)
-            writer.finish(digest)
-        except BaseException:
-            writer.drop()
-            raise
+        self._file.seek(0)
+        chunks = iter(lambda: self._file.read(CHUNK), b"")
+        inner = self._content.content
+        add_blob(inner, digest, self._size, chunks, compressible=self._compressible)
 
     def drop(self) -> None:
         """See `BlobWriter`."""

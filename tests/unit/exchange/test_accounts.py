@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Account
 
 CHUNKS = [b"one", b"three", b""]
 

@@ -10,9 +10,8 @@ import pytest
 
 from image_tools.errors import DigestMismatch
 from image_tools.exchange import blobs
-from image_tools.exchange.accounts import Account
-from image_tools.exchange.ledger import Ledger, Step
-from image_tools.exchange.routes import Endpoint, Route
+from image_tools.exchange.api import Endpoint, Route
+from image_tools.exchange.ledger import Account, Ledger, Step
 from image_tools.exchange.sessions import Session
 from image_tools.oci.digest import Digest
 from tests.helpers.memory_store import MemoryStore

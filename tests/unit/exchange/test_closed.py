@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from image_tools.errors import CopyFailed, QuotaExceeded, ReadOnly, Scope, TagImmutable, Unavailable
-from image_tools.exchange.closed import Closed
+from image_tools.exchange.ledger import Closed
 
 
 def refused(kind: type[CopyFailed], closes: Scope | None = None) -> CopyFailed:

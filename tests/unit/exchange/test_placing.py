@@ -21,8 +21,7 @@ from image_tools.errors import (
     Unavailable,
 )
 from image_tools.exchange import placing
-from image_tools.exchange.accounts import Account
-from image_tools.exchange.ledger import Ledger, Step
+from image_tools.exchange.ledger import Account, Ledger, Step
 from image_tools.exchange.placing import Placement, Placer, landing
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest

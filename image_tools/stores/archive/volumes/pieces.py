@@ -18,7 +18,7 @@ from image_tools.stores.archive.file.toc import FileEntry, Piece
 
 
 class _Part:
-    """One piece on its way, with the digest it has so far."""
+    """A piece on its way, with the digest of what has arrived of it."""
 
     def __init__(self, direct: StoredBlobWriter, start: int, size: int) -> None:
         self.direct, self.start, self.left = direct, start, size
@@ -35,7 +35,7 @@ class _Part:
 
 
 class PieceWriter:
-    """The `BlobWriter` of a blob in pieces. `begin` makes a place for at most so many bytes."""
+    """The `BlobWriter` of a blob in pieces; `begin` opens the next, of up to so many bytes."""
 
     def __init__(self, size: int, begin: Callable[[int], tuple[StoredBlobWriter, int]]) -> None:
         self._size, self._taken, self._begin = size, 0, begin
@@ -79,7 +79,7 @@ class PieceWriter:
 
 @dataclass(frozen=True, slots=True)
 class PieceInVolume:
-    """A piece and the volume it is in."""
+    """A piece and the volume that holds it."""
 
     volume: FileContent
     entry: FileEntry
@@ -87,9 +87,9 @@ class PieceInVolume:
 
 
 def chain(places: Iterable[PieceInVolume]) -> tuple[PieceInVolume, ...]:
-    """The pieces that make up a whole blob, in order; none when one is missing.
+    """Return the pieces that make up a whole blob, in order; none when one is missing.
 
-    There may be more: those a killed run left behind.
+    There may be others, left by a killed run.
     """
     following: dict[int, PieceInVolume] = {}
     for place in sorted(places, key=lambda place: place.piece.start, reverse=True):
@@ -104,7 +104,7 @@ def chain(places: Iterable[PieceInVolume]) -> tuple[PieceInVolume, ...]:
 
 
 class _Joined(io.RawIOBase):
-    """PieceWriter as one file; one of them is open at a time."""
+    """Pieces as one file, of which one is open at a time."""
 
     def __init__(self, places: Sequence[PieceInVolume]) -> None:
         self._places, self._at = places, 0
@@ -155,5 +155,5 @@ class _Joined(io.RawIOBase):
 
 
 def open_joined(places: Sequence[PieceInVolume]) -> BinaryIO:
-    """A whole blob from the pieces that `chain` gave."""
+    """Return a whole blob from the pieces that `chain` returned."""
     return io.BufferedReader(_Joined(places), CHUNK)

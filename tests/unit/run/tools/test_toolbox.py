@@ -12,7 +12,7 @@ from image_tools.errors import (
     Unavailable,
     UnknownFailure,
 )
-from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Account
 from image_tools.exchange.sessions import Session
 from image_tools.machine.run import CompletedRun
 from image_tools.oci.reference import Reference

@@ -1,11 +1,16 @@
-"""Which question of the OCI distribution spec a request asks: pure, from method, path and query."""
+"""The API of the OCI distribution spec: its endpoints, and answers in its words."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+
+from aiohttp import web
+
+from image_tools.errors import DigestMismatch, ImageToolsError, InvalidManifest, NotFound
 
 _REPOSITORY = r"(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
 _DIGEST = r"(?P<subject>[a-z0-9+._-]+:[a-zA-Z0-9=_-]+)"
@@ -17,6 +22,7 @@ _ENDINGS = (
     ("tags", r"tags/list"),
 )
 _Patterns = tuple[tuple[str, re.Pattern[str]], ...]
+VERSION_HEADER = {"Docker-Distribution-API-Version": "registry/2.0"}
 
 
 def _patterns(name: str, *endings: tuple[str, str]) -> _Patterns:
@@ -58,7 +64,7 @@ class Endpoint(Enum):
 class Route:
     """A question, the session and repository it is asked of, and its tag, digest or upload id."""
 
-    question: Endpoint
+    endpoint: Endpoint
     session: str = ""
     repository: str = ""
     subject: str = ""
@@ -85,9 +91,9 @@ def _route(method: str, path: str, patterns: _Patterns) -> Route:
     for kind, pattern in patterns:
         if found := pattern.fullmatch(path):
             parts = found.groupdict(default="")
-            question = _QUESTIONS.get(f"{method} {kind}", Endpoint.UNSUPPORTED)
+            endpoint = _ENDPOINTS.get(f"{method} {kind}", Endpoint.UNSUPPORTED)
             names = (parts.get(name, "") for name in ("session", "repository", "subject"))
-            return Route(question, *names)
+            return Route(endpoint, *names)
     return Route(Endpoint.UNKNOWN)
 
 
@@ -103,8 +109,50 @@ def byte_range(headers: Mapping[str, str]) -> tuple[int, int | None] | None:
     return None if last is not None and last < first else (first, last)
 
 
-_QUESTIONS = {
-    question.value: question
-    for question in Endpoint
-    if question not in (Endpoint.PING, Endpoint.CATALOG, Endpoint.UNSUPPORTED, Endpoint.UNKNOWN)
+_ENDPOINTS = {
+    endpoint.value: endpoint
+    for endpoint in Endpoint
+    if endpoint not in (Endpoint.PING, Endpoint.CATALOG, Endpoint.UNSUPPORTED, Endpoint.UNKNOWN)
 }
+
+
+def answer(
+    status: int, headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> web.Response:
+    """A plain answer of `status`."""
+    return web.Response(status=status, headers={**VERSION_HEADER, **(headers or {})}, body=body)
+
+
+def error_answer(status: int, code: str, message: str) -> web.Response:
+    """An error in the spec's JSON shape: `code` is one of its error codes, in capitals."""
+    document = {"errors": [{"code": code, "message": message}]}
+    headers = {"Content-Type": "application/json"}
+    return answer(status, headers, json.dumps(document).encode())
+
+
+def unauthorized() -> web.Response:
+    """The challenge for whoever does not know this run's secret."""
+    refused = error_answer(401, "UNAUTHORIZED", "authentication required")
+    refused.headers["WWW-Authenticate"] = 'Basic realm="image-tools"'
+    return refused
+
+
+def failure(error: ImageToolsError, endpoint: Endpoint) -> web.Response:
+    """The answer to a tool when the store failed.
+
+    Everything but "unknown" and "wrong bytes" becomes 403: the store has been asked again often
+    enough, and both tools take a 403 for final instead of hammering on.
+    """
+    if isinstance(error, NotFound):
+        return error_answer(404, _unknown_code(endpoint), str(error))
+    if isinstance(error, DigestMismatch):
+        return error_answer(400, "DIGEST_INVALID", str(error))
+    if isinstance(error, InvalidManifest):
+        return error_answer(400, "MANIFEST_INVALID", str(error))
+    return error_answer(403, "DENIED", str(error))
+
+
+def _unknown_code(endpoint: Endpoint) -> str:
+    if "manifest" in endpoint.value:
+        return "MANIFEST_UNKNOWN"
+    return "BLOB_UNKNOWN" if "blob" in endpoint.value else "NAME_UNKNOWN"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_tools.exchange.routes import Endpoint, Route, byte_range, route
+from image_tools.exchange.api import Endpoint, Route, byte_range, route
 
 D = f"sha256:{'a' * 64}"
 LONG = "team/" + "kubernetes" * 20
@@ -89,15 +89,15 @@ def test_route_of_a_request_names_question_session_and_subject(method, path, exp
 
 @given(st.text("sd1/abv2.manifestblobsuploads:-_A\n", max_size=120))
 def test_route_of_any_path_is_an_answer(path) -> None:
-    assert isinstance(route("GET", f"/v2/s1/{path}").question, Endpoint)
+    assert isinstance(route("GET", f"/v2/s1/{path}").endpoint, Endpoint)
 
 
 WRITING = {Endpoint.MANIFEST_PUT} | {q for q in Endpoint if q.name.startswith("UPLOAD")}
 
 
-@pytest.mark.parametrize("question", Endpoint)
-def test_question_writes_when_only_a_destination_may_be_asked(question) -> None:
-    assert question.writes is (question in WRITING)
+@pytest.mark.parametrize("endpoint", Endpoint)
+def test_endpoint_writes_when_only_a_destination_may_be_asked(endpoint) -> None:
+    assert endpoint.writes is (endpoint in WRITING)
 
 
 RANGES = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_tools.stores.remote.tokens.answer import (
+from image_tools.stores.remote.tokens.token import (
     Scope,
     Token,
     granted_rights,

@@ -12,10 +12,10 @@ import pytest
 from image_tools.errors import CopyFailed, RateLimited, TlsProblem, Unauthorized, Unavailable
 from image_tools.logins.auth_file import Credentials
 from image_tools.retry import RetryPolicy
-from image_tools.stores.remote.tokens import source as token_source
+from image_tools.stores.remote.tokens.authorizer import Authorizer
 from image_tools.stores.remote.tokens.challenge import Challenge, parse_challenges
 from image_tools.stores.remote.tokens.scopes import MOST_QUERY, MOST_SCOPES
-from image_tools.stores.remote.tokens.tokens import Authorizer
+from image_tools.stores.remote.tokens.source import LONGEST_TOKEN, TokenOptions
 from tests.helpers.realm import MemoryRealm, Reply, refusal
 
 LOGIN = Credentials("me", "pass")
@@ -23,11 +23,6 @@ BASIC = (Challenge("basic", {"realm": "x"}),)
 BEARER = parse_challenges(['Bearer realm="https://auth.example/token",service="r"'])
 ENDED = parse_challenges(['Bearer realm="https://auth.example/token",error="invalid_token"'])
 T = TypeVar("T")
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_source, "RETRY", RetryPolicy(times=3, delay=0.0))
 
 
 class Lab:
@@ -39,6 +34,7 @@ class Lab:
         *,
         allows_plain: bool = False,
         registry: str = "r.example",
+        longest: int = LONGEST_TOKEN,
     ) -> None:
         self.realm = realm or MemoryRealm()
         self.now = 1000.0
@@ -48,8 +44,12 @@ class Lab:
             registry,
             self.find,
             self.realm.ask,
-            allows_plain=allows_plain,
-            clock=lambda: self.now,
+            TokenOptions(
+                allows_plain=allows_plain,
+                policy=RetryPolicy(times=3, delay=0.0),
+                longest=longest,
+                clock=lambda: self.now,
+            ),
         )
 
     async def find(self, repository: str) -> Credentials | None:
@@ -424,9 +424,8 @@ def test_expect_right_that_nobody_has_is_asked_once_more_and_then_kept() -> None
     assert [len(scopes) for scopes in lab.asked] == [3, 1, 1]
 
 
-def test_expect_token_too_long_for_a_header_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_source, "LONGEST_TOKEN", 3000)
-    lab = Lab(MemoryRealm(jwt=True))
+def test_expect_token_too_long_for_a_header_is_halved() -> None:
+    lab = Lab(MemoryRealm(jwt=True), longest=3000)
     lab.authorizer.expect(names(40, 60), push=True)
 
     async def story() -> None:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from image_tools.errors import CopyFailed, Unauthorized
 from image_tools.logins.auth_file import Credentials
-from image_tools.stores.remote.tokens.cache import Grants, TokenNeed
 from image_tools.stores.remote.tokens.challenge import Challenge
-from image_tools.stores.remote.tokens.proofs import Proofs
-from image_tools.stores.remote.tokens.realm import (
-    Ask,
-    Realm,
-    basic_header,
-    realm_of,
-)
-from image_tools.stores.remote.tokens.source import Find, TokenSource
+from image_tools.stores.remote.tokens.realm import Ask, Realm, basic_header, realm_of
+from image_tools.stores.remote.tokens.source import TOKEN_OPTIONS, Find, TokenOptions, TokenSource
+from image_tools.stores.remote.tokens.token import Grants, TokenNeed
+from image_tools.stores.remote.tokens.tried_logins import Proofs
 
 
 class Authorizer:
-    """Gives the Authorization header for requests to one registry.
+    """Chooses the Authorization header for requests to one registry.
 
-    `find` looks up the login for a repository; `ask` sends a request (`Connections.open`);
-    `allows_plain` lets logins go to a token server over plain HTTP. A login that was refused is
-    not shown again, see `proofs`. Belongs to one event loop.
+    `find` looks up the login for a repository; `ask` sends a request (`Connections.open`). A login
+    that was refused is not sent again, see `proofs`. Belongs to one event loop.
     """
 
     def __init__(
@@ -33,15 +26,13 @@ class Authorizer:
         registry: str,
         find: Find,
         ask: Ask,
-        *,
-        allows_plain: bool,
-        clock: Callable[[], float] = time.monotonic,
+        options: TokenOptions = TOKEN_OPTIONS,
     ) -> None:
-        self._registry, self._find, self._allows_plain = registry, find, allows_plain
+        self._registry, self._find, self._options = registry, find, options
         self._wants_basic = False
         self._basics: dict[str, str | None] = {}
         self.proofs = Proofs(registry)
-        self._source = TokenSource(find, ask, self.proofs, allows_plain=allows_plain, clock=clock)
+        self._source = TokenSource(find, ask, self.proofs, options)
         self._scopes = self._source.scopes
 
     def expect(self, repositories: Iterable[str], *, push: bool, delete: bool = False) -> None:
@@ -49,7 +40,7 @@ class Authorizer:
         self._scopes.expect(repositories, push=push, delete=delete)
 
     def greeted(self, challenges: tuple[Challenge, ...]) -> None:
-        """Hear how the registry greets: what its challenges say of a scope is not taken over."""
+        """Take note of the registry's greeting, whose scopes are ignored later."""
         self._scopes.note_greeting(challenges)
 
     def forget(self, project: str) -> None:
@@ -60,16 +51,16 @@ class Authorizer:
                 self._source.grants.drop(grant.header)
 
     def restart(self) -> None:
-        """Drop every login and token in use: there is another login now."""
+        """Drop every login and token, because there is another login now."""
         self._basics.clear()
         self._source.grants = Grants()
 
     async def proven(
         self, repository: str, challenges: tuple[Challenge, ...]
     ) -> Credentials | None:
-        """The login for `repository`, shown to the registry; None when there is none.
+        """Return the login for `repository`, after the registry accepted it; None without one.
 
-        `challenges` are how the registry asked for one. Unauthorized when it is refused.
+        `challenges` are those of the registry's greeting. Raises Unauthorized when it is refused.
         """
         credentials = await self._find(repository)
         if credentials is None:
@@ -84,7 +75,7 @@ class Authorizer:
         return credentials
 
     async def grants_push(self, repository: str) -> bool:
-        """Whether the token for `repository` says that it allows pushes; opaque ones do not."""
+        """Return whether the token for `repository` says it allows pushes; opaque ones do not."""
         if self._source.realm is None or self._wants_basic:
             return False
         need = self._scopes.need(repository, True, None)
@@ -95,11 +86,11 @@ class Authorizer:
     async def header(
         self, repository: str, *, push: bool = False, also_pull: str | None = None
     ) -> str | None:
-        """The header to send at first; None before any challenge, or without a login.
+        """Return the header to send first; None before any challenge, or without a login.
 
-        `also_pull` is the repository a blob is mounted from. A token is renewed before its end.
+        `also_pull` is the repository a blob is mounted from. A token is renewed before it expires.
         Raises Unauthorized when the token server refuses, EnvironmentProblem from `find`, and
-        what may pass when the token server cannot be asked.
+        temporary failures of the token server.
         """
         if self._source.realm is not None and not self._wants_basic:
             need = self._scopes.need(repository, push, also_pull)
@@ -118,7 +109,7 @@ class Authorizer:
         push: bool = False,
         also_pull: str | None = None,
     ) -> str | None:
-        """The header to try once more after a challenge; None when nothing new can be tried.
+        """Return the header to try after a challenge; None when there is nothing else to try.
 
         `rejected` is the header that was just refused. Raises as `header` does.
         """
@@ -135,7 +126,7 @@ class Authorizer:
                 except CopyFailed as error:
                     if error.temporary or isinstance(error, Unauthorized) or not has_basic:
                         raise
-                    self._source.realm = None  # Nobody is there; Basic is offered, too.
+                    self._source.realm = None  # No token server there; Basic is offered, too.
                     break
         if has_basic:
             self._wants_basic = True
@@ -145,10 +136,10 @@ class Authorizer:
     async def alone(
         self, rejected: str | None, repository: str, *, push: bool, also_pull: str | None
     ) -> str | None:
-        """The header of a token for this question and no other, after a 403 without a challenge.
+        """Return the header of a token for this request only, after a 403 without a challenge.
 
-        None where `rejected` was such a token already, or none at all. Token servers that grant
-        one of several scopes refuse the others so (docker_auth#67, harbor#2411).
+        None where `rejected` was such a token already, or none at all. Token servers that grant one
+        of several scopes refuse the others so (docker_auth#67, harbor#2411).
         """
         grant = self._source.grants.find(rejected)
         if grant is None or not grant.wide:
@@ -158,7 +149,7 @@ class Authorizer:
         return None if own.header == rejected else own.header_for(need)
 
     def too_wide(self, rejected: str | None) -> None:
-        """Hear that a token for one question did what the `rejected` one for many did not."""
+        """Remember that a token for one request was accepted where a wide one was `rejected`."""
         grant = self._source.grants.drop(rejected)
         if grant is not None and grant.token.granted is None:
             self._scopes.narrow(1)
@@ -166,7 +157,7 @@ class Authorizer:
     async def _under_any_name(
         self, find_need: Callable[[], TokenNeed], rejected: str | None, challenge: Challenge
     ) -> str | None:
-        """Another header for the name the challenge gives the repository, else for its own."""
+        """Return another header for the name in the challenge, else for the own name."""
         need = find_need()
         try:
             header = await self._other_token(need, rejected, challenge)
@@ -179,10 +170,13 @@ class Authorizer:
         return header
 
     def _realm_of(self, challenge: Challenge) -> Realm | None:
-        return realm_of(challenge, self._registry, allows_plain=self._allows_plain)
+        return realm_of(challenge, self._registry, allows_plain=self._options.allows_plain)
 
     async def _other_login(self, repository: str, rejected: str | None) -> str | None:
-        """A Basic header that was not refused: looked up again, for a helper's login may end."""
+        """Return a Basic header that was not refused.
+
+        It is looked up again, because a helper's login may expire.
+        """
         if repository in self._basics:
             known = self._basics[repository]
             if known is None or known != rejected:
@@ -205,16 +199,16 @@ class Authorizer:
     ) -> str | None:
         grant = self._source.grants.drop(rejected)
         if grant is None:
-            # Never had one, or somebody else has dropped it already.
+            # There was none, or another request has dropped it already.
             return (await self._source.token(need, renew=False)).header_for(need)
         if not need.rights <= grant.rights:
-            # The challenge has named a right nobody knew of.
+            # The challenge has named another right.
             return (await self._source.obtain(need, alone=True)).header_for(need)
-        # RFC 6750 section 3.1: `invalid_token` is about the token, whatever it was asked for.
+        # RFC 6750, 3.1: `invalid_token` is about the token, not about its scope.
         is_invalid = challenge.parameters.get("error") == "invalid_token"
         ended = is_invalid or grant.worked_for(need)
         if is_invalid:
-            # A registry that was restarted takes none of those before.
+            # A registry that was restarted accepts no earlier token.
             self._source.grants = Grants()
         if not grant.wide and not ended:
             return None

@@ -1,4 +1,4 @@
-"""Logins tried at one registry: each is shown once, alone, before it is used by many."""
+"""Logins tried at one registry: each is sent once, alone, before many requests use it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ async def _unasked(_header: str) -> bool:
 
 
 class Proofs:
-    """Which logins were let in, and which were refused: those are not shown again.
+    """Which logins were accepted, and which refused: those are not sent again.
 
     Many servers lock an account after a few wrong passwords, and a list has hundreds of images.
-    `prove(header)` tells whether the registry lets a Basic header in; without it, all are taken
-    for good. Belongs to one event loop.
+    `prove(header)` returns whether the registry accepts a Basic header; without it, all are taken
+    as accepted. Belongs to one event loop.
     """
 
     def __init__(self, registry: str, prove: Prove = _unasked) -> None:
@@ -34,7 +34,7 @@ class Proofs:
         self._one_at_a_time = asyncio.Lock()
 
     async def check(self, header: str) -> None:
-        """Nothing when the registry lets a Basic header in; Unauthorized when it does not."""
+        """Raise Unauthorized unless the registry accepts a Basic header."""
         async with self._tried(header):
             if header not in self._good and not await self.prove(header):
                 raise Unauthorized(
@@ -43,7 +43,7 @@ class Proofs:
 
     @asynccontextmanager
     async def login(self, credentials: Credentials | None) -> AsyncIterator[None]:
-        """Inside, a token server is shown `credentials`; it raises Unauthorized to refuse them."""
+        """Send `credentials` to a token server inside; the body raises Unauthorized if refused."""
         if credentials is None:
             yield
             return

@@ -8,7 +8,7 @@ import pytest
 
 from image_tools.errors import Unauthorized, Unavailable
 from image_tools.logins.auth_file import Credentials
-from image_tools.stores.remote.tokens.proofs import Proofs
+from image_tools.stores.remote.tokens.tried_logins import Proofs
 
 LOGIN = Credentials("me", "secret")
 
