@@ -76,7 +76,7 @@ class Lending:
         for repository in places:
             size = await end.store.blob_size(repository, digest)
             if size is not None:
-                end.book.ledger.note(repository, digest, size)
+                end.ledger.note(repository, digest, size)
                 self.endpoints.lenders[digest] = (end.store, repository)
                 return None
         return digest

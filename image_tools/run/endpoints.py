@@ -11,7 +11,7 @@ from loguru import logger
 from image_tools.errors import UsageError
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.placing import Placer
-from image_tools.exchange.sessions import Book
+from image_tools.exchange.sessions import TrackedStore
 from image_tools.logins.credentials import Credentials, Keyring
 from image_tools.oci.digest import Digest
 from image_tools.oci.place import PlaceKey, key_of, place_key, registry_key
@@ -47,13 +47,18 @@ class Access:
 class Destination:
     """One destination registry: its store, its ledger, and who brings blobs there."""
 
-    book: Book
+    tracked: TrackedStore
     placer: Placer
 
     @property
     def store(self) -> Store:
-        """Return the store that is written to."""
-        return self.book.store
+        """Return the store itself."""
+        return self.tracked.store
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return what is known of the store's blobs."""
+        return self.tracked.ledger
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,9 +101,9 @@ class Endpoints:
         """Return the store to write to on `registry`, with its ledger."""
         if registry not in self._destinations:
             store = self._destination(registry)
-            book = Book(store, self._ledger())
-            placer = Placer(store, book.ledger, self.retry, self.flights)
-            self._destinations[registry] = Destination(book, placer)
+            tracked = TrackedStore(store, self._ledger())
+            placer = Placer(store, tracked.ledger, self.retry, self.flights)
+            self._destinations[registry] = Destination(tracked, placer)
         return self._destinations[registry]
 
     def expect(self, sources: Iterable[Reference], destinations: Iterable[Reference]) -> None:
@@ -205,7 +210,7 @@ class Endpoints:
     def _ledger(self) -> Ledger:
         """Return a new ledger; an archive has one for all repositories, which share its blobs."""
         if self.destination_archive is not None and self._destinations:
-            return next(iter(self._destinations.values())).book.ledger
+            return next(iter(self._destinations.values())).ledger
         return Ledger()
 
     def _destination(self, registry: str) -> Store:

@@ -197,5 +197,5 @@ async def _head_of(context: RunContext, job: Job, copy: Descriptor) -> ManifestH
         if error.status == FAILS_ON_IT and isinstance(place, str):
             raise
         logger.warning("{}; treating it as missing", error)
-        job.end.book.ledger.forget(job.destination.name, copy.digest)
+        job.end.ledger.forget(job.destination.name, copy.digest)
         return None

@@ -102,7 +102,7 @@ def note_source_blobs(job: Job, children: Iterable[ChildManifest]) -> None:
         return
     for child in children:
         for blob in child.manifest.blobs:
-            job.end.book.ledger.suppose(job.mount_from, blob.digest, blob.size)
+            job.end.ledger.suppose(job.mount_from, blob.digest, blob.size)
 
 
 async def _as_it_is(context: TransferContext, job: Job, task: TransferJob) -> Transferred:

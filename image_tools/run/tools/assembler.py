@@ -16,7 +16,7 @@ from image_tools.errors import (
     NotFound,
     UnknownFailure,
 )
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.sessions import ToolSession
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import (
@@ -188,11 +188,11 @@ class Assembler:
         blobs = (blob for child in found if isinstance(child, Manifest) for blob in child.blobs)
         return {"manifests": manifests, "sizes": {blob.digest: blob.size for blob in blobs}}
 
-    async def _run(self, job: Job, more: dict[str, Any], argv: _Argv, ending: str) -> Session:
+    async def _run(self, job: Job, more: dict[str, Any], argv: _Argv, ending: str) -> ToolSession:
         exchange = self.toolbox.exchange
         async with self.scheduler.tool(job.entry.number, job.lane):
             session = exchange.open_destination(
-                job.end.book, job.destination.name, job.account, hides_tags=True, **more
+                job.end.tracked, job.destination.name, job.traffic, hides_tags=True, **more
             )
             try:
                 completed = await self.toolbox.run(argv(exchange.reference(session, ending)))
@@ -241,7 +241,7 @@ def _ending(raw: RawManifest, tag: str | None) -> str:
     return f"@{raw.digest}" if tag is None else f":{tag}"
 
 
-def _digest(job: Job, session: Session) -> Digest:
+def _digest(job: Job, session: ToolSession) -> Digest:
     if not session.pushed:
         raise UnknownFailure(f"{job.entry.destination}: the tool ended well and wrote nothing")
     return session.pushed[-1].digest

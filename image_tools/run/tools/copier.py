@@ -9,7 +9,7 @@ from typing import Any
 
 from image_tools.errors import ImageToolsError, ManifestUnsupported, UnknownFailure
 from image_tools.exchange.presence import size_of
-from image_tools.exchange.sessions import Check, Session
+from image_tools.exchange.sessions import ManifestCheck, ToolSession
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -155,7 +155,7 @@ class Copier:
             understood = cannot_keep(str(error)) or isinstance(error, ManifestUnsupported)
             for blob in () if understood else _blobs(children):
                 # What the book says may be the reason: the next attempt looks again.
-                job.end.book.ledger.forget(job.destination.name, blob.digest)
+                job.end.ledger.forget(job.destination.name, blob.digest)
             raise
         if any(child.digest not in pushed for child in children):
             raise UnknownFailure(f"{job.entry.source}: skopeo ended well without a manifest")
@@ -229,10 +229,10 @@ class Copier:
         exchange = self.toolbox.exchange
         async with self.scheduler.tool(job.entry.number, job.lane):
             source = exchange.open_source(
-                job.source.store, job.source.name, job.account, **wanted.source[1]
+                job.source.store, job.source.name, job.traffic, **wanted.source[1]
             )
             destination = exchange.open_destination(
-                job.end.book, job.destination.name, job.account, **wanted.destination[1]
+                job.end.tracked, job.destination.name, job.traffic, **wanted.destination[1]
             )
             try:
                 request = CopyRequest(
@@ -275,13 +275,13 @@ def _blobs(children: Iterable[ChildManifest]) -> Iterator[Descriptor]:
     return (blob for child in children for blob in child.manifest.blobs)
 
 
-def _one_of(digests: frozenset[Digest]) -> Check:
+def _one_of(digests: frozenset[Digest]) -> ManifestCheck:
     def check(pushed: RawManifest) -> str | None:
         return None if pushed.digest in digests else "the tool changed the bytes of a manifest"
 
     return check
 
 
-async def _close(toolbox: Toolbox, *sessions: Session) -> None:
+async def _close(toolbox: Toolbox, *sessions: ToolSession) -> None:
     for session in sessions:
         await toolbox.exchange.close(session)

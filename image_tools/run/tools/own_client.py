@@ -38,10 +38,10 @@ class OwnClient:
         reference = raw.digest if ending.startswith("@") else ending.removeprefix(":")
         await repeat_async(
             self.retry,
-            lambda: job.end.book.put_manifest(job.destination.name, reference, raw),
+            lambda: job.end.tracked.put_manifest(job.destination.name, reference, raw),
             on_retry=warn_of_retry,
         )
-        job.account.wrote(len(raw.content))
+        job.traffic.wrote(len(raw.content))
         job.by_own_client = True
 
     def _say(self, job: Job, reason: str) -> None:
@@ -73,7 +73,7 @@ class ForeignLayers:
     async def _bring(self, job: Job, layer: Descriptor) -> None:
         if await is_held(job, layer):
             if job.mount_from is not None:
-                job.end.book.ledger.note(job.mount_from, layer.digest, layer.size)
+                job.end.ledger.note(job.mount_from, layer.digest, layer.size)
             wish = placement(job, layer)
             await repeat_async(
                 self.retry, lambda: job.end.placer.place(wish), on_retry=warn_of_retry
@@ -98,7 +98,7 @@ def placement(job: Job, blob: Descriptor, content: bytes | None = None) -> Place
         origin=job.source.store,
         origin_repository=job.source.name,
         repository=job.destination.name,
-        account=job.account,
+        traffic=job.traffic,
         content=content,
         changes_tag=job.changes_tag,
     )

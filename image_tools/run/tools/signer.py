@@ -83,9 +83,9 @@ class Signer:
         memory = {} if known is None else {digest: known}
         async with self.scheduler.tool(job.entry.number, job.lane):
             source = exchange.open_source(
-                job.destination.store, job.destination.name, job.account, manifests=memory
+                job.destination.store, job.destination.name, job.traffic, manifests=memory
             )
-            written = exchange.open_destination(job.end.book, job.destination.name, job.account)
+            written = exchange.open_destination(job.end.tracked, job.destination.name, job.traffic)
             try:
                 request = SignRequest(
                     setting=setting,

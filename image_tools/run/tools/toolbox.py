@@ -23,7 +23,7 @@ from image_tools.errors import (
     ManifestUnsupported,
     ToolMissing,
 )
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.sessions import ToolSession
 from image_tools.logins.auth_file import Credentials, auth_document
 from image_tools.machine import run as process
 from image_tools.machine.cancel import Cancel
@@ -243,7 +243,7 @@ def under_policy(setting: SkopeoSetting, policy: Path) -> SkopeoSetting:
 
 
 def cause_of(
-    completed: CompletedRun, reference: Reference, *sessions: Session
+    completed: CompletedRun, reference: Reference, *sessions: ToolSession
 ) -> ImageToolsError | None:
     """Return the failure of a tool run about `reference`, None if it succeeded.
 
