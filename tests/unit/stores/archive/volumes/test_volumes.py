@@ -6,7 +6,6 @@ import os
 import random
 import re
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,14 +44,6 @@ def noise(number: int, size: int) -> bytes:
 
 BIG = noise(9, 350_000)
 BLOBS = (*(noise(n, 30_000) for n in range(7)), BIG, b"text " * 2000, b"", b"x")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_waiting_for_disks() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("fsync", "fdatasync"):
-            patch.setattr(os, name, lambda _descriptor: None)
-        yield
 
 
 @pytest.fixture(params=FILE_FORMS, ids=lambda form: form.name)
