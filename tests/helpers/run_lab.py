@@ -249,16 +249,17 @@ class FakeToolbox:
 
 
 class _Tool:
-    """What may fail as a test wishes: `failures` are raised by the calls of that name, in turn."""
+    """What may fail as a test wishes: `failures` are raised by calls that begin so, once each."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self.failures: list[tuple[str, Exception]] = []
 
     def _did(self, name: str, *what: object) -> None:
-        self._lab.note(" ".join([name, *map(str, what)]))
+        event = " ".join([name, *map(str, what)])
+        self._lab.note(event)
         for failure in self.failures:
-            if failure[0] == name:
+            if f"{event} ".startswith(f"{failure[0]} "):
                 self.failures.remove(failure)
                 raise failure[1]
 
