@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 from loguru import logger
 
 from image_tools.cli.asking import agreed
+from image_tools.cli.run_options import ArchiveCopyOptions, IntoArchiveOptions, NewArchiveOptions
 from image_tools.cli.text import is_terminal
 from image_tools.commands.request import ArchiveChoice
 from image_tools.errors import UsageError
@@ -23,7 +23,7 @@ from image_tools.stores.archive.whole import set_name
 FAT32_LIMIT = (4 << 30) - 1
 
 
-def chosen_archive(options: Namespace) -> ArchiveChoice:
+def chosen_archive(options: IntoArchiveOptions | ArchiveCopyOptions) -> ArchiveChoice:
     """The archive that `save` is asked for: its name by the form, or its form by the name."""
     wanted = Form(options.compress) if options.compress else None
     part_size = _part_size(options, wanted)
@@ -40,7 +40,7 @@ def chosen_archive(options: Namespace) -> ArchiveChoice:
     return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
 
 
-def _part_size(options: Namespace, form: Form | None) -> int | None:
+def _part_size(options: NewArchiveOptions, form: Form | None) -> int | None:
     """The biggest size a volume may have, None for an archive in one piece."""
     if not options.part and options.part_size is None:
         return None
@@ -53,11 +53,11 @@ def _part_size(options: Namespace, form: Form | None) -> int | None:
     return wished - 1 if wished == FAT32_LIMIT + 1 else wished
 
 
-def repaired_archive(choice: ArchiveChoice, options: Namespace) -> ArchiveChoice:
+def repaired_archive(choice: ArchiveChoice, *, dry_run: bool) -> ArchiveChoice:
     """`choice` to be repaired; UsageError when nothing lies there, or the options contradict."""
-    for name in ("replace", "dry_run"):
-        if getattr(options, name):
-            raise UsageError(f"--repair and --{name.replace('_', '-')} exclude each other")
+    for name, is_given in (("replace", choice.replace), ("dry-run", dry_run)):
+        if is_given:
+            raise UsageError(f"--repair and --{name} exclude each other")
     if look(choice.path).standing is Standing.NOTHING and not has_volumes(choice.path):
         raise UsageError(f"the archive {choice.path} does not exist", advice="make it with save")
     return replace(choice, repair=True)
@@ -74,8 +74,11 @@ def existing_archive(text: str) -> ArchiveChoice:
     return ArchiveChoice(path=path, form=found.form, part_size=found.part_size)
 
 
-def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
-    """Whether nothing is lost by it, or somebody agrees; UsageError when nobody can be asked."""
+def may_begin(choice: ArchiveChoice, options: NewArchiveOptions, *, asks: bool = True) -> bool:
+    """Return whether nothing is lost, or the person at the terminal agrees.
+
+    UsageError when nobody can be asked. A run that writes nothing `asks` nothing.
+    """
     found = look(choice.path)
     _refuse_impossible(choice, found)
     if found.standing is Standing.NOTHING and form_named(choice.path) not in (None, choice.form):
@@ -88,7 +91,7 @@ def may_begin(choice: ArchiveChoice, options: Namespace) -> bool:
         )
     if adds and choice.part_size not in (None, found.part_size):
         _say_its_size(choice, found)
-    if adds or found.standing is Standing.NOTHING or options.yes or options.dry_run:
+    if adds or found.standing is Standing.NOTHING or options.yes or not asks:
         return True
     if not is_terminal(sys.stdin):
         raise UsageError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from image_tools.cli.base import base_of
-from image_tools.cli.foreign import foreign_of
 from image_tools.cli.list_command import (
     ListSetting,
     listed,
@@ -23,7 +21,16 @@ from image_tools.cli.list_command import (
     watched,
 )
 from image_tools.cli.listing import accept_empty_archive, list_content, said_problems
-from image_tools.cli.pages import MIRROR
+from image_tools.cli.options import narrowed
+from image_tools.cli.reaching import foreign_of
+from image_tools.cli.run_options import (
+    ArchiveCopyOptions,
+    ListRunOptions,
+    LoadOptions,
+    MirrorOptions,
+    OutOfArchiveOptions,
+    PullIntoArchiveOptions,
+)
 from image_tools.commands.archive_ends import OutOfArchive
 from image_tools.commands.load import LoadRun
 from image_tools.commands.request import ArchiveChoice
@@ -42,21 +49,32 @@ _OF_DESTINATIONS = tuple(
 RunT = TypeVar("RunT", bound=OutOfArchive)
 
 
-def saving(options: Namespace, environ: Mapping[str, str], choice: ArchiveChoice) -> ListSetting:
-    """The setting of a run whose images go into an archive; no registry is written to."""
-    setting = setting_of(_completed(options, destination=None), _without(environ, _OF_DESTINATIONS))
-    content = list_content(options.file) if options.file and "base" in options else None
-    base = base_of(options, environ, content) if "base" in options else None
-    request = replace(setting.request, archive=choice, base=base, goes_to=_absolute(choice.path))
+def saving(
+    options: PullIntoArchiveOptions,
+    environ: Mapping[str, str],
+    choice: ArchiveChoice,
+    base: str | None = None,
+) -> ListSetting:
+    """The setting of a run whose images go into an archive; no registry is written to.
+
+    `base` is the text of --base.
+    """
+    wanted = narrowed(MirrorOptions, options, destination=None)
+    setting = setting_of(wanted, _without(environ, _OF_DESTINATIONS))
+    content = list_content(options.file)
+    left_out = base_of(base, options, environ, content) if base else None
+    goes_to = _absolute(choice.path)
+    request = replace(setting.request, archive=choice, base=left_out, goes_to=goes_to)
     return replace(
         setting, request=request, resolved=into_archive, place=str(choice.path), content=content
     )
 
 
-def loading(options: Namespace, environ: Mapping[str, str]) -> ListSetting:
+def loading(options: LoadOptions, environ: Mapping[str, str]) -> ListSetting:
     """The setting of a run whose images come out of an archive; no registry is read from."""
     path = Path(options.source)
-    wanted = _completed(
+    wanted = narrowed(
+        MirrorOptions,
         options,
         source=None,
         file=options.file or str(path),
@@ -76,16 +94,17 @@ def loading(options: Namespace, environ: Mapping[str, str]) -> ListSetting:
         names_platforms=_names_platforms(options, setting.request.selection),
         archive=archive,
         archived_to=archived_to,
-        foreign=foreign_of(options),
+        foreign=foreign_of(options, options.name, lenient=options.file is not None),
     )
     return replace(setting, request=request, registries=registries, resolved=out_of_archive)
 
 
 def exporting(
-    options: Namespace, environ: Mapping[str, str], source: Path, choice: ArchiveChoice
+    options: ArchiveCopyOptions, environ: Mapping[str, str], source: Path, choice: ArchiveChoice
 ) -> ListSetting:
     """The setting of a run from archive to archive; no registry has a part in it."""
-    wanted = _completed(
+    wanted = narrowed(
+        MirrorOptions,
         options,
         source=None,
         destination=None,
@@ -98,13 +117,13 @@ def exporting(
         names_platforms=_names_platforms(options, setting.request.selection),
         archive=choice,
         source_archive=source,
-        foreign=foreign_of(options),
+        foreign=foreign_of(options, options.name, lenient=options.file is not None),
         goes_to=_absolute(choice.path),
     )
     return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
 
 
-def run_out_of_archive(setting: ListSetting, options: Namespace, kind: type[RunT]) -> int:
+def run_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions, kind: type[RunT]) -> int:
     """The exit code of a run of `kind` over the archive, or over the images of a list in it."""
     with _begun(setting, options, kind) as (run, images):
         if not images.entries and not images.problems:
@@ -113,13 +132,17 @@ def run_out_of_archive(setting: ListSetting, options: Namespace, kind: type[RunT
     return setting.results.show(report)
 
 
-def report_out_of_archive(setting: ListSetting, options: Namespace, kind: type[RunT]) -> Report:
+def report_out_of_archive(
+    setting: ListSetting, options: OutOfArchiveOptions, kind: type[RunT]
+) -> Report:
     """The report of a run of `kind` over all of the archive, which may be empty."""
     with _begun(setting, options, kind) as (run, images):
         return run.run(images)
 
 
-def plan_out_of_archive(setting: ListSetting, options: Namespace, kind: type[LoadRun]) -> int:
+def plan_out_of_archive(
+    setting: ListSetting, options: OutOfArchiveOptions, kind: type[LoadRun]
+) -> int:
     """The exit code of a dry run of the same."""
     with _begun(setting, options, kind) as (run, images):
         outlook = run.plan(images)
@@ -128,7 +151,7 @@ def plan_out_of_archive(setting: ListSetting, options: Namespace, kind: type[Loa
 
 @contextmanager
 def _begun(
-    setting: ListSetting, options: Namespace, kind: type[RunT]
+    setting: ListSetting, options: OutOfArchiveOptions, kind: type[RunT]
 ) -> Iterator[tuple[RunT, ImageList]]:
     say_jobs(options.jobs)
     of_file = listed(setting, options) if options.file else None
@@ -139,7 +162,7 @@ def _begun(
             yield run, images
 
 
-def _everything(setting: ListSetting, run: OutOfArchive, options: Namespace) -> ImageList:
+def _everything(setting: ListSetting, run: OutOfArchive, options: OutOfArchiveOptions) -> ImageList:
     """A list of all that is in the archive; UsageError when that is nothing, unless it may be."""
     lines = "".join(f"{reference}\n" for reference in run.images)
     assert setting.request.archive is not None
@@ -154,7 +177,7 @@ def _absolute(path: Path) -> str:
     return os.path.normpath(Path.cwd() / path)
 
 
-def _source_registry(options: Namespace, environ: Mapping[str, str]) -> str | None:
+def _source_registry(options: LoadOptions, environ: Mapping[str, str]) -> str | None:
     """The registry under which the images of a list were saved, None as the list says."""
     if options.file is None:
         return None
@@ -170,17 +193,8 @@ def _source_registry(options: Namespace, environ: Mapping[str, str]) -> str | No
     return None
 
 
-def _names_platforms(options: Namespace, selection: Selection) -> bool:
+def _names_platforms(options: ListRunOptions, selection: Selection) -> bool:
     return bool({"arch", "os", "variant"} & {*options.given}) or not selection.is_everything
-
-
-def _completed(options: Namespace, **changes: object) -> Namespace:
-    """`options` with what else a mirror has, at its default; `changes` go before all."""
-    defaults = {
-        option.key: None if option.default is None else option.read(option.default)
-        for option in MIRROR.options
-    }
-    return Namespace(**{**defaults, **vars(options), **changes})
 
 
 def _without(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

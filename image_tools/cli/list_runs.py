@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 from loguru import logger
@@ -19,6 +18,7 @@ from image_tools.cli.list_command import (
     watched,
 )
 from image_tools.cli.listing import accept_empty
+from image_tools.cli.run_options import ListRunOptions
 from image_tools.cli.text import is_terminal
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.mirror import MirrorRun
@@ -29,29 +29,29 @@ from image_tools.report import Report, joined
 from image_tools.state import default_state_path
 
 
-def run_list(setting: ListSetting, options: Namespace, kind: type[ListRun]) -> int:
+def run_list(setting: ListSetting, options: ListRunOptions, kind: type[ListRun]) -> int:
     """The exit code of a run of `kind` over the list the options name, or over typed lines."""
     if options.file is None:
         return _typed(setting, options, kind)
     images = whole_list(setting, options)
     if not images.entries and not images.problems:
-        return nothing_to_do(setting, images, Path(options.file), kind.command)
+        return nothing_to_do(setting, images, Path(str(options.file)), kind.command)
     with opened(setting, kind) as run, watched(run, setting.display):
         report = run.run(images)
     return setting.results.show(report)
 
 
-def plan_list(setting: ListSetting, options: Namespace, kind: type[MirrorRun]) -> int:
+def plan_list(setting: ListSetting, options: ListRunOptions, kind: type[MirrorRun]) -> int:
     """The exit code of a dry run of `kind` over the list the options name."""
     images = whole_list(setting, options)
     if not images.entries and not images.problems:
-        return nothing_to_do(setting, images, Path(options.file), kind.command)
+        return nothing_to_do(setting, images, Path(str(options.file)), kind.command)
     with opened(setting, kind) as run, watched(run, setting.display):
         outlook = run.plan(images)
     return setting.results.show_plan(kind.command, outlook)
 
 
-def whole_list(setting: ListSetting, options: Namespace) -> ImageList:
+def whole_list(setting: ListSetting, options: ListRunOptions) -> ImageList:
     """The list the options name; what is corrected and what begins is said."""
     say_jobs(options.jobs)
     images = listed(setting, options)
@@ -60,7 +60,7 @@ def whole_list(setting: ListSetting, options: Namespace) -> ImageList:
     return images
 
 
-def _typed(setting: ListSetting, options: Namespace, kind: type[ListRun]) -> int:
+def _typed(setting: ListSetting, options: ListRunOptions, kind: type[ListRun]) -> int:
     if options.jobs != 1:
         logger.warning(
             "lines that come one by one are worked on one by one: 1 job is used, not {}",

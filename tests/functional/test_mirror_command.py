@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.cli import mirror, redact
+from image_tools.cli import redact
 from image_tools.cli.app import main
+from image_tools.commands import mirror
 from tests.helpers.fake_run import FakeRun
 
 LIST = b"""\

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from image_tools.__main__ import run
-from image_tools.cli import mirror
+from image_tools.commands import mirror
 from image_tools.commands.request import MirrorRequest
 from image_tools.errors import ToolMissing
 from image_tools.imagelist.entry import Entry, ImageList

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from image_tools.cli import redact
-from image_tools.cli.options import parse
-from image_tools.cli.pages import MIRROR
+from image_tools.cli.parsing import parse
 from image_tools.cli.request import chosen_registries, mirror_request, report_file
+from image_tools.cli.verbs.mirror import MIRROR
 from image_tools.commands.request import Login, MirrorRequest, Side, SigningKey
 from image_tools.errors import UsageError
 from image_tools.imagelist.registries import Registries
