@@ -1,21 +1,25 @@
-"""What a run did, image by image, and the views of it that scripts rely on."""
+"""The results of a run, image by image, and the documents that scripts rely on.
+
+docs/report.schema.json is the schema of the JSON objects; the fields of a class that it describes
+are in the order of the keys.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 SCHEMA = 1
-# A comment of an image list that `imagelist/` reads.
-LOOK_BEHIND = "# depth=tree"
+# The comment with which a line of a list asks for --depth tree.
+DEPTH_MARK = "depth=tree"
 _SIGNAL_BASE = 128
 _DEFERRED_EXIT_CODE = 5
 
 
 class Status(Enum):
-    """How one line of the list ended; the values are the words of tables and reports."""
+    """How a line of the list ended; the values are the words of tables and reports."""
 
     COPIED = "copied"
     UNCHANGED = "unchanged"
@@ -32,7 +36,7 @@ UNFINISHED = BROKEN | {Status.DEFERRED, Status.UNSTARTED}
 
 
 class PlanAction(Enum):
-    """What a run would do with one line."""
+    """What a run would do with a line."""
 
     COPY = "copy"
     UNCHANGED = "unchanged"
@@ -52,15 +56,36 @@ class Change(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The end of one list line.
+class Kept:
+    """An entry of the destination's index that was not chosen and that the source does not have.
 
-    `number` counts the entries of the list, `line` is the line in the file; `source` and
-    `destination` are the user's references; `path` says how the destination was assembled;
-    `digest_preserved` is None where nothing was compared, and `change` says the same in words;
-    `kept` are entries from an earlier release or from others; `kind` is the failure's stable word;
-    `behind`: what is wrong may lie behind an index that is as it should be;
-    `warnings` are sentences about an image that is there, such as a signature that is not.
+    `since` is when a run first found it so, ISO 8601 in UTC; empty if that is not known.
+    """
+
+    platform: str
+    digest: str
+    since: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object; an unknown `since` is null."""
+        return {**_json_of(self), "since": self.since or None}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Kept:
+        """Return the entry that `to_json` wrote. Raises KeyError or TypeError for another."""
+        platform, digest = found["platform"], found["digest"]
+        return cls(platform=platform, digest=digest, since=found.get("since") or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The result of a line of the list.
+
+    `number` counts the images of the list, `line` its lines; `source` and `destination` are the
+    user's references. `digest_preserved` and `change` compare the digests, and are None if nothing
+    was compared. `path` is how the destination was written, `kind` the stable word of a failure.
+    `warnings` are sentences about an image that is there. `behind`: the fault may be behind an
+    index that is correct.
     """
 
     number: int
@@ -71,64 +96,48 @@ class Outcome:
     status: Status
     digest: str = ""
     source_digest: str = ""
+    digest_preserved: bool | None = None
+    change: Change | None = None
     platforms: tuple[str, ...] = ()
+    kept: tuple[Kept, ...] = ()
     bytes_moved: int = 0
     seconds: float = 0.0
-    digest_preserved: bool | None = None
     path: str = ""
     reason: str = ""
     kind: str = ""
     advice: str = ""
     warnings: tuple[str, ...] = ()
-    change: Change | None = None
-    kept: tuple[Kept, ...] = ()
     behind: bool = False
 
     @property
     def again(self) -> str:
-        """The line as it is to be fed in again: it tells where to look behind an unchanged tag."""
-        asks = not self.behind or LOOK_BEHIND in self.raw
-        return self.raw if asks else f"{self.raw.rstrip()}  {LOOK_BEHIND}"
+        """Return the line for the failed list; it asks for --depth tree if that is needed."""
+        asks = not self.behind or f"# {DEPTH_MARK}" in self.raw
+        return self.raw if asks else f"{self.raw.rstrip()}  # {DEPTH_MARK}"
 
     @property
     def remark(self) -> str:
-        """Why this line is to be fed in again; of a difference also what to do with it.
+        """Return why this line is in the failed list; for a difference, also what to do.
 
-        What a registry has lost behind an index does not come back by feeding the line in alone.
+        Content that a registry lost behind an index does not come back with the line alone.
         """
         reason = self.reason or self.status.value
         return f"{reason}; {self.advice}" if self.kind == "different" else reason
 
     def to_json(self) -> dict[str, Any]:
-        """This outcome as a JSON object; the keys are part of the report's schema."""
-        return {
-            "number": self.number,
-            "line": self.line,
-            "raw": self.raw,
-            "source": self.source,
-            "destination": self.destination,
-            "status": self.status.value,
-            "digest": self.digest,
-            "source_digest": self.source_digest,
-            "digest_preserved": self.digest_preserved,
-            "change": self.change.value if self.change else "",
-            "platforms": list(self.platforms),
-            "kept": [kept.to_json() for kept in self.kept],
-            "bytes_moved": self.bytes_moved,
-            "seconds": round(self.seconds, 3),
-            "path": self.path,
-            "reason": self.reason,
-            "kind": self.kind,
-            "advice": self.advice,
-            "warnings": list(self.warnings),
-        }
+        """Return the JSON object of this outcome."""
+        document = _json_of(self)
+        del document["behind"]
+        change = self.change.value if self.change else ""
+        return {**document, "change": change, "seconds": round(self.seconds, 3)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run of a command: outcomes in list order, its seconds, the signal that ended it.
+    """A run of a command, with its outcomes in the order of the list.
 
-    `failed_list` is the file with the lines that are left, `unwritten`: it could not be.
+    `interrupted_by` is the signal that ended it, `failed_list` the file with the lines that are
+    left. `unwritten`: the failed list could not be written.
     """
 
     command: str
@@ -140,7 +149,7 @@ class Report:
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """How many outcomes have each status, all statuses in the order of the enum."""
+        """Return how many outcomes have each status, in the order of the enum."""
         counts = dict.fromkeys(Status, 0)
         for outcome in self.outcomes:
             counts[outcome.status] += 1
@@ -148,12 +157,12 @@ class Report:
 
     @property
     def bytes_moved(self) -> int:
-        """The bytes all outcomes moved together."""
+        """Return the bytes that all outcomes moved."""
         return sum(outcome.bytes_moved for outcome in self.outcomes)
 
     @property
     def exit_code(self) -> int:
-        """0 all well, 1 some failed or all were skipped, 5 only deferred, 128 + signal number."""
+        """Return 0, 1 (some failed or all skipped), 5 (only deferred), or 128 + signal number."""
         if self.interrupted_by is not None:
             return _SIGNAL_BASE + self.interrupted_by
         statuses = {outcome.status for outcome in self.outcomes}
@@ -165,12 +174,12 @@ class Report:
 
     @property
     def all_skipped(self) -> bool:
-        """Whether nothing was done, since no image has a wanted platform."""
+        """Return whether every image was skipped: none has a wanted platform."""
         return {outcome.status for outcome in self.outcomes} == {Status.SKIPPED}
 
     @property
     def failed(self) -> tuple[tuple[str, str], ...]:
-        """The lines worth feeding in again, as (original line, reason), in list order."""
+        """Return the lines of the failed list with their reasons, in list order."""
         return tuple(
             (outcome.again, outcome.remark)
             for outcome in self.outcomes
@@ -178,7 +187,7 @@ class Report:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The report as a JSON object; `schema` grows when a key changes its meaning."""
+        """Return the report as a JSON object; `schema` grows when a key changes its meaning."""
         return {
             "schema": SCHEMA,
             "command": self.command,
@@ -193,8 +202,8 @@ class Report:
 
 
 def joined(command: str, reports: Sequence[Report]) -> Report:
-    """One report of several runs made one after the other, as interactive use makes them."""
-    # Each run writes the lines of those before it, too.
+    """Return one report of several runs, as interactive use makes them one after the other."""
+    # Each run also writes the failed lines of the earlier ones.
     last = next((r for r in reversed(reports) if r.outcomes), None)
     signals = [r.interrupted_by for r in reports if r.interrupted_by is not None]
     return Report(
@@ -209,9 +218,9 @@ def joined(command: str, reports: Sequence[Report]) -> Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
-    """What a run would do with one line; `manifest_gets` counts reads that registries bill.
+    """What a run would do with a line; `manifest_gets` counts reads that pull limits count.
 
-    `bytes_to_move` is None where nobody knows before more of them are made.
+    `bytes_to_move` is None if it is not known before more manifests are read.
     """
 
     number: int
@@ -224,26 +233,12 @@ class PlanRow:
     reason: str = ""
     kept: tuple[Kept, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """This row as a JSON object."""
-        return {
-            "number": self.number,
-            "source": self.source,
-            "destination": self.destination,
-            "action": self.action.value,
-            "platforms": list(self.platforms),
-            "bytes_to_move": self.bytes_to_move,
-            "manifest_gets": self.manifest_gets,
-            "reason": self.reason,
-            "kept": [kept.to_json() for kept in self.kept],
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulls:
     """A registry that counts pulls: how many this run made, and how many are left.
 
-    `limit` of them in `window` seconds, None where the limit is the user's own.
+    The registry allows `limit` of them in `window` seconds; None if the user set the limit.
     """
 
     registry: str
@@ -252,28 +247,18 @@ class Pulls:
     limit: int | None = None
     window: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """This as a JSON object."""
-        return {
-            "registry": self.registry,
-            "spent": self.spent,
-            "left": self.left,
-            "limit": self.limit,
-            "window": self.window,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class DryRunPlan:
-    """What a dry run found: a row for each line, and what it spent itself where that counts."""
+    """The result of a dry run: a row for each line, and the pulls that it made itself."""
 
     rows: tuple[PlanRow, ...]
     pulls: tuple[Pulls, ...] = ()
 
 
-def plan_to_json(command: str, outlook: DryRunPlan) -> dict[str, Any]:
-    """The plan of a dry run as a JSON object, with totals; bytes as far as they are known."""
-    rows = outlook.rows
+def plan_to_json(command: str, found: DryRunPlan) -> dict[str, Any]:
+    """Return the plan of a dry run as a JSON object; the total of bytes is what is known."""
+    rows = found.rows
     return {
         "schema": SCHEMA,
         "command": command,
@@ -281,13 +266,13 @@ def plan_to_json(command: str, outlook: DryRunPlan) -> dict[str, Any]:
         "exit_code": plan_exit_code(rows),
         "bytes_to_move": sum(row.bytes_to_move or 0 for row in rows),
         "manifest_gets": sum(row.manifest_gets for row in rows),
-        "pulls": [pulls.to_json() for pulls in outlook.pulls],
-        "rows": [row.to_json() for row in rows],
+        "pulls": [_json_of(pulls) for pulls in found.pulls],
+        "rows": [_json_of(row) for row in rows],
     }
 
 
 def plan_exit_code(rows: Collection[PlanRow]) -> int:
-    """1 where the run is already known to fail for some line or to skip all, 5 to put some off."""
+    """Return 1 if some line would fail or all be skipped, 5 if some would be deferred, else 0."""
     actions = {row.action for row in rows}
     if actions & {PlanAction.FAIL, PlanAction.INVALID}:
         return 1
@@ -297,27 +282,18 @@ def plan_exit_code(rows: Collection[PlanRow]) -> int:
 
 
 def all_skipped(rows: Iterable[PlanRow]) -> bool:
-    """Whether a run would do nothing, since no image has a wanted platform."""
+    """Return whether a run would skip every image: none has a wanted platform."""
     return {row.action for row in rows} == {PlanAction.SKIP}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """An entry of the destination's index that the run did not choose and the source has not now.
+def _json_of(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass as JSON, in their order."""
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
 
-    `since` is when a run first found it so, ISO 8601 in UTC; empty where that is not known.
-    """
 
-    platform: str
-    digest: str
-    since: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """This entry as a JSON object; an unknown `since` is null."""
-        return {"platform": self.platform, "digest": self.digest, "since": self.since or None}
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Kept:
-        """Return the entry that `to_json` wrote; KeyError or TypeError when it did not."""
-        platform, digest = fields["platform"], fields["digest"]
-        return cls(platform=platform, digest=digest, since=fields.get("since") or "")
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value.to_json() if isinstance(value, Kept) else value

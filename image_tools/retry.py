@@ -1,4 +1,4 @@
-"""Repeating what failed in a way that may pass: one policy for network and tool attempts."""
+"""Repeating what failed in a way that may pass: one policy for requests and runs of tools."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import tenacity
+from loguru import logger
 
 from image_tools.errors import CopyFailed, DigestMismatch, ImageToolsError, UnknownFailure
 
 LONGEST_WISH = 900.0
-_JITTER = 0.25
 T = TypeVar("T")
 OnRetry = Callable[[ImageToolsError, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`times` repeats; `delay` seconds before the first, doubling up to `maximum`."""
+    """`times` repeats; `delay` seconds before the first, doubling up to `maximum`.
+
+    Each wait is longer by a random part of it, up to `jitter`.
+    """
 
     times: int = 3
     delay: float = 1.0
     maximum: float = 60.0
+    jitter: float = 0.25
 
 
 async def repeat_async(
@@ -34,36 +39,43 @@ async def repeat_async(
     on_retry: OnRetry | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """The result of `action`, repeated as the policy says; its last error is raised as it is.
+    """Return the result of `action`, repeated as the policy says; raise its last error as it is.
 
-    Only a temporary failure that nobody has repeated yet is. `on_retry` hears of it and of the
-    seconds until the next attempt. A temporary error that was given up is `exhausted`.
+    Repeated is a temporary failure that is not `exhausted`: a temporary error that leaves here is,
+    so that nobody repeats it above. `on_retry` is told the failure and the seconds until the next
+    attempt, which are at least what the registry asks for (Retry-After), up to LONGEST_WISH.
     """
-    chances = _Chances()
-    failed: list[ImageToolsError] = []
+    try:
+        # tenacity costs as much as a request: it is called in when the first attempt has failed.
+        return await action()
+    except ImageToolsError as error:
+        if not _may_pass(error):
+            raise
+        failed = [error]
 
     async def attempt() -> T:
-        # tenacity awaits only what it can see to be a coroutine function: no lambda is.
         if failed:
             raise failed.pop()
         return await action()
 
-    # tenacity costs as much as a request: it is called in when the first try has failed.
-    try:
-        return await action()
-    except ImageToolsError as error:
-        if not error.temporary or error.exhausted:
-            raise
-        failed.append(error)
     retrying = tenacity.AsyncRetrying(
-        retry=lambda state: chances.left_for(_error(state)),
+        retry=tenacity.retry_if_exception(_Chances().left_for),
         stop=tenacity.stop_after_attempt(policy.times + 1),
-        wait=lambda state: _pause(policy, state),
-        before_sleep=lambda state: _announce(state, on_retry),
-        retry_error_callback=_give_up,
+        wait=partial(_wait, policy),
+        before_sleep=partial(_announce, on_retry),
         sleep=sleep,
+        reraise=True,
     )
-    return await retrying(attempt)
+    try:
+        return await retrying(attempt)
+    except ImageToolsError as error:
+        error.exhausted = error.exhausted or error.temporary
+        raise
+
+
+def announce_retry(error: ImageToolsError, seconds: float) -> None:
+    """Log that a request failed and is repeated."""
+    logger.info("{}; trying again in {} s", error, round(seconds, 1))
 
 
 class _Chances:
@@ -72,37 +84,30 @@ class _Chances:
     def __init__(self) -> None:
         self._odd = 0
 
-    def left_for(self, error: BaseException | None) -> bool:
-        """Whether to repeat after `error`; where not, it says so to whoever repeats above."""
-        if not isinstance(error, ImageToolsError) or not error.temporary or error.exhausted:
-            return False
+    def left_for(self, error: BaseException) -> bool:
+        """Return whether to repeat after `error`, the next one of the action."""
         # Wrong bytes and what nobody understands seldom pass: once more is enough.
         self._odd += isinstance(error, (DigestMismatch, UnknownFailure))
-        error.exhausted = self._odd > 1
-        return not error.exhausted
+        return _may_pass(error) and self._odd < 2
 
 
-def _pause(policy: RetryPolicy, state: tenacity.RetryCallState) -> float:
-    own = min(policy.maximum, policy.delay * 2.0 ** min(state.attempt_number - 1, 16))
-    own *= 1 + _JITTER * random.random()
-    error = _error(state)
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, ImageToolsError) and error.temporary and not error.exhausted
+
+
+def _wait(policy: RetryPolicy, state: tenacity.RetryCallState) -> float:
+    own = tenacity.wait_exponential(multiplier=policy.delay, max=policy.maximum)(state)
+    own *= random.uniform(1, 1 + policy.jitter)
+    error = _failure(state)
     wish = error.retry_after if isinstance(error, CopyFailed) else None
     return max(own, min(wish or 0.0, LONGEST_WISH))
 
 
-def _announce(state: tenacity.RetryCallState, on_retry: OnRetry | None) -> None:
-    error = _error(state)
+def _announce(on_retry: OnRetry | None, state: tenacity.RetryCallState) -> None:
+    error = _failure(state)
     if on_retry is not None and isinstance(error, ImageToolsError):
         on_retry(error, state.upcoming_sleep)
 
 
-def _give_up(state: tenacity.RetryCallState) -> NoReturn:
-    error = _error(state)
-    assert error is not None
-    if isinstance(error, ImageToolsError):
-        error.exhausted = True
-    raise error
-
-
-def _error(state: tenacity.RetryCallState) -> BaseException | None:
+def _failure(state: tenacity.RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome is not None else None

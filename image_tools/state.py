@@ -1,4 +1,4 @@
-"""What earlier runs finished: a memory that saves requests, never a source of truth."""
+"""What earlier runs finished. It saves requests, and is never a source of truth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS finished (
     PRIMARY KEY (destination, selection, source)
 ) WITHOUT ROWID
 """
-# Apart from the other, so that an older program can go on using the file.
+# A separate table, so that older versions of the program can use the file.
 _KEPT_TABLE = """
 CREATE TABLE IF NOT EXISTS kept (
     source TEXT NOT NULL,
@@ -53,10 +53,10 @@ WHERE destination = ? AND selection = ? AND source = ?
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The digests of both ends when an image was last finished.
+    """The digests of both sides when an image was last finished.
 
-    No destination digest: it was skipped, since the source `offered` other platforms only. `kept`
-    are entries under the tag that were not chosen and that the source had not any more.
+    `destination_digest` is None if the image was skipped, since the source `offered` only other
+    platforms. `kept` are entries of the tag that were not chosen and that the source did not have.
     """
 
     source_digest: Digest
@@ -66,14 +66,14 @@ class Remembered:
 
 
 def default_state_path(environ: Mapping[str, str]) -> Path:
-    """`image-tools/state.db` below XDG_STATE_HOME, else below ~/.local/state."""
+    """Return `image-tools/state.db` below XDG_STATE_HOME, else below ~/.local/state."""
     home = Path(environ.get("HOME") or Path.home())
     base = environ.get("XDG_STATE_HOME", "")
     return (Path(base) if base.startswith("/") else home / ".local/state") / "image-tools/state.db"
 
 
 class State:
-    """A sqlite file; several threads and several processes may use it at once."""
+    """A sqlite file; several threads and processes can use it at the same time."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection, self._path = connection, path
@@ -82,9 +82,9 @@ class State:
 
     @classmethod
     def open(cls, path: Path) -> State:
-        """The state in `path`, made when missing; a damaged file is moved aside.
+        """Return the state in `path`, created if missing; a damaged file is moved aside.
 
-        EnvironmentProblem when the file cannot be used, or was written by a newer program.
+        Raises EnvironmentProblem if the file cannot be used, or a newer program wrote it.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,7 +98,7 @@ class State:
             raise _unusable(path, error.strerror or str(error)) from error
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
-        """What is remembered of this image; None when nothing is, or it cannot be read."""
+        """Return what is remembered of this image; None if nothing is, or it cannot be read."""
         try:
             with self._lock:
                 found = self._connection.execute(_RECALL, (destination, selection, source))
@@ -111,9 +111,9 @@ class State:
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
     ) -> Remembered:
-        """Note durably what both ends hold now, and return it with the dates of what was kept.
+        """Store what both sides have now, and return it with the dates of what was kept.
 
-        A state that cannot be written is said once.
+        If the state cannot be written, a warning says so once.
         """
         if remembered.kept:
             earlier = self.recall(source, destination, selection)
@@ -145,7 +145,7 @@ class State:
 
 
 def _dated(remembered: Remembered, earlier: tuple[Kept, ...]) -> Remembered:
-    """Return `remembered` with the date at which each kept entry was first found so."""
+    """Return `remembered` with the date on which each kept entry was first found."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     known = {one.digest: one.since for one in earlier}
     dated = tuple(replace(one, since=known.get(one.digest) or now) for one in remembered.kept)
@@ -153,7 +153,7 @@ def _dated(remembered: Remembered, earlier: tuple[Kept, ...]) -> Remembered:
 
 
 def _ending(remembered: Remembered) -> str:
-    """How an image ended, as text. An older program takes a skipped one for unknown."""
+    """Return how an image ended, as text. To older programs, a skipped one is unknown."""
     if remembered.destination_digest is not None:
         return str(remembered.destination_digest)
     return _SKIPPED + json.dumps(remembered.offered)
@@ -169,7 +169,7 @@ def _remembered(source: str, ending: str, entries: str | None) -> Remembered:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Inside, no other process opens the same state: two would move a damaged file aside."""
+    """Keep other processes from opening this state: two could move a damaged file aside."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     descriptor = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
     try:

@@ -258,7 +258,7 @@ def test_package_imports_have_no_cycle() -> None:
 
 
 VALIDATING = tuple(
-    f"image_tools.run.{name}" for name in ("line.validate", "line.held_image", "line.deep_walk")
+    f"image_tools.run.{name}" for name in ("validation", "line.held_image", "line.deep_walk")
 )
 
 

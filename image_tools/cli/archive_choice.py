@@ -11,33 +11,34 @@ from loguru import logger
 from image_tools.cli.asking import agreed
 from image_tools.cli.run_options import ArchiveCopyOptions, IntoArchiveOptions, NewArchiveOptions
 from image_tools.cli.text import is_terminal
-from image_tools.commands.request import ArchiveChoice
+from image_tools.commands.ends import ArchiveDestination
 from image_tools.errors import UsageError
-from image_tools.stores.archive.file.forms import Form, form_named
-from image_tools.stores.archive.opening import Look, Standing, look
+from image_tools.stores.archive.content import Form, form_named
+from image_tools.stores.archive.opening import Detected, PathKind, detect
 from image_tools.stores.archive.volumes.list import base_and_number
-from image_tools.stores.archive.volumes.set import has_volumes
+from image_tools.stores.archive.volumes.set import has_volumes, set_name
 from image_tools.stores.archive.volumes.writing import SMALLEST_PART
-from image_tools.stores.archive.whole import set_name
 
 FAT32_LIMIT = (4 << 30) - 1
 
 
-def chosen_archive(options: IntoArchiveOptions | ArchiveCopyOptions) -> ArchiveChoice:
+def chosen_archive(options: IntoArchiveOptions | ArchiveCopyOptions) -> ArchiveDestination:
     """The archive that `save` is asked for: its name by the form, or its form by the name."""
     wanted = Form(options.compress) if options.compress else None
     part_size = _part_size(options, wanted)
     if not options.destination:
         form = wanted or Form.GZIP
         path = Path(form.default_name)
-        return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
+        return ArchiveDestination(
+            path=path, form=form, replace=options.replace, part_size=part_size
+        )
     path = Path(options.destination)
     path = base_and_number(path)[0] if part_size else set_name(path)
     named = form_named(path)
     if wanted and named and wanted is not named:
         logger.warning("{} is written in the form {}", path, wanted.value)
     form = wanted or named or Form.GZIP
-    return ArchiveChoice(path=path, form=form, replace=options.replace, part_size=part_size)
+    return ArchiveDestination(path=path, form=form, replace=options.replace, part_size=part_size)
 
 
 def _part_size(options: NewArchiveOptions, form: Form | None) -> int | None:
@@ -53,37 +54,37 @@ def _part_size(options: NewArchiveOptions, form: Form | None) -> int | None:
     return wished - 1 if wished == FAT32_LIMIT + 1 else wished
 
 
-def repaired_archive(choice: ArchiveChoice, *, dry_run: bool) -> ArchiveChoice:
+def repaired_archive(choice: ArchiveDestination, *, dry_run: bool) -> ArchiveDestination:
     """`choice` to be repaired; UsageError when nothing lies there, or the options contradict."""
     for name, is_given in (("replace", choice.replace), ("dry-run", dry_run)):
         if is_given:
             raise UsageError(f"--repair and --{name} exclude each other")
-    if look(choice.path).standing is Standing.NOTHING and not has_volumes(choice.path):
+    if detect(choice.path).kind is PathKind.NOTHING and not has_volumes(choice.path):
         raise UsageError(f"the archive {choice.path} does not exist", advice="make it with save")
     return replace(choice, repair=True)
 
 
-def existing_archive(text: str) -> ArchiveChoice:
+def existing_archive(text: str) -> ArchiveDestination:
     """The archive in `text`, which is there; UsageError when it is not."""
     path = set_name(Path(text))
-    found = look(path)
-    if found.standing is Standing.NOTHING:
+    found = detect(path)
+    if found.kind is PathKind.NOTHING:
         raise UsageError(f"the archive {path} does not exist", advice="make it with save")
     if found.form is None:
         raise UsageError(found.problem)
-    return ArchiveChoice(path=path, form=found.form, part_size=found.part_size)
+    return ArchiveDestination(path=path, form=found.form, part_size=found.part_size)
 
 
-def may_begin(choice: ArchiveChoice, options: NewArchiveOptions, *, asks: bool = True) -> bool:
+def may_begin(choice: ArchiveDestination, options: NewArchiveOptions, *, asks: bool = True) -> bool:
     """Return whether nothing is lost, or the person at the terminal agrees.
 
     UsageError when nobody can be asked. A run that writes nothing `asks` nothing.
     """
-    found = look(choice.path)
+    found = detect(choice.path)
     _refuse_impossible(choice, found)
-    if found.standing is Standing.NOTHING and form_named(choice.path) not in (None, choice.form):
+    if found.kind is PathKind.NOTHING and form_named(choice.path) not in (None, choice.form):
         logger.warning("{} is written in the form {}", choice.path, choice.form.value)
-    adds = found.standing is Standing.ARCHIVE and not choice.replace
+    adds = found.kind is PathKind.ARCHIVE and not choice.replace
     if adds and options.compress and found.form is not choice.form:
         raise UsageError(
             f"{choice.path} has the form {found.form.value if found.form else ''}",
@@ -91,7 +92,7 @@ def may_begin(choice: ArchiveChoice, options: NewArchiveOptions, *, asks: bool =
         )
     if adds and choice.part_size not in (None, found.part_size):
         _say_its_size(choice, found)
-    if adds or found.standing is Standing.NOTHING or options.yes or not asks:
+    if adds or found.kind is PathKind.NOTHING or options.yes or not asks:
         return True
     if not is_terminal(sys.stdin):
         raise UsageError(
@@ -102,7 +103,7 @@ def may_begin(choice: ArchiveChoice, options: NewArchiveOptions, *, asks: bool =
     return agreed(f"{found.problem or f'{choice.path} is there'}. Replace it?")
 
 
-def _say_its_size(choice: ArchiveChoice, found: Look) -> None:
+def _say_its_size(choice: ArchiveDestination, found: Detected) -> None:
     if found.part_size is None:
         raise UsageError(
             f"{choice.path} is no archive in volumes",
@@ -111,11 +112,11 @@ def _say_its_size(choice: ArchiveChoice, found: Look) -> None:
     logger.info("{} keeps its volumes of {} bytes", choice.path, found.part_size)
 
 
-def _refuse_impossible(choice: ArchiveChoice, found: Look) -> None:
+def _refuse_impossible(choice: ArchiveDestination, found: Detected) -> None:
     """UsageError where a folder would have to become a file, or a file a folder."""
-    if found.standing is Standing.OTHER_FOLDER:
+    if found.kind is PathKind.OTHER_FOLDER:
         raise UsageError(found.problem, advice="give an empty folder, or a name that is free")
-    if found.standing is Standing.NOTHING:
+    if found.kind is PathKind.NOTHING:
         if not choice.path.absolute().parent.is_dir():
             raise UsageError(f"-d: the folder {choice.path.parent} does not exist")
         return

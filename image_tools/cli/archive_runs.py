@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from image_tools.cli.base import base_of
 from image_tools.cli.list_command import (
     ListSetting,
+    carried_out,
     listed,
     nothing_to_do,
     opened,
     say_begin,
     say_jobs,
     setting_of,
+    shown,
     watched,
 )
 from image_tools.cli.listing import accept_empty_archive, list_content, said_problems
@@ -25,34 +26,32 @@ from image_tools.cli.options import narrowed
 from image_tools.cli.reaching import foreign_of
 from image_tools.cli.run_options import (
     ArchiveCopyOptions,
-    ListRunOptions,
     LoadOptions,
     MirrorOptions,
     OutOfArchiveOptions,
     PullIntoArchiveOptions,
 )
-from image_tools.commands.archive_ends import OutOfArchive
-from image_tools.commands.load import LoadRun
-from image_tools.commands.request import ArchiveChoice
+from image_tools.commands.ends import ArchiveDestination, ArchiveSource
+from image_tools.commands.list_run import ListRun
+from image_tools.commands.request import ListRequest
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import into_archive, out_of_archive
 from image_tools.imagelist.reader import read_list
 from image_tools.oci.reference import Reference, parse_registry
-from image_tools.plan.selection import Selection
 from image_tools.report import Report
 
 _OF_SOURCES = ("SOURCE_REGISTRY", "SOURCE_USERNAME", "SOURCE_PASSWORD")
 _OF_DESTINATIONS = tuple(
     f"{side}_{what}" for side in ("DOCKER", "DEST") for what in ("REGISTRY", "USERNAME", "PASSWORD")
 )
-RunT = TypeVar("RunT", bound=OutOfArchive)
 
 
 def saving(
     options: PullIntoArchiveOptions,
     environ: Mapping[str, str],
-    choice: ArchiveChoice,
+    choice: ArchiveDestination,
+    command: str,
     base: str | None = None,
 ) -> ListSetting:
     """The setting of a run whose images go into an archive; no registry is written to.
@@ -60,17 +59,18 @@ def saving(
     `base` is the text of --base.
     """
     wanted = narrowed(MirrorOptions, options, destination=None)
-    setting = setting_of(wanted, _without(environ, _OF_DESTINATIONS))
+    setting = setting_of(wanted, _without(environ, _OF_DESTINATIONS), command)
     content = list_content(options.file)
     left_out = base_of(base, options, environ, content) if base else None
-    goes_to = _absolute(choice.path)
-    request = replace(setting.request, archive=choice, base=left_out, goes_to=goes_to)
+    request = replace(
+        setting.request, destination=replace(choice, base=left_out), goes_to=_absolute(choice.path)
+    )
     return replace(
         setting, request=request, resolved=into_archive, place=str(choice.path), content=content
     )
 
 
-def loading(options: LoadOptions, environ: Mapping[str, str]) -> ListSetting:
+def loading(options: LoadOptions, environ: Mapping[str, str], command: str) -> ListSetting:
     """The setting of a run whose images come out of an archive; no registry is read from."""
     path = Path(options.source)
     wanted = narrowed(
@@ -80,7 +80,7 @@ def loading(options: LoadOptions, environ: Mapping[str, str]) -> ListSetting:
         file=options.file or str(path),
         destination_project=options.project,
     )
-    setting = setting_of(wanted, _without(environ, _OF_SOURCES))
+    setting = setting_of(wanted, _without(environ, _OF_SOURCES), command)
     if setting.registries.destination is None and options.file is None:
         raise UsageError("it is not said where to load the images: give -d REGISTRY")
     registries = replace(setting.registries, source=_source_registry(options, environ))
@@ -88,19 +88,16 @@ def loading(options: LoadOptions, environ: Mapping[str, str]) -> ListSetting:
     def archived_to(reference: Reference) -> Reference:
         return out_of_archive([str(reference)], registries)[1]
 
-    archive = ArchiveChoice(path=path)
-    request = replace(
-        setting.request,
-        names_platforms=_names_platforms(options, setting.request.selection),
-        archive=archive,
-        archived_to=archived_to,
-        foreign=foreign_of(options, options.name, lenient=options.file is not None),
-    )
+    request = _out_of(setting.request, options, path, archived_to)
     return replace(setting, request=request, registries=registries, resolved=out_of_archive)
 
 
 def exporting(
-    options: ArchiveCopyOptions, environ: Mapping[str, str], source: Path, choice: ArchiveChoice
+    options: ArchiveCopyOptions,
+    environ: Mapping[str, str],
+    source: Path,
+    choice: ArchiveDestination,
+    command: str,
 ) -> ListSetting:
     """The setting of a run from archive to archive; no registry has a part in it."""
     wanted = narrowed(
@@ -111,62 +108,67 @@ def exporting(
         file=options.file or str(source),
         insecure_policy=True,  # It was applied when this was saved.
     )
-    setting = setting_of(wanted, _without(environ, (*_OF_SOURCES, *_OF_DESTINATIONS)))
+    environ = _without(environ, (*_OF_SOURCES, *_OF_DESTINATIONS))
+    setting = setting_of(wanted, environ, command)
     request = replace(
-        setting.request,
-        names_platforms=_names_platforms(options, setting.request.selection),
-        archive=choice,
-        source_archive=source,
-        foreign=foreign_of(options, options.name, lenient=options.file is not None),
+        _out_of(setting.request, options, source),
+        destination=choice,
         goes_to=_absolute(choice.path),
     )
     return replace(setting, request=request, resolved=into_archive, place=str(choice.path))
 
 
-def run_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions, kind: type[RunT]) -> int:
-    """The exit code of a run of `kind` over the archive, or over the images of a list in it."""
-    with _begun(setting, options, kind) as (run, images):
-        if not images.entries and not images.problems:
-            return nothing_to_do(setting, images, Path(images.name), kind.command)
-        report = run.run(images)
-    return setting.results.show(report)
+def _out_of(
+    request: ListRequest,
+    options: LoadOptions | ArchiveCopyOptions,
+    path: Path,
+    archived_to: Callable[[Reference], Reference] | None = None,
+) -> ListRequest:
+    """`request` with the archive at `path` as its source."""
+    named = bool({"arch", "os", "variant"} & {*options.given})
+    wishes = request.options
+    foreign = foreign_of(options, options.name, lenient=bool(options.file))
+    return replace(
+        request,
+        source=ArchiveSource(path=path, foreign=foreign, archived_to=archived_to),
+        options=replace(wishes, names_platforms=named or not wishes.selection.is_everything),
+    )
 
 
-def report_out_of_archive(
-    setting: ListSetting, options: OutOfArchiveOptions, kind: type[RunT]
-) -> Report:
-    """The report of a run of `kind` over all of the archive, which may be empty."""
-    with _begun(setting, options, kind) as (run, images):
+def run_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions) -> int:
+    """The exit code of a run over the archive, or over the images of a list in it."""
+    with _begun(setting, options) as (run, images):
+        is_empty = not images.entries and not images.problems
+        if is_empty and not setting.request.options.dry_run:
+            return nothing_to_do(setting, images, Path(images.name))
+        result = carried_out(run, images)
+    return shown(setting, result)
+
+
+def report_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions) -> Report:
+    """The report of a run over all of the archive, which may be empty."""
+    with _begun(setting, options) as (run, images):
         return run.run(images)
-
-
-def plan_out_of_archive(
-    setting: ListSetting, options: OutOfArchiveOptions, kind: type[LoadRun]
-) -> int:
-    """The exit code of a dry run of the same."""
-    with _begun(setting, options, kind) as (run, images):
-        outlook = run.plan(images)
-    return setting.results.show_plan(kind.command, outlook)
 
 
 @contextmanager
 def _begun(
-    setting: ListSetting, options: OutOfArchiveOptions, kind: type[RunT]
-) -> Iterator[tuple[RunT, ImageList]]:
+    setting: ListSetting, options: OutOfArchiveOptions
+) -> Iterator[tuple[ListRun, ImageList]]:
     say_jobs(options.jobs)
     of_file = listed(setting, options) if options.file else None
-    with opened(setting, kind) as run:
+    with opened(setting) as run:
         images = of_file or _everything(setting, run, options)
         say_begin(setting, images)
         with watched(run, setting.display):
             yield run, images
 
 
-def _everything(setting: ListSetting, run: OutOfArchive, options: OutOfArchiveOptions) -> ImageList:
+def _everything(setting: ListSetting, run: ListRun, options: OutOfArchiveOptions) -> ImageList:
     """A list of all that is in the archive; UsageError when that is nothing, unless it may be."""
     lines = "".join(f"{reference}\n" for reference in run.images)
-    assert setting.request.archive is not None
-    name = str(setting.request.source_archive or setting.request.archive.path)
+    assert isinstance(setting.request.source, ArchiveSource)
+    name = str(setting.request.source.path)
     if not lines:
         accept_empty_archive(name, allowed=options.allow_empty)
     images = read_list(lines.encode(), name, setting.registries, setting.resolved)
@@ -191,10 +193,6 @@ def _source_registry(options: LoadOptions, environ: Mapping[str, str]) -> str | 
             except InvalidReference as error:
                 raise InvalidReference(f"{name}: {error}") from error
     return None
-
-
-def _names_platforms(options: ListRunOptions, selection: Selection) -> bool:
-    return bool({"arch", "os", "variant"} & {*options.given}) or not selection.is_everything
 
 
 def _without(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from loguru import logger
 
@@ -16,25 +15,26 @@ from image_tools.cli.asking import asking
 from image_tools.cli.listing import read_images, reading_of
 from image_tools.cli.progress import Display, wanted
 from image_tools.cli.redact import add_secret, clean
-from image_tools.cli.request import chosen_registries, mirror_request, report_file
+from image_tools.cli.request import chosen_registries, list_request, report_file
 from image_tools.cli.results import Results, standard_width
 from image_tools.cli.run_options import ListRunOptions, MirrorOptions
 from image_tools.cli.shared_options import ResultOptions
 from image_tools.cli.text import coloured, counted
 from image_tools.commands.list_run import ListRun
-from image_tools.commands.request import AS_THE_LIST_SAYS, MirrorRequest
+from image_tools.commands.request import AS_THE_LIST_SAYS, ListRequest
+from image_tools.commands.wiring import Surroundings
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import resolve
 from image_tools.imagelist.reader import Resolve
 from image_tools.imagelist.registries import Registries
 from image_tools.machine.signals import listening, signals_raised
-from image_tools.report import Report
+from image_tools.report import DryRunPlan, Report
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from image_tools.run.failed_place import same_file
 from image_tools.run.progress import Progress
+from image_tools.run.validation import Validation
 
 _STOPPING = "Stopping: what runs is ended, what is done stays. Ctrl-C again ends at once."
-RunT = TypeVar("RunT", bound=ListRun)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class ListSetting:
     `content` is the list where it had to be read before.
     """
 
-    request: MirrorRequest
+    request: ListRequest
     registries: Registries
     progress: Progress
     display: Display
@@ -56,13 +56,13 @@ class ListSetting:
     content: bytes | None = None
 
 
-def setting_of(options: MirrorOptions, environ: Mapping[str, str]) -> ListSetting:
+def setting_of(options: MirrorOptions, environ: Mapping[str, str], command: str) -> ListSetting:
     """The setting the options ask for; the log is configured with it."""
     registries = chosen_registries(options, environ)
-    request = mirror_request(options, registries, environ)
+    request = list_request(options, registries, environ, command)
     request = replace(request, goes_to=_goes_to(registries))
     if options.file is None:
-        request = replace(request, jobs=1)
+        request = replace(request, options=replace(request.options, jobs=1))
     results = Results(
         as_json=options.format == "json",
         quiet=options.quiet,
@@ -76,7 +76,7 @@ def setting_of(options: MirrorOptions, environ: Mapping[str, str]) -> ListSettin
         display.write,
         level=_level(options),
         colours=coloured(sys.stderr, environ),
-        numbered=request.jobs > 1,
+        numbered=request.options.jobs > 1,
     )
     return ListSetting(
         request=request,
@@ -86,6 +86,11 @@ def setting_of(options: MirrorOptions, environ: Mapping[str, str]) -> ListSettin
         results=results,
         environ=environ,
     )
+
+
+def validating(setting: ListSetting, validation: Validation) -> ListSetting:
+    """`setting` for a run that compares and writes nothing."""
+    return replace(setting, request=replace(setting.request, validation=validation))
 
 
 def _goes_to(registries: Registries) -> str:
@@ -106,17 +111,16 @@ def _level(options: ResultOptions) -> str:
 
 
 @contextmanager
-def opened(setting: ListSetting, kind: type[RunT]) -> Iterator[RunT]:
-    """A run of `kind`; what it opened is closed behind the context, however that ends."""
-    run = kind(
-        setting.request,
-        setting.progress,
-        setting.environ,
+def opened(setting: ListSetting) -> Iterator[ListRun]:
+    """The run that the setting asks for; what it opened is closed behind the context."""
+    surroundings = Surroundings(
+        environ=setting.environ,
+        progress=setting.progress,
         on_secret=add_secret,
         clean=clean,
+        ask=asking(setting.environ, setting.display),
     )
-    run.ask = asking(setting.environ, setting.display)
-    with signals_raised(), run:
+    with signals_raised(), ListRun(setting.request, surroundings) as run:
         yield run
 
 
@@ -143,14 +147,26 @@ def listed(setting: ListSetting, options: ListRunOptions) -> ImageList:
     return read_images(options.file, setting.registries, reading)
 
 
-def nothing_to_do(setting: ListSetting, images: ImageList, list_file: Path, command: str) -> int:
+def carried_out(run: ListRun, images: ImageList) -> Report | DryRunPlan:
+    """What comes of `images`, or would in a dry run."""
+    return run.plan(images) if run.request.options.dry_run else run.run(images)
+
+
+def shown(setting: ListSetting, result: Report | DryRunPlan) -> int:
+    """Show `result`; the exit code."""
+    if isinstance(result, Report):
+        return setting.results.show(result)
+    return setting.results.show_plan(setting.request.command, result)
+
+
+def nothing_to_do(setting: ListSetting, images: ImageList, list_file: Path) -> int:
     """The exit code of a run over a list that names no image, and may be so."""
     request, unwritten = setting.request, False
     if request.failed is not None and not same_file(request.failed, list_file):
         origin = origin_of(images, request.goes_to)
         failed = FailedList(request.failed, images.name, origin, lines_of(images))
         unwritten = not failed.finish(())
-    return setting.results.show(Report(command=command, outcomes=(), unwritten=unwritten))
+    return setting.results.show(Report(command=request.command, outcomes=(), unwritten=unwritten))
 
 
 def say_jobs(wished: int) -> None:
@@ -166,6 +182,6 @@ def say_begin(setting: ListSetting, images: ImageList) -> None:
         "{}: {}, {} at a time, to {}",
         images.name,
         counted(len(images.entries), "image"),
-        setting.request.jobs,
+        setting.request.options.jobs,
         setting.place or _named(setting.registries) or "the destinations of the list",
     )

@@ -10,18 +10,19 @@ from loguru import logger
 from image_tools.cli.interactive import TypedSession, converse
 from image_tools.cli.list_command import (
     ListSetting,
+    carried_out,
     listed,
     nothing_to_do,
     opened,
     say_begin,
     say_jobs,
+    shown,
     watched,
 )
 from image_tools.cli.listing import accept_empty
 from image_tools.cli.run_options import ListRunOptions
 from image_tools.cli.text import is_terminal
 from image_tools.commands.list_run import ListRun
-from image_tools.commands.mirror import MirrorRun
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.origin import STANDARD_INPUT
@@ -29,26 +30,16 @@ from image_tools.report import Report, joined
 from image_tools.state import default_state_path
 
 
-def run_list(setting: ListSetting, options: ListRunOptions, kind: type[ListRun]) -> int:
-    """The exit code of a run of `kind` over the list the options name, or over typed lines."""
+def run_list(setting: ListSetting, options: ListRunOptions) -> int:
+    """The exit code of a run over the list the options name, or over typed lines."""
     if options.file is None:
-        return _typed(setting, options, kind)
+        return _typed(setting, options)
     images = whole_list(setting, options)
     if not images.entries and not images.problems:
-        return nothing_to_do(setting, images, Path(str(options.file)), kind.command)
-    with opened(setting, kind) as run, watched(run, setting.display):
-        report = run.run(images)
-    return setting.results.show(report)
-
-
-def plan_list(setting: ListSetting, options: ListRunOptions, kind: type[MirrorRun]) -> int:
-    """The exit code of a dry run of `kind` over the list the options name."""
-    images = whole_list(setting, options)
-    if not images.entries and not images.problems:
-        return nothing_to_do(setting, images, Path(str(options.file)), kind.command)
-    with opened(setting, kind) as run, watched(run, setting.display):
-        outlook = run.plan(images)
-    return setting.results.show_plan(kind.command, outlook)
+        return nothing_to_do(setting, images, Path(options.file))
+    with opened(setting) as run, watched(run, setting.display):
+        result = carried_out(run, images)
+    return shown(setting, result)
 
 
 def whole_list(setting: ListSetting, options: ListRunOptions) -> ImageList:
@@ -60,7 +51,7 @@ def whole_list(setting: ListSetting, options: ListRunOptions) -> ImageList:
     return images
 
 
-def _typed(setting: ListSetting, options: ListRunOptions, kind: type[ListRun]) -> int:
+def _typed(setting: ListSetting, options: ListRunOptions) -> int:
     if options.jobs != 1:
         logger.warning(
             "lines that come one by one are worked on one by one: 1 job is used, not {}",
@@ -68,7 +59,7 @@ def _typed(setting: ListSetting, options: ListRunOptions, kind: type[ListRun]) -
         )
     reports: list[Report] = []
     try:
-        with opened(setting, kind) as run:
+        with opened(setting) as run:
             converse(_session(setting, run, skip_invalid=options.skip_invalid), reports)
         if not is_terminal(sys.stdin) and not any(
             one.outcomes or one.interrupted_by for one in reports
@@ -78,9 +69,9 @@ def _typed(setting: ListSetting, options: ListRunOptions, kind: type[ListRun]) -
     except ImageToolsError:
         # The lines before are done all the same. A JSON document would claim a good end.
         if reports and not setting.results.as_json:
-            setting.results.show(joined(kind.command, reports), typed=True)
+            setting.results.show(joined(setting.request.command, reports), typed=True)
         raise
-    return setting.results.show(joined(kind.command, reports), typed=True)
+    return setting.results.show(joined(setting.request.command, reports), typed=True)
 
 
 def _session(setting: ListSetting, run: ListRun, *, skip_invalid: bool) -> TypedSession:

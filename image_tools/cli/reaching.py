@@ -9,11 +9,11 @@ from pathlib import Path
 from image_tools.cli.redact import add_secret
 from image_tools.cli.request import login_from, readable_file
 from image_tools.cli.shared_options import CacheOptions, RegistryOptions
+from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.opening import Approach, Opening, opened
-from image_tools.commands.request import Login, Side
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.registries import choose_registries
-from image_tools.logins.auth_file import registry_of_key
+from image_tools.logins.auth_file import Credentials, registry_of_key
 from image_tools.machine.signals import signals_raised
 from image_tools.oci.reference import (
     DOCKER_HUB,
@@ -27,7 +27,7 @@ from image_tools.retry import RetryPolicy
 from image_tools.stores.archive.others.cache import Foreign
 from image_tools.web.tls import TlsChoice
 
-Chosen = tuple[str | None, Login | None]
+Chosen = tuple[str | None, Credentials | None]
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def reaching(
 ) -> Iterator[Opening]:
     """Yield an Opening for `registries`, reached as options and environment say; see `side_of`."""
     approach = Approach(
-        side=side_of(options, environ, registries, source=source, writes=writes),
+        end=side_of(options, environ, registries, source=source, writes=writes),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
         mirrors=not writes,
     )
@@ -56,7 +56,7 @@ def side_of(
     *,
     source: str | None = None,
     writes: bool = False,
-) -> Side:
+) -> RegistryEnd:
     """Return how to reach `registries`; `source` is the registry that an option chose.
 
     To write there, the login of the destination is used, else that of the source. To read from the
@@ -71,7 +71,7 @@ def side_of(
         registry, login = _to_read(
             (chosen.source, login_from(environ, "SOURCE")), destination, registries
         )
-    return Side(registry=registry, login=login, tls=tls_of(options))
+    return RegistryEnd(registry=registry, login=login, tls=tls_of(options))
 
 
 def tls_of(options: RegistryOptions) -> TlsChoice:

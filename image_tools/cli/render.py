@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,6 +14,7 @@ from typing import Any, TextIO
 from image_tools.cli.redact import plain
 from image_tools.cli.text import is_terminal
 from image_tools.errors import EnvironmentProblem, UsageError
+from image_tools.machine import files
 from image_tools.machine.trusted_paths import refuse_planted
 
 # What no JSON has to escape, and a terminal takes for commands; lone surrogates are no UTF-8.
@@ -115,16 +115,11 @@ def check_result_file(option: str, path: Path) -> None:
         raise UsageError(f"{option}: {path} is a folder")
     if not path.parent.is_dir():
         raise UsageError(f"{option}: the folder {path.parent} does not exist")
-    if is_device(path):
+    if files.is_device(path):
         if not os.access(path, os.W_OK):
             raise UsageError(f"{option}: {path} is not writable")
     elif not os.access(path.resolve().parent, os.W_OK):
         raise UsageError(f"{option}: the folder {path.resolve().parent} is not writable")
-
-
-def is_device(path: Path) -> bool:
-    """Whether `path` is there and neither file nor folder: /dev/null must not be replaced."""
-    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_report(path: Path, document: Mapping[str, Any]) -> None:
@@ -137,19 +132,4 @@ def write_report(path: Path, document: Mapping[str, Any]) -> None:
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by `content`, as `write_report` does."""
-    refuse_planted(path)
-    if is_device(path):
-        path.write_bytes(content)
-        return
-    path = path.resolve()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    files.write_file(path, content)

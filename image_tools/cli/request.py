@@ -13,13 +13,18 @@ from image_tools.cli.redact import add_secret
 from image_tools.cli.render import check_result_file
 from image_tools.cli.run_options import MirrorOptions, PushOptions, ValidateOptions
 from image_tools.cli.shared_options import EndOptions, PlatformOptions, ResultOptions
-from image_tools.commands.request import Login, MirrorRequest, Side, SigningKey
+from image_tools.commands.ends import RegistryEnd
+from image_tools.commands.request import ListRequest, SigningKey
+from image_tools.commands.wiring import key_id
 from image_tools.errors import UsageError
 from image_tools.imagelist.registries import Registries, choose_registries, in_projects
+from image_tools.logins.auth_file import Credentials
 from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
+from image_tools.retry import RetryPolicy
 from image_tools.run.line.deep_walk import Depth
-from image_tools.run.line.validate import Validation
+from image_tools.run.options import Options
+from image_tools.run.validation import Validation
 from image_tools.state import default_state_path
 from image_tools.stores.harbor import HarborSetting
 from image_tools.web.tls import TlsChoice
@@ -51,33 +56,51 @@ def refuse_empty(options: VerbOptions) -> None:
             raise UsageError(f"-{side[0]} is empty", advice="name a registry, or leave it out")
 
 
-def mirror_request(
-    options: MirrorOptions, registries: Registries, environ: Mapping[str, str]
-) -> MirrorRequest:
+def list_request(
+    options: MirrorOptions,
+    registries: Registries,
+    environ: Mapping[str, str],
+    command: str = "mirror",
+) -> ListRequest:
     """The request of `mirror`; UsageError where options or variables do not fit together.
 
     Passwords become secrets of the redaction here, before anything is logged.
     """
     ca_file = readable_file("--ca-file", options.ca_file)
-    return MirrorRequest(
-        source=Side(
+    key = signing_key(options, environ)
+    return ListRequest(
+        command=command,
+        source=RegistryEnd(
             registry=registries.source,
             login=login_from(environ, "SOURCE"),
             tls=TlsChoice(_verify(options.src_tls_verify, options), ca_file),
         ),
-        destination=Side(
+        destination=RegistryEnd(
             registry=registries.destination,
             login=login_from(environ, "DOCKER") or login_from(environ, "DEST"),
             tls=TlsChoice(_verify(options.dest_tls_verify, options), ca_file),
+            harbor=_harbor(options),
         ),
-        selection=selection(options),
-        jobs=values.jobs_in_range(options.jobs),
-        timeout=options.timeout,
-        retries=options.retry_times,
-        retry_delay=options.retry_delay,
+        options=_run_options(options, key),
         state=_state(options, environ),
         failed=_failed(options),
         wait_lock=options.wait_lock,
+        policy=_policy(options),
+        insecure_policy=options.insecure_policy,
+        download=not options.no_download,
+        skip_login=options.skip_login,
+        remove_signatures=options.remove_signatures,
+        signing_key=key,
+    )
+
+
+def _run_options(options: MirrorOptions, key: SigningKey | None) -> Options:
+    """The options of the run itself; EnvironmentProblem when `key` cannot be read."""
+    return Options(
+        selection=selection(options),
+        jobs=values.jobs_in_range(options.jobs),
+        timeout=options.timeout,
+        retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
         force=options.force,
         overwrite=options.overwrite,
         missing_platform_fails=options.no_arch_os_fail,
@@ -87,17 +110,11 @@ def mirror_request(
         look_behind=options.depth == "tree",
         ahead=not options.no_ahead,
         direct=options.direct,
-        policy=_policy(options),
-        insecure_policy=options.insecure_policy,
-        download=not options.no_download,
         dry_run=options.dry_run,
-        skip_login=options.skip_login,
-        harbor=_harbor(options),
-        remove_signatures=options.remove_signatures,
         keep_digest=options.keep_digest,
-        signing_key=signing_key(options, environ),
         pull_budget=options.pull_budget,
         wait_for_quota=options.wait_for_quota,
+        key_id=key_id(key),
     )
 
 
@@ -183,7 +200,7 @@ def _verify(one_side: bool | None, options: MirrorOptions) -> bool | None:
     return options.tls_verify if one_side is None else one_side
 
 
-def login_from(environ: Mapping[str, str], prefix: str) -> Login | None:
+def login_from(environ: Mapping[str, str], prefix: str) -> Credentials | None:
     """The login in PREFIX_USERNAME and PREFIX_PASSWORD; UsageError when one of them is missing.
 
     The password becomes a secret of the redaction.
@@ -198,7 +215,7 @@ def login_from(environ: Mapping[str, str], prefix: str) -> Login | None:
             f"{there} is set, {missing} is not", advice="set both variables, or none of them"
         )
     add_secret(password, username)
-    return Login(username, password)
+    return Credentials(username, password)
 
 
 def _state(options: PushOptions, environ: Mapping[str, str]) -> Path | None:

@@ -1,106 +1,84 @@
-"""What all commands over image lists share: one run, from its private folder to its report."""
+"""One run of a command over an image list, from its private folder to its report."""
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from loguru import logger
 
-from image_tools.commands.opening import access_to
-from image_tools.commands.request import MirrorRequest
-from image_tools.commands.run_options import options_of
-from image_tools.commands.trust import key_of, policy_of
+from image_tools.commands.ends import (
+    ArchiveSource,
+    OpenDestination,
+    RegistryEnd,
+    archived_images,
+)
+from image_tools.commands.request import ListRequest
+from image_tools.commands.session import RunSession
+from image_tools.commands.wiring import Surroundings, Wiring
 from image_tools.errors import AlreadyRunning, Interrupted
 from image_tools.imagelist.entry import ImageList
-from image_tools.machine.cancel import Cancel
-from image_tools.machine.event_loop import LoopThread, result_of
-from image_tools.machine.locks import RunLock, lock_path
-from image_tools.machine.signals import die_now
-from image_tools.machine.workspace import Workspace
-from image_tools.report import UNFINISHED, Outcome, Report, Status
+from image_tools.machine.locks import RunLock, lock_path, wait_for_lock
+from image_tools.oci.reference import Reference
+from image_tools.report import UNFINISHED, DryRunPlan, Outcome, Report, Status
 from image_tools.run.context import RunContext
-from image_tools.run.dispatch import Dispatch
-from image_tools.run.endpoints import Endpoints, OnSecret
+from image_tools.run.copying import CopyMode
+from image_tools.run.dry_run import DryRunMode
 from image_tools.run.engine import Engine
-from image_tools.run.executor import Slots
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
-from image_tools.run.line.reader import Reader
-from image_tools.run.memory import Base, Memory
 from image_tools.run.options import Options
-from image_tools.run.preflight import Preflight
-from image_tools.run.progress import Progress
-from image_tools.run.prompting import Ask
-from image_tools.run.quota import Quota
-from image_tools.run.tools.assembler import Assembler
-from image_tools.run.tools.copier import Copier
-from image_tools.run.tools.direct import DirectWay
-from image_tools.run.tools.referrers import Companions
-from image_tools.run.tools.signer import Signer
-from image_tools.run.tools.toolbox import Toolbox
+from image_tools.run.validation import ValidateMode
 from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.remote.limits.meter import Meters
-from image_tools.stores.remote.registries_conf import load
-from image_tools.tools.policy import SignaturePolicy
+from image_tools.validation.demand import Demand
 
-RunT = TypeVar("RunT", bound="ListRun")
 T = TypeVar("T")
 
 
 class ListRun:
-    """One run over image lists, as a context: its private folder, port and locks go with it.
+    """One run of what `request` says, as a context that holds its folder, port and locks.
 
-    `on_secret` is told every password that is found, with its user name, before it is used;
-    `clean` takes such secrets out of the words of others. `ask`, where somebody sets it, asks the
-    person at the terminal for a login that a destination lets in. A command that `writes` nothing
-    needs no lock and makes no state file.
+    `wiring` builds the context of the run.
     """
-
-    command: ClassVar[str]
-    writes: ClassVar[bool] = True
 
     def __init__(
         self,
-        request: MirrorRequest,
-        progress: Progress,
-        environ: Mapping[str, str],
+        request: ListRequest,
+        surroundings: Surroundings,
         *,
-        on_secret: OnSecret = lambda *_: None,
-        clean: Callable[[str], str] = str,
+        wiring: type[Wiring] = Wiring,
     ) -> None:
-        self._request, self._progress, self._environ = request, progress, environ
-        self._on_secret, self._clean = on_secret, clean
-        self.ask: Ask | None = None
+        self.request = request
+        self._surroundings, self._wiring = surroundings, wiring
+        self._session = RunSession(surroundings.environ)
         self._stack = ExitStack()
         self._locked: set[str] = set()
         self._outcomes: list[Outcome] = []
-        self._signal: int | None = None
-        self._waiting = Cancel()
-        self._gear: RunContext | None = None
-        self._engine: Engine | None = None
+        self._context: RunContext | None = None
+        self._engine: Engine[Outcome] | None = None
         self._failed: FailedList | None = None
         self._lines_left, self._unwritten = "", False
-        self._sole: Future[Any] | None = None
-        self._source_archive: Archive | None = None
-        self._destination_archive: Archive | None = None
+        self._state: State | None = None
+        self._source: Archive | None = None
+        self._destination = OpenDestination()
 
-    def __enter__(self: RunT) -> RunT:
+    def __enter__(self) -> ListRun:
         with ExitStack() as stack:
-            self._workspace = stack.enter_context(Workspace.create(self._environ))
-            self._loop = LoopThread()
-            stack.callback(self._loop.stop)
+            stack.enter_context(self._session)
             stack.callback(self._close)
-            self._state = self._remembered()
+            self._state = self._opened_state()
             if self._state is not None:
                 stack.callback(self._state.close)
-            self._open_archive(stack)
+            if isinstance(self.request.source, ArchiveSource):
+                self._source = self.request.source.open()
+                stack.callback(self._source.close)
+            self._destination = self._opened_destination()
+            stack.callback(self._destination.close)
             self._stack = stack.pop_all()
         return self
 
@@ -112,22 +90,27 @@ class ListRun:
     ) -> None:
         self._stack.close()
 
-    def run(self, images: ImageList) -> Report:
-        """The report of all lines of `images`; a failed image is no exception.
+    @property
+    def images(self) -> tuple[Reference, ...]:
+        """Return the images of the source archive, by name; none where it is registries."""
+        return () if self._source is None else archived_images(self._source)
 
-        AlreadyRunning when another run works on one of the destinations. ToolMissing and
-        ToolTooOld are raised when the failed list is written.
+    def run(self, images: ImageList) -> Report:
+        """Work on all lines of `images` and return the report; a failed image is no exception.
+
+        AlreadyRunning when another run works on one of the destinations; NotFound when a delta
+        archive relies on what a destination lacks; ArchiveDamaged when a repair is not complete.
+        ToolMissing and ToolTooOld are raised after the failed list is written.
         """
+        images = self._destination.chosen(images)
+        self._check_base(images)
         begun = time.monotonic()
         self._lock(images)
-        engine = self._engine = self._engine or self._engine_over(self._geared(images))
-        if self._signal is not None:
-            # It came before there was an engine to hear of it.
-            self._loop.loop.call_soon_threadsafe(engine.stop)
-        if self._failed is None and self._request.failed is not None:
-            origin = origin_of(images, self._request.goes_to)
-            self._failed = FailedList(self._request.failed, images.name, origin, lines_of(images))
-        outcomes = result_of(self._loop.submit(engine.run(images)))
+        engine = self._engine_for(images)
+        if self._failed is None and self.request.failed is not None:
+            origin = origin_of(images, self.request.goes_to)
+            self._failed = FailedList(self.request.failed, images.name, origin, lines_of(images))
+        outcomes = self._session.wait(engine.run(images))
         self._outcomes += outcomes
         if self._failed is not None:
             rows = self._report(self._outcomes, begun).failed
@@ -136,58 +119,127 @@ class ListRun:
         if engine.fatal is not None:
             raise engine.fatal
         _warn_of_kept(outcomes)
-        self._conclude()
-        return self._report(outcomes, begun)
+        if self.request.writes:
+            self._destination.publish(interrupted=self._session.signal is not None)
+        report = self._report(outcomes, begun)
+        self._destination.check(report)
+        return report
+
+    def plan(self, images: ImageList) -> DryRunPlan:
+        """Return what `run` would do with `images`; Interrupted when a signal came."""
+        mode = DryRunMode(self._context_for(images))
+        engine = Engine(mode.context, mode, lambda row: row)
+        self._session.on_cancel(engine.stop)
+        rows = self._session.wait(engine.run(images))
+        if engine.fatal is not None:
+            raise engine.fatal
+        if self._session.signal is not None:
+            raise Interrupted(self._session.signal)
+        return mode.outlook(rows)
+
+    def result(self, images: ImageList, work: Callable[[RunContext], Coroutine[Any, Any, T]]) -> T:
+        """Return the result of `work` with the run's context; Interrupted when a signal came."""
+        return self._session.result(work(self._context_for(images)))
 
     def cancel(self, signal_number: int) -> None:
-        """End the run: nothing new starts, children end. May be called in a signal handler."""
-        self._signal = signal_number
-        self._waiting.set()
-        self._loop.loop.call_soon_threadsafe(self._stop)
+        """End the run: nothing new starts, children end. Safe in a signal handler."""
+        self._session.cancel(signal_number)
 
     def abandon(self, signal_number: int) -> NoReturn:
-        """End the program at once: children are killed, the private folder is removed."""
-        die_now(self._workspace.path)(signal_number)
-        raise AssertionError("unreachable")
+        """End the process at once: children are killed, the private folder is removed."""
+        self._session.abandon(signal_number)
 
-    def _engine_over(self, gear: RunContext) -> Engine:
-        """The engine that does this command's work on every line."""
-        raise NotImplementedError
+    def _opened_state(self) -> State | None:
+        """Open the state, unless the run must not trust it, or the archive has its own."""
+        path = self.request.state
+        if self.request.validation is not None or not self._to_registries or path is None:
+            return None
+        # A dry run writes nothing, not even an empty state.
+        return State.open(path) if self.request.writes or path.exists() else None
 
-    def _open_archive(self, stack: ExitStack) -> None:
-        """Set the archive that is an end of this command, if one is; `stack` closes it."""
+    def _opened_destination(self) -> OpenDestination:
+        end = self.request.destination
+        if isinstance(end, RegistryEnd):
+            return OpenDestination()
+        if self.request.validation is not None:
+            return end.to_compare()
+        if self.request.options.dry_run:
+            return end.to_plan()
+        return self._patiently(end.to_write)
 
-    def _conclude(self) -> None:
-        """What is left to do at the end of a run, when images failed or a signal came, too."""
-
-    def _memory(self) -> Memory | None:
-        """What earlier runs finished."""
-        return self._state
-
-    def _base(self) -> Base | None:
-        """What need not be at the destination, since the far side has it."""
-        return None
-
-    def _stop(self) -> None:
-        if self._engine is not None:
-            self._engine.stop()
-        if self._sole is not None:
-            self._sole.cancel()
-
-    def _result_of(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the one `work` of this run comes to; Interrupted when the run is ended before."""
-        future = self._loop.submit(work)
-        self._sole = future
-        if self._signal is not None:
-            future.cancel()
+    def _patiently(self, begin: Callable[[], OpenDestination]) -> OpenDestination:
+        """Return what `begin` opens, once no other run writes it; waits as the request allows."""
+        wait, session = self.request.wait_lock, self._session
+        say = partial(logger.debug, "{}; waiting")
         try:
-            return result_of(future)
-        except CancelledError:
-            raise Interrupted(self._signal or signal.SIGINT) from None
+            return wait_for_lock(begin, wait, session.stopped, on_wait=say)
+        except AlreadyRunning as error:
+            if session.signal is not None:
+                raise Interrupted(session.signal) from error
+            error.advice = "wait for it with --wait-lock"
+            raise
+
+    @property
+    def _to_registries(self) -> bool:
+        return isinstance(self.request.destination, RegistryEnd)
+
+    def _check_base(self, images: ImageList) -> None:
+        source = self.request.source
+        if self._source is None or not isinstance(source, ArchiveSource):
+            return
+        if self.request.writes and self._to_registries and self._source.lent:
+            endpoints = self._context_for(images).endpoints
+            self._session.wait(source.check_base(self._source, endpoints, images.entries))
+
+    def _lock(self, images: ImageList) -> None:
+        """Lock each destination registry: two runs would overwrite each other's tags and state.
+
+        An archive is locked while it is open.
+        """
+        state = self.request.state
+        if state is None or self.request.validation is not None or not self._to_registries:
+            return
+        wanted = {entry.destination.registry for entry in images.entries} - self._locked
+        for registry in sorted(wanted):
+            lock = RunLock(lock_path(state, registry), registry)
+            try:
+                lock.acquire(self.request.wait_lock, cancel=self._session.stopped)
+            except AlreadyRunning as error:
+                if self._session.signal is not None:
+                    raise Interrupted(self._session.signal) from error
+                raise
+            self._stack.callback(lock.release)
+            self._locked.add(registry)
+
+    def _context_for(self, images: ImageList) -> RunContext:
+        if self._context is None:
+            wiring = self._wiring(
+                request=self.request,
+                surroundings=self._surroundings,
+                workspace=self._session.workspace,
+                source=self._source,
+                destination=self._destination,
+                state=self._state,
+            )
+            self._context = self._session.wait(wiring.context(images))
+        return self._context
+
+    def _engine_for(self, images: ImageList) -> Engine[Outcome]:
+        if self._engine is None:
+            context, validation = self._context_for(images), self.request.validation
+            mode = (
+                CopyMode(context)
+                if validation is None
+                else ValidateMode(context, validation, demand_of(context.options))
+            )
+            self._engine = Engine(context, mode, self._ended)
+            self._session.on_cancel(self._engine.stop)
+        return self._engine
 
     def _ended(self, outcome: Outcome) -> Outcome:
-        warnings = tuple(map(self._clean, outcome.warnings))
-        cleaned = replace(outcome, reason=self._clean(outcome.reason), warnings=warnings)
+        clean = self._surroundings.clean
+        warnings = tuple(map(clean, outcome.warnings))
+        cleaned = replace(outcome, reason=clean(outcome.reason), warnings=warnings)
         if self._failed is not None and cleaned.status in UNFINISHED:
             # After Ctrl-C thousands come at once, and the whole list is written in a moment.
             started = cleaned.status is not Status.UNSTARTED
@@ -196,122 +248,37 @@ class ListRun:
 
     def _report(self, outcomes: Sequence[Outcome], begun: float) -> Report:
         return Report(
-            command=self.command,
+            command=self.request.command,
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - begun,
-            interrupted_by=self._signal,
+            interrupted_by=self._session.signal,
             failed_list=self._lines_left,
             unwritten=self._unwritten,
         )
 
-    def _remembered(self) -> State | None:
-        path = self._request.state
-        # A dry run writes nothing, not even an empty state.
-        writes = self.writes and not self._request.dry_run
-        if path is None or not (writes or path.exists()):
-            return None
-        return State.open(path)
-
-    def _lock(self, images: ImageList) -> None:
-        """One lock per destination registry: two runs would fight over tags and state."""
-        if self._request.state is None or not self.writes:
-            return
-        wanted = {entry.destination.registry for entry in images.entries} - self._locked
-        for registry in sorted(wanted):
-            lock = RunLock(lock_path(self._request.state, registry), registry)
-            try:
-                lock.acquire(self._request.wait_lock, cancel=self._waiting)
-            except AlreadyRunning as error:
-                if self._signal is not None:
-                    raise Interrupted(self._signal) from error
-                raise
-            self._stack.callback(lock.release)
-            self._locked.add(registry)
-
-    def _geared(self, images: ImageList) -> RunContext:
-        if self._gear is None:
-            self._gear = self._loop.submit(self._assembled(images)).result()
-        return self._gear
-
-    async def _assembled(self, images: ImageList) -> RunContext:
-        options = options_of(self._request)
-        ends = self._ends(images, options)
-        if self._request.base is not None:
-            ends.note_base(self._request.base.read_from)
-        toolbox = self._toolbox(options)
-        dispatch = Dispatch(options.dispatched)
-        reader, slots = Reader(), Slots(options.jobs, lambda: dispatch.coming)
-        # A policy speaks of registries: it was applied when an archive was saved.
-        is_bound = self._source_archive is None
-        policy = policy_of(self._request, self._environ) if is_bound else SignaturePolicy()
-        direct = DirectWay(policy, options.direct, ends, toolbox)
-        copier = Copier(toolbox, options, reader, slots, direct)
-        assembler = Assembler(toolbox, reader, slots, options.retry, copier.own)
-        companions, signer, key = None, None, self._request.signing_key
-        if not self._request.remove_signatures:
-            companions = Companions(reader, copier, assembler, options.overwrite)
-        if key is not None:
-            trusted = key_of(key, self._workspace)
-            signer = Signer(toolbox, reader, slots, options.retry, trusted)
-        gear = RunContext(
-            options=options,
-            ends=ends,
-            toolbox=toolbox,
-            reader=reader,
-            copier=copier,
-            assembler=assembler,
-            dispatch=dispatch,
-            progress=self._progress,
-            quota=Quota(ends.meters, self._progress, waits=options.waits_for_quota),
-            state=self._memory(),
-            preflight=None if self._request.skip_login else Preflight(ends, self.ask),
-            companions=companions,
-            signer=signer,
-            base=self._base(),
-        )
-        self._progress.bytes_source = lambda: gear.account.bytes_written
-        return gear
-
-    def _ends(self, images: ImageList, options: Options) -> Endpoints:
-        sources = {entry.source.registry for entry in images.entries}
-        destinations = {entry.destination.registry for entry in images.entries}
-        return Endpoints(
-            source=access_to(self._request.source, sources),
-            destination=access_to(self._request.destination, destinations),
-            retry=options.retry,
-            flights=options.flights,
-            environ=self._environ,
-            conf=load(self._environ),
-            on_secret=self._on_secret,
-            harbor=self._request.harbor,
-            source_archive=self._source_archive,
-            destination_archive=self._destination_archive,
-            meters=Meters(options.pull_budget),
-        )
-
-    def _toolbox(self, options: Options) -> Toolbox:
-        return Toolbox(
-            self._workspace,
-            self._environ,
-            threads=options.jobs + 1,
-            download=self._request.download,
-            on_download=self._show_download,
-        )
-
-    def _show_download(self, done: int, total: int | None) -> None:
-        of_total = f" of {total / 1e6:.0f}" if total else ""
-        text = f"downloading skopeo: {done / 1e6:.0f}{of_total} MB"
-        self._progress.begin("skopeo", text)
-        if done == total:
-            self._progress.end("skopeo")
-
     def _close(self) -> None:
-        if self._gear is not None:
-            result_of(self._loop.submit(self._gear.close()))
+        if self._context is not None:
+            self._session.wait(self._context.close())
+
+
+def demand_of(options: Options) -> Demand:
+    """Return what a validation asks of the destination, from the options of a copy."""
+    chosen = options.selection
+    return Demand(
+        architectures=chosen.architectures,
+        systems=chosen.systems,
+        variants=chosen.variants,
+        attestations=chosen.attestations,
+        overwrite=options.overwrite,
+        keep_single=options.keep_single,
+        require_platforms=options.require_platforms,
+        missing_platform_fails=options.missing_platform_fails,
+        names_platforms=options.names_platforms,
+    )
 
 
 def _warn_of_kept(outcomes: Sequence[Outcome]) -> None:
-    """Warn once about unchanged images that hold more than was chosen; copied ones were told."""
+    """Warn once of unchanged images that hold more than was chosen; copied ones warned already."""
     held = [one for one in outcomes if one.kept and one.status is Status.UNCHANGED]
     if held:
         first, more = held[0], len(held) - 1

@@ -10,43 +10,43 @@ from image_tools.oci.reference import Reference
 from image_tools.run.context import RunContext
 from image_tools.run.merge_manifest import Merged, merge_images
 
+COMMAND = "merge-manifest"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeRequest:
-    """Which images become one, under which tag; `overwrite` lets later ones replace platforms."""
+    """The images that become one, and its tag; `overwrite` lets later ones replace platforms."""
 
     destination: Reference
     sources: tuple[Reference, ...]
     overwrite: bool = False
     dry_run: bool = False
 
-
-class MergeManifestRun(ListRun):
-    """One run of `merge-manifest`: its sources are a list with one destination."""
-
-    command = "merge-manifest"
-
-    def merge(self, request: MergeRequest) -> Merged:
-        """The index that was published, or would be. Raises what prevented it; Interrupted."""
-        gear = self._geared(_as_list(request))
-        return self._result_of(_merged(gear, request))
-
-
-def _as_list(request: MergeRequest) -> ImageList:
-    entries = (
-        Entry(
-            number=number,
-            line=number,
-            raw=str(source),
-            source=source,
-            destination=request.destination,
+    @property
+    def images(self) -> ImageList:
+        """Return the sources as a list with one destination."""
+        entries = (
+            Entry(
+                number=number,
+                line=number,
+                raw=str(source),
+                source=source,
+                destination=self.destination,
+            )
+            for number, source in enumerate(self.sources, start=1)
         )
-        for number, source in enumerate(request.sources, start=1)
-    )
-    return ImageList(name=MergeManifestRun.command, entries=tuple(entries))
+        return ImageList(name=COMMAND, entries=tuple(entries))
 
 
-async def _merged(gear: RunContext, request: MergeRequest) -> Merged:
-    gear.ends.expect(request.sources, [request.destination])
-    jobs = [gear.job(entry) for entry in _as_list(request).entries]
-    return await merge_images(gear, jobs, overwrite=request.overwrite, dry_run=request.dry_run)
+def merge(request: MergeRequest, run: ListRun) -> Merged:
+    """Publish the index, or with `dry_run` only plan it, and return it.
+
+    Raises what prevented it; Interrupted when a signal came.
+    """
+    return run.result(request.images, lambda context: _merged(context, request))
+
+
+async def _merged(context: RunContext, request: MergeRequest) -> Merged:
+    context.endpoints.expect(request.sources, [request.destination])
+    jobs = [context.job(entry) for entry in request.images.entries]
+    return await merge_images(context, jobs, overwrite=request.overwrite, dry_run=request.dry_run)

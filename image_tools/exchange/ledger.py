@@ -1,15 +1,18 @@
-"""What is where at one destination, and what is on its way there: the rules, without any I/O."""
+"""What one destination has, what is on its way there, and what was copied; no I/O."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from image_tools.exchange.closed import Closed
+from image_tools.errors import CopyFailed, ImageToolsError, Scope
 from image_tools.oci.digest import Digest
 
 REFUSALS_UNTIL_NO_MOUNT = 3
+_EVERYWHERE = ""
+_SCOPES: tuple[Scope, ...] = ("tags", "repository", "project", "registry")
 
 
 class Step(Enum):
@@ -57,7 +60,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.closed = Closed()
+        self.closed = ClosedPlaces()
         self._sizes: dict[Digest, int] = {}
         self._places: dict[Digest, dict[str, None]] = {}
         self._flights: dict[tuple[str, Digest], Flight] = {}
@@ -157,3 +160,91 @@ class Ledger:
 
     def _sending(self, digest: Digest) -> Flight | None:
         return next((f for (_, d), f in self._flights.items() if d == digest), None)
+
+
+class ClosedPlaces:
+    """The places of one destination store that have refused a push for good.
+
+    A quota closes the project (the first component of a repository, the owner at registries
+    without projects), a read-only mode what it is said of, an immutable tag those tags of its
+    repository that exist already. Belongs to the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[Scope, str], CopyFailed] = {}
+
+    def note(self, repository: str, error: ImageToolsError) -> None:
+        """Remember what `error`, the end of a push to `repository`, closes: the first counts."""
+        if isinstance(error, CopyFailed) and error.closes != "nothing":
+            self._places.setdefault((error.closes, _key(error.closes, repository)), error)
+
+    def refusal(self, repository: str, *, changes_tag: bool = False) -> CopyFailed | None:
+        """Return why nothing more is pushed to `repository`, None where pushes are welcome.
+
+        `changes_tag`: the push would change a tag that exists.
+        """
+        if not self._places:
+            return None
+        for scope in _SCOPES:
+            if scope == "tags" and not changes_tag:
+                continue
+            known = self._places.get((scope, _key(scope, repository)))
+            if known is not None:
+                return known
+        return None
+
+    def check(self, place: str, repository: str, *, changes_tag: bool = False) -> None:
+        """Raise the failure of `place`, which is in `repository`, where that is closed.
+
+        It is of the kind of the first refusal, and says that this one was not tried.
+        """
+        known = self.refusal(repository, changes_tag=changes_tag)
+        if known is not None:
+            own = known.copied(f"{place}: not tried, an earlier push was refused: {known.message}")
+            own.closes = "nothing"
+            raise own
+
+
+def _key(scope: Scope, repository: str) -> str:
+    if scope == "registry":
+        return _EVERYWHERE
+    return repository.partition("/")[0] if scope == "project" else repository
+
+
+@dataclass(slots=True)
+class Traffic:
+    """The book of one image: bytes read from its source, bytes written to its destination.
+
+    `parent` is the run's own account, which adds up all images.
+    """
+
+    parent: Traffic | None = None
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    def read(self, count: int) -> None:
+        """Add `count` bytes that came from a source."""
+        self.bytes_read += count
+        if self.parent is not None:
+            self.parent.read(count)
+
+    def wrote(self, count: int) -> None:
+        """Add `count` bytes that went to a destination."""
+        self.bytes_written += count
+        if self.parent is not None:
+            self.parent.wrote(count)
+
+    async def reading(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same chunks, counted as read."""
+        async for chunk in chunks:
+            self.read(len(chunk))
+            yield chunk
+
+    async def writing(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same chunks, counted as written when they are handed on.
+
+        Not behind that: nobody asks for a next chunk once the server has answered to the last.
+        """
+        async for chunk in chunks:
+            self.wrote(len(chunk))
+            yield chunk

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import binascii
+import hashlib
 import json
+import secrets
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from urllib.parse import urlencode
 
 import aiohttp
+import bcrypt
 from aiohttp import web
 from loguru import logger
 
-from image_tools.errors import EnvironmentProblem, ImageToolsError, NotFound
+from image_tools.errors import EnvironmentProblem, ImageToolsError, NotFound, UsageError
 from image_tools.exchange import blobs, manifests
-from image_tools.exchange.accounts import Account
-from image_tools.exchange.answers import answer, error_answer, failure, unauthorized
-from image_tools.exchange.gate import Gate
-from image_tools.exchange.routes import Endpoint, Route, public_route
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.api import (
+    Endpoint,
+    Route,
+    answer,
+    error_answer,
+    failure,
+    public_route,
+    unauthorized,
+)
+from image_tools.exchange.ledger import Traffic
+from image_tools.exchange.sessions import ToolSession
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import Index, index_bytes
@@ -33,9 +46,11 @@ _READS = {
 }
 _JSON = {"Content-Type": "application/json"}
 SHUTDOWN_SECONDS = 2.0
+_BCRYPT = ("$2a$", "$2b$", "$2y$")
+_NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(4))
 
 
-class Serving:
+class ArchiveServer:
     """Answers for all repositories of `archive`, to whom `gate` lets in. Belongs to the event loop.
 
     A repository is asked for as `registry/repository` or, as the mirror of a registry, by its name
@@ -43,9 +58,9 @@ class Serving:
     docker.io has. `account` adds up what was read.
     """
 
-    def __init__(self, archive: Archive, gate: Gate | None) -> None:
-        self.account = Account()
-        self._archive, self._gate = archive, gate
+    def __init__(self, archive: Archive, gate: HtpasswdUsers | None) -> None:
+        self.traffic = Traffic()
+        self._archive, self._users = archive, gate
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
@@ -71,14 +86,14 @@ class Serving:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         authorization = request.headers.get("Authorization", "")
-        if self._gate is not None and not await self._gate.lets_in(authorization):
+        if self._users is not None and not await self._users.accepts(authorization):
             return unauthorized()
         asked = public_route(request.method, request.rel_url.path)
         try:
             answered = await self._answered(asked, request)
         except ImageToolsError as error:
             logger.warning("{} {}: {}", request.method, request.rel_url.path, error)
-            return _failed(error, asked.question)
+            return _failed(error, asked.endpoint)
         except (aiohttp.ClientError, ConnectionError):
             logger.debug("{} {}: the client hung up", request.method, request.rel_url.path)
             return answer(400)
@@ -89,33 +104,33 @@ class Serving:
         return answered
 
     async def _answered(self, asked: Route, request: web.BaseRequest) -> web.StreamResponse:
-        if asked.question is Endpoint.PING:
+        if asked.endpoint is Endpoint.PING:
             return answer(200, _JSON, b"{}")
-        if asked.question is Endpoint.CATALOG:
+        if asked.endpoint is Endpoint.CATALOG:
             return _page("repositories", self._names, request, "/v2/_catalog")
-        if asked.question is Endpoint.UNKNOWN:
+        if asked.endpoint is Endpoint.UNKNOWN:
             return error_answer(404, "NAME_UNKNOWN", "no such repository")
-        if asked.question is Endpoint.UNSUPPORTED or asked.question.writes:
+        if asked.endpoint is Endpoint.UNSUPPORTED or asked.endpoint.writes:
             return error_answer(405, "UNSUPPORTED", "this registry can only be read")
         session = self._session(asked.repository, request.query.get("ns", ""))
-        if asked.question is Endpoint.TAGS:
+        if asked.endpoint is Endpoint.TAGS:
             tags = await session.store.tags(session.repository)
             path = f"/v2/{asked.repository}/tags/list"
             return _page("tags", tags, request, path, name=asked.repository)
-        if asked.question is Endpoint.REFERRERS:
+        if asked.endpoint is Endpoint.REFERRERS:
             digest = blobs.blob_digest(asked.subject)
             found = await session.store.referrers(session.repository, digest)
             return _referrers(found, request.query.get("artifactType", ""))
-        return await _READS[asked.question](session, asked, request)
+        return await _READS[asked.endpoint](session, asked, request)
 
     @property
     def _names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(f"{i.registry}/{i.repository}" for i in self._archive.images))
 
-    def _session(self, path: str, namespace: str) -> Session:
+    def _session(self, path: str, namespace: str) -> ToolSession:
         registry, repository = self._place(path, namespace)
         store = ArchiveStore(self._archive, registry)
-        return Session(key="", store=store, repository=repository, account=self.account)
+        return ToolSession(key="", store=store, repository=repository, traffic=self.traffic)
 
     def _place(self, path: str, namespace: str) -> tuple[str, str]:
         """The registry and the repository that `path` means; NotFound when none has it."""
@@ -132,8 +147,8 @@ class Serving:
         raise NotFound(f"{self._archive.name}: repository {path} is not in it{said}")
 
 
-def _failed(error: ImageToolsError, question: Endpoint) -> web.Response:
-    found = failure(error, question)
+def _failed(error: ImageToolsError, endpoint: Endpoint) -> web.Response:
+    found = failure(error, endpoint)
     # A client may well ask again: what keeps an archive from being read can be mended.
     return error_answer(500, "UNKNOWN", str(error)) if found.status == 403 else found
 
@@ -158,3 +173,68 @@ def _referrers(found: tuple[Descriptor, ...], artifact_type: str) -> web.Respons
         found = tuple(one for one in found if one.artifact_type == artifact_type)
         headers["OCI-Filters-Applied"] = "artifactType"
     return answer(200, headers, index_bytes(Index(media.OCI_INDEX, found)))
+
+
+class HtpasswdUsers:
+    """Lets in who knows a user's password; whoever was let in once is known again quickly."""
+
+    def __init__(self, users: Mapping[str, bytes]) -> None:
+        self._users = users
+        self._salt = secrets.token_bytes(32)
+        self._known: set[bytes] = set()
+
+    async def accepts(self, authorization: str) -> bool:
+        """Whether the header `authorization` holds a user's name and password (RFC 7617)."""
+        given = authorization.encode(errors="surrogateescape")
+        mark = hashlib.blake2b(given, key=self._salt).digest()
+        if mark in self._known:
+            return True
+        login = _login(given)
+        if login is None or not await asyncio.to_thread(self._is_right, *login):
+            return False
+        self._known.add(mark)
+        return True
+
+    def _is_right(self, user: str, password: bytes) -> bool:
+        # A name that nobody has costs as much time as one that somebody has.
+        expected = self._users.get(user, _NOBODY)
+        try:
+            return bcrypt.checkpw(password[:72], expected) and user in self._users
+        except ValueError:
+            return False
+
+
+def read_htpasswd(path: Path) -> HtpasswdUsers:
+    """The gate of an htpasswd file with bcrypt passwords (`htpasswd -B`), as docker-registry's.
+
+    UsageError for a line that is none, naming it; EnvironmentProblem when it cannot be read.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnvironmentProblem(f"{path}: cannot be read: {error}") from error
+    users: dict[str, bytes] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        user, _, password = line.strip().partition(":")
+        if not user or not password.startswith(_BCRYPT):
+            raise UsageError(
+                f"{path}:{number}: no user with a bcrypt password",
+                advice="write the line with: htpasswd -nB USER",
+            )
+        users[user] = password.encode()
+    if not users:
+        raise UsageError(f"{path} names no user")
+    return HtpasswdUsers(users)
+
+
+def _login(given: bytes) -> tuple[str, bytes] | None:
+    scheme, _, encoded = given.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        return user.decode(), password
+    except (binascii.Error, UnicodeDecodeError):
+        return None

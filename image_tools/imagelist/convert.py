@@ -1,4 +1,4 @@
-"""A list from one format to the other, line by line; all that is no image stays as it is."""
+"""Conversion of a list to the other format, line by line; other lines stay as they are."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ _BYTE_ORDER_MARK = "\ufeff"
 class Converted:
     """A converted list.
 
-    `images` counts its lines with words, `changed` those in the new format; `kept` are the lines
-    that format cannot say, and `problems` those nobody can read: both stand in `content` as they
-    were.
+    `images` counts its lines with words, `changed` those in the new format. `kept` are lines that
+    the format cannot express, `problems` unusable ones; both are unchanged in `content`.
     """
 
     content: bytes
@@ -36,18 +35,18 @@ class Converted:
 
 
 class _NotSayable(Exception):
-    """The other format has no words for this line."""
+    """The other format cannot express this line."""
 
 
-# The words that take the place of a line's own; None leaves the line as it is.
+# Returns the new words of a line; None leaves the line as it is.
 _Convert = Callable[[list[str]], list[str] | None]
 
 
 def to_mirror_format(content: bytes, name: str, registries: Registries) -> Converted:
-    """`content` with every image as `SOURCE DESTINATION TAG`, both names complete.
+    """Return `content` with every image as `SOURCE DESTINATION TAG`, with complete names.
 
-    With the same default project it means by itself what `content` means with `registries`. A
-    line in that format already is changed only where `registries` replace a registry.
+    With the same default project, it means without `registries` what `content` means with them. A
+    line already in that format is changed only if `registries` replace a registry. Raises
     InvalidList for UTF-16 text; `name` is for that message.
     """
     replaces = bool(registries.source or registries.destination)
@@ -61,10 +60,11 @@ def to_mirror_format(content: bytes, name: str, registries: Registries) -> Conve
 
 
 def to_default_format(content: bytes, name: str, registries: Registries) -> Converted:
-    """`content` with every image as one `REFERENCE`, where that says the same with `registries`.
+    """Return `content` with every image as one `REFERENCE`, if that means the same.
 
-    A line whose destination has another registry, path or tag stays as it is. Without a
-    destination in `registries` it is the one the list writes to; UsageError when there are several.
+    A line whose destination has another registry, path or tag stays as it is. If `registries` have
+    no destination, it is the registry that the list writes to; raises UsageError if there are
+    several.
     """
     if registries.destination is None:
         registries = replace(registries, destination=_only_destination(content, registries))
@@ -108,8 +108,8 @@ def _each(content: bytes, name: str, convert: _Convert) -> Converted:
 
 
 def _rewritten(line: bytes, count: int, new: list[str]) -> bytes:
-    """`line` with its first `count` words replaced; indent, comment and line end stay."""
-    # What is no UTF-8 may stand in a comment: it comes out as it went in.
+    """Return `line` with `new` for its first `count` words; indent, comment and line end stay."""
+    # A comment may have bytes that are not UTF-8; they are kept.
     text = line.decode(errors="surrogateescape")
     start = len(text) - len(text.lstrip(_BYTE_ORDER_MARK))
     found = list(_WORD.finditer(text, start))
@@ -125,7 +125,7 @@ def _three_words(source: Reference, destination: Reference) -> list[str]:
 
 def _one_word(source: Reference, destination: Reference, registries: Registries) -> str:
     end = f":{destination.tag}" + (f"@{source.digest}" if source.digest else "")
-    # A name of Docker Hub may only fit the default project as people write it, without `library`.
+    # A name of Docker Hub may fit the default project only without `library`.
     names = (source.name, source.name.removeprefix(f"{DOCKER_HUB}/{OFFICIAL_PROJECT}/"))
     wanted = _meaning(source, destination)
     for name in names:

@@ -1,4 +1,4 @@
-"""What an image list says: its entries, and the lines that say nothing we understand."""
+"""The content of an image list: its entries, and the lines that cannot be used."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from image_tools.oci.reference import Reference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One image to copy.
+    """An image to copy.
 
-    `number` counts entries and problems of a list from 1, `line` its lines; `raw` is the line as
-    it was written. The destination always has a tag and never a digest; a source with a digest
-    is meant by it, whatever its tag. `look_behind`: the line asks to look behind an unchanged tag.
+    `number` counts the entries and problems of a list, `line` its lines, both from 1; `raw` is the
+    line as it was written. The destination has a tag and no digest. A digest of the source wins
+    over its tag. `look_behind`: check the content behind the tag even if the tag is unchanged.
     """
 
     number: int
@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One unusable line; `reason` says what to write instead, without file and line."""
+    """An unusable line; `reason` says what to write instead, without file and line."""
 
     number: int
     line: int
@@ -37,11 +37,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageList:
-    """A whole list in its order; `repeated` counts the lines that say what an earlier one said.
+    """A complete list, in order.
 
-    `skipped` are unusable lines that are only warned about. `origin` is what the list says of
-    itself where it is a failed list. `typed` is one line of those
-    that come one by one.
+    `skipped` are unusable lines that only cause a warning. `repeated` counts the lines that repeat
+    an earlier one. `origin` is the header of a failed list. `typed`: it is a single typed line.
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""One line of an image list: `SOURCE DESTINATION TAG`, or one `REFERENCE`."""
+"""A line of an image list: `SOURCE DESTINATION TAG`, or one `REFERENCE`.
+
+In an archive, an image has the name that it has at its source: repository and tag, never a digest.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,28 @@ from image_tools.errors import InvalidReference
 from image_tools.imagelist.registries import Registries
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import PartialReference, Reference, parse_name, parse_tag
+from image_tools.report import DEPTH_MARK
 
 _COMMENT_SIGNS = ("#", "//")
-_LOOK_BEHIND = "depth=tree"
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 def words(text: str) -> list[str]:
-    """The words of a line up to a comment; none when the line is blank or only a comment.
+    """Return the words of a line before its comment; none if it is blank or only a comment.
 
-    Any white space separates, tabs, no-break and ideographic spaces too. `#` and `//` begin a
-    comment at the start of a word: neither can begin a reference.
+    Any white space separates words, including no-break and ideographic spaces. `#` and `//` start a
+    comment at the start of a word, where a reference cannot have them.
     """
     return _parted(text)[0]
 
 
 def asks_to_look_behind(text: str) -> bool:
-    """Whether the comment of a line has the word `depth=tree`, with or without a sign before it."""
-    return any(word.lstrip("#/").rstrip(",;.") == _LOOK_BEHIND for word in _parted(text)[1])
+    """Return whether the comment of a line has the word `depth=tree`."""
+    return any(word.lstrip("#/").rstrip(",;.") == DEPTH_MARK for word in _parted(text)[1])
 
 
 def _parted(text: str) -> tuple[list[str], list[str]]:
-    """The words before a comment, and those of the comment."""
+    """Return the words before a comment, and those of the comment."""
     found = text.lstrip(_BYTE_ORDER_MARK).split()
     for position, word in enumerate(found):
         if word.startswith(_COMMENT_SIGNS):
@@ -36,10 +39,10 @@ def _parted(text: str) -> tuple[list[str], list[str]]:
 
 
 def resolve(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
-    """Source and destination of a line; InvalidReference, saying what to write, when it is wrong.
+    """Return source and destination of a line. Raises InvalidReference, with what to write.
 
-    One word: the destination has the source's path, and its tag or `latest`.
-    Three words: TAG is the destination's, and the source's where that has neither tag nor digest.
+    One word: the destination has the path of the source, and its tag or `latest`. Three words: TAG
+    is the tag of the destination, and of the source if it has neither tag nor digest.
     """
     source, destination = resolve_names(line_words, registries)
     _refuse_same(source, destination)
@@ -47,7 +50,7 @@ def resolve(line_words: list[str], registries: Registries) -> tuple[Reference, R
 
 
 def resolve_names(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
-    """As `resolve`, for lines nothing is copied by: source and destination may be the same."""
+    """Return what `resolve` does, but accept a destination that is the source."""
     _refuse_unreadable(line_words)
     if len(line_words) == 1:
         return _from_reference(line_words[0], registries)
@@ -55,13 +58,28 @@ def resolve_names(line_words: list[str], registries: Registries) -> tuple[Refere
 
 
 def resolve_source(line_words: list[str], registries: Registries) -> Reference:
-    """The source of a line alone: its destination need not be clear, a digest needs no tag."""
+    """Return the source of a line, even if its destination is unclear."""
     _refuse_unreadable(line_words)
     if len(line_words) == 3:
         return _from_three_words(line_words, registries)[0]
     stated = parse_name(line_words[0])
     tag = stated.tag or (None if stated.digest else "latest")
     return Reference(*registries.source_name(stated), tag, stated.digest)
+
+
+def into_archive(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
+    """Return the source of a line, and its name in an archive."""
+    source, destination = resolve_names(line_words, registries)
+    return source, _archived(source, destination)
+
+
+def out_of_archive(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
+    """Return the name in an archive of a line's source, and its destination.
+
+    Raises InvalidReference if the destination is the source.
+    """
+    source, destination = resolve(line_words, registries)
+    return _archived(source, destination), destination
 
 
 def _from_reference(word: str, registries: Registries) -> tuple[Reference, Reference]:
@@ -127,21 +145,6 @@ def _with_tag(word: str) -> str:
     return f"{name}:TAG@{digest}"
 
 
-def into_archive(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
-    """The source of a line, and its name in an archive; the line's destination does not matter."""
-    source, destination = resolve_names(line_words, registries)
-    return source, _archived(source, destination)
-
-
-def out_of_archive(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
-    """The name of a line's source in an archive, and its destination.
-
-    InvalidReference when the line says nowhere else to put it.
-    """
-    source, destination = resolve(line_words, registries)
-    return _archived(source, destination), destination
-
-
 def _archived(source: Reference, destination: Reference) -> Reference:
-    # A source that is only known by its digest has the tag that the line gives it.
+    # A source with only a digest gets the tag of the destination.
     return source.with_tag(source.tag or destination.tag or "latest")

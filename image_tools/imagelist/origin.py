@@ -1,4 +1,4 @@
-"""The header of a failed list: of which list its lines are, and where they were to go."""
+"""The header of a failed list: the list that its lines are from, and their destination."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ STANDARD_INPUT = "standard input"
 _TITLE = re.compile(r"# failed lines of (.*), ready to be fed in again")
 _PLACE = re.compile(r"# list: (.+)")
 _DESTINATION = re.compile(r"# destination: (.+)")
-# Longer than the header with the longest paths that systems take.
+# Longer than a header with the longest paths that systems allow.
 HEADER_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOrigin:
-    """The list and the destination of a run, as the header of its failed list states them.
+    """The list and the destination of a run, as in the header of its failed list.
 
-    `name` is the list in messages, `place` its absolute path, or `standard input`; `destination`
-    is text. The last two are empty where the header is that of an earlier release.
+    `name` is the name of the list in messages, `place` its absolute path or `standard input`.
+    `place` and `destination` are empty in headers of earlier releases.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ListOrigin:
 
     @property
     def header(self) -> str:
-        """The first lines of the failed list."""
+        """Return the first lines of the failed list."""
         lines = [f"# failed lines of {one_line(self.name)}, ready to be fed in again"]
         if self.place:
             lines += [f"# list: {one_line(self.place)}"]
@@ -36,7 +36,7 @@ class ListOrigin:
         return "".join(f"{line}\n" for line in lines)
 
     def is_of(self, other: ListOrigin) -> bool:
-        """Whether both are of the same list and destination; without a place the names decide."""
+        """Return whether list and destination are the same; without a `place`, the names decide."""
         if not (self.place and other.place):
             return one_line(self.name) == one_line(other.name)
         mine, theirs = ((one_line(o.place), one_line(o.destination)) for o in (self, other))
@@ -44,7 +44,7 @@ class ListOrigin:
 
 
 def origin_in(content: bytes) -> ListOrigin | None:
-    """What the header of `content` states; None where it is not a failed list."""
+    """Return the header of `content`, or None if it is not a failed list."""
     lines = content[:HEADER_BYTES].decode(errors="replace").splitlines()[:3]
     title, place, destination = (
         pattern.fullmatch(line.removeprefix("\ufeff").strip())
@@ -58,6 +58,6 @@ def origin_in(content: bytes) -> ListOrigin | None:
 
 
 def one_line(text: str) -> str:
-    """The words of `text` in one line that commands no screen: it may be a registry's own text."""
+    """Return `text` as one printable line: a registry's text must not control a terminal."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(printable.split())

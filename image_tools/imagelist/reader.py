@@ -1,9 +1,9 @@
-"""Image lists, read whole before anything is copied; single lines, for typing them."""
+"""Image lists, read completely before anything is copied, and single typed lines."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from image_tools.errors import InvalidList, InvalidReference
@@ -15,70 +15,116 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-
+_BYTE_ORDER_MARK = "\ufeff"
 
 Resolve = Callable[[list[str], Registries], tuple[Reference, Reference]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedImage:
+    """A line and the source it names; lines count from 1."""
+
+    line: int
+    raw: str
+    reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class ListLine:
+    """A line with words; `number` counts the images of the list, `line` its lines, from 1."""
+
+    number: int
+    line: int
+    raw: str
+    words: list[str]
+
+    def problem(self, error: InvalidReference) -> Problem:
+        """Return the problem of this line."""
+        raw = self.raw.lstrip(_BYTE_ORDER_MARK)
+        return Problem(number=self.number, line=self.line, raw=raw, reason=str(error))
+
+    def entry(self, resolved: Resolve, registries: Registries) -> Entry | Problem:
+        """Return the entry of this line, or its problem."""
+        try:
+            source, destination = resolved(self.words, registries)
+        except InvalidReference as error:
+            return self.problem(error)
+        return Entry(
+            number=self.number,
+            line=self.line,
+            raw=self.raw.lstrip(_BYTE_ORDER_MARK),
+            source=source,
+            destination=destination,
+            look_behind=asks_to_look_behind(self.raw),
+        )
 
 
 def read_list(
     content: bytes, name: str, registries: Registries, resolved: Resolve = resolve
 ) -> ImageList:
-    """The list in `content`, UTF-8 with any line ends; `name` is for messages.
+    """Return the list in `content`, UTF-8 with any line ends; `name` is for messages.
 
-    `resolved` says what the words of a line mean. A line that cannot be used is a Problem, one
-    that repeats an earlier one is only counted; its wish to look behind a tag is kept.
-    InvalidList when two lines write different sources to one destination, or the text is UTF-16.
+    `resolved` maps the words of a line to references. An unusable line becomes a Problem. A line
+    that repeats an earlier one is only counted, and its `depth=tree` applies to the earlier one.
+    Raises InvalidList if two lines write different sources to one destination, or for UTF-16 text.
     """
-    refuse_wide(content, name)
     seen = _Seen(name, origin_in(content))
-    for line, line_bytes in enumerate(content.splitlines(), start=1):
-        raw = line_bytes.decode(errors="replace")
-        if line_words := words(raw):
-            place = (seen.count + 1, line)
-            seen.add(_read(line_words, raw, place, lambda found: resolved(found, registries)))
+    for line in _lines(content, name):
+        # A repeated line takes no number.
+        numbered = replace(line, number=seen.count + 1)
+        seen.add(numbered.entry(resolved, registries))
     return seen.image_list()
 
 
-def refuse_wide(content: bytes, name: str) -> None:
-    """Nothing when `content` may be UTF-8; InvalidList when its first bytes say otherwise."""
-    if content.startswith(_WIDE_MARKS):
-        raise InvalidList(f"{name} is UTF-16 or UTF-32 text", advice="save the list as UTF-8")
-
-
 def read_line(text: str, number: int, registries: Registries) -> Entry | Problem | None:
-    """What one typed line says, as number and line `number`; None when blank or a comment."""
+    """Return the entry in a typed line, or its problem; None if it is blank or a comment."""
     raw = text.rstrip("\r\n").encode(errors="surrogatepass").decode(errors="replace")
     line_words = words(raw)
     if not line_words:
         return None
-    return _read(line_words, raw, (number, number), lambda found: resolve(found, registries))
+    return ListLine(number, number, raw, line_words).entry(resolve, registries)
 
 
-def _read(
-    line_words: list[str],
-    raw: str,
-    place: tuple[int, int],
-    resolved: Callable[[list[str]], tuple[Reference, Reference]],
-) -> Entry | Problem:
-    number, line = place
-    stated = raw.lstrip("\ufeff")
-    try:
-        source, destination = resolved(line_words)
-    except InvalidReference as error:
-        return Problem(number=number, line=line, raw=stated, reason=str(error))
-    return Entry(
-        number=number,
-        line=line,
-        raw=stated,
-        source=source,
-        destination=destination,
-        look_behind=asks_to_look_behind(raw),
-    )
+def read_names(
+    content: bytes, name: str, registries: Registries
+) -> tuple[tuple[NamedImage, ...], tuple[Problem, ...]]:
+    """Return the sources a list names, in order and with repeated ones, and the unusable lines.
+
+    For commands that only inspect the images. Raises InvalidList for UTF-16 text; `name` is for
+    that message.
+    """
+    found: list[NamedImage] = []
+    problems: list[Problem] = []
+    for line in _lines(content, name):
+        try:
+            reference = resolve_source(line.words, registries)
+        except InvalidReference as error:
+            problems.append(line.problem(error))
+        else:
+            raw = line.raw.lstrip(_BYTE_ORDER_MARK)
+            found.append(NamedImage(line=line.line, raw=raw, reference=reference))
+    return tuple(found), tuple(problems)
+
+
+def refuse_wide(content: bytes, name: str) -> None:
+    """Raise InvalidList if the first bytes of `content` say that it is UTF-16 or UTF-32."""
+    if content.startswith(_WIDE_MARKS):
+        raise InvalidList(f"{name} is UTF-16 or UTF-32 text", advice="save the list as UTF-8")
+
+
+def _lines(content: bytes, name: str) -> Iterator[ListLine]:
+    refuse_wide(content, name)
+    number = 0
+    for line, line_bytes in enumerate(content.splitlines(), start=1):
+        raw = line_bytes.decode(errors="replace")
+        if line_words := words(raw):
+            number += 1
+            yield ListLine(number, line, raw, line_words)
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What was read so far, by destination."""
+    """What was read so far; entries by destination."""
 
     name: str
     origin: ListOrigin | None
@@ -129,37 +175,3 @@ def _conflict(name: str, conflicts: list[tuple[Entry, Entry]]) -> InvalidList:
         f" {earlier.destination}: {earlier.source} and {later.source}{more}",
         advice="remove one of the lines, or give it another destination or tag",
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedImage:
-    """One line and the image it names as its source; lines count from 1."""
-
-    line: int
-    raw: str
-    reference: Reference
-
-
-def read_names(
-    content: bytes, name: str, registries: Registries
-) -> tuple[tuple[NamedImage, ...], tuple[Problem, ...]]:
-    """The named images in list order, repeated ones too, and the lines that name none.
-
-    InvalidList when the text is UTF-16; `name` is for that message.
-    """
-    refuse_wide(content, name)
-    found: list[NamedImage] = []
-    problems: list[Problem] = []
-    for line, line_bytes in enumerate(content.splitlines(), start=1):
-        raw = line_bytes.decode(errors="replace").lstrip("\ufeff")
-        line_words = words(raw)
-        if not line_words:
-            continue
-        try:
-            reference = resolve_source(line_words, registries)
-        except InvalidReference as error:
-            number = len(found) + len(problems) + 1
-            problems.append(Problem(number=number, line=line, raw=raw, reason=str(error)))
-        else:
-            found.append(NamedImage(line=line, raw=raw, reference=reference))
-    return tuple(found), tuple(problems)

@@ -1,4 +1,4 @@
-"""Which registry and which project a name of the list means."""
+"""The registries and projects that complete the names of a list."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from image_tools.oci.reference import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registries:
-    """The run's choice; None and empty leave it to the list.
+    """The registries and projects of a run; None and empty text leave them to the list.
 
-    `destination_prefix` goes before the list's path. `default_project` is for destinations that
-    otherwise have none. The other projects replace all of the list's path but its last component.
+    `destination_prefix` is put before the path in the list. `default_project` is for destinations
+    without a project. The other projects replace all of the path but its last component.
     """
 
     source: str | None = None
@@ -33,13 +33,13 @@ class Registries:
     destination_project: str | None = None
 
     def source_name(self, stated: PartialReference) -> tuple[str, str]:
-        """Registry and repository to read `stated` from; InvalidReference when unclear."""
+        """Return registry and repository to read from. Raises InvalidReference if unclear."""
         registry = _registry(self.source, stated)
         path = _in_project(self.source_project, stated.path)
         return registry, parse_path(on_registry(registry, path))
 
     def destination_name(self, stated: PartialReference) -> tuple[str, str]:
-        """Registry and repository to write `stated` to; InvalidReference when unclear."""
+        """Return registry and repository to write to. Raises InvalidReference if unclear."""
         registry = _registry(self.destination, stated)
         path = _in_project(self.destination_project, stated.path)
         project = self.destination_prefix or ("" if "/" in path else self.default_project)
@@ -52,11 +52,11 @@ def choose_registries(
     default_project: str,
     environ: Mapping[str, str],
 ) -> Registries:
-    """The registries of a run: flag before variable before list; empty texts count as unset.
+    """Return the registries of a run: the flag, else the variable, else the list's.
 
     Source: `source_flag`, SOURCE_REGISTRY. Destination: `destination_flag`, DOCKER_REGISTRY,
-    DEST_REGISTRY; these may carry a path, `registry.example:5000/team`.
-    InvalidReference, naming the flag or variable, when one of them is no registry.
+    DEST_REGISTRY; it may have a path, as in `registry.example:5000/team`. Empty text counts as
+    unset. Raises InvalidReference, with the flag or variable, if one is not a registry.
     """
     source, _ = _first_stated(
         [("-s", source_flag), *_variables(environ, "SOURCE_REGISTRY")], _registry_alone
@@ -74,9 +74,9 @@ def choose_registries(
 
 
 def in_projects(chosen: Registries, source: str | None, destination: str | None) -> Registries:
-    """`chosen` with the projects that replace the list's; None and empty replace nothing.
+    """Return `chosen` with the projects that replace those of the list; None replaces nothing.
 
-    InvalidReference, naming the flag, when one of them is no project.
+    Raises InvalidReference, with the flag, if one is not a project.
     """
     return replace(
         chosen,

@@ -1,4 +1,4 @@
-"""Saying stop to whoever waits for a child."""
+"""Cancellation across threads and signal handlers."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from functools import partial
 
 
 class Cancel:
-    """A one-shot token that says stop, to other threads and from signal handlers alike.
+    """A one-shot token that stops waiting threads; a signal handler may set it.
 
-    Lock-free on purpose: a handler runs inside whatever its thread was doing. `deadline` is a time
-    of `time.monotonic()`; it makes nothing set, those who wait ask for `remaining()`. A `parent`
-    that is set counts as set here.
+    It takes no locks, because a handler interrupts its own thread anywhere. `deadline` is a time of
+    `time.monotonic()`; it does not set the token, waiting threads ask for `remaining()`. A token
+    whose `parent` is set counts as set.
     """
 
     def __init__(self, parent: Cancel | None = None, *, deadline: float | None = None) -> None:
         self._parent = parent
         self._deadline = deadline
         self._reason: str | None = None
-        # Each callback with what calls it once, however many tokens hear of it.
+        # Each callback with a function that calls it once, on however many tokens it is.
         self._callbacks: dict[Callable[[], None], Callable[[], None]] = {}
 
     @property
     def reason(self) -> str | None:
-        """Why it was set, or None."""
+        """Return why it was set, or None."""
         return self._reason or (self._parent.reason if self._parent else None)
 
     def set(self, reason: str = "cancelled") -> None:
-        """Say stop; the callbacks run here and now, each once. Later calls change nothing."""
+        """Set the token and run each callback once, in this thread. Later calls change nothing."""
         self._reason = self._reason or reason or "cancelled"
         for call in tuple(self._callbacks.values()):
             call()
 
     def is_set(self) -> bool:
-        """Whether this token or its parent was set."""
+        """Return whether this token or its parent was set."""
         return self.reason is not None
 
     def remaining(self) -> float | None:
-        """Seconds to the nearest deadline, never negative; None without one."""
+        """Return the seconds to the nearest deadline, never negative; None without one."""
         above = self._parent.remaining() if self._parent else None
         if self._deadline is None:
             return above
@@ -49,7 +49,7 @@ class Cancel:
         return own if above is None else min(own, above)
 
     def add_callback(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called once when the token is set; at once when it is set already."""
+        """Call `callback` once when the token is set; at once if it is set already."""
         call = self._callbacks.setdefault(callback, partial(self._call, callback))
         if self._parent is not None:
             self._parent.add_callback(call)
@@ -57,11 +57,11 @@ class Cancel:
             call()
 
     def remove_callback(self, callback: Callable[[], None]) -> None:
-        """Forget `callback`; nothing when it is not known."""
+        """Remove `callback` if it is known."""
         self._take_out(callback)
 
     def _call(self, callback: Callable[[], None]) -> None:
-        # Of several tokens that are set at once only one finds it.
+        # Of several tokens that are set at once, only one finds the callback.
         if self._take_out(callback):
             callback()
 
@@ -72,7 +72,7 @@ class Cancel:
         return call is not None
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Sleep until set, or for so many seconds; whether it is set then."""
+        """Sleep until the token is set, or for so many seconds; return whether it is set."""
         bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         ring = partial(bell.put, None)
         self.add_callback(ring)
@@ -86,7 +86,7 @@ class Cancel:
 
 
 def bounded(seconds: float | None) -> float | None:
-    """`seconds` as the waiting functions of Python take them: no infinity, nothing too long."""
+    """Return `seconds` as waiting functions of Python take them: None for infinity, bounded."""
     if seconds is None or math.isinf(seconds):
         return None
     return min(max(0.0, seconds), threading.TIMEOUT_MAX)

@@ -1,22 +1,23 @@
-"""One running child with its process group."""
+"""One running child with its process group, and the threads that empty its pipes."""
 
 from __future__ import annotations
 
+import contextvars
 import os
 import queue
+import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 from image_tools.machine.cancel import Cancel, bounded
-from image_tools.machine.pump import STDERR_BOUND, STDOUT_BOUND, Pump
 
-# Children between their start and their burial, by process number.
+# Children between their start and their end, by process number.
 running: dict[int, Any] = {}
 
 _GRACE = 2.0
@@ -24,7 +25,7 @@ _STUCK = 5.0
 
 
 class End(Enum):
-    """Why the waiting for a child ended."""
+    """Why the wait for a child ended."""
 
     EXITED = "exited"
     CANCELLED = "cancelled"
@@ -32,7 +33,7 @@ class End(Enum):
 
 
 class ChildProcess:
-    """One running child, from its start to its burial."""
+    """One running child, from its start until it is reaped."""
 
     def __init__(self, process: Any, on_line: Callable[[str], None] | None) -> None:
         self.process = process
@@ -49,8 +50,8 @@ class ChildProcess:
         self._exited = False
         self._others: list[threading.Thread] = []
 
-    def attend(self, stdin: bytes | None) -> None:
-        """Start the threads that empty, feed and watch the child."""
+    def start_threads(self, stdin: bytes | None) -> None:
+        """Start the threads that watch the child, empty its outputs and feed it `stdin`."""
         self._start(self._watch)
         self.stdout.start()
         self.stderr.start()
@@ -58,7 +59,7 @@ class ChildProcess:
             self._start(partial(self._feed, stdin))
 
     def wait(self, seconds: float | None, cancel: Cancel | None) -> End:
-        """Why the waiting ended: the child did, the time did, or somebody said stop."""
+        """Wait up to `seconds` and return what ended the wait."""
         ring = partial(self.events.put, End.CANCELLED)
         if cancel is not None:
             cancel.add_callback(ring)
@@ -73,7 +74,7 @@ class ChildProcess:
         return end
 
     def stop(self) -> None:
-        """End the whole group: politely, then for sure."""
+        """Stop the whole group: SIGTERM, then SIGKILL."""
         for number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _STUCK)):
             signal_group(self.process, number)
             limit = time.monotonic() + patience
@@ -82,9 +83,9 @@ class ChildProcess:
             if self._exited:
                 return
 
-    def bury(self) -> int:
-        """End what is left of the group, reap the child, and return its code."""
-        # The child is not reaped yet, so its number still means this group and no other.
+    def reap(self) -> int:
+        """Kill what is left of the group, reap the child, and return its exit code."""
+        # The child is not reaped yet, so its number is still that of this group.
         signal_group(self.process, signal.SIGKILL)
         running.pop(self.process.pid, None)
         with suppress(queue.Empty):
@@ -105,7 +106,8 @@ class ChildProcess:
         for stream in (self.process.stdout, self.process.stderr):
             stream.close()
         for thread in self._others:
-            # They end with the child; only what holds its pipes outside the group may keep one.
+            # They end with the child; only a process outside the group that holds its pipes may
+            # keep one.
             thread.join(0.25)
 
     def _start(self, target: Callable[[], None]) -> None:
@@ -132,14 +134,14 @@ class ChildProcess:
 
 
 def signal_group(process: Any, number: int) -> None:
-    """Send a signal to the group of a child of ours; nothing to anybody else."""
+    """Send a signal to the group of `process` if that is a child of this process."""
     with suppress(ProcessLookupError, PermissionError):
         if _is_our_child(process):
             os.killpg(process.pid, number)
 
 
 def _is_our_child(process: Any) -> bool:
-    # Tests fake children with small numbers that are somebody else's processes.
+    # Tests fake children whose small numbers belong to other processes.
     try:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -147,3 +149,65 @@ def _is_our_child(process: Any) -> bool:
     except AttributeError:
         return process.returncode is None
     return True
+
+
+STDOUT_BOUND = 16 * 1024 * 1024
+STDERR_BOUND = 64 * 1024
+_LINE_BOUND = 64 * 1024
+CHUNK = 64 * 1024
+
+
+class Pump(threading.Thread):
+    """A thread that empties one pipe, keeps at most `bound` bytes, and passes its lines on."""
+
+    def __init__(self, stream: IO[bytes], bound: int, on_line: Callable[[bytes], None]) -> None:
+        super().__init__(daemon=True, name="pump")
+        self.kept = bytearray()
+        self.seen = 0
+        self.failure: Exception | None = None
+        self._stream = stream
+        self._keeps_end = bound == STDERR_BOUND
+        self._bound = bound
+        self._on_line = on_line
+        self._context = contextvars.copy_context()
+
+    def run(self) -> None:
+        # The pipe may be closed meanwhile: a process that left the group still held it.
+        with suppress(ValueError, OSError):
+            self._context.run(self._empty)
+
+    def has_more(self) -> bool:
+        """Return whether the pipe holds bytes that were not read yet."""
+        with suppress(ValueError, OSError):
+            return bool(select.select([self._stream], [], [], 0)[0])
+        return False
+
+    def _empty(self) -> None:
+        rest = b""
+        while chunk := self._stream.read(CHUNK):
+            self._keep(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _LINE_BOUND:
+                lines, rest = [*lines, rest], b""
+            self._hand_on(lines)
+        self._hand_on([rest] if rest else [])
+
+    def _keep(self, chunk: bytes) -> None:
+        self.seen += len(chunk)
+        if not self._keeps_end:
+            self.kept += chunk[: max(0, self._bound - len(self.kept))]
+            return
+        self.kept += chunk
+        if len(self.kept) > 2 * self._bound:
+            del self.kept[: -self._bound]
+
+    def _hand_on(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            if self.failure is not None:
+                return
+            try:
+                self._on_line(line)
+            except (
+                Exception
+            ) as failure:  # kept for the caller's thread: the pipe must go on flowing
+                self.failure = failure

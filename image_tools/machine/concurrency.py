@@ -1,9 +1,10 @@
-"""Several coroutines as one, and one within a time: what is given up has ended on return."""
+"""Run coroutines together, within a time, or in a thread: none still runs when these return."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from image_tools.oci.descriptor import Descriptor
@@ -13,22 +14,22 @@ T = TypeVar("T")
 
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of `works`, in their order; the first failure cancels the rest and is raised.
+    """Return the results of `works`, in order; the first failure cancels the rest and is raised.
 
-    Nothing still runs when this returns or raises (asyncio.TaskGroup is of Python 3.11).
+    No work still runs when this returns or raises (asyncio.TaskGroup needs Python 3.11).
     """
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         if tasks:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        # Once only: what ends in order must not be cut off by a second cancellation.
+        # Once only: a second cancellation would interrupt work that is already ending.
         for task in tasks:
             task.cancel()
         cancelled = await settled(tasks)
     if cancelled:
         raise asyncio.CancelledError
-    # Of all of them: an exception nobody looks at is complained about.
+    # All of them are read, because asyncio logs an exception that no one retrieves.
     errors = [task.exception() for task in tasks if not task.cancelled()]
     for error in filter(None, errors):
         raise error
@@ -62,10 +63,10 @@ async def _answer(get: Callable[[Descriptor], Awaitable[Answer]], entry: Descrip
 
 
 async def within(seconds: float | None, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`, or None when it had to be given up after `seconds`; None: no limit.
+    """Return the result of `work`, or None if it took more than `seconds`; None is no limit.
 
-    Not asyncio.wait_for: before Python 3.12 that loses a cancellation which comes with the result,
-    and cannot tell a TimeoutError of `work` from its own.
+    Not asyncio.wait_for: before Python 3.12 it loses a cancellation that comes with the result, and
+    cannot tell a TimeoutError of `work` from its own.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -80,7 +81,7 @@ async def within(seconds: float | None, work: Coroutine[Any, Any, T]) -> T | Non
 
 
 async def settled(futures: Sequence[asyncio.Future[Any]]) -> bool:
-    """Whether this was cancelled before all `futures` had ended; it returns when they have."""
+    """Wait until all `futures` have ended; return whether this was cancelled meanwhile."""
     cancelled = False
     while waiting := [future for future in futures if not future.done()]:
         try:
@@ -89,5 +90,27 @@ async def settled(futures: Sequence[asyncio.Future[Any]]) -> bool:
             cancelled = True
     for future in futures:
         if not future.cancelled():
-            future.exception()  # Where nobody else looks at it, asyncio complains.
+            future.exception()  # asyncio logs an exception that no one retrieves.
     return cancelled
+
+
+async def in_thread(
+    work: Callable[[], T],
+    executor: Executor | None = None,
+    *,
+    dispose: Callable[[T], object] | None = None,
+) -> T:
+    """Return the result of `work`, done in a thread; a cancelled caller waits for its end first.
+
+    So no file is closed or removed while a thread still writes to it. `dispose` gets a result that
+    the cancelled caller does not take, such as an open file.
+    """
+    future = asyncio.get_running_loop().run_in_executor(executor, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        # asyncio logs an exception that no one retrieves.
+        if not future.cancelled() and future.exception() is None and dispose is not None:
+            dispose(future.result())
+        raise

@@ -10,29 +10,30 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_HEARING = 0.2
+_STEP_SECONDS = 0.2
 _PATIENCE = 5.0
 
 
 class LoopThread:
-    """An event loop running in a thread of its own."""
+    """An event loop in a thread of its own; `patience` is how long `stop` waits, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = _PATIENCE) -> None:
+        self._patience = patience
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="exchange", daemon=True)
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start `work` on the loop; the future may be waited for from any other thread."""
+        """Start `work` on the loop and return its future, for any other thread to wait for."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def stop(self) -> None:
-        """Cancel what still runs, stop the loop, end its thread; what resists is given up."""
+        """Cancel all work, stop the loop, end its thread; work that resists is given up."""
         if self._thread.is_alive():
             with suppress(TimeoutError):
-                self.submit(_cancel_all()).result(timeout=_PATIENCE)
+                self.submit(_cancel_all()).result(timeout=self._patience)
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(timeout=_PATIENCE)
+            self._thread.join(timeout=self._patience)
         if not self._thread.is_alive():
             self.loop.close()
 
@@ -43,14 +44,14 @@ class LoopThread:
 
 
 def result_of(future: Future[T]) -> T:
-    """The result of `future`, with an ear for signals meanwhile.
+    """Return the result of `future`, and let signal handlers run meanwhile.
 
-    The kernel may hand a signal to any thread; Python's handler waits for the main one, which
-    nothing wakes up while it waits for a lock without end.
+    The kernel may deliver a signal to any thread, but Python runs its handler in the main one,
+    which does not wake up while it waits for a lock without a timeout.
     """
     while True:
         try:
-            return future.result(timeout=_HEARING)
+            return future.result(timeout=_STEP_SECONDS)
         except TimeoutError:
             if future.done():
                 return future.result()

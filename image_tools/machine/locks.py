@@ -1,4 +1,4 @@
-"""One run at a time for the same state file and destination registry."""
+"""Locks between processes (flock(2)), and the one loop that waits for them."""
 
 from __future__ import annotations
 
@@ -6,39 +6,117 @@ import fcntl
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from loguru import logger
 
 from image_tools.errors import AlreadyRunning, EnvironmentProblem
 from image_tools.machine.cancel import Cancel
+from image_tools.machine.files import open_file
 from image_tools.machine.trusted_paths import refuse_planted
 
-_POLL_SECONDS = 0.25
+T = TypeVar("T")
+POLL_SECONDS = 0.25
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file and return whether that succeeded: False while another process has it.
+
+    Raises OSError on a file system without locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def locked_file(path: Path, flags: int) -> int:
+    """Return a locked descriptor of `path`, as `open_file` opens it.
+
+    Raises AlreadyRunning when another process has locked it.
+    """
+    while True:
+        descriptor = open_file(path, flags)
+        try:
+            if not try_lock(descriptor):
+                raise AlreadyRunning(f"another run writes {path}")
+            if _is_named(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_named(path: Path, descriptor: int) -> bool:
+    """Return whether an open file still has this name: it may be renamed before it is locked."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def wait_for_lock(
+    attempt: Callable[[], T],
+    wait: float | None,
+    cancel: Cancel,
+    *,
+    poll: float = POLL_SECONDS,
+    on_wait: Callable[[AlreadyRunning], object] | None = None,
+) -> T:
+    """Return the result of `attempt`, which is repeated while it raises AlreadyRunning.
+
+    Waits up to `wait` seconds (infinity: without limit), None not at all, and looks every `poll`
+    seconds. `on_wait` gets the first failure that is waited for. Raises AlreadyRunning when the
+    time is over or `cancel` is set.
+    """
+    limit = time.monotonic() + (wait or 0.0)
+    announced = False
+    while True:
+        try:
+            return attempt()
+        except AlreadyRunning as error:
+            if wait is None or time.monotonic() >= limit or cancel.is_set():
+                raise
+            if on_wait is not None and not announced:
+                on_wait(error)
+            announced = True
+        cancel.wait(min(poll, limit - time.monotonic()))
 
 
 def lock_path(state: Path, destination: str) -> Path:
-    """The lock file for `destination` beside the state file."""
+    """Return the lock file for `destination` beside the state file."""
     name = hashlib.sha256(destination.encode()).hexdigest()[:16]
     return state.with_name(f"{state.name}.{name}.lock")
 
 
 class RunLock:
-    """The lock at `path`; `destination` is what people call what it guards."""
+    """The lock at `path` of one run for a state file and a destination.
+
+    `destination` is what messages call it.
+    """
 
     def __init__(self, path: Path, destination: str) -> None:
         self._path, self._destination = path, destination
         self._descriptor: int | None = None
 
     def acquire(self, wait: float | None, *, cancel: Cancel) -> None:
-        """Take the lock; waits up to `wait` seconds (infinity: for ever), None not at all.
+        """Take the lock; waits up to `wait` seconds (infinity: without limit), None not at all.
 
-        AlreadyRunning when another process keeps it. EnvironmentProblem when there can be no file.
+        Raises AlreadyRunning when another process keeps it, EnvironmentProblem when the lock file
+        cannot be made.
         """
         descriptor = self._open()
+
+        def announce(_error: AlreadyRunning) -> None:
+            logger.info("waiting for another run on {}{}", self._destination, _owner(descriptor))
+
         try:
-            self._take(descriptor, wait, cancel)
+            wait_for_lock(lambda: self._take(descriptor), wait, cancel, on_wait=announce)
         except BaseException:
             os.close(descriptor)
             raise
@@ -48,25 +126,8 @@ class RunLock:
             os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         self._descriptor = descriptor
 
-    def _take(self, descriptor: int, wait: float | None, cancel: Cancel) -> None:
-        limit = time.monotonic() + (wait or 0.0)
-        announced = False
-        while not self._taken(descriptor):
-            if wait is None or time.monotonic() >= limit or cancel.is_set():
-                owner = _owner(descriptor)
-                raise AlreadyRunning(
-                    f"another run works on {self._destination} with the same state{owner}",
-                    advice="wait for it with --wait-lock, or give this run its own --state",
-                )
-            if not announced:
-                logger.info(
-                    "waiting for another run on {}{}", self._destination, _owner(descriptor)
-                )
-                announced = True
-            cancel.wait(min(_POLL_SECONDS, limit - time.monotonic()))
-
     def release(self) -> None:
-        """Let others in; the file stays, or two could hold two files of one name."""
+        """Release the lock; the file stays, or two processes could lock two files of one name."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -79,14 +140,17 @@ class RunLock:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def _taken(self, descriptor: int) -> bool:
+    def _take(self, descriptor: int) -> None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:  # a file system without locks
+            taken = try_lock(descriptor)
+        except OSError as error:
             raise self._unusable(error) from error
-        return True
+        if not taken:
+            owner = _owner(descriptor)
+            raise AlreadyRunning(
+                f"another run works on {self._destination} with the same state{owner}",
+                advice="wait for it with --wait-lock, or give this run its own --state",
+            )
 
     def _unusable(self, error: OSError) -> EnvironmentProblem:
         advice = "give another --state, or --no-state"

@@ -1,4 +1,4 @@
-"""Opening a child by plumbum: imported with the first child, for most runs start none."""
+"""Start a child with plumbum. Imported with the first child, because most runs start none."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-# plumbum reads the whole of it at its import, and for the processor Python would run `uname -p`:
-# the first of that name on PATH, with our environment.
+# plumbum reads all of platform.uname() when it is imported, and for the processor Python would run
+# `uname -p`: the first of that name on PATH, with our environment.
 vars(platform.uname())["processor"] = ""
 
 from plumbum import local  # noqa: E402
@@ -15,18 +15,18 @@ from plumbum.path.local import LocalPath  # noqa: E402
 
 
 def opened(argv: tuple[str, ...], environment: Mapping[str, str], fed: bool) -> Any:
-    """The started process, two pipes at its outputs and, when `fed`, one at its input.
+    """Return the started process, with pipes at its outputs and, when `fed`, at its input.
 
-    OSError when it cannot be started.
+    Raises OSError when it cannot be started.
     """
-    # plumbum lays every child's environment over a snapshot of ours, taken at its import, passwords
-    # included. Emptied, the snapshot adds nothing: a child has what its caller hands over, no more.
-    # Each time, for who asks plumbum for a copy of it puts the working folder in as PATH.
+    # plumbum adds every child's environment to a snapshot of ours, taken at its import, with all
+    # passwords. The empty snapshot adds nothing: a child has what its caller hands over, no more.
+    # It is emptied each time, because copying it puts the working folder into PATH.
     local.env.clear()
-    # `local[path]` with a LocalPath looks nothing up, and swaps no os.environ to expand a tilde.
+    # A LocalPath is not looked up on PATH, and os.environ is not swapped to expand a tilde.
     command = local[LocalPath(argv[0])]
     # -1 and -3 are PIPE and DEVNULL; unbuffered, because closing a buffered pipe blocks while
-    # somebody reads from it; cwd "." also works where the folder was deleted.
+    # another thread reads from it; cwd "." also works where the folder was deleted.
     return command.popen(
         argv[1:],
         stdin=-1 if fed else -3,

@@ -1,6 +1,6 @@
-"""The one room that starts captured children: exact environment, two pipes, an own session.
+"""Run a child and capture its output: exact environment, two pipes, a session of its own.
 
-plumbum's `run(timeout=)` waits for whoever holds the pipe, and kills only the direct child; so the
+plumbum's `run(timeout=)` waits for every holder of the pipe and kills only the direct child. So the
 child is opened with `popen`, emptied by threads, and stopped with its whole process group.
 """
 
@@ -16,17 +16,16 @@ from typing import Any
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.machine.cancel import Cancel
-from image_tools.machine.child import ChildProcess, End, running, signal_group
-from image_tools.machine.pump import STDERR_BOUND
+from image_tools.machine.child import STDERR_BOUND, ChildProcess, End, running, signal_group
 
 _NOT_STARTABLE = (FileNotFoundError, PermissionError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletedRun:
-    """What a child left behind; `returncode` is negative for the signal that ended it.
+    """The result of a child; `returncode` is negative for the signal that ended it.
 
-    `stdout` holds the first 16 MiB, `truncated` says that there was more; `stderr` the last 64 KiB.
+    `stdout` holds the first 16 MiB, and is `truncated` if there was more; `stderr` the last 64 KiB.
     """
 
     argv: tuple[str, ...]
@@ -51,13 +50,13 @@ def run(  # noqa: PLR0913 - one call with everything a child has, at ten call si
     cancel: Cancel | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> CompletedRun:
-    """What the child `argv` printed and how it ended; no exit code is an exception.
+    """Return what the child `argv` printed and how it ended; no exit code is an exception.
 
     `argv[0]` is an absolute path. The child sees `environment` and nothing else. After `timeout`
     seconds, at `cancel`'s deadline, or when `cancel` is set its whole process group is stopped:
-    SIGTERM, two seconds later SIGKILL. `on_line` gets every line of both outputs as it comes, one
-    at a time, in other threads that share the caller's context variables.
-    Raises ToolMissing when the file cannot be started, EnvironmentProblem when nothing can.
+    SIGTERM, two seconds later SIGKILL. `on_line` gets every line of both outputs when it comes, one
+    at a time, in other threads that share the caller's context variables. Raises ToolMissing when
+    this file cannot be started, EnvironmentProblem when no process can.
     """
     begun = time.monotonic()
     process = _start(argv, environment, stdin is not None, cancel)
@@ -65,12 +64,12 @@ def run(  # noqa: PLR0913 - one call with everything a child has, at ten call si
         return CompletedRun(argv=argv, returncode=-signal.SIGTERM, cancelled=True)
     child = ChildProcess(process, on_line)
     try:
-        child.attend(stdin)
+        child.start_threads(stdin)
         end = child.wait(_nearest(timeout, cancel), cancel)
         if end is not End.EXITED:
             child.stop()
     finally:
-        code = child.bury()
+        code = child.reap()
     for pump in (child.stdout, child.stderr):
         if pump.failure is not None:
             raise pump.failure
@@ -87,7 +86,7 @@ def run(  # noqa: PLR0913 - one call with everything a child has, at ten call si
 
 
 def kill_all(*, for_good: bool = False) -> None:
-    """SIGKILL to the groups of all running children, at once; a signal handler may call it.
+    """Kill the groups of all running children at once; a signal handler may call it.
 
     `for_good` is for a process that ends now: no other thread can start a child any more.
     """

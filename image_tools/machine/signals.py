@@ -20,10 +20,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def listening(on_first: Callable[[int], None], on_second: Callable[[int], None]) -> Iterator[None]:
-    """Inside, `on_first` hears of the first signal, `on_second` of every later one.
+    """Call `on_first` with the number of the first signal inside, `on_second` with later ones.
 
-    A hang-up counts as SIGTERM, unless it is ignored (nohup). Nothing happens outside the main
-    thread, where Python allows no handlers.
+    SIGHUP counts as SIGTERM, unless it is ignored (nohup). Outside the main thread, where Python
+    allows no handlers, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -45,7 +45,7 @@ def listening(on_first: Callable[[int], None], on_second: Callable[[int], None])
 
 
 def die_now(workspace: Path | None) -> Callable[[int], NoReturn]:
-    """What ends the process at once: no child, no private folder is left behind."""
+    """Return a function that ends the process at once, its children and private folder with it."""
 
     def die(number: int) -> NoReturn:
         kill_all(for_good=True)

@@ -1,4 +1,4 @@
-"""A tool that talks to the person at the terminal: its questions, their answers."""
+"""Run a tool that asks the user questions at the terminal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import sh
 from image_tools.errors import EnvironmentProblem, ToolMissing
 
 
-def attend(argv: tuple[str, ...], environment: Mapping[str, str]) -> int:
-    """The exit code of a tool that was given the terminal; what it writes goes to standard error.
+def run_in_terminal(argv: tuple[str, ...], environment: Mapping[str, str]) -> int:
+    """Run a tool with the terminal, its output on standard error, and return its exit code.
 
     `argv[0]` is an absolute path; the tool sees `environment` and nothing else. The terminal is
-    as before afterwards, also when the tool was killed while it hid what is typed.
-    ToolMissing when it cannot be started.
+    restored afterwards, also when the tool was killed while it hid the input. Raises ToolMissing
+    when it cannot be started.
     """
     try:
         tool = sh.Command(argv[0])
@@ -36,7 +36,7 @@ def attend(argv: tuple[str, ...], environment: Mapping[str, str]) -> int:
 
 @contextlib.contextmanager
 def _output_on_standard_error() -> Iterator[None]:
-    # Standard output may be a file for results; prompts have no place in it.
+    # Standard output may be a file for results, and must hold no prompts.
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

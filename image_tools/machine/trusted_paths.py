@@ -1,4 +1,4 @@
-"""Files and links that another user may have laid where all may write, as in /tmp."""
+"""Files and links that another user may have planted in a shared folder such as /tmp."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _MOST_LINKS = 40
 
 
 def refuse_planted(path: Path) -> None:
-    """Nothing when what is to be written at `path`, if anything, is ours or its folder's owner's.
+    """Raise PermissionError, which names it, when another user planted a file or link at `path`.
 
-    The rule of Linux's fs.protected_symlinks and fs.protected_regular (proc_sys_fs(5)), which not
-    every machine has switched on, and which know nothing of files that are replaced by a rename:
-    in a sticky folder that all may write in, no link of another user is followed, and no file of
-    theirs is written. PermissionError names the link or the file.
+    In a sticky folder that everyone may write to, no link of another user is followed and no file
+    of theirs is written, except the folder owner's. This is the rule of Linux's
+    fs.protected_symlinks and fs.protected_regular (proc_sys_fs(5)), which are not switched on
+    everywhere and do not cover files that are replaced by a rename.
     """
     found = _planted(path.absolute(), _MOST_LINKS)
     if found is not None:
@@ -26,16 +26,16 @@ def refuse_planted(path: Path) -> None:
 
 
 def trusted_search_path(environ: Mapping[str, str]) -> str:
-    """PATH without its empty and relative entries: those are the working folder, or lie in it.
+    """Return PATH without empty and relative entries, which mean the working folder.
 
-    Whoever can write there must not choose our tools.
+    A user who can write there must not choose our tools.
     """
     folders = environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(folder for folder in folders if Path(folder).is_absolute())
 
 
 def _planted(path: Path, links_left: int) -> Path | None:
-    """The first thing on the way to `path`, links followed, that a stranger may have laid there."""
+    """Return the first file or link on the way to `path`, links followed, of another user."""
     for place in (*reversed(path.parents), path):
         try:
             found = place.lstat()
@@ -45,7 +45,7 @@ def _planted(path: Path, links_left: int) -> Path | None:
                 continue
             target = place.parent / place.readlink() / path.relative_to(place)
         except OSError:
-            return None  # Not there, or not to be entered: what opens it says so.
+            return None  # Missing or not accessible: opening it fails with the reason.
         return _planted(target, links_left - 1)
     return None
 

@@ -22,7 +22,7 @@ _PLATFORM_FIELDS = frozenset({"architecture", "os", "os.version", "os.features",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """A typed, sized link to content; `fields` is the JSON object it was read from."""
+    """A typed and sized link to content; `fields` is the JSON object it was read from."""
 
     media_type: str
     digest: Digest
@@ -34,7 +34,7 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, fields: object) -> Descriptor:
-        """The descriptor in a parsed JSON value; InvalidManifest when it is none."""
+        """Return the descriptor in a parsed JSON value. Raises InvalidManifest if there is none."""
         if not isinstance(fields, dict):
             raise InvalidManifest("a descriptor is not a JSON object")
         refuse_look_alikes(fields, _FIELDS)
@@ -55,7 +55,7 @@ class Descriptor:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object of this descriptor; fields we do not know are kept as they were read."""
+        """Return the JSON object of this descriptor, with unknown fields as they were read."""
         known: dict[str, Any] = {
             "mediaType": self.media_type,
             "digest": str(self.digest),
@@ -72,22 +72,22 @@ class Descriptor:
 
     @property
     def has_rare_fields(self) -> bool:
-        """Whether it says more than what buildx writes: an URL, data, an own field."""
+        """Return whether it has fields that buildx does not write: `urls`, `data`, unknown ones."""
         return not self.fields.keys() <= _COMPOSED_FIELDS or bool(self._platform_extras())
 
     @property
     def is_attestation(self) -> bool:
-        """Whether it is a BuildKit attestation entry of an index."""
+        """Return whether it is an attestation entry, as BuildKit adds them to an index."""
         return dict(self.annotations).get(ATTESTATION_TYPE) == "attestation-manifest"
 
     @property
     def subject(self) -> str:
-        """The digest text of the entry an attestation speaks about; empty when it names none."""
+        """Return the digest of the image that an attestation is about; empty if it states none."""
         return dict(self.annotations).get(ATTESTATION_SUBJECT, "")
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The addresses it states, as text that can be shown: nothing here asks them."""
+        """Return its `urls` as printable text. They are shown, never requested."""
         stated = self.fields.get("urls")
         texts = [one for one in stated if isinstance(one, str)] if isinstance(stated, list) else []
         return tuple("".join(c if c.isprintable() else "?" for c in one) for one in texts)
@@ -100,9 +100,9 @@ class Descriptor:
 
 
 def refuse_look_alikes(fields: Mapping[str, Any], known: frozenset[str]) -> None:
-    """Nothing when no name in `fields` is one of `known` in other letters; else InvalidManifest.
+    """Raise InvalidManifest if a name in `fields` differs from one of `known` only in case.
 
-    Go's JSON reader takes `Digest`, too, for `digest`: one digest must not mean two things.
+    Go's JSON reader accepts `Digest` for `digest`, and one digest must not mean two things.
     """
     folded = {name.casefold() for name in known}
     for name in fields.keys() - known:
@@ -111,7 +111,7 @@ def refuse_look_alikes(fields: Mapping[str, Any], known: frozenset[str]) -> None
 
 
 def pairs(annotations: object) -> tuple[tuple[str, str], ...]:
-    """The annotations of a JSON value as sorted pairs; what is no text is left out."""
+    """Return the annotations of a JSON value as sorted pairs, without those that are not text."""
     if not isinstance(annotations, dict):
         return ()
     return tuple(

@@ -15,14 +15,14 @@ _SHAPE = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Digest:
-    """`algorithm:hex`, one of the registered algorithms sha256 and sha512."""
+    """A digest `algorithm:hex` of a registered algorithm, sha256 or sha512."""
 
     algorithm: str
     hex: str
 
     @classmethod
     def parse(cls, text: str) -> Digest:
-        """The digest written in `text`; InvalidReference when it is none we can compute."""
+        """Return the digest in `text`. Raises InvalidReference if it cannot be computed."""
         algorithm, _, encoded = text.partition(":")
         if not _SHAPE.fullmatch(text):
             raise InvalidReference(f"{text!r} is not a digest: write sha256:<64 hex digits>")
@@ -36,15 +36,15 @@ class Digest:
 
     @classmethod
     def of(cls, content: bytes) -> Digest:
-        """The sha256 digest of `content`."""
+        """Return the sha256 digest of `content`."""
         return cls("sha256", hashlib.sha256(content).hexdigest())
 
     def hasher(self) -> hashlib._Hash:
-        """A fresh hash object of this digest's algorithm."""
+        """Return a new hash object of this digest's algorithm."""
         return hashlib.new(self.algorithm)
 
     def verify(self, content: bytes) -> None:
-        """Nothing when `content` has this digest; DigestMismatch otherwise."""
+        """Raise DigestMismatch unless `content` has this digest."""
         found = self.hasher()
         found.update(content)
         if found.hexdigest() != self.hex:
@@ -52,14 +52,14 @@ class Digest:
 
     @property
     def short(self) -> str:
-        """The first twelve digits, for tables and log lines."""
+        """Return the first twelve digits, for tables and log lines."""
         return self.hex[:12]
 
     @property
     def as_tag(self) -> str:
-        """The tag that stands for it, `sha256-<hex>` (distribution spec, "Referrers Tag Schema").
+        """Return the tag `sha256-<hex>` (distribution spec, "Referrers Tag Schema").
 
-        cosign's tags begin with it, too.
+        The tags of cosign start with it.
         """
         return f"{self.algorithm}-{self.hex[:_LONGEST_IN_TAG]}"
 

@@ -1,4 +1,4 @@
-"""Manifests and indexes, parsed from their raw bytes (OCI image spec; Docker v2 schema 1 and 2)."""
+"""Manifests and indexes, parsed from raw bytes (OCI image spec; Docker v2 schema 1 and 2)."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class RawManifest:
 
     @property
     def digest(self) -> Digest:
-        """The sha256 digest of the bytes."""
+        """Return the sha256 digest of the bytes."""
         return Digest.of(self.content)
 
     @property
     def descriptor(self) -> Descriptor:
-        """A descriptor of these bytes, without a platform."""
+        """Return a descriptor of these bytes, without a platform."""
         return Descriptor(media_type=self.media_type, digest=self.digest, size=len(self.content))
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image or artifact: its config and its layers, in order.
+    """The config and the layers, in order, of one image or artifact.
 
     An artifact manifest (`media.OCI_ARTIFACT`) has no config. `stated_type` is the `mediaType` in
-    the bytes themselves, whatever they were served as.
+    the bytes, which may differ from the type they were served with.
     """
 
     media_type: str
@@ -56,7 +56,7 @@ class Manifest:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """The config and the layers that must be in the registry, each digest once."""
+        """Return the config and the layers that the registry must have, each digest once."""
         held = [layer for layer in self.layers if not layer.fields.get("urls")]
         if self.config is not None:
             held.insert(0, self.config)
@@ -64,9 +64,9 @@ class Manifest:
 
     @property
     def foreign(self) -> tuple[Descriptor, ...]:
-        """The layers with `urls`, whatever their type, each digest once; none that is in `blobs`.
+        """Return the layers with `urls`, each digest once, without those that are in `blobs`.
 
-        They may be in the registry, or only at one of these addresses.
+        The registry may have them; otherwise they are only at one of these addresses.
         """
         needed = {blob.digest for blob in self.blobs}
         layers = (layer for layer in self.layers if layer.fields.get("urls"))
@@ -74,13 +74,13 @@ class Manifest:
 
     @property
     def is_image(self) -> bool:
-        """Whether the config is an image config, which states a platform."""
+        """Return whether the config is an image config, which states a platform."""
         return self.config is not None and self.config.media_type in media.IMAGE_CONFIGS
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An OCI index or Docker manifest list, its entries in order."""
+    """The entries, in order, of an OCI index or Docker manifest list."""
 
     media_type: str
     entries: tuple[Descriptor, ...]
@@ -90,17 +90,17 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Schema1:
-    """A Docker schema 1 manifest: the platform it states, and its layers, first one lowest."""
+    """The platform and the layers, lowest first, of a Docker schema 1 manifest."""
 
     platform: Platform
     layers: tuple[Digest, ...]
 
 
 def parse(raw: RawManifest) -> Manifest | Index | Schema1:
-    """What `raw` holds, by its content where the media type is missing or lies.
+    """Return the content of `raw`; its bytes decide if the media type is missing or wrong.
 
-    InvalidManifest when it is no JSON object of a known shape, is over 4 MiB (the distribution
-    spec's bound), has over 10,000 entries, or says one thing twice.
+    Raises InvalidManifest if it is not a JSON object of a known shape, is larger than 4 MiB (the
+    limit of the distribution spec), has more than 10,000 entries, or is ambiguous.
     """
     if len(raw.content) > MAXIMUM_MANIFEST_SIZE:
         raise InvalidManifest(f"the manifest has {len(raw.content)} bytes, more than 4 MiB")
@@ -120,7 +120,7 @@ def parse(raw: RawManifest) -> Manifest | Index | Schema1:
 
 
 def config_platform(content: bytes) -> Platform:
-    """The platform an image config states; empty where it states none or is no JSON object."""
+    """Return the platform in an image config; empty if it states none or is not a JSON object."""
     try:
         return Platform.from_json(_object(content))
     except InvalidManifest:
@@ -128,9 +128,9 @@ def config_platform(content: bytes) -> Platform:
 
 
 def index_bytes(index: Index) -> bytes:
-    """The bytes of `index`, printed as buildx prints; its rare fields are annotations alone.
+    """Return the bytes of `index` in the layout of buildx. Of its rare fields, only annotations.
 
-    InvalidManifest when an entry's own fields are nested too deep to be written again.
+    Raises InvalidManifest if unknown fields of an entry are nested too deep to be written.
     """
     document = {
         "schemaVersion": 2,
@@ -151,7 +151,7 @@ def _each_once(blobs: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
 
 def _object(content: bytes, **hooks: Any) -> dict[str, Any]:
     try:
-        # Decoded here: Python would take UTF-16 too, and nobody else would.
+        # json.loads would accept UTF-16 as well, which no other reader does.
         text = content.decode("utf-8-sig", "surrogatepass")
         document = json.loads(text, parse_constant=_refuse, parse_float=_finite, **hooks)
     except (ValueError, RecursionError) as error:
@@ -166,7 +166,7 @@ def _states(document: dict[str, Any], *names: str) -> bool:
 
 
 def _refuse_two_meanings(document: dict[str, Any], *, is_artifact: bool) -> None:
-    """One digest must not mean two things to two readers (CVE-2021-41190); skopeo agrees."""
+    """Raise InvalidManifest if two readers could disagree (CVE-2021-41190), as skopeo does."""
     is_image = _states(document, "config", "layers")
     if is_image and _states(document, "manifests"):
         raise InvalidManifest("the manifest is an image and an index at once")
@@ -176,7 +176,7 @@ def _refuse_two_meanings(document: dict[str, Any], *, is_artifact: bool) -> None
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")  # Python reads it, and nobody else would
+    raise ValueError(f"{constant} is no number")  # JSON has no NaN; Python accepts it
 
 
 def _finite(text: str) -> float:
@@ -189,7 +189,7 @@ def _finite(text: str) -> float:
 def _one_meaning(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(members)
     if len(found) != len(members):
-        # Which one counts differs from reader to reader; Go's even mixes both.
+        # Readers disagree about which one counts; Go merges both.
         raise ValueError("a field is there twice")
     return found
 

@@ -8,7 +8,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-# Of a draft of OCI 1.1, without a config; some registries still hold such artifacts.
+# From a draft of OCI 1.1, without a config. Some registries still hold such artifacts.
 OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
 
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -33,8 +33,8 @@ ACCEPTED = (
 
 
 def index_type_for(children: frozenset[str]) -> str:
-    """The type of an index over `children` types: Docker's list over Docker types only.
+    """Return the type of an index of `children` types: Docker's list for Docker types only.
 
-    docker buildx imagetools create, from 0.11 on, follows the same rule.
+    `docker buildx imagetools create` has the same rule since 0.11.
     """
     return DOCKER_LIST if children and children <= DOCKER_TYPES else OCI_INDEX

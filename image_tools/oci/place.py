@@ -1,4 +1,4 @@
-"""Which place a name really leads to: one key for all ways to write a registry."""
+"""One key for all ways to write the name of a registry or repository."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from image_tools.oci.reference import DOCKER_HUB, DOCKER_HUB_ALIASES, Reference,
 PlaceKey = tuple[str, str]
 _HUB_HOSTS = frozenset({*DOCKER_HUB_ALIASES, "registry.hub.docker.com"})
 _LOCALHOST = "localhost"
-# What a program on this machine reaches by any of these names is one server.
+# For a program on this machine, all of these reach the same server.
 _LOCAL_ADDRESSES = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})
 _DEFAULT_PORT = 443
 
@@ -17,8 +17,8 @@ _DEFAULT_PORT = 443
 def registry_key(registry: str) -> str:
     """Return the same text for all names of one registry.
 
-    Letter case, the default port, docker.io's other names and those of this machine make no
-    difference. Names are not looked up: two hosts may still be one.
+    Case, the default port, the aliases of docker.io and the names of this machine make no
+    difference. Names are not resolved, so two hosts may still be the same registry.
     """
     host, port = _split(registry.lower())
     host = _canonical(host.rstrip("."))

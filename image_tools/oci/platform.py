@@ -24,7 +24,7 @@ _SAME_ARCHITECTURE = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Platform:
-    """One entry's platform; an empty string is a field that is not stated."""
+    """A platform; an empty string is a field that is not stated."""
 
     os: str = ""
     architecture: str = ""
@@ -34,7 +34,7 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """The platform written as `os/architecture[/variant]`; InvalidPlatform otherwise."""
+        """Return the platform in `os/architecture[/variant]`, or raise InvalidPlatform."""
         parts = text.strip().split("/")
         if not 2 <= len(parts) <= 3 or not all(_WORD.fullmatch(part) for part in parts):
             raise InvalidPlatform(f"{text!r} is not a platform: write os/architecture[/variant]")
@@ -42,7 +42,7 @@ class Platform:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Platform:
-        """The platform of a descriptor or an image config; what is no printable text is empty."""
+        """Return the platform of a descriptor or image config; what is not text is empty."""
         features = fields.get("os.features")
         return cls(
             os=_text(fields, "os"),
@@ -55,7 +55,7 @@ class Platform:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object of this platform, without empty fields, in the specification's order."""
+        """Return the JSON object, without empty fields, in the order of the specification."""
         fields = {
             "architecture": self.architecture,
             "os": self.os,
@@ -67,9 +67,9 @@ class Platform:
 
     @property
     def normalized(self) -> Platform:
-        """The same platform with the variant that is meant: arm64 v8, arm v7, amd64 none.
+        """Return the platform with its default variant: arm64 v8, arm v7, amd64 none.
 
-        containerd's platforms package uses the same defaults.
+        These are the defaults of containerd's platforms package.
         """
         architecture = _SAME_ARCHITECTURE.get(self.architecture, self.architecture)
         variant = self.variant or _DEFAULT_VARIANT.get(self.architecture, "")
@@ -81,11 +81,11 @@ class Platform:
 
     @property
     def is_known(self) -> bool:
-        """Whether both architecture and operating system are stated and not `unknown`."""
+        """Return whether architecture and operating system are stated and not `unknown`."""
         return all(part not in ("", "unknown") for part in (self.os, self.architecture))
 
     def completed_from(self, config: Platform) -> Platform:
-        """This platform with its empty fields taken from the image's config."""
+        """Return this platform with its empty fields filled in from the image's `config`."""
         return Platform(
             os=self.os or config.os,
             architecture=self.architecture or config.architecture,
@@ -105,5 +105,5 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _is_text(value: object) -> TypeGuard[str]:
-    """Whether it can be an argument of a tool and stand on a screen."""
+    """Return whether it is text that is safe as a tool's argument and on a terminal."""
     return isinstance(value, str) and value.isprintable()

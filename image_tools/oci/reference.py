@@ -1,7 +1,7 @@
-"""References, `registry/repository[:tag][@digest]`, and the names people write for them.
+"""References, `registry/repository[:tag][@digest]`, the names people write, the order of tags.
 
-Grammar: OCI distribution spec ("Pulling manifests") for repository and tag, the `reference` package
-of CNCF Distribution for the registry in front, which docker and skopeo follow.
+Grammar: OCI distribution spec ("Pulling manifests") for repository and tag, and the `reference`
+package of CNCF Distribution for the registry, as in docker and skopeo.
 """
 
 from __future__ import annotations
@@ -25,12 +25,21 @@ _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_TAG_PARTS = re.compile(r"[0-9]+|[^0-9._-]+")
+_VERSION = re.compile(r"[vV]?(?=[0-9])")
+# Pre-releases: semver.org section 11, and common habits.
+_EARLIER = re.compile(
+    r"(?:alpha|beta|canary|dev|ea|m|milestone|nightly|pre|preview|rc|snapshot|unstable)",
+    re.IGNORECASE,
+)
+_BEFORE_END, _END, _WORD, _NUMBER = range(4)
+_TagPart = tuple[int, int, str]
 
 
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One image in one registry; parsed, complete, without a default tag."""
+    """An image in a registry: parsed and complete, without a default tag."""
 
     registry: str
     repository: str
@@ -39,7 +48,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """The reference written in `text`, as docker reads it; InvalidReference when it is none.
+        """Return the reference in `text`, read as docker does, or raise InvalidReference.
 
         Without a registry it is on docker.io, where a name of one component is in `library`.
         """
@@ -49,20 +58,20 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """`registry/repository`."""
+        """Return `registry/repository`."""
         return f"{self.registry}/{self.repository}"
 
     @property
     def target(self) -> str | Digest:
-        """What a store is asked for in this repository: the digest, else the tag, else latest."""
+        """Return what to request from the repository: the digest, else the tag, else `latest`."""
         return self.digest or self.tag or "latest"
 
     def with_tag(self, tag: str) -> Reference:
-        """This repository at `tag` alone: a digest stated here is left out."""
+        """Return this repository with `tag`, without a digest."""
         return Reference(self.registry, self.repository, tag)
 
     def with_digest(self, digest: Digest) -> Reference:
-        """This repository at `digest` alone, without a tag: the tools do not take both."""
+        """Return this repository with `digest`, without a tag: the tools do not accept both."""
         return Reference(self.registry, self.repository, None, digest)
 
     def __str__(self) -> str:
@@ -79,7 +88,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialReference:
-    """A name as people write it: `path` is what stands behind the registry, nothing added."""
+    """A name as people write it; `path` is what follows the registry, unchanged."""
 
     registry: str | None
     path: str
@@ -88,10 +97,10 @@ class PartialReference:
 
 
 def parse_name(text: str) -> PartialReference:
-    """The parts `text` states, `docker://` in front allowed; InvalidReference when it is no name.
+    """Return the parts of `text`, which may start with `docker://`, or raise InvalidReference.
 
-    The first of several components is a registry when it has a dot, a colon or an upper-case
-    letter, or is `localhost`: docker's rule. docker.io's other names become `docker.io`.
+    The first of several components is a registry if it has a dot, a colon or an upper-case letter,
+    or is `localhost` (docker's rule). Aliases of docker.io become `docker.io`.
     """
     name, at, digest_text = _without_scheme(text).partition("@")
     digest = Digest.parse(digest_text) if at else None
@@ -105,7 +114,7 @@ def parse_name(text: str) -> PartialReference:
 
 
 def is_registry(component: str) -> bool:
-    """Whether docker reads this first component of a name as a registry."""
+    """Return whether docker reads this first component of a name as a registry."""
     return (
         component == "localhost"
         or "." in component
@@ -115,10 +124,9 @@ def is_registry(component: str) -> bool:
 
 
 def parse_registry(text: str) -> str:
-    """The registry `host[:port]` in `text`, canonical; InvalidReference when it is none.
+    """Return the registry `host[:port]` in `text`, canonical, or raise InvalidReference.
 
-    Host names are the same in any case, so they are written in lower case, but where only an
-    upper-case letter tells the registry from a project.
+    The host is written in lower case, unless only an upper-case letter marks it as a registry.
     """
     match = _REGISTRY.fullmatch(text)
     if not match:
@@ -134,7 +142,7 @@ def parse_registry(text: str) -> str:
 
 
 def parse_path(text: str) -> str:
-    """`text` when it is a repository's path or a part of it; InvalidReference otherwise."""
+    """Return `text` if it is a repository's path or a part of one, else raise InvalidReference."""
     if len(text) > MAXIMUM_REPOSITORY_LENGTH:
         raise InvalidReference(
             f"repository name of {len(text)} characters:"
@@ -148,7 +156,7 @@ def parse_path(text: str) -> str:
 
 
 def parse_tag(text: str) -> str:
-    """`text` when it is a tag; InvalidReference otherwise."""
+    """Return `text` if it is a tag, else raise InvalidReference."""
     if len(text) > 128:
         raise InvalidReference(f"tag of {len(text)} characters: at most 128 are allowed")
     if not _TAG.fullmatch(text):
@@ -160,23 +168,35 @@ def parse_tag(text: str) -> str:
 
 
 def is_tag(text: str) -> bool:
-    """Whether `text` can be a tag."""
+    """Return whether `text` can be a tag."""
     return _TAG.fullmatch(text) is not None
 
 
 def on_registry(registry: str, path: str) -> str:
-    """The repository of `path` on `registry`: docker.io keeps single names in `library`."""
+    """Return the repository of `path` on `registry`: on docker.io, `library/` may be left out."""
     if registry == DOCKER_HUB and "/" not in path:
         return f"{OFFICIAL_PROJECT}/{path}"
     return path
 
 
 def refuse_scheme(text: str) -> None:
-    """Nothing when no `scheme://` stands in front of `text`; InvalidReference otherwise."""
+    """Raise InvalidReference if `text` starts with a `scheme://`."""
     if scheme := _SCHEME.match(text):
         raise InvalidReference(
             f"a reference has no {scheme[0]} in front: write {text[scheme.end() :]!r}"
         )
+
+
+def tag_key(tag: str) -> tuple[bool, tuple[_TagPart, ...], str]:
+    """Return a sort key for tags: versions by their numbers first, then words.
+
+    1.9 comes before 1.10. A leading `v` and the kind of separator ('.', '-', '_') do not matter. A
+    pre-release (`-rc1`) comes before its release, any other suffix (`-alpine`) after it.
+    """
+    version = _VERSION.match(tag)
+    texts = _TAG_PARTS.findall(tag[version.end() :] if version else tag)
+    parts = tuple(_part(text, early=version is not None) for text in texts)
+    return version is None, (*parts, (_END, 0, "")), tag
 
 
 def _without_scheme(text: str) -> str:
@@ -218,33 +238,9 @@ def _path_reason(text: str) -> str:
     )
 
 
-_PARTS = re.compile(r"[0-9]+|[^0-9._-]+")
-_VERSION = re.compile(r"[vV]?(?=[0-9])")
-# What stands before the release it leads to: semver.org section 11, and common habits.
-_EARLIER = re.compile(
-    r"(?:alpha|beta|canary|dev|ea|m|milestone|nightly|pre|preview|rc|snapshot|unstable)",
-    re.IGNORECASE,
-)
-_BEFORE_END, _END, _WORD, _NUMBER = range(4)
-
-Part = tuple[int, int, str]
-
-
-def tag_key(tag: str) -> tuple[bool, tuple[Part, ...], str]:
-    """What to sort tags by: versions first and by their numbers, then words.
-
-    A `v` in front does not count, and neither does which of '.', '-' and '_' separates. What
-    comes before a release (`-rc1`) stands before it, every other suffix (`-alpine`) behind it.
-    """
-    version = _VERSION.match(tag)
-    texts = _PARTS.findall(tag[version.end() :] if version else tag)
-    parts = tuple(_part(text, early=version is not None) for text in texts)
-    return version is None, (*parts, (_END, 0, "")), tag
-
-
-def _part(text: str, *, early: bool) -> Part:
+def _part(text: str, *, early: bool) -> _TagPart:
     if "0" <= text[0] <= "9":
-        # Compared as numbers without making them: Python refuses those of over 4300 digits.
+        # Compared as text: Python does not convert numbers of over 4300 digits.
         digits = text.lstrip("0")
         return _NUMBER, len(digits), digits
     rank = _BEFORE_END if early and _EARLIER.fullmatch(text) else _WORD

@@ -1,4 +1,4 @@
-"""One bounded walk behind an index: pure, and driven by whoever can get manifests."""
+"""The bounded walk behind an index: pure; the caller reads the manifests."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from image_tools.oci.manifest import (
     parse,
 )
 
-DEEPEST_NESTING = 4  # levels of indexes, the top one among them
-MAXIMUM_NESTED_SIZE = 16 * 1024 * 1024  # bytes of all nested indexes, which stay in memory
-MOST_AT_ONCE = 32  # of 4 MiB at most, all of them in memory until they were looked at
+DEEPEST_NESTING = 4  # levels of indexes, including the top one
+MAXIMUM_NESTED_SIZE = 16 * 1024 * 1024  # bytes of all nested indexes, kept in memory
+MOST_AT_ONCE = 32  # manifests in memory at the same time, each of up to 4 MiB
 
 _TOO_MANY = f"the index leads to more than {MAXIMUM_ENTRIES} entries"
 _TOO_LARGE = f"the nested indexes have more than {MAXIMUM_NESTED_SIZE >> 20} MiB together"
@@ -35,9 +35,9 @@ OnManifest = Callable[[Descriptor, RawManifest, Parsed], None]
 class Fault(Enum):
     """What is wrong with an entry.
 
-    LOST: what it leads to is missing, damaged or no manifest, or no index though it should be one.
-    MISSTATED: it has another size or type than the entry says, and was walked all the same.
-    BEYOND: the indexes are nested too deep, lead to too many entries, or are too large together.
+    LOST: its manifest is missing, damaged or invalid, or is not the index that it is listed as.
+    MISSTATED: its manifest has another size or type than the entry states; it was read anyway.
+    BEYOND: the indexes are nested too deep, have too many entries, or are too large in total.
     """
 
     LOST = "lost"
@@ -47,7 +47,7 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EntryProblem:
-    """One entry that could not be followed as it says, and why."""
+    """An entry that could not be followed as stated, and why."""
 
     entry: Descriptor
     error: ImageToolsError
@@ -56,10 +56,10 @@ class EntryProblem:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What a walk found.
+    """The result of a walk.
 
-    `leaves` are the entries that are no indexes, in order and as often as they are there, nested
-    indexes opened in their place; a manifest that is no index is its own leaf. `nested` are the
+    `leaves` are all entries that are not indexes, in order, repeated as they are, with nested
+    indexes opened in place; a manifest that is not an index is its own leaf. `nested` are the
     opened indexes below the top, innermost first, each once. An entry has each problem once.
     """
 
@@ -68,14 +68,14 @@ class Tree:
     problems: tuple[EntryProblem, ...] = ()
 
     def checked(self, *tolerated: Fault) -> Tree:
-        """Return this tree; raise the error of its first problem that is not `tolerated`."""
+        """Return this tree, or raise the error of the first problem that is not `tolerated`."""
         for problem in self.problems:
             if problem.fault not in tolerated:
                 raise problem.error
         return self
 
     def entries_with(self, fault: Fault) -> tuple[Descriptor, ...]:
-        """Return the entries that have `fault`, each once."""
+        """Return the entries with `fault`, each once."""
         return tuple(dict.fromkeys(p.entry for p in self.problems if p.fault is fault))
 
 
@@ -83,12 +83,12 @@ TreeWalk = Generator[tuple[Descriptor, ...], Sequence[Answer], Tree]
 
 
 def says_index(entry: Descriptor) -> bool:
-    """Return whether an entry is said to be an index."""
+    """Return whether an entry is listed as an index."""
     return entry.media_type in media.INDEXES
 
 
 def everything(_entry: Descriptor) -> bool:
-    """Return True: a walk with this reads the manifest of every entry."""
+    """Return True: the walk reads the manifest of every entry."""
     return True
 
 
@@ -127,7 +127,7 @@ def walk(
 
 
 def driven(asking: TreeWalk, get: Callable[[Descriptor], RawManifest]) -> Tree:
-    """Return the tree of a walk whose manifests `get` reads; its ImageToolsErrors are answers."""
+    """Return the tree of a walk. `get` reads the manifests; its ImageToolsErrors are answers."""
     try:
         batch = next(asking)
         while True:
@@ -146,7 +146,7 @@ def _answer(get: Callable[[Descriptor], RawManifest], entry: Descriptor) -> Answ
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """One place in the tree; the same entry may stand in many."""
+    """A place in the tree; the same entry may be at several."""
 
     entry: Descriptor
     is_leaf: bool = True
@@ -156,7 +156,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read behind a digest. Only indexes are kept: 10,000 images may have 40 GB."""
+    """What was read for a digest. Only indexes are kept: 10,000 manifests can have 40 GB."""
 
     size: int
     raw: RawManifest | None = None
@@ -165,7 +165,7 @@ class _Known:
 
     @property
     def is_index(self) -> bool:
-        """Return whether it is an index, kept or not."""
+        """Return whether it is an index, even one that was too much to keep."""
         return self.index is not None or bool(self.beyond)
 
 
@@ -182,14 +182,14 @@ class _State:
     problems: dict[tuple[Digest, Fault, str], EntryProblem] = field(default_factory=dict)
 
     def take(self, entry: Descriptor, raw: RawManifest) -> Parsed:
-        """Return what `raw` holds, after `on_manifest` has seen it."""
+        """Return the content of `raw`, after calling `on_manifest`."""
         found = parse(raw)
         if self.on_manifest is not None:
             self.on_manifest(entry, raw, found)
         return found
 
     def unknown(self, entries: Iterable[Descriptor], *, is_last: bool) -> tuple[Descriptor, ...]:
-        """Return the entries to ask for, each digest once; no index behind the last level."""
+        """Return the entries to read, each digest once, without indexes below the last level."""
         asked: dict[Digest, Descriptor] = {}
         for entry in entries:
             if entry.digest in self.known or (is_last and says_index(entry)):
@@ -199,7 +199,7 @@ class _State:
         return tuple(asked.values())
 
     def answered(self, entry: Descriptor, answer: Answer) -> None:
-        """Remember what `entry` leads to."""
+        """Remember the answer to `entry`."""
         if isinstance(answer, ImageToolsError):
             self.known[entry.digest] = answer
             return
@@ -213,7 +213,7 @@ class _State:
         self.known[entry.digest] = known
 
     def _kept(self, raw: RawManifest, index: Index) -> _Known:
-        """Return what is remembered of an index: of too many only that they were too many."""
+        """Return what to keep of an index; beyond the limits, only which limit was reached."""
         size = len(raw.content)
         self.entries += len(index.entries)
         self.size += size
@@ -224,7 +224,7 @@ class _State:
         return _Known(size, raw, index)
 
     def follow(self, node: _Node, *, is_last: bool) -> list[_Node]:
-        """Return the places below `node`; none where it is no index or cannot be followed."""
+        """Return the places below `node`; none if it is not an index or cannot be followed."""
         entry = node.entry
         if not self.wants(entry):
             return []
@@ -247,7 +247,7 @@ class _State:
     def grow(self, node: _Node, index: Index) -> list[_Node]:
         """Return the new places below `node`, one for each entry of its `index`.
 
-        Four small indexes that name each other ten thousand times would have 10^16.
+        They are limited: four small indexes with ten thousand entries each could lead to 10^16.
         """
         node.is_leaf = False
         if not self.repeats and node.entry.digest in self.grown:
@@ -276,9 +276,9 @@ class _State:
             inner.setdefault(node.entry.digest, known[0])
 
     def _collect_once(self, digest: Digest, inner: dict[Digest, RawManifest]) -> None:
-        """Collect by digest: what an index leads to may have been opened elsewhere.
+        """Collect by digest, since the entries of an index may have been opened elsewhere.
 
-        No recursion: a thousand indexes beside each other may lead to one another in a row.
+        Not recursive: a thousand indexes in one index may lead to one another in a chain.
         """
         begun, waiting = set[Digest](), [digest]
         while waiting:

@@ -1,4 +1,4 @@
-"""What images cost where registries count the manifests that are read: how many GETs each needs."""
+"""The cost of images at registries that count pulls: how many manifests each image reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from image_tools.oci import media
 from image_tools.plan.selection import Selection
 
-# The shortest entry a registry's index has: type, digest, size and a platform.
+# Bytes of the shortest entry of an index: type, digest, size and a platform.
 SMALLEST_ENTRY = 200
 _UNKNOWN_ENTRIES = 32
 _SCHEMA1 = 3
@@ -16,7 +16,7 @@ _SCHEMA1 = 3
 
 @dataclass(frozen=True, slots=True)
 class PullNeed:
-    """How many manifests of an image will be read: probably `cost`, or only `least`."""
+    """How many manifests of an image will be read: probably `cost`, at least `least`."""
 
     cost: int
     least: int
@@ -25,10 +25,10 @@ class PullNeed:
 def foreseen(
     media_type: str, size: int | None, selection: Selection, *, tops_only: bool = False
 ) -> PullNeed:
-    """What the head of a source manifest tells of the cost of its image.
+    """Return the cost of an image, estimated from the HEAD of its manifest.
 
-    One for an index and one for each wanted child: how many those are its `size` in bytes bounds.
-    With `tops_only` no child is read. A schema 1 image is read again when it is converted.
+    An index costs one read, and one for each wanted child; its `size` in bytes limits how many it
+    can have. With `tops_only` no child is read. A schema 1 image is read again to convert it.
     """
     if media_type in media.SCHEMA1:
         return PullNeed(1, 1) if tops_only else PullNeed(_SCHEMA1, 1)
@@ -37,7 +37,7 @@ def foreseen(
     most = _UNKNOWN_ENTRIES if size is None else max(1, size // SMALLEST_ENTRY)
     platforms = min(most, _platforms(selection, most))
     attested = 2 * platforms if selection.attestations else platforms
-    # Without a type it may be an index or not.
+    # Without a media type it may be an index or a single manifest.
     return PullNeed(1 + min(most, attested), 1 + platforms if media_type else 1)
 
 
@@ -48,7 +48,7 @@ def _platforms(selection: Selection, most: int) -> int:
 
 
 def unaffordable(costs: Sequence[int], left: int) -> frozenset[int]:
-    """The positions of `costs` for which `left` pulls do not suffice, when cheap ones go first."""
+    """Return the positions of `costs` that `left` pulls do not cover, the cheapest first served."""
     found = set()
     for position in sorted(range(len(costs)), key=lambda at: (costs[at], at)):
         if costs[position] <= left:

@@ -1,4 +1,4 @@
-"""Which entries are wanted, and which the destination's index holds in the end."""
+"""The wanted entries of an image, and how they merge with those of the destination."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from image_tools.plan.selection import Fit, Selection
 
 
 def select(leaves: tuple[Descriptor, ...], selection: Selection) -> tuple[Descriptor, ...]:
-    """Return the wanted entries of an image, in its order.
+    """Return the wanted entries of an image, in order.
 
-    An entry that does not state its platform comes along with those that are chosen; where no entry
-    states one, the image has no platforms and nothing is filtered. An attestation is wanted when
-    attestations are and the entry it speaks about is. If nothing else is left out, those that speak
-    about something else stay too: the index keeps its bytes.
+    An entry without a platform is copied together with chosen ones. If no entry states a platform,
+    nothing is filtered. An attestation is wanted if `selection` includes attestations and its image
+    is wanted. If no image is left out, all attestations are wanted, so that the index keeps its
+    bytes.
     """
     images = [leaf for leaf in leaves if not leaf.is_attestation]
     wanted = _wanted(images, selection)
@@ -37,7 +37,7 @@ def select(leaves: tuple[Descriptor, ...], selection: Selection) -> tuple[Descri
 
 
 def has_platforms(leaves: Iterable[Descriptor]) -> bool:
-    """Return whether any image among `leaves` states its platform; else nothing is filtered."""
+    """Return whether an image among `leaves` states its platform; otherwise nothing is filtered."""
     return any(leaf.platform.is_known for leaf in leaves if not leaf.is_attestation)
 
 
@@ -46,9 +46,9 @@ def staying(
     wanted: tuple[Descriptor, ...],
     selection: Selection,
 ) -> tuple[Descriptor, ...]:
-    """Return `existing` without the platforms that are chosen and not brought by `wanted`.
+    """Return `existing` without the chosen platforms that `wanted` does not have.
 
-    Those are gone at the source, so they leave the tag, too.
+    They are gone at the source, so they are removed from the tag.
     """
     brought = {identity(entry) for entry in wanted if not entry.is_attestation}
     return tuple(
@@ -63,10 +63,10 @@ def staying(
 def merge(
     wanted: tuple[Descriptor, ...], existing: tuple[Descriptor, ...]
 ) -> tuple[Descriptor, ...]:
-    """`wanted` together with those `existing` entries whose platform this run does not bring.
+    """Return `wanted`, and the `existing` entries of other platforms.
 
-    A platform that is brought anew takes the place of the old one; new platforms come behind,
-    attestations last. Attestations of entries that go are left out.
+    A wanted entry takes the position of the existing one of its platform; new platforms follow,
+    then attestations. Attestations of entries that are replaced are dropped.
     """
     brought = [entry for entry in wanted if not entry.is_attestation]
     kept = _kept(brought, existing)
@@ -95,7 +95,7 @@ def _wanted(images: list[Descriptor], selection: Selection) -> list[Descriptor]:
 def not_brought(
     existing: tuple[Descriptor, ...], wanted: tuple[Descriptor, ...]
 ) -> tuple[Descriptor, ...]:
-    """Return the images among `existing` whose platform `wanted` does not bring."""
+    """Return the images among `existing` whose platform `wanted` does not have."""
     return tuple(_kept([entry for entry in wanted if not entry.is_attestation], existing))
 
 
@@ -107,7 +107,7 @@ def _kept(brought: list[Descriptor], existing: tuple[Descriptor, ...]) -> list[D
 
 
 def _in_place(brought: list[Descriptor], existing: tuple[Descriptor, ...]) -> list[Descriptor]:
-    """The platforms that stay and those that come; the first old one gives its place away."""
+    """Return the images; those of a platform go where the first existing one was."""
     waiting: dict[Platform | Digest, list[Descriptor]] = {}
     for entry in brought:
         waiting.setdefault(identity(entry), []).append(entry)
@@ -122,10 +122,10 @@ def _in_place(brought: list[Descriptor], existing: tuple[Descriptor, ...]) -> li
 
 
 def identity(entry: Descriptor) -> Platform | Digest:
-    """What makes two entries the same one: the platform, or the digest where none is stated.
+    """Return what two entries of one image share: the platform, or the digest if none is stated.
 
-    Of a Windows version only the build counts, 10.0.17763: its fourth number is the patch level,
-    which changes with every rebuild and which hosts do not match by (containerd's platforms).
+    Of a Windows version only the build counts (10.0.17763). The fourth number is the patch level,
+    which changes with every build, and hosts do not match it (containerd's platforms package).
     """
     if not entry.platform.is_known:
         return entry.digest

@@ -1,4 +1,4 @@
-"""One image out of several: the platforms of all, each from one of them."""
+"""One image composed of the platforms of several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from image_tools.plan.merge import identity, merge
 
 @dataclass(frozen=True, slots=True)
 class CombinedSource:
-    """A source and what people call it."""
+    """A source and its name in messages."""
 
     name: str
     image: SourceImage
@@ -22,18 +22,18 @@ class CombinedSource:
 
 @dataclass(frozen=True, slots=True)
 class CombinedImage:
-    """The united image; `origins` gives for each entry the number, from 0, of its source."""
+    """The composed image; `origins` maps each entry to the position of its source, from 0."""
 
     image: SourceImage
     origins: Mapping[Digest, int] = field(default_factory=dict)
 
 
 def combine(parts: Sequence[CombinedSource], *, overwrite: bool = False) -> CombinedImage:
-    """All entries of `parts`, in their order; attestations follow their images.
+    """Return the image with the entries of all `parts`, in order, attestations after their images.
 
-    UsageError when two of them have different images of one platform; with `overwrite` the later
-    one takes the place of the earlier. PlatformMissing for a source without any platform.
-    An index that holds all the others say stays as it is, byte for byte.
+    Raises UsageError if two parts have different images of one platform, unless `overwrite`: then
+    the later one replaces the earlier. Raises PlatformMissing for a part without a platform. If one
+    index already has all the entries, its bytes are kept.
     """
     leaves: tuple[Descriptor, ...] = ()
     origins: dict[Digest, int] = {}
@@ -50,7 +50,7 @@ def combine(parts: Sequence[CombinedSource], *, overwrite: bool = False) -> Comb
 
 
 def _platforms(part: CombinedSource) -> tuple[Descriptor, ...]:
-    """The entries of a source that an index can hold: orphaned attestations are left out."""
+    """Return the entries of a source, without attestations of images that it does not list."""
     images = {str(leaf.digest) for leaf in part.image.leaves if not leaf.is_attestation}
     found = tuple(
         leaf for leaf in part.image.leaves if not leaf.is_attestation or leaf.subject in images
@@ -84,7 +84,7 @@ def _refuse_conflict(
 
 
 def _added(leaves: tuple[Descriptor, ...], found: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
-    """`leaves` and what is new in `found`, which takes the place of the same platforms."""
+    """Return `leaves` with the new entries of `found`, which replace the same platforms."""
     known = {(leaf.digest, identity(leaf)) for leaf in leaves}
     fresh = tuple(leaf for leaf in found if (leaf.digest, identity(leaf)) not in known)
     return merge(fresh, leaves) if fresh else leaves

@@ -1,4 +1,4 @@
-"""The plan of one image: what is missing at the destination, and what its tag holds in the end."""
+"""The plan of one image: what to copy, and the final content of the tag."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_tools.plan.selection import EVERYTHING
 
 
 class Action(Enum):
-    """What has to be done for one image."""
+    """What to do for one image."""
 
     UNCHANGED = "unchanged"
     SKIP = "skip"
@@ -25,10 +25,10 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FinalIndex:
-    """What the tag holds in the end.
+    """The final content of the tag.
 
-    `exact` is set where the source's own bytes are published; `media_type` and `entries` say the
-    same in parsed form. An artifact is published as it is: no index, `entries` empty.
+    `exact` are the source's bytes, if they are published; `media_type` and `entries` are the same
+    in parsed form. An artifact is published as it is, without an index and without `entries`.
     """
 
     media_type: str
@@ -38,12 +38,12 @@ class FinalIndex:
 
     @property
     def index(self) -> Index:
-        """The index to write where nothing exact is published."""
+        """Return the index to write, if no exact bytes are published."""
         annotated = bool(self.annotations)
         return Index(self.media_type, self.entries, self.annotations, has_rare_fields=annotated)
 
     def difference(self, raw: RawManifest) -> str | None:
-        """Why `raw` is not this index, None when it is; the order of entries does not matter."""
+        """Return how `raw` differs from this index, or None; the order of entries is ignored."""
         if self.exact is not None:
             same = raw.digest == self.exact.digest
             return None if same else f"expected {self.exact.digest}, got {raw.digest}"
@@ -62,11 +62,11 @@ class FinalIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to do for one image: `copies` are the wanted entries still missing, in index order.
+    """What to do for one image; `copies` are the wanted entries that are missing, in order.
 
-    `kept` are entries under the tag that were not chosen and that the source does not have now;
-    `removed` are those that leave the tag: chosen ones that are gone at the source, and lost ones.
-    `as_it_is`: the tag holds the source's own manifest, which is no index.
+    `kept` are entries of the tag that were not chosen and that the source does not have now.
+    `removed` are entries that leave the tag: chosen ones that are gone at the source, and lost
+    ones. `as_it_is`: the tag gets the source's manifest, which is not an index.
     """
 
     action: Action
@@ -117,10 +117,10 @@ def final_index(
     staying: tuple[Descriptor, ...] = (),
     annotated: DestinationImage | None = None,
 ) -> FinalIndex:
-    """Return what the tag is to hold: the source's own bytes whenever they say just that.
+    """Return the final content of the tag: the source's bytes if they are just that.
 
-    `staying` are the destination's entries to merge with. Annotations of the index are kept, the
-    source's before those of `annotated`; a Docker list has no place for them.
+    `staying` are the destination's entries to merge with. Annotations of the source's index win
+    over those of `annotated`; a Docker list cannot have annotations.
     """
     entries = merge(wanted, staying)
     if not source.single and Counter(entries) == Counter(source.leaves):
@@ -140,7 +140,7 @@ def final_index(
 def _staying(
     wanted: tuple[Descriptor, ...], destination: DestinationImage | None, wish: PlanOptions
 ) -> tuple[Descriptor, ...]:
-    """Return the destination's entries that take part in the merge, none where it is replaced."""
+    """Return the destination's entries to merge with; none if it is replaced."""
     if destination is None or wish.overwrite:
         return ()
     lost = wish.lost - {entry.digest for entry in wanted}
@@ -158,7 +158,7 @@ def _removed(
     staying: tuple[Descriptor, ...],
     destination: DestinationImage | None,
 ) -> tuple[Descriptor, ...]:
-    """Return the destination's images that nothing takes the place of."""
+    """Return the destination's images that are removed without a replacement."""
     if destination is None:
         return ()
     left = set(staying)

@@ -1,7 +1,7 @@
-"""What lies beside an image and speaks about it: signatures, attestations, bills of material.
+"""Signatures, attestations, SBOMs and other manifests about an image.
 
-cosign keeps them in tags behind the subject's digest (its specs/SIGNATURE_SPEC.md); OCI 1.1 keeps
-them as referrers (distribution spec, "Listing Referrers").
+They are referrers (distribution spec 1.1, "Listing Referrers"), or have a tag made from the digest
+of the image (cosign's specs/SIGNATURE_SPEC.md). Both are called referrers here.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _MARKS = (SIGNATURE, ATTESTATION, "sigstore", "cosign", "in-toto")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referrer:
-    """One manifest that speaks about `subject`: under cosign's `tag`, or as a referrer.
+    """A manifest about `subject`, with a `tag` of cosign's or without.
 
-    `kind` is a word for people: `signature`, `attestation`, `sbom`, or an artifact type.
+    `kind` is for people: `signature`, `attestation`, `sbom`, or an artifact type.
     """
 
     subject: Digest
@@ -42,74 +42,92 @@ class Referrer:
 
     @property
     def vouches(self) -> bool:
-        """Whether it is a signature or an attestation: worth nothing for another digest."""
+        """Return whether it is a signature or an attestation, valid for one digest only."""
         return any(mark in self.kind for mark in _MARKS)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundReferrers:
+    """What was found to speak about an image, and what kept one from looking."""
+
+    referrers: tuple[Referrer, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def joined(cls, found: Iterable[FoundReferrers]) -> FoundReferrers:
+        """Return everything in `found`, each warning once."""
+        known = tuple(found)
+        return cls(
+            tuple(referrer for one in known for referrer in one.referrers),
+            tuple(dict.fromkeys(warning for one in known for warning in one.warnings)),
+        )
+
+
 def cosign_tags(subject: Digest) -> tuple[tuple[str, str], ...]:
-    """The kinds and tags under which cosign lays what speaks about `subject`."""
+    """Return the kinds and tags that cosign uses for `subject`."""
     return tuple((kind, f"{subject.as_tag}.{end}") for kind, end in COSIGN)
 
 
 def is_referrer_tag(reference: Reference) -> bool:
-    """Whether a reference is one of the tags behind a digest, and no image of its own."""
+    """Return whether the tag of a reference is made from a digest, so that it is not an image."""
     return _TAG.fullmatch(reference.tag or "") is not None
 
 
 def kind_of(entry: Descriptor) -> str:
-    """What the entry of a list of referrers is called: its artifact type, else its media type."""
+    """Return the kind of an entry of a list of referrers: its artifact type, else media type."""
     return entry.artifact_type or entry.media_type
 
 
 def subjects(source: Digest, decided: Plan) -> tuple[Digest, ...]:
-    """Whose companions are looked for: the source's own, its inner indexes', its platforms'.
+    """Return the digests whose referrers are copied: of the source, nested indexes and platforms.
 
-    BuildKit's attestations in an index are left out: nobody signs those one by one.
+    BuildKit's attestations in an index are left out: they are not signed one by one.
     """
     platforms = (entry.digest for entry in decided.wanted if not entry.is_attestation)
     return tuple(dict.fromkeys((source, *(raw.digest for raw in decided.nested), *platforms)))
 
 
 def listed(present: Iterable[Descriptor], new: Iterable[Descriptor]) -> FinalIndex:
-    """The index under the tag that lists referrers where a registry does not: old ones stay.
+    """Return the index for the tag that lists referrers, if the registry does not list them.
 
-    An entry without a platform gets BuildKit's `unknown/unknown`: else buildx looks for one.
+    The `present` entries stay. An entry without a platform gets `unknown/unknown`, as in BuildKit;
+    otherwise buildx would look for one.
     """
     entries = {entry.digest: _placed(entry) for entry in (*present, *new)}
     return FinalIndex(media.OCI_INDEX, tuple(entries.values()))
 
 
 def holds_all(manifest: Manifest, other: Manifest) -> bool:
-    """Whether one manifest of cosign's has every signature of the other."""
+    """Return whether a manifest of cosign's has every signature of the other."""
     return _layers(other) <= _layers(manifest)
 
 
 def apart(
-    companions: Iterable[Referrer], subject: Digest
+    referrers: Iterable[Referrer], subject: Digest
 ) -> tuple[tuple[Referrer, ...], tuple[Referrer, ...]]:
-    """Those about `subject`, with what refers to them in turn, and all others.
+    """Return the referrers of `subject`, with their own referrers, and all others.
 
-    What refers to a companion stands behind it.
+    A referrer of a referrer comes after it.
     """
     spoken_of, about, others = {subject}, list[Referrer](), list[Referrer]()
-    for companion in companions:
-        if companion.subject in spoken_of:
-            spoken_of.add(companion.descriptor.digest)
-            about.append(companion)
+    for referrer in referrers:
+        if referrer.subject in spoken_of:
+            spoken_of.add(referrer.descriptor.digest)
+            about.append(referrer)
         else:
-            others.append(companion)
+            others.append(referrer)
     return tuple(about), tuple(others)
 
 
 def uncovered(
-    companions: Iterable[Referrer], published: Digest, *, kept: bool, asked: bool = False
+    referrers: Iterable[Referrer], published: Digest, *, kept: bool, asked: bool = False
 ) -> str:
-    """What is said where `companions` speak about another digest than the `published` one.
+    """Return the warning about `referrers` of another digest than the `published` one.
 
-    Empty when none of them vouches for anything. `kept`: what they speak about is there, too;
-    `asked`: that was asked for, so it is no way out where it was refused.
+    Empty if none of them is a signature or an attestation. `kept`: their subject is at the
+    destination as well. `asked`: the user asked for that, so the warning does not suggest it.
     """
-    vouching = [one for one in companions if one.vouches]
+    vouching = [one for one in referrers if one.vouches]
     if not vouching:
         return ""
     kinds = " and ".join(dict.fromkeys(one.kind for one in vouching))
@@ -130,5 +148,5 @@ def _placed(entry: Descriptor) -> Descriptor:
 
 
 def _layers(manifest: Manifest) -> frozenset[tuple[Digest, tuple[tuple[str, str], ...]]]:
-    # All cosign signatures of one digest and name have one payload: annotations tell them apart.
+    # All cosign signatures of one digest and name have the same payload; annotations differ.
     return frozenset((layer.digest, layer.annotations) for layer in manifest.layers)

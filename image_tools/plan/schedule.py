@@ -1,4 +1,4 @@
-"""In which order the platform copies of a run start, and whose turn is next."""
+"""The order in which the copies of a run start, and which one is next."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Lane = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One platform copy as the schedule sees it.
+    """A copy to schedule.
 
-    `image` is the number of its list entry; `blobs` maps each blob it needs to its size in bytes;
-    `lane` are the source and destination registries it occupies.
+    `image` is the number of its list entry, `blobs` maps its blobs to their sizes in bytes, and
+    `lane` is its source and destination registry.
     """
 
     image: int
@@ -25,10 +25,10 @@ class Work:
 
 
 def order(works: Sequence[Work]) -> tuple[int, ...]:
-    """The positions of `works` in the order they start.
+    """Return the positions of `works` in the order in which they start.
 
-    First the image that brings most bytes others need too, then the one that brings most bytes
-    at all: the long ones end early and the sharing ones mount. Copies of one image stay together.
+    The image with the most bytes that others need comes first, then the one with the most bytes: so
+    others can mount, and long copies do not end last. Copies of one image stay together.
     """
     users = Counter(digest for work in works for digest in work.blobs)
     shared: Counter[int] = Counter()
@@ -43,11 +43,11 @@ def order(works: Sequence[Work]) -> tuple[int, ...]:
 def turn(
     waiting: Sequence[Lane], running: Sequence[Lane], slots: int, coming: Iterable[Lane] = ()
 ) -> int | None:
-    """The position in `waiting` (best first) that starts next, None when all have to wait.
+    """Return the position in `waiting` (best first) to start next, or None if all must wait.
 
-    The lane with the fewest running copies comes first. With several slots no registry takes the
-    last one while another lane is known, so a slow registry never stops the others; `coming` are
-    lanes known to have work that is not waiting yet.
+    The lane with the fewest running copies is next. With several slots, no registry takes the last
+    one while another lane has work, so that a slow registry never stops the others. `coming` are
+    lanes whose work is not waiting yet.
     """
     if len(running) >= slots:
         return None
@@ -62,7 +62,7 @@ def turn(
 
 
 def _fits(lane: Lane, lanes: set[Lane], busy: Counter[str], limit: int) -> bool:
-    """Whether no registry of `lane` that another lane could do without is over its limit."""
+    """Return whether each registry of `lane` is below the limit, or part of every other lane."""
     return all(
         busy[registry] < limit or all(registry in other for other in lanes)
         for registry in set(lane)

@@ -1,4 +1,4 @@
-"""Which platforms a run chooses."""
+"""The platforms that a run chooses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from image_tools.oci.platform import Platform
 
 
 class Fit(Enum):
-    """How an entry's platform relates to the chosen ones."""
+    """Whether the platform of an entry is chosen; UNSTATED if it does not state enough."""
 
     CHOSEN = "chosen"
     UNSTATED = "unstated"
@@ -20,7 +20,7 @@ class Fit(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The chosen platforms; None in a field means all. Built once from the command line."""
+    """The chosen platforms, from the command line; None in a field means all."""
 
     architectures: frozenset[str] | None = frozenset({"amd64", "arm64"})
     systems: frozenset[str] | None = frozenset({"linux"})
@@ -28,9 +28,9 @@ class Selection:
     attestations: bool = True
 
     def fit(self, platform: Platform) -> Fit:
-        """Return whether `platform` is chosen, is excluded, or does not state what decides it.
+        """Return whether `platform` is chosen.
 
-        A variant that is not stated passes: most images for arm64 state none.
+        A platform without a variant fits any variant: most images for arm64 state none.
         """
         stated = platform.normalized
         named = ((self.architectures, stated.architecture), (self.systems, stated.os))
@@ -42,21 +42,21 @@ class Selection:
         return Fit.CHOSEN if stated_all else Fit.UNSTATED
 
     def missing(self, platforms: Iterable[Platform]) -> tuple[str, ...]:
-        """Return the named platforms that no one of `platforms` is, as `os/architecture`.
+        """Return the chosen platforms that are not among `platforms`, as `os/architecture`.
 
-        A field that takes all is left out. A variant is missing where no chosen platform has it.
+        A field that means all is left out. A variant is missing if no chosen platform has it.
         """
         chosen = [p for p in platforms if self.fit(p) is Fit.CHOSEN]
         return (*self._missing_pairs(chosen), *self._missing_variants(chosen))
 
     @property
     def is_everything(self) -> bool:
-        """Whether no platform is excluded."""
+        """Return whether no platform is excluded."""
         return self.architectures is None and self.systems is None and not self.variants
 
     @property
     def key(self) -> str:
-        """A stable text of this selection, for the state file."""
+        """Return a stable text of this selection, for the state file."""
         parts = (self.architectures, self.systems, self.variants)
         texts = ["*" if part is None else ",".join(sorted(part)) for part in parts]
         return "/".join(texts) + ("+attestations" if self.attestations else "")

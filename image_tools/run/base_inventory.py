@@ -10,13 +10,12 @@ from loguru import logger
 
 from image_tools.errors import ImageToolsError, NotFound
 from image_tools.imagelist.entry import Entry
-from image_tools.machine.concurrency import together
-from image_tools.machine.threads import in_thread
+from image_tools.machine.concurrency import in_thread, together
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 from image_tools.run.endpoints import Destination, Endpoints
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import contents_of
+from image_tools.stores.archive.image_contents import contents_of
 from image_tools.stores.archive.inventory import relied_on
 
 SHOWN = 5
@@ -30,7 +29,7 @@ class Lending:
     """
 
     archive: Archive
-    ends: Endpoints
+    endpoints: Endpoints
     archived_to: Callable[[Reference], Reference] | None
 
     async def find(self, entries: Iterable[Entry]) -> None:
@@ -73,12 +72,12 @@ class Lending:
 
     async def _look(self, registry: str, digest: Digest, places: list[str]) -> Digest | None:
         """None when one of the repositories has the blob, which is noted; else its digest."""
-        end: Destination = self.ends.destination_end(registry)
+        end: Destination = self.endpoints.destination_end(registry)
         for repository in places:
             size = await end.store.blob_size(repository, digest)
             if size is not None:
-                end.book.ledger.note(repository, digest, size)
-                self.ends.lenders[digest] = (end.store, repository)
+                end.ledger.note(repository, digest, size)
+                self.endpoints.lenders[digest] = (end.store, repository)
                 return None
         return digest
 

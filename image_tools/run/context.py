@@ -1,72 +1,86 @@
-"""What all jobs of a run share."""
+"""What the lines of a run share: on the coordinating side, and where transfers are carried out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from image_tools.exchange.accounts import Account
+from image_tools.exchange.ledger import Traffic
 from image_tools.imagelist.entry import Entry
-from image_tools.run.dispatch import Dispatch
 from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.behind import Behind
 from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.line.reader import Reader
+from image_tools.run.line.referrers import ReferrerFinder
+from image_tools.run.line.transfer_job import Transfers
 from image_tools.run.memory import Base, Memory
 from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.quota import Quota
+from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier
-from image_tools.run.tools.referrers import Companions
+from image_tools.run.tools.referrers import ReferrerCopier
 from image_tools.run.tools.signer import Signer
 from image_tools.run.tools.toolbox import Toolbox
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class RunContext:
-    """The shared parts of one run; `account` adds up the bytes of all jobs.
+class TransferContext:
+    """What all transfers of one process share.
 
-    Without `companions` signatures stay behind; without a `signer` nothing is signed. What `base`
-    has need not be at the destination.
+    Without `referrers` signatures stay behind; without a `signer` nothing is signed.
     """
 
     options: Options
-    ends: Endpoints
+    endpoints: Endpoints
     toolbox: Toolbox
     reader: Reader
     copier: Copier
     assembler: Assembler
-    dispatch: Dispatch
+    progress: Progress
+    referrers: ReferrerCopier | None = None
+    signer: Signer | None = None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class RunContext:
+    """What all lines of one run share on the coordinating side.
+
+    `transfers` carry out what was planned; `here` is what this process would do that with.
+    `traffic` adds up the bytes of all lines. Without `referrers` nobody looks for signatures. What
+    `base` has need not be at the destination.
+    """
+
+    options: Options
+    endpoints: Endpoints
+    reader: Reader
+    scheduler: Scheduler
     progress: Progress
     quota: Quota
-    state: Memory | None
+    transfers: Transfers
+    here: TransferContext
+    state: Memory | None = None
     preflight: Preflight | None = None
-    companions: Companions | None = None
-    signer: Signer | None = None
+    referrers: ReferrerFinder | None = None
     base: Base | None = None
-    account: Account = field(default_factory=Account)
+    traffic: Traffic = field(default_factory=Traffic)
     behind: Behind = field(default_factory=Behind)
 
     def job(self, entry: Entry) -> Job:
-        """A new job for `entry`."""
-        self.ends.note_destination(entry.destination)
-        return Job(
-            entry=entry,
-            source=Repository(
-                self.ends.source_store(entry.source.registry), entry.source.repository
-            ),
-            end=self.ends.destination_end(entry.destination.registry),
-            mount_from=self.ends.mount_place(entry.source, entry.destination),
-            account=Account(self.account),
-        )
+        """Return a new job for `entry`; its bytes are added to those of the run."""
+        self.endpoints.note_destination(entry.destination)
+        return Job.between(self.endpoints, entry, Traffic(self.traffic))
 
     def line_job(self, entry: Entry) -> Job:
-        """A new job for a line of a list; UsageError where it would copy a place to itself."""
-        self.ends.check_apart(entry.source, entry.destination)
+        """Return a new job for a line of a list.
+
+        Raise UsageError where the line would copy a place to itself.
+        """
+        self.endpoints.check_apart(entry.source, entry.destination)
         return self.job(entry)
 
     async def close(self) -> None:
-        """End what the tools left running, give back all connections."""
-        await self.toolbox.close()
-        await self.ends.close()
+        """End the transfers and close all connections."""
+        await self.transfers.close()
+        await self.endpoints.close()

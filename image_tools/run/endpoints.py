@@ -8,7 +8,7 @@ from pathlib import Path
 
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.placing import Placer
-from image_tools.exchange.sessions import Book
+from image_tools.exchange.sessions import TrackedStore
 from image_tools.logins.credentials import Credentials, Keyring
 from image_tools.oci.digest import Digest
 from image_tools.oci.place import registry_key
@@ -45,13 +45,18 @@ class Access:
 class Destination:
     """One destination registry: its store, its ledger, and who brings blobs there."""
 
-    book: Book
+    tracked: TrackedStore
     placer: Placer
 
     @property
     def store(self) -> Store:
-        """The store behind the book."""
-        return self.book.store
+        """Return the store itself."""
+        return self.tracked.store
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return what is known of the store's blobs."""
+        return self.tracked.ledger
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +82,7 @@ class Endpoints:
     meters: Meters = field(default_factory=Meters)
     written: WrittenPlaces = field(init=False)
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
+    _registries: dict[str, Remote] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _destinations: dict[str, Destination] = field(default_factory=dict)
 
@@ -93,9 +99,9 @@ class Endpoints:
         """The store to write to on `registry`, with its ledger."""
         if registry not in self._destinations:
             store = self._destination(registry)
-            book = Book(store, self._ledger())
-            placer = Placer(store, book.ledger, self.retry, self.flights)
-            self._destinations[registry] = Destination(book, placer)
+            tracked = TrackedStore(store, self._ledger())
+            placer = Placer(store, tracked.ledger, self.retry, self.flights)
+            self._destinations[registry] = Destination(tracked, placer)
         return self._destinations[registry]
 
     def expect(self, sources: Iterable[Reference], destinations: Iterable[Reference]) -> None:
@@ -105,16 +111,18 @@ class Endpoints:
         make a repository of every request for it (Quay, endpoints/v2/v2auth.py).
         """
         for registry, names in _by_registry(sources).items():
-            source = self.source_store(registry)
-            if isinstance(source, Remote):
-                source.expect(names, push=False)
+            _announce(self.source_store(registry), names)
         destinations = tuple(destinations)
         for reference in destinations:
             self.note_destination(reference)
         for registry, names in _by_registry(destinations).items():
-            destination = self.destination_end(registry).store
-            if isinstance(destination, Remote):
-                destination.expect(names, push=False)
+            _announce(self.destination_end(registry).store, names)
+
+    def registry(self, name: str) -> Remote:
+        """Return the destination registry `name` itself, for what only a registry can do."""
+        if name not in self._registries:
+            self._registries[name] = self._open(name)
+        return self._registries[name]
 
     def note_destination(self, destination: Reference) -> None:
         """Take note that the run writes there, or compares what is there: no source is read so."""
@@ -151,8 +159,8 @@ class Endpoints:
         stores = [remote for (name, _), remote in self._sources.items() if name == registry]
         destination = self.destination_end(registry).store
         for store in (*stores, destination):
-            if isinstance(store, Remote):
-                store.admission.use(credentials)
+            if (admission := store.abilities.admission) is not None:
+                admission.use(credentials)
 
     async def source_credentials(self, registry: str, repository: str) -> Credentials | None:
         """The login for a source or for one of its mirrors, for a skopeo that reads by itself."""
@@ -168,7 +176,7 @@ class Endpoints:
 
     async def close(self) -> None:
         """Give back all connections."""
-        stores = [*self._sources.values(), *(d.store for d in self._destinations.values())]
+        stores = [*self._sources.values(), *self._registries.values()]
         for store in stores:
             await store.close()
 
@@ -196,21 +204,20 @@ class Endpoints:
     def _ledger(self) -> Ledger:
         """A new book; one for all of an archive, in which all repositories share the blobs."""
         if self.destination_archive is not None and self._destinations:
-            return next(iter(self._destinations.values())).book.ledger
+            return next(iter(self._destinations.values())).ledger
         return Ledger()
 
     def _destination(self, registry: str) -> Store:
-        access = self.destination
         if self.destination_archive is not None:
             return ArchiveStore(self.destination_archive, registry)
-        if self.harbor is None or registry == DOCKER_HUB:
-            return self._open(registry, access, access.tls)
-        keyring, options = self._keyring(registry, access), self._options(access.tls)
-        return Harbor(registry, keyring, options, self.environ, self.harbor)
+        return self.registry(registry)
 
-    def _open(self, registry: str, access: Access, tls: TlsChoice) -> Remote:
-        keyring = self._keyring(registry, access)
-        return Remote(registry, keyring, self._options(tls), self.environ)
+    def _open(self, registry: str) -> Remote:
+        access = self.destination
+        keyring, options = self._keyring(registry, access), self._options(access.tls)
+        if self.harbor is None or registry == DOCKER_HUB:
+            return Remote(registry, keyring, options, self.environ)
+        return Harbor(registry, keyring, options, self.environ, self.harbor)
 
     def _options(self, tls: TlsChoice) -> RemoteOptions:
         return RemoteOptions(tls=tls, policy=self.retry)
@@ -232,6 +239,11 @@ def certificates_folder(ca_file: Path | None, others: Iterable[Path], folder: Pa
             # A certificate and its key keep one name between them.
             (folder / f"{number}-{path.name}").symlink_to(path.absolute())
     return folder
+
+
+def _announce(store: Store, repositories: Iterable[str]) -> None:
+    if (announcing := store.abilities.announcing) is not None:
+        announcing.expect(repositories, push=False)
 
 
 def _by_registry(references: Iterable[Reference]) -> dict[str, list[str]]:

@@ -6,9 +6,8 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from loguru import logger
 
@@ -21,33 +20,28 @@ from image_tools.errors import (
     UnknownFailure,
     refused_by_system,
 )
-from image_tools.imagelist.entry import Entry, ImageList
+from image_tools.imagelist.entry import Entry, ImageList, Problem
 from image_tools.machine.concurrency import settled, together, within
 from image_tools.plan.schedule import Lane
-from image_tools.report import Outcome
-from image_tools.run import outcomes
+from image_tools.report import Status
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
-from image_tools.run.line.probe import Seen, look
-from image_tools.run.line.read import Prepared, prepare
-from image_tools.run.line.transfer import carry_out
-from image_tools.run.volume import ExpectedBytes
+from image_tools.run.line.probe import Probed
+from image_tools.run.line.transfer_job import TransferJob
 
-PROBES = 64
-IMAGES_IN_MEMORY = 1000
 T = TypeVar("T")
+ResultT = TypeVar("ResultT", bound="LineResult")
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """Decides about each line alone: by a `look` at heads, else by what it has to read."""
+class LineResult(Protocol):
+    """What the end of a line is told as; `number` is the place of the line in the list."""
 
-    look: Callable[[RunContext, Job], Coroutine[Any, Any, Seen | Outcome]]
-    read: Callable[[RunContext, Job, Seen], Coroutine[Any, Any, Outcome]]
+    @property
+    def number(self) -> int: ...
 
 
 @dataclass(slots=True, eq=False)
-class _Line:
+class _LineState:
     """How far one line of the list is; `seconds` is the time spent on it, waiting left out."""
 
     entry: Entry
@@ -56,223 +50,234 @@ class _Line:
     seconds: float = 0.0
 
 
-@dataclass(slots=True, eq=False)
-class _LaneLimits:
-    """What one pair of registries may take at once: silent ones must not keep others waiting."""
+class Mode(Protocol[ResultT]):
+    """What a run does at each stage of a line; the engine decides when, and within which bounds.
 
-    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IMAGES_IN_MEMORY))
-    probes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROBES))
+    `reads_indexes_only`: no child of an index is read. `writes`: something is copied, so that tools
+    are needed, and destinations that refuse a login or a push are to be known before.
+    """
+
+    reads_indexes_only: bool
+    writes: bool
+
+    async def probe(self, job: Job) -> Probed | ResultT:
+        """Return what two heads tell, or the result if that is enough."""
+
+    async def read_and_plan(self, job: Job, probed: Probed) -> TransferJob | ResultT:
+        """Return what has to be copied, or the result if nothing has."""
+
+    async def finish(self, job: Job, task: TransferJob) -> ResultT:
+        """Do what there is to do with `task`, and return the result."""
+
+    def failed(self, entry: Entry, error: ImageToolsError) -> ResultT:
+        """Return the result of a line that `error` ended or put off."""
+
+    def interrupted(self, entry: Entry, *, started: bool) -> ResultT:
+        """Return the result of a line that a signal ended, or kept from starting."""
+
+    def invalid(self, problem: Problem) -> ResultT:
+        """Return the result of a line that could not be read."""
+
+    def completed(self, result: ResultT, *, seconds: float, moved: int) -> ResultT:
+        """Return `result` with what only the end shows: the seconds and the bytes moved."""
+
+    def status(self, result: ResultT) -> Status:
+        """Return what progress counts the line as."""
 
 
-class Engine:
-    """Mirrors image lists with the shared `gear`; `on_outcome` hears of every end as it comes,
-    and gives back what is reported of it.
+class Engine(Generic[ResultT]):
+    """Takes image lists through the stages of `mode`; `on_end` gets every result as it comes, and
+    returns what is reported of it.
 
-    A `judge` decides about each line alone, without copying anything.
-    `fatal` is what made a run impossible to go on with: a missing tool, or a bug. Belongs to the
-    event loop.
+    `fatal` is what ended a run: a missing tool, a full disk, or a bug. Belongs to the event loop.
     """
 
     def __init__(
-        self, gear: RunContext, on_outcome: Callable[[Outcome], Outcome], judge: Mode | None = None
+        self, context: RunContext, mode: Mode[ResultT], on_end: Callable[[ResultT], ResultT]
     ) -> None:
-        self._judge = judge
         self.fatal: Exception | None = None
-        self._gear = gear
-        self._on_outcome = on_outcome
-        self._doors: defaultdict[Lane, _LaneLimits] = defaultdict(_LaneLimits)
-        self._tasks: set[asyncio.Task[Outcome]] = set()
+        self._context, self._mode, self._on_end = context, mode, on_end
+        self._tasks: set[asyncio.Task[ResultT]] = set()
         self._unplanned = 0
         self._stopped = False
-        self._volume = ExpectedBytes(gear.progress)
 
-    async def run(self, images: ImageList) -> tuple[Outcome, ...]:
-        """The outcomes of all lines, in list order."""
-        gear = self._gear
-        gear.progress.expect(len(images.entries) + len(images.problems))
-        gear.ends.expect(
+    async def run(self, images: ImageList) -> tuple[ResultT, ...]:
+        """Return the results of all lines, in list order."""
+        context = self._context
+        context.progress.expect(len(images.entries) + len(images.problems))
+        context.endpoints.expect(
             [entry.source for entry in images.entries],
             [entry.destination for entry in images.entries],
         )
-        found = [self._ended(outcomes.invalid(problem)) for problem in images.problems]
+        results = [self._ended(self._mode.invalid(problem)) for problem in images.problems]
         self._unplanned = len(images.entries)
         queues: defaultdict[Lane, list[Entry]] = defaultdict(list)
         for entry in images.entries:
             queues[_lane(entry)].append(entry)
-            gear.dispatch.expect(_lane(entry))
+            context.scheduler.expect(_lane(entry))
         for ended in await together(map(self._queue, queues.values())):
-            found += ended
-        return tuple(sorted(found, key=lambda outcome: outcome.number))
+            results += ended
+        return tuple(sorted(results, key=lambda result: result.number))
 
     def stop(self) -> None:
         """Start nothing new and end what is under way; `run` returns soon."""
         self._stopped = True
-        # A line that ends the run has its outcome: to cancel it too would lose that.
+        # A line that ends the run has its result: to cancel it too would lose that.
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
 
-    async def _queue(self, entries: Iterable[Entry]) -> list[Outcome]:
-        """The outcomes of the entries of one lane."""
+    async def _queue(self, entries: Iterable[Entry]) -> list[ResultT]:
+        """Return the results of the entries of one lane."""
         tasks = {entry: await self._begin(entry) for entry in entries}
         await settled([*tasks.values()])
-        # A task that was cancelled before its first step has no outcome of its own.
+        # A task that was cancelled before its first step has no result of its own.
         return [
-            self._ended(outcomes.interrupted(entry, started=False))
+            self._ended(self._mode.interrupted(entry, started=False))
             if task.cancelled()
             else task.result()
             for entry, task in tasks.items()
         ]
 
-    async def _begin(self, entry: Entry) -> asyncio.Task[Outcome]:
+    async def _begin(self, entry: Entry) -> asyncio.Task[ResultT]:
         lane = _lane(entry)
-        await self._doors[lane].room.acquire()
-        task = asyncio.ensure_future(self._outcome(_Line(entry)))
+        await self._context.scheduler.admit(lane)
+        task = asyncio.ensure_future(self._result(_LineState(entry)))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._forget, lane))
+        task.add_done_callback(lambda done: self._forget(lane, done))
         if self._stopped:
             task.cancel()
         return task
 
-    def _forget(self, lane: Lane, task: asyncio.Task[Outcome]) -> None:
+    def _forget(self, lane: Lane, task: asyncio.Task[ResultT]) -> None:
         self._tasks.discard(task)
-        self._doors[lane].room.release()
-        self._gear.dispatch.ended(lane)
+        self._context.scheduler.ended(lane)
 
-    async def _outcome(self, line: _Line) -> Outcome:
+    async def _result(self, line: _LineState) -> ResultT:
         with logger.contextualize(m_id=line.entry.number):
             try:
-                outcome = await self._way(line)
+                result = await self._stages(line)
             except asyncio.CancelledError:
-                outcome = outcomes.interrupted(line.entry, started=line.started)
+                result = self._mode.interrupted(line.entry, started=line.started)
             except ImageToolsError as error:
-                outcome = self._failed(line, error)
+                result = self._failed(line, error)
             except OSError as error:
                 logger.opt(exception=error).debug("on this machine")
-                outcome = self._failed(line, refused_by_system(error, str(line.entry.source)))
+                result = self._failed(line, refused_by_system(error, str(line.entry.source)))
             except Exception as error:
-                outcome = self._failed(line, UnknownFailure(f"{line.entry.source}: a bug"))
+                result = self._failed(line, UnknownFailure(f"{line.entry.source}: a bug"))
                 self._end_run(error)
-            moved = line.job.account.bytes_written if line.job is not None else 0
-            looked = self._judge is None and self._gear.options.look_behind
-            behind = outcome.behind or looked
-            ended = replace(outcome, seconds=line.seconds, bytes_moved=moved, behind=behind)
-            return self._ended(ended)
+            moved = line.job.traffic.bytes_written if line.job is not None else 0
+            return self._ended(self._mode.completed(result, seconds=line.seconds, moved=moved))
 
-    def _failed(self, line: _Line, error: ImageToolsError) -> Outcome:
+    def _failed(self, line: _LineState, error: ImageToolsError) -> ResultT:
         if line.job is not None:
             line.job.closed_by(error)
-        outcome = outcomes.failed(line.entry, error)
-        if isinstance(error, Deferred):
-            logger.info("deferred: {}", outcome.reason)
-            return outcome
-        logger.error("{}", outcome.reason)
-        saves = self._gear.ends.destination_archive is not None
+        result = self._mode.failed(line.entry, error)
+        saves = self._context.endpoints.destination_archive is not None
         if saves and isinstance(error, DiskFull) and error.status is None:
             # The next image would find no room either. With a status it is the source's disk.
             self._end_run(error)
-        return outcome
+        return result
 
     def _end_run(self, error: Exception) -> None:
         self.fatal = self.fatal or error
         self.stop()
 
-    async def _way(self, line: _Line) -> Outcome:
+    async def _stages(self, line: _LineState) -> ResultT:
+        """Take one line through probe, read and plan, and what follows."""
         try:
-            job = line.job = self._gear.line_job(line.entry)
-            seen = await self._seen(line, job)
-            prepared = seen if isinstance(seen, Outcome) else await self._read(line, job, seen)
+            job = line.job = self._context.line_job(line.entry)
+            probed = await self._probe(line, job)
+            if not isinstance(probed, Probed):
+                return probed
+            planned = await self._read_and_plan(line, job, probed)
         finally:
             self._planned()
-        while not isinstance(prepared, Outcome):
-            job.changes_tag = isinstance(seen, Seen) and prepared.changes(seen.destination)
+        while isinstance(planned, TransferJob):
             try:
-                return await self._copied(line, job, prepared)
+                return await self._finish(line, job, planned)
             except Deferred as error:
-                # Of what lies beside an image not all is known before.
-                await self._gear.quota.put_off(error)
+                # What a transfer reads of referrers is not all known before.
+                await self._context.quota.put_off(error)
             finally:
                 job.spend_held()
-            assert isinstance(seen, Seen)
-            prepared = await self._read(line, job, seen)
-        return prepared
+            planned = await self._read_and_plan(line, job, probed)
+        return planned
 
-    async def _copied(self, line: _Line, job: Job, prepared: Prepared) -> Outcome:
-        await self._tools()
-        work = prepared.work(job)
-        with self._volume.expected(job, work.blobs):
-            async with self._gear.dispatch.turn(work):
-                return await self._carry_out(line, job, prepared)
-
-    async def _seen(self, line: _Line, job: Job) -> Seen | Outcome:
-        """What heads alone tell; waits, out of the image's time, where a registry wants that."""
-        quota = self._gear.quota
+    async def _probe(self, line: _LineState, job: Job) -> Probed | ResultT:
+        """Return what heads tell; wait, out of the image's time, where a registry wants that."""
+        context, mode = self._context, self._mode
         while True:
             try:
-                with quota.looking(line.entry.source.registry):
-                    async with self._doors[_lane(line.entry)].probes:
-                        return await self._looked(line, job)
+                with context.quota.looking(line.entry.source.registry):
+                    async with context.scheduler.probe(job.lane):
+                        return await self._let_in(job, lambda: self._timed(line, mode.probe(job)))
             except (Deferred, RateLimited) as error:
-                await quota.put_off(error)
+                await context.quota.put_off(error)
 
-    async def _looked(self, line: _Line, job: Job) -> Seen | Outcome:
-        gear = self._gear
-        if self._judge is not None:
-            return await self._timed(line, self._judge.look(gear, job))
-        if gear.preflight is None:
-            return await self._timed(line, look(gear, job))
-        return await gear.preflight.prepared(job, lambda: self._timed(line, look(gear, job)))
-
-    async def _read(self, line: _Line, job: Job, seen: Seen) -> Prepared | Outcome:
-        """What has to be done, read within the image's share of what registries count."""
-        quota = self._gear.quota
-        if seen.is_news and self._judge is None and not self._gear.options.dry_run:
-            self._gear.toolbox.hurry()
-        wanted = seen.wanted(self._gear, job, tops_only=self._judge is not None)
+    async def _read_and_plan(
+        self, line: _LineState, job: Job, probed: Probed
+    ) -> TransferJob | ResultT:
+        """Return what has to be done, read within the image's share of what registries count."""
+        context, mode = self._context, self._mode
+        if probed.is_news and mode.writes:
+            context.transfers.hurry()
+        wanted = probed.wanted(context, job, tops_only=mode.reads_indexes_only)
         while True:
-            async with quota.share(wanted):
+            async with context.quota.share(wanted):
                 try:
-                    async with self._doors[_lane(line.entry)].probes:
-                        return await self._prepared(line, job, seen)
+                    async with context.scheduler.probe(job.lane):
+                        return await self._let_in(
+                            job,
+                            lambda: self._timed(line, mode.read_and_plan(job, probed)),
+                            TransferJob,
+                        )
                 except Deferred as error:
                     wanted = wanted.after(error)
                 except RateLimited as error:
-                    await quota.put_off(error)
+                    await context.quota.put_off(error)
 
-    async def _prepared(self, line: _Line, job: Job, seen: Seen) -> Prepared | Outcome:
-        """What has to be done; a destination that would not let us do it is known by then."""
-        gear = self._gear
-        if self._judge is not None:
-            return await self._timed(line, self._judge.read(gear, job, seen))
-        if gear.preflight is None:
-            return await self._timed(line, prepare(gear, job, seen))
-        return await gear.preflight.prepared(
-            job, lambda: self._timed(line, prepare(gear, job, seen)), Prepared
-        )
+    async def _let_in(
+        self,
+        job: Job,
+        stage: Callable[[], Coroutine[Any, Any, T]],
+        copies: type | None = None,
+    ) -> T:
+        """Return the result of `stage`; a destination that refuses us is known by then."""
+        preflight = self._context.preflight
+        if preflight is None or not self._mode.writes:
+            return await stage()
+        return await preflight.prepared(job, stage, copies)
+
+    async def _finish(self, line: _LineState, job: Job, task: TransferJob) -> ResultT:
+        context, mode = self._context, self._mode
+        if not mode.writes:
+            async with context.scheduler.probe(job.lane):
+                return await self._timed(line, mode.finish(job, task))
+        await self._tools()
+        registry, traffic = task.entry.destination.registry, job.traffic
+        with context.progress.expected(registry, task.blobs, lambda: traffic.bytes_written):
+            async with context.scheduler.image(task.work):
+                job.check_open()
+                line.started = True
+                return await self._timed(line, mode.finish(job, task))
 
     async def _tools(self) -> None:
-        """Nothing, once both tools are usable; without them the whole run ends."""
+        """Return once both tools are usable; without them the whole run ends."""
         try:
-            await self._gear.toolbox.tools()
+            await self._context.transfers.ready()
         except ImageToolsError as error:
             self._end_run(error)
             raise asyncio.CancelledError from error
 
-    async def _carry_out(self, line: _Line, job: Job, prepared: Prepared) -> Outcome:
-        job.check_open()
-        line.started = True
-        logger.info("Copying [{}] => [{}]", job.entry.source, job.entry.destination)
-        outcome = await self._timed(line, carry_out(self._gear, job, prepared))
-        logger.info("{}: copied ({})", job.entry.destination, ", ".join(outcome.platforms))
-        return outcome
-
     def _planned(self) -> None:
         self._unplanned -= 1
         if self._unplanned <= 0:
-            self._gear.dispatch.all_planned()
+            self._context.scheduler.all_planned()
 
-    async def _timed(self, line: _Line, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, within what is left of the image's time."""
-        limit = self._gear.options.timeout
+    async def _timed(self, line: _LineState, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of `work`; raise TimedOut behind what is left of the image's time."""
+        limit = self._context.options.timeout
         left = None if limit is None else max(0.0, limit - line.seconds)
         begun = time.monotonic()
         try:
@@ -283,9 +288,9 @@ class Engine:
             raise TimedOut(f"{line.entry.source}: not finished within {limit:g} s, given up")
         return result
 
-    def _ended(self, outcome: Outcome) -> Outcome:
-        self._gear.progress.image_done(outcome.status)
-        return self._on_outcome(outcome)
+    def _ended(self, result: ResultT) -> ResultT:
+        self._context.progress.image_done(self._mode.status(result))
+        return self._on_end(result)
 
 
 def _lane(entry: Entry) -> Lane:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from loguru import logger
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import words
 from image_tools.imagelist.origin import STANDARD_INPUT, ListOrigin, one_line
+from image_tools.machine.files import replace_file, write_all
 from image_tools.machine.trusted_paths import refuse_planted
 from image_tools.run.failed_place import (
     Line,
@@ -170,17 +170,7 @@ class FailedList:
             _write_stream(self._path, text)
             return
         self._settle()
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(self._path, text.encode(errors="replace"))
         self._begun = True
 
     def _set_aside(self) -> None:
@@ -226,7 +216,7 @@ def _append(path: Path, header: str, text: str, durably: bool) -> None:
         before = os.fstat(descriptor).st_size
         try:
             content = text if before else header + text
-            _write_all(descriptor, content.encode(errors="replace"))
+            write_all(descriptor, content.encode(errors="replace"))
             if durably:
                 os.fsync(descriptor)
         except OSError:
@@ -237,12 +227,6 @@ def _append(path: Path, header: str, text: str, durably: bool) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(descriptor, left) :]
 
 
 def _refuse_planted(path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from image_tools.errors import ToolMissing
 from image_tools.logins.auth_file import Credentials, parse_auth_file
-from image_tools.machine.terminal import attend
+from image_tools.machine.terminal import run_in_terminal
 from image_tools.machine.workspace import Workspace
 from image_tools.run.endpoints import certificates_folder
 from image_tools.run.prompting import Prompt
@@ -40,7 +40,7 @@ def ask_login(prompt: Prompt, environ: Mapping[str, str]) -> Credentials | None:
             tls_verify=not prompt.is_plain and prompt.tls.verify is not False,
             username=prompt.username,
         )
-        if attend(login_argv(request), direct_environment(path, environ)) != 0:
+        if run_in_terminal(login_argv(request), direct_environment(path, environ)) != 0:
             return None
         file = parse_auth_file(request.authfile.read_bytes())
     key = file.login_key(prompt.registry, "")

@@ -14,10 +14,12 @@ from image_tools.oci.manifest import RawManifest, Schema1, index_bytes, parse
 from image_tools.plan.inputs import DestinationImage, PlanOptions
 from image_tools.plan.merge_manifest import CombinedImage, CombinedSource, combine
 from image_tools.plan.plan import Action, FinalIndex, Plan, plan
-from image_tools.run.context import RunContext
+from image_tools.run.context import RunContext, TransferContext
+from image_tools.run.line.confirm import read_back
 from image_tools.run.line.job import Job
-from image_tools.run.line.read import present_children, read_top
-from image_tools.run.line.transfer import copy_child, note_source_blobs, read_back
+from image_tools.run.line.plan import present_children
+from image_tools.run.line.read import read_top
+from image_tools.run.line.transfer import copy_child, note_source_blobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,62 +35,62 @@ class Merged:
 
 
 async def merge_images(
-    gear: RunContext, jobs: Sequence[Job], *, overwrite: bool = False, dry_run: bool = False
+    context: RunContext, jobs: Sequence[Job], *, overwrite: bool = False, dry_run: bool = False
 ) -> Merged:
-    """The index of the sources of all `jobs`, which have one destination, published there.
+    """Publish the index of the sources of all `jobs`, which have one destination; return it.
 
-    What lay under the destination's tag is replaced. Raises what kept it from being done, and
-    UsageError as `plan.merge_manifest.combine` does.
+    It replaces what the destination's tag leads to. Raise ImageToolsError for what prevented it,
+    and UsageError as `plan.merge_manifest.combine` does.
     """
     first = jobs[0]
-    union = combine(await together(_part(gear, job) for job in jobs), overwrite=overwrite)
-    existing = await _existing(gear, first)
+    union = combine(await together(_part(context, job) for job in jobs), overwrite=overwrite)
+    existing = await _existing(context, first)
     wanted = union.image.leaves
     decided = plan(union.image, wanted, existing, PlanOptions(overwrite=True))
     if decided.action is Action.UNCHANGED and existing is not None:
         return Merged(index=existing.top, changed=False)
-    present = await present_children(gear, first, decided.copies)
+    present = await present_children(context, first, decided.copies)
     decided = plan(union.image, wanted, existing, PlanOptions(overwrite=True, present=present))
     assert decided.final is not None
     copied = tuple(entry.digest for entry in decided.copies)
     if dry_run:
         return Merged(index=_planned(decided.final), copied=copied)
-    digest = await _carried_out(gear, jobs, union, decided)
-    return Merged(index=await gear.reader.manifest(first.destination, digest), copied=copied)
+    digest = await _carried_out(context.here, jobs, union, decided)
+    return Merged(index=await context.reader.manifest(first.destination, digest), copied=copied)
 
 
-async def _part(gear: RunContext, job: Job) -> CombinedSource:
+async def _part(context: RunContext, job: Job) -> CombinedSource:
     source = job.entry.source
     head = await job.source.store.manifest_head(job.source.name, source.target)
     if head is None:
         raise NotFound(f"{source}: not found at the source")
-    top = await read_top(gear, job, head)
+    top = await read_top(context, job, head)
     if isinstance(parse(top), Schema1):
         raise InvalidManifest(
             f"{source}: a Docker schema 1 image, which no index can hold",
             advice="mirror it first, which converts it, and merge the result",
         )
-    return CombinedSource(str(source), await gear.reader.source_image(job.source, top))
+    return CombinedSource(str(source), await context.reader.source_image(job.source, top))
 
 
-async def _existing(gear: RunContext, job: Job) -> DestinationImage | None:
+async def _existing(context: RunContext, job: Job) -> DestinationImage | None:
     """What lies under the tag that is written; None for whatever cannot be compared."""
     head = await job.destination.store.manifest_head(job.destination.name, job.tag)
     if head is None:
         return None
     try:
-        return await gear.reader.destination_image(job.destination, head)
+        return await context.reader.destination_image(job.destination, head)
     except InvalidManifest as error:
         logger.debug("{}: {}", job.entry.destination, error)
         return None
 
 
 async def _carried_out(
-    gear: RunContext, jobs: Sequence[Job], union: CombinedImage, decided: Plan
+    context: TransferContext, jobs: Sequence[Job], union: CombinedImage, decided: Plan
 ) -> Digest:
     owners = [jobs[union.origins[entry.digest]] for entry in decided.copies]
     children = await together(
-        gear.reader.child(job.source, entry)
+        context.reader.child(job.source, entry)
         for job, entry in zip(owners, decided.copies, strict=True)
     )
     for job, child in zip(owners, children, strict=True):
@@ -99,12 +101,12 @@ async def _carried_out(
             job.entry.destination.with_digest(child.digest),
         )
     await together(
-        copy_child(gear, job, child, number)
+        copy_child(context, job, child, number)
         for number, (job, child) in enumerate(zip(owners, children, strict=True), start=1)
     )
     assert decided.final is not None
-    published = await gear.assembler.publish(jobs[0], decided.final, decided.nested, jobs[0].tag)
-    await read_back(gear, jobs[0], published.digest)
+    published = await context.assembler.publish(jobs[0], decided.final, decided.nested, jobs[0].tag)
+    await read_back(context.options.retry, jobs[0], published.digest)
     return published.digest
 
 

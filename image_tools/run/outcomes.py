@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+from loguru import logger
 
 from image_tools.errors import Deferred, Different, ImageToolsError
 from image_tools.imagelist.entry import Entry, Problem
@@ -62,6 +64,36 @@ def invalid(problem: Problem) -> Outcome:
         reason=problem.reason,
         kind="invalid-line",
     )
+
+
+@dataclass(slots=True)
+class OutcomeMode:
+    """What modes share whose result is an Outcome; failures are logged as they come."""
+
+    def failed(self, entry: Entry, error: ImageToolsError) -> Outcome:
+        """See `Mode`."""
+        outcome = failed(entry, error)
+        if isinstance(error, Deferred):
+            logger.info("deferred: {}", outcome.reason)
+        else:
+            logger.error("{}", outcome.reason)
+        return outcome
+
+    def interrupted(self, entry: Entry, *, started: bool) -> Outcome:
+        """See `Mode`."""
+        return interrupted(entry, started=started)
+
+    def invalid(self, problem: Problem) -> Outcome:
+        """See `Mode`."""
+        return invalid(problem)
+
+    def completed(self, result: Outcome, *, seconds: float, moved: int) -> Outcome:
+        """See `Mode`."""
+        return replace(result, seconds=seconds, bytes_moved=moved)
+
+    def status(self, result: Outcome) -> Status:
+        """See `Mode`."""
+        return result.status
 
 
 def plan_row(entry: Entry, action: PlanAction) -> PlanRow:

@@ -15,7 +15,7 @@ from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.job import Job
 from image_tools.run.line.projects import ensure_project
 from image_tools.run.prompting import Ask, Prompt
-from image_tools.stores.remote.registry import Remote
+from image_tools.stores.store import ChecksAdmission
 
 TRIES = 3
 T = TypeVar("T")
@@ -64,8 +64,8 @@ class Preflight:
     the terminal for another login, None where there is nobody. Belongs to the event loop.
     """
 
-    def __init__(self, ends: Endpoints, ask: Ask | None = None) -> None:
-        self._ends, self._ask = ends, ask
+    def __init__(self, endpoints: Endpoints, ask: Ask | None = None) -> None:
+        self._endpoints, self._ask = endpoints, ask
         self._doors: defaultdict[str, _RegistryAdmission] = defaultdict(_RegistryAdmission)
         self._rooms: defaultdict[tuple[str, str], _Room] = defaultdict(_Room)
 
@@ -77,19 +77,19 @@ class Preflight:
         Unauthorized, without another question, for all images of a registry that refuses the
         login. AccessDenied or whatever else the registry says of a repository without pushes.
         """
-        store = job.end.store
-        if not isinstance(store, Remote):
+        admission = job.end.store.abilities.admission
+        if admission is None:
             return await prepare()
-        found = await self._through(job, store, prepare, push=False)
-        self._doors[store.name].readable = True
+        found = await self._through(job, admission, prepare, push=False)
+        self._doors[job.end.store.name].readable = True
         if copies is not None and isinstance(found, copies):
-            await self._through(job, store, lambda: self.try_push(job, store), push=True)
+            await self._through(job, admission, lambda: self.try_push(job, admission), push=True)
         return found
 
     async def _through(
-        self, job: Job, store: Remote, ask: Callable[[], Awaitable[T]], *, push: bool
+        self, job: Job, admission: ChecksAdmission, ask: Callable[[], Awaitable[T]], *, push: bool
     ) -> T:
-        door = self._doors[store.name]
+        door = self._doors[job.end.store.name]
         while True:
             refused = door.closed(push=push)
             if refused is not None:
@@ -100,29 +100,32 @@ class Preflight:
             except Unauthorized as error:
                 async with door.lock:
                     if door.logins == logins:
-                        await self._open(job, store, error, push=push)
+                        await self._open(job, admission, error, push=push)
 
-    async def _open(self, job: Job, store: Remote, error: Unauthorized, *, push: bool) -> None:
+    async def _open(
+        self, job: Job, admission: ChecksAdmission, error: Unauthorized, *, push: bool
+    ) -> None:
         """Nothing when somebody has typed a login that is let in; raises `error` otherwise."""
-        door = self._doors[store.name]
+        registry = job.end.store.name
+        door = self._doors[registry]
         if door.closed(push=push) is not None:
             raise error
-        if not await self._is_about_login(job, store, push=push):
+        if not await self._is_about_login(job, admission, push=push):
             raise _about_rights(error) if push and not error.own_advice else error
-        if not await self._typed(store, error):
+        if not await self._typed(registry, admission, error):
             door.close(error, push=push)
             raise error
 
-    async def _is_about_login(self, job: Job, store: Remote, *, push: bool) -> bool:
+    async def _is_about_login(self, job: Job, admission: ChecksAdmission, *, push: bool) -> bool:
         """Whether the destination lacks a login, or refuses the one there is.
 
         What it lets in has no right in this repository; or it was the source that refused.
         """
-        name, door = job.destination.name, self._doors[store.name]
+        name, store = job.destination.name, job.end.store
         try:
-            if await store.admission.login(name) is not None:
+            if await admission.login(name) is not None:
                 return False
-            if not push and not door.readable:
+            if not push and not self._doors[store.name].readable:
                 await store.manifest_head(name, job.tag)
         except Unauthorized:
             return True
@@ -130,49 +133,48 @@ class Preflight:
             return False
         return push
 
-    async def _typed(self, store: Remote, error: Unauthorized) -> bool:
+    async def _typed(self, registry: str, admission: ChecksAdmission, error: Unauthorized) -> bool:
         """Whether somebody typed a login that the registry lets in; three tries."""
         if self._ask is None:
             return False
-        reason, is_plain = error.message, await store.admission.is_plain()
+        reason, is_plain = error.message, await admission.is_plain()
         for _ in range(TRIES):
             prompt = Prompt(
-                registry=store.name,
-                tls=self._ends.destination.tls,
+                registry=registry,
+                tls=self._endpoints.destination.tls,
                 is_plain=is_plain,
                 reason=reason,
             )
             credentials = await asyncio.to_thread(self._ask, prompt)
             if credentials is not None:
-                self._ends.use_login(store.name, credentials)
+                self._endpoints.use_login(registry, credentials)
                 try:
-                    await store.admission.login()
+                    await admission.login()
                 except Unauthorized as refusal:
                     reason = refusal.message
                     continue
-                self._doors[store.name].logins += 1
+                self._doors[registry].logins += 1
                 return True
         return False
 
-    async def try_push(self, job: Job, store: Remote) -> None:
+    async def try_push(self, job: Job, admission: ChecksAdmission) -> None:
         """Nothing when the repository takes pushes; raises why it does not."""
-        room = self._rooms[store.name, job.destination.name]
+        room = self._rooms[job.end.store.name, job.destination.name]
         async with room.lock:
             if not room.tried:
                 job.check_open()
-                room.refused = await _refusal(job, store)
+                room.refused = await _refusal(job, admission)
                 room.tried = True
         if room.refused is not None:
             job.closed_by(room.refused)
             raise room.refused.copied()
 
 
-async def _refusal(job: Job, store: Remote) -> CopyFailed | None:
+async def _refusal(job: Job, admission: ChecksAdmission) -> CopyFailed | None:
     """Why no push is taken. What may pass is no refusal: the copy will see."""
     await ensure_project(job)
-    store.expect((job.destination.name,), push=True)
     try:
-        await store.admission.try_push(job.destination.name)
+        await admission.try_push(job.destination.name)
     except Unauthorized:
         raise
     except CopyFailed as error:

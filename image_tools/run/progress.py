@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from image_tools.oci.digest import Digest
 from image_tools.report import UNFINISHED, Status
 
 _RATE_WINDOW = 5.0
@@ -40,6 +42,7 @@ class Progress:
         self._images_done = 0
         self._failed = 0
         self._bytes_total = 0
+        self._expected: set[tuple[str, Digest]] = set()
         self._active: dict[str, str] = {}
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -49,9 +52,28 @@ class Progress:
             self._images_total += images
 
     def plan(self, bytes_total: int) -> None:
-        """Set the bytes the run will have moved at its end, as far as they are known by now."""
+        """Set the bytes that will have moved in the end."""
         with self._lock:
             self._bytes_total = bytes_total
+
+    @contextmanager
+    def expected(
+        self, registry: str, blobs: Mapping[Digest, int], moved: Callable[[], int]
+    ) -> Iterator[None]:
+        """Inside, count `blobs` (sizes in bytes) as coming, each once per destination `registry`.
+
+        Behind it only what really moved stays counted: `moved` bytes.
+        """
+        with self._lock:
+            new = {(registry, digest): size for digest, size in blobs.items()}
+            size = sum(size for key, size in new.items() if key not in self._expected)
+            self._expected |= new.keys()
+            self._bytes_total += size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._bytes_total += moved() - size
 
     def begin(self, key: str, text: str) -> None:
         """Show `text` for the job `key` until `end(key)`."""

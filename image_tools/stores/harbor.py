@@ -11,7 +11,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from loguru import logger
@@ -27,11 +27,11 @@ from image_tools.errors import (
 )
 from image_tools.logins.credentials import Keyring
 from image_tools.oci.digest import Digest
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.failures import permanent
-from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.registry import Remote, RemoteOptions
 from image_tools.stores.remote.tokens.realm import basic_header
-from image_tools.stores.store import ManifestHead
+from image_tools.stores.store import Abilities, ManifestHead
 from image_tools.web.address import root_url
 
 PROJECTS = "/api/v2.0/projects"
@@ -77,6 +77,11 @@ class Harbor(Remote):
         super().__init__(registry, keyring, options, environ)
         self._keyring, self._setting = keyring, setting
         self._projects: defaultdict[str, _Project] = defaultdict(_Project)
+
+    @property
+    def abilities(self) -> Abilities:
+        """Return what a registry can do, and that this one creates projects."""
+        return replace(super().abilities, projects=self)
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """As of any registry; None where the whole project is missing."""
@@ -171,14 +176,14 @@ class Harbor(Remote):
             raise AccessDenied(f"{place}: access denied ({answer.words})", status=403)
         return answer.status == _CREATED
 
-    async def _ask(self, method: str, name: str, repository: str, expected: set[int]) -> Answer:
+    async def _ask(self, method: str, name: str, repository: str, expected: set[int]) -> ApiAnswer:
         credentials = await self._keyring.find(self.name, repository)
 
-        async def once() -> Answer:
-            question = self._question(method, name, await self._root(), frozenset(expected))
+        async def once() -> ApiAnswer:
+            request = self._request(method, name, await self._root(), frozenset(expected))
             # The login is known to be good here, or this is the one place it is tried at.
             async with self._client.authorizer.proofs.login(credentials):
-                return await self._client.beside(question, basic_header(credentials))
+                return await self._client.ask_other_api(request, basic_header(credentials))
 
         return await self._client.repeat(once)
 
@@ -187,12 +192,12 @@ class Harbor(Remote):
             return await self._client.root()
         return root_url(self.name, "http")
 
-    def _question(self, method: str, name: str, root: URL, expected: frozenset[int]) -> Question:
+    def _request(self, method: str, name: str, root: URL, expected: frozenset[int]) -> ApiRequest:
         creates = method == "POST"
         metadata = {"public": "true" if self._setting.public else "false"}
         body = json.dumps({"project_name": name, "metadata": metadata}).encode()
         query = "" if creates else f"?project_name={name}"
-        return Question(
+        return ApiRequest(
             method=method,
             repository="",
             reference=f"{self.name}/{name}",

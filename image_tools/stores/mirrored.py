@@ -22,7 +22,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.remote.registries_conf import Pull, PullSource, RegistriesConf
-from image_tools.stores.store import ManifestHead, Store, Upload
+from image_tools.stores.store import Abilities, ManifestHead, Store, Upload
 from image_tools.web.address import named
 
 LEFT_ALONE_FOR = 60.0
@@ -54,6 +54,11 @@ class Mirrored:
     def name(self) -> str:
         """The registry as people write it."""
         return self._registry
+
+    @property
+    def abilities(self) -> Abilities:
+        """Return that the mirror which has an image can be found."""
+        return Abilities(mirrors=self)
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """The head of a manifest at the first place that has it; None when the last has not."""

@@ -1,40 +1,43 @@
-"""skopeo for a machine that has none: one static binary, checked before it may run."""
+"""A download of skopeo for a machine without it: one static binary, checked before it may run."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
+import asyncio
 import hashlib
-import os
+import math
 import re
 import signal
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from image_tools.errors import (
+    AlreadyRunning,
     CopyFailed,
     DigestMismatch,
-    DiskFull,
     EnvironmentProblem,
     Interrupted,
-    TimedOut,
+    TlsProblem,
     ToolMissing,
-    Unavailable,
+    refused_by_system,
 )
 from image_tools.machine.cancel import Cancel
-from image_tools.tools.fetch import Fetcher, shown
+from image_tools.machine.files import sync_folder
+from image_tools.machine.locks import try_lock, wait_for_lock
+from image_tools.retry import RetryPolicy, announce_retry, repeat_async
 from image_tools.tools.locate import SKOPEO_ADVICE, SKOPEO_VARIABLE
-from image_tools.tools.transfer import CHUNK, ContentRange, OnProgress, Watch, transfer
+from image_tools.web.address import shown
+from image_tools.web.connect import Connections
+from image_tools.web.download import OnProgress, PartialFile, download
+from image_tools.web.tls import TlsChoice
 
 URL_VARIABLE = "IMAGE_TOOLS_SKOPEO_URL"
 SHA256_VARIABLE = "IMAGE_TOOLS_SKOPEO_SHA256"
-RESUMES = 3
-LOCK_SECONDS = 0.1
-PAUSE_SECONDS = 0.2
+_LOCK_SECONDS = 0.1
+_CHUNK = 256 * 1024
 
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 # The static build 1.16.1, the one that the task names with these sums.
@@ -53,17 +56,21 @@ _ADVICE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """Where a binary lies, and the sum it must have: 64 hexadecimal digits."""
+    """Where a binary lies, and the SHA-256 sum it must have: 64 hexadecimal digits.
+
+    A transfer that is cut is resumed as `policy` says.
+    """
 
     url: str
     sha256: str
+    policy: RetryPolicy = RetryPolicy()
 
 
 def download_for(machine: str, system: str, environ: Mapping[str, str]) -> Download:
-    """The skopeo for this machine; `machine` and `system` as the module `platform` names them.
+    """Return the skopeo for this machine; `machine` and `system` as the module `platform` has them.
 
     IMAGE_TOOLS_SKOPEO_URL, where `{arch}` stands for amd64 or arm64, and IMAGE_TOOLS_SKOPEO_SHA256
-    replace the default. EnvironmentProblem when one of them is missing or wrong, ToolMissing where
+    replace the default. EnvironmentProblem if one of them is missing or wrong, ToolMissing if
     nothing fits the machine.
     """
     if system == "Darwin":
@@ -81,31 +88,34 @@ def download_for(machine: str, system: str, environ: Mapping[str, str]) -> Downl
 
 
 def install_skopeo(
-    download: Download,
+    wanted: Download,
     target: Path,
     *,
     environ: Mapping[str, str],
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Path:
-    """`target`, an executable file with the sum of `download`; nothing is loaded when it is there.
+    """Return `target`, now an executable file with the sum of `wanted`; blocks.
 
-    Of two processes at once the second waits and finds the file. A cut transfer is resumed up to
-    three times, and by the next run. `on_progress` gets the bytes that arrived and all bytes.
-    Raises DigestMismatch, NotFound, Unavailable and their like, DiskFull, EnvironmentProblem where
-    the folder cannot be written, Interrupted when `cancel` is set.
+    If the file is there already, nothing is downloaded. A second process waits for the first. A
+    cut transfer is resumed, also by the next run. `on_progress` is told the bytes that have
+    arrived and the size of the file. Raises DigestMismatch, what `download` raises, DiskFull,
+    EnvironmentProblem if the folder cannot be written, Interrupted if `cancel` is set.
     """
-    part = ContentRange(target.with_name(f"{target.name}.{download.sha256[:16]}.part"))
-    watch = Watch(on_progress=on_progress, cancel=cancel)
+    part = PartialFile(target.with_name(f"{target.name}.{wanted.sha256[:16]}.part"))
+    cancel = cancel or Cancel()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target, cancel):
-            if not _has_sum(target, download):
-                _load(download, part, Fetcher(environ, advice=_ADVICE), watch)
+        with _locked(target, cancel):
+            if not _has_sum(target, wanted):
+                work = _fetch(wanted, part, environ, on_progress)
+                asyncio.run(_until_set(cancel, work))
+                _check(wanted, part)
                 _put_in_place(part, target)
             target.chmod(0o755)
     except OSError as error:
-        raise _local(error, target) from error
+        error.filename = error.filename or str(target)
+        raise refused_by_system(error, "skopeo cannot be installed", advice=_ADVICE) from error
     return target
 
 
@@ -125,77 +135,89 @@ def _chosen(url: str, sha256: str) -> Download:
 
 
 @contextmanager
-def _alone(target: Path, cancel: Cancel | None) -> Iterator[None]:
-    """Hold the lock beside `target`; waits for it. The system frees it when we die."""
+def _locked(target: Path, cancel: Cancel) -> Iterator[None]:
+    """Hold the lock beside `target`; the system releases it if this process dies."""
     with target.with_name(f".{target.name}.lock").open("ab") as held:
-        while not _locked(held.fileno()):
-            _pause(LOCK_SECONDS, cancel)
+
+        def lock() -> None:
+            if not try_lock(held.fileno()):
+                raise AlreadyRunning(f"another run installs {target}")
+
+        try:
+            wait_for_lock(lock, math.inf, cancel, poll=_LOCK_SECONDS)
+        except AlreadyRunning:
+            raise Interrupted(signal.SIGINT) from None
         yield
 
 
-def _locked(descriptor: int) -> bool:
+async def _until_set(cancel: Cancel, work: Coroutine[None, None, None]) -> None:
+    """Await `work`; Interrupted as soon as `cancel` is set, by whatever thread."""
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+
+    def stop() -> None:
+        loop.call_soon_threadsafe(task.cancel)
+
+    cancel.add_callback(stop)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _load(download: Download, part: ContentRange, fetcher: Fetcher, watch: Watch) -> None:
-    """Nothing; `part` holds the bytes with the wanted sum."""
-    for left in reversed(range(RESUMES + 1)):
-        if _has_sum(part.file, download):
-            return
-        try:
-            transfer(download.url, part, fetcher, watch)
-            break
-        except CopyFailed as error:
-            _pause(0, watch.cancel)
-            if not left or not (error.temporary and isinstance(error, (Unavailable, TimedOut))):
-                raise
-            _pause(PAUSE_SECONDS, watch.cancel)
-    _pause(0, watch.cancel)
-    if not _has_sum(part.file, download):
-        got = _sum(part.file)
-        part.remove()
-        raise DigestMismatch(
-            f"{shown(download.url)}: sha256 is {got}, expected {download.sha256}; removed",
-            advice=f"a proxy changes content, or {SHA256_VARIABLE} is of another file",
-        )
-
-
-def _put_in_place(part: ContentRange, target: Path) -> None:
-    part.file.chmod(0o755)
-    part.file.replace(target)
-    part.forget_validator()
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
+        await task
+    except asyncio.CancelledError:
+        if not cancel.is_set():
+            raise
+        raise Interrupted(signal.SIGINT) from None
     finally:
-        os.close(folder)
+        cancel.remove_callback(stop)
 
 
-def _has_sum(file: Path, download: Download) -> bool:
-    return file.is_file() and _sum(file) == download.sha256
+async def _fetch(
+    wanted: Download,
+    part: PartialFile,
+    environ: Mapping[str, str],
+    on_progress: OnProgress | None,
+) -> None:
+    """Bring the whole file to `part`."""
+    if _has_sum(part.path, wanted):
+        return
+    connections = Connections(TlsChoice(), environ)
+    action = partial(download, connections, wanted.url, part, on_progress=on_progress)
+    try:
+        await repeat_async(wanted.policy, action, on_retry=announce_retry)
+    except CopyFailed as error:
+        raise _with_advice(error) from error
+    finally:
+        await connections.close()
+
+
+def _with_advice(error: CopyFailed) -> CopyFailed:
+    """Return `error` with what helps here in place of what helps with a registry."""
+    if isinstance(error, TlsProblem):
+        return error.copied(advice=f"name the authority's file in SSL_CERT_FILE, or {_ADVICE}")
+    return error if error.temporary else error.copied(advice=_ADVICE)
+
+
+def _check(wanted: Download, part: PartialFile) -> None:
+    if _has_sum(part.path, wanted):
+        return
+    got = _sum(part.path)
+    part.remove()
+    raise DigestMismatch(
+        f"{shown(wanted.url)}: sha256 is {got}, expected {wanted.sha256}; removed",
+        advice=f"a proxy changes content, or {SHA256_VARIABLE} is of another file",
+    )
+
+
+def _put_in_place(part: PartialFile, target: Path) -> None:
+    part.path.chmod(0o755)
+    part.finish(target)
+    sync_folder(target.parent)
+
+
+def _has_sum(file: Path, wanted: Download) -> bool:
+    return file.is_file() and _sum(file) == wanted.sha256
 
 
 def _sum(file: Path) -> str:
     seen = hashlib.sha256()
     with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
+        while chunk := stream.read(_CHUNK):
             seen.update(chunk)
     return seen.hexdigest()
-
-
-def _pause(seconds: float, cancel: Cancel | None) -> None:
-    if cancel is None:
-        time.sleep(seconds)
-    elif cancel.is_set() or cancel.wait(seconds):
-        raise Interrupted(signal.SIGINT)
-
-
-def _local(error: OSError, target: Path) -> DiskFull | EnvironmentProblem:
-    said = f"{error.filename or target}: {error.strerror or error}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"skopeo cannot be installed: {said}")
-    return EnvironmentProblem(f"skopeo cannot be installed: {said}", advice=_ADVICE)

@@ -1,7 +1,8 @@
-"""Command lines of skopeo (1.6 and newer), as pure functions."""
+"""Command lines of skopeo (1.6 and newer; signing: 1.9 and newer), as pure functions."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ OPEN_POLICY = b'{"default":[{"type":"insecureAcceptAnything"}]}\n'
 # Copies an index alone, byte for byte; `--multi-arch index-only` is of skopeo 1.6.
 INDEX_ONLY = ("copy", "--multi-arch", "index-only", "--preserve-digests", "--remove-signatures")
 CANNOT_KEEP = "Manifest list must be converted to type"
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+_TRIAL = "image-tools.test/nothing:trial"
 _FOLDER_VERSION = b"Directory Transport Version: 1.1\n"
 
 
@@ -19,9 +22,9 @@ _FOLDER_VERSION = b"Directory Transport Version: 1.1\n"
 class SkopeoSetting:
     """The files one run gives to every skopeo process, instead of the machine's own.
 
-    `policy` is a containers-policy.json(5), `authfile` a docker-format login file for the exchange,
-    `registries_conf` a file and `registries_d` a folder, both normally empty: with them skopeo asks
-    no mirror and looks for no signature. None of these two leaves skopeo to the machine's.
+    `policy` is a containers-policy.json(5), `authfile` an auth file with the login of the exchange.
+    `registries_conf` is a file and `registries_d` a folder, both normally empty: so skopeo asks no
+    mirror and looks for no signature. With None it uses those of the machine.
     """
 
     skopeo: str
@@ -34,10 +37,10 @@ class SkopeoSetting:
 
 @dataclass(frozen=True, slots=True)
 class DirectSource:
-    """How skopeo itself reaches a source that does not go through the exchange.
+    """How skopeo reaches a source without the exchange.
 
-    `certificates` is a folder as containers-certs.d(5) describes it. `tls_verify` None leaves it
-    to registries.conf: skopeo verifies what is not `insecure` there.
+    `certificates` is a folder as containers-certs.d(5) describes it. With `tls_verify`
+    None registries.conf decides: skopeo verifies what is not `insecure` there.
     """
 
     authfile: Path | None = None
@@ -47,10 +50,10 @@ class DirectSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRequest:
-    """One platform copy; both ends are `host/repository@digest` or `host/repository:tag`.
+    """A copy of one platform; both ends are `host/repository@digest` or `host/repository:tag`.
 
-    With `whole_index` the source is an index, and all it holds is copied. `convert` is for Docker
-    schema 1 alone: it becomes schema 2, and its digest changes.
+    With `whole_index` the source is an index, and everything in it is copied. `convert` is only for
+    Docker schema 1: it becomes schema 2, and its digest changes.
     """
 
     setting: SkopeoSetting
@@ -64,9 +67,9 @@ class CopyRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequest:
-    """A login at `registry`, typed at the terminal; it is written to `authfile`.
+    """A login at `registry` that is typed at the terminal; skopeo writes it to `authfile`.
 
-    `registries_conf` is an empty file: the machine's may name another place for logins.
+    `registries_conf` is an empty file: that of the machine may name credential helpers.
     """
 
     skopeo: str
@@ -78,18 +81,40 @@ class LoginRequest:
     username: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SigstoreKey:
+    """A private key as cosign writes it, and the file with its passphrase."""
+
+    private_key: Path
+    passphrase_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignRequest:
+    """The signing of one manifest in its repository.
+
+    `source` and `destination` are addresses of the same manifest in the exchange. `identity` is the
+    reference that the signature is for, `registry/repository:tag`.
+    """
+
+    setting: SkopeoSetting
+    key: SigstoreKey
+    source: str
+    destination: str
+    identity: str
+
+
 def version_argv(skopeo: str) -> tuple[str, ...]:
-    """The command line that prints skopeo's version."""
+    """Return the command line that prints skopeo's version."""
     return (skopeo, "--version")
 
 
 def copy_argv(request: CopyRequest) -> tuple[str, ...]:
-    """The command line of one copy: of a platform, or of all that an index holds.
+    """Return the command line that copies one platform, or everything in an index.
 
-    Global options come first: skopeo 1.6 to 1.22 accept them there. `--preserve-digests` (1.6)
-    is given always but for a conversion, which skopeo refuses or ignores together with it.
-    Signatures are checked by the policy, never copied here: they come along as what they are in
-    the registry, manifests beside the image.
+    Global options come first: skopeo 1.6 to 1.22 accept them there. `--preserve-digests` (1.6) is
+    left out only for a conversion, which skopeo refuses or ignores together with it. Signatures are
+    checked by the policy but not copied here: as referrers or tags they have a copy of their own.
     """
     return (
         *global_options(request.setting),
@@ -106,7 +131,7 @@ def copy_argv(request: CopyRequest) -> tuple[str, ...]:
 
 
 def login_argv(request: LoginRequest) -> tuple[str, ...]:
-    """The command line that asks for a login, and tries it at the registry."""
+    """Return the command line that asks for a login and tries it at the registry."""
     return (
         request.skopeo,
         "--registries-conf",
@@ -123,9 +148,9 @@ def login_argv(request: LoginRequest) -> tuple[str, ...]:
 
 
 def index_only_argv(setting: SkopeoSetting, folder: Path, destination: str) -> tuple[str, ...]:
-    """The command line that pushes the index of `write_index_folder`, byte for byte.
+    """Return the command line that pushes the index of `write_index_folder`, byte for byte.
 
-    The children must lie in the destination repository.
+    The destination repository must have the children.
     """
     return (
         *global_options(setting),
@@ -136,23 +161,64 @@ def index_only_argv(setting: SkopeoSetting, folder: Path, destination: str) -> t
     )
 
 
+def attachments_conf(address: str) -> bytes:
+    """Return a file for registries.d: the registry at `address` keeps signatures itself.
+
+    JSON, which is YAML too; containers-registries.d(5).
+    """
+    return json.dumps({"docker": {address: {"use-sigstore-attachments": True}}}).encode() + b"\n"
+
+
+def sign_argv(request: SignRequest) -> tuple[str, ...]:
+    """Return the command line that signs one manifest, an index without its children.
+
+    skopeo writes the manifest again, and adds its signature to the existing ones.
+    """
+    setting = request.setting
+    return (
+        *global_options(setting),
+        *_signing(request.key, request.identity),
+        "--src-tls-verify=false",
+        "--src-authfile",
+        str(setting.authfile),
+        *destination_options(setting),
+        f"docker://{request.source}",
+        f"docker://{request.destination}",
+    )
+
+
+def trial_argv(
+    setting: SkopeoSetting, key: SigstoreKey, source: Path, target: Path
+) -> tuple[str, ...]:
+    """Return the command line that tries `key`: it signs the index in `source` into `target`.
+
+    `source` is a folder of `write_index_folder`.
+    """
+    return (
+        *global_options(setting),
+        *_signing(key, _TRIAL),
+        f"dir:{source}",
+        f"dir:{target}",
+    )
+
+
 def write_index_folder(folder: Path, index: RawManifest) -> None:
-    """Nothing; makes `folder` a source of `index_only_argv` that holds the bytes of `index`."""
+    """Make `folder` a source for `index_only_argv` with the bytes of `index`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "version").write_bytes(_FOLDER_VERSION)
     (folder / "manifest.json").write_bytes(index.content)
 
 
 def cannot_keep(words: str) -> bool:
-    """Whether skopeo says that it would have to change the bytes of an index.
+    """Return whether skopeo says that it would have to change the bytes of an index.
 
-    1.9 does of an index whose entries have fields it does not know, such as artifact types.
+    skopeo 1.9 says so of entries with fields it does not know, such as artifact types.
     """
     return CANNOT_KEEP in words
 
 
 def global_options(setting: SkopeoSetting) -> tuple[str, ...]:
-    """skopeo itself and what stands before its command."""
+    """Return skopeo and the options before its command."""
     return (
         setting.skopeo,
         "--policy",
@@ -188,8 +254,20 @@ def _verification(verify: bool | None) -> tuple[str, ...]:
 
 
 def destination_options(setting: SkopeoSetting) -> tuple[str, ...]:
-    """How a copy reaches the exchange as its destination."""
+    """Return the options for the exchange as the destination of a copy."""
     return ("--dest-tls-verify=false", "--dest-authfile", str(setting.authfile))
+
+
+def _signing(key: SigstoreKey, identity: str) -> tuple[str, ...]:
+    return (
+        *INDEX_ONLY,
+        "--sign-by-sigstore-private-key",
+        str(key.private_key),
+        "--sign-passphrase-file",
+        str(key.passphrase_file),
+        "--sign-identity",
+        identity,
+    )
 
 
 def _given(option: str, value: Path | str | None) -> tuple[str, ...]:

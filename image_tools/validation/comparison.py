@@ -1,4 +1,4 @@
-"""Whether a destination holds what was asked for: exactly that, and what may stay beside it."""
+"""Whether a destination has exactly what was asked for, and what may stay with it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ PASS = Verdict()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a comparison found.
+    """The result of a comparison.
 
-    `complete` are the entries that have to be complete behind the index, `stale` the images that
-    may stay and are not of the source as it is now.
+    `complete` are the entries whose content must be complete. `stale` are images that may stay, but
+    that the source does not have now.
     """
 
     verdict: Verdict = PASS
@@ -50,7 +50,7 @@ def compare(
     asked: Demand,
     names: Names,
 ) -> Comparison:
-    """Return how `there` compares with what `asked` chose of `source`."""
+    """Return how `there` compares with `choice`, the demanded part of `source`."""
     if there is None:
         return Comparison(verdict=absent(names))
     if source.is_artifact or _stays_single(source, there, asked):
@@ -74,7 +74,7 @@ def compare_converted(
 ) -> Comparison:
     """Return how `there` compares with a schema 1 image of platform `wanted`.
 
-    A conversion changes the digest, so that only platforms can be compared.
+    The conversion changes the digest, so only platforms can be compared.
     """
     if there is None:
         return Comparison(verdict=absent(names))
@@ -113,7 +113,7 @@ def _unfit(there: AtDestination, names: Names) -> Verdict | None:
 
 
 def _single(there: AtDestination, contents: Sorted, asked: Demand, names: Names) -> Verdict:
-    """Return the verdict about the list of one that a single image becomes."""
+    """Return the verdict about the index with one entry that a single image becomes."""
     dropped = (*contents.left_over, *contents.not_chosen)
     if not contents.missing and not dropped:
         is_single = asked.keep_single and not contents.kept
@@ -142,7 +142,7 @@ def _list(
     source: AtSource, choice: Choice, there: AtDestination, contents: Sorted, names: Names
 ) -> Verdict:
     problems = [*dict.fromkeys(_misnamed(contents, there)), *_extras(contents)]
-    # Where all of it is wanted and nothing else stays, the source's own bytes are wanted.
+    # If all of it is wanted and nothing else stays, the index must have the source's bytes.
     has_moved = choice.is_whole and not contents.kept and source.digest != there.digest
     if not (contents.missing or problems or has_moved):
         return PASS
@@ -157,7 +157,7 @@ def _list(
 
 
 def _misnamed(contents: Sorted, there: AtDestination) -> Iterator[str]:
-    """Yield how the destination calls the images that it has by another platform."""
+    """Yield the wrong platforms of images that the destination has."""
     called = {leaf.digest: leaf.platform for leaf in reversed(there.leaves)}
     for wanted in contents.missing:
         if wanted.digest in called:
@@ -165,10 +165,10 @@ def _misnamed(contents: Sorted, there: AtDestination) -> Iterator[str]:
 
 
 def _extras(contents: Sorted) -> Iterator[str]:
-    """Yield what is too much at the destination.
+    """Yield the entries that the destination should not have.
 
-    The old image of a platform whose new one is missing is not named: that one is. Neither is an
-    attestation that goes with its image.
+    The old image of a platform is not named if its new one is missing, since that one is named. An
+    attestation is not named if its image is.
     """
     digests = {entry.digest for entry in contents.missing}
     platforms = {entry.platform.normalized for entry in contents.missing}

@@ -1,4 +1,4 @@
-"""The entries of a destination, told apart: wanted, allowed to stay, too much."""
+"""What was read of both sides, and the entries of the destination by their role."""
 
 from __future__ import annotations
 
@@ -9,22 +9,48 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
 from image_tools.validation.demand import Choice, Demand
 
-Key = tuple[Digest, Platform, bool]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtSource:
+    """An image at its source.
+
+    `leaves` are its platform manifests and attestations in order, with nested indexes opened; an
+    entry without a platform has the one of its config. A single manifest is its own leaf.
+    """
+
+    digest: Digest
+    leaves: tuple[Descriptor, ...]
+    is_index: bool
+
+    @property
+    def is_artifact(self) -> bool:
+        """Return whether it is a manifest without a platform: a chart, a signature."""
+        return not self.is_index and not any(leaf.platform.is_known for leaf in self.leaves)
 
 
-def key_of(entry: Descriptor) -> Key:
-    """Return what two entries have to agree in: digest, platform, whether it is an attestation."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtDestination:
+    """The content of the destination's tag; the fields are as in `AtSource`."""
+
+    digest: Digest
+    media_type: str
+    leaves: tuple[Descriptor, ...]
+    is_index: bool
+
+
+def key_of(entry: Descriptor) -> tuple[Digest, Platform, bool]:
+    """Return what equal entries share: digest, platform, and whether it is an attestation."""
     return entry.digest, entry.platform.normalized, entry.is_attestation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sorted:
-    """What the destination has, compared with a choice.
+    """The entries of a destination, compared with a choice.
 
-    `missing` are wanted entries it has not. `left_over` are images of chosen platforms that the
-    source has not, and attestations that are not wanted and speak about nothing that may stay;
-    `not_chosen` is what only --overwrite drops. `kept` are the images that may stay, with their
-    attestations.
+    `missing` are the wanted entries that it does not have. `left_over` are images of chosen
+    platforms that the source does not have, and unwanted attestations of images that do not stay.
+    `kept` are the images that may stay, with their attestations; with --overwrite they are
+    `not_chosen`, and have to go.
     """
 
     missing: tuple[Descriptor, ...]
@@ -34,7 +60,7 @@ class Sorted:
 
 
 def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Demand) -> Sorted:
-    """Return what the `leaves` of a destination are to someone who asked for `choice`."""
+    """Return the `leaves` of a destination, compared with `choice`."""
     wanted, found = {key_of(w) for w in choice.wanted}, {key_of(leaf) for leaf in leaves}
     others = tuple(leaf for leaf in leaves if key_of(leaf) not in wanted)
     images = tuple(leaf for leaf in others if not leaf.is_attestation)
@@ -48,32 +74,3 @@ def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Demand) ->
         not_chosen=kept if asked.overwrite else (),
         kept=() if asked.overwrite else kept,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AtSource:
-    """An image at its source.
-
-    `leaves` are its platform manifests and attestations in order, nested indexes opened, each
-    platform completed from the config where its entry does not state one. `is_index` is False
-    where the tag leads to a single manifest, which is its own leaf then.
-    """
-
-    digest: Digest
-    leaves: tuple[Descriptor, ...]
-    is_index: bool
-
-    @property
-    def is_artifact(self) -> bool:
-        """Return whether it is a single manifest without a platform: a chart, a signature."""
-        return not self.is_index and not any(leaf.platform.is_known for leaf in self.leaves)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AtDestination:
-    """What is under the destination's tag; the fields are as in `AtSource`."""
-
-    digest: Digest
-    media_type: str
-    leaves: tuple[Descriptor, ...]
-    is_index: bool

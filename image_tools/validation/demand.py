@@ -1,4 +1,4 @@
-"""What the flags of a validation ask for, and where a platform stands towards that."""
+"""What a validation demands, and the entries of the source that it chooses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from image_tools.oci.platform import Platform
 
 
 class Match(Enum):
-    """How a platform stands towards the flags; UNDETERMINED where it does not say enough."""
+    """Whether a platform matches the flags; UNDETERMINED if it does not state enough."""
 
     EXCLUDED = "excluded"
     MATCHING = "matching"
@@ -21,12 +21,11 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """The flags that decide what a destination has to hold; None names nothing, which means all.
+    """The flags that decide what a destination must have; None names nothing, which means all.
 
-    The names are those of the command line in their usual spelling: `amd64`, not `x86_64`.
-    Without `names_platforms` all of an archive is asked for, since nobody named a platform.
-    `is_known` is False where nobody knows what was chosen when an archive was saved: then every
-    platform that is stated counts as one that was not.
+    Names are in their usual spelling: `amd64`, not `x86_64`. `names_platforms` is False if no flag
+    named a platform, so that all of an archive is demanded. `is_known` is False if it is unknown
+    which platforms were chosen when an archive was saved: then every stated one counts as excluded.
     """
 
     architectures: frozenset[str] | None = None
@@ -42,11 +41,11 @@ class Demand:
 
     @property
     def names_nothing(self) -> bool:
-        """Return whether the flags leave no platform out."""
+        """Return whether the flags exclude no platform."""
         return not (self.architectures or self.systems or self.variants)
 
     def standing(self, platform: Platform) -> Match:
-        """Return whether an entry of `platform` is excluded, matching, or cannot be told."""
+        """Return whether `platform` matches the flags."""
         stated = platform.normalized
         if not self.is_known and (stated.architecture or stated.os):
             return Match.EXCLUDED
@@ -61,7 +60,7 @@ class Demand:
         return Match.MATCHING
 
     def missing(self, platforms: Iterable[Platform]) -> tuple[str, ...]:
-        """Return what the flags name, as text, and none of `platforms` is.
+        """Return the platforms that the flags name and that are not among `platforms`, as text.
 
         A field that is not named demands nothing.
         """
@@ -89,30 +88,29 @@ def _fits(demanded: tuple[str, str], platform: Platform) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The `wanted` entries of a source, in its order.
+    """The `wanted` entries of a source, in order.
 
-    `is_whole`: nothing of the source is left out. `is_filtered` is False for an image that states
-    no platform anywhere: the flags say nothing about it. `lacking` are named platforms that the
-    source has to have, and has not.
+    `is_whole`: all entries are wanted. `is_filtered` is False for an image without any platform, to
+    which the flags do not apply. `missing` are demanded platforms that the source does not have.
     """
 
     wanted: tuple[Descriptor, ...]
     is_whole: bool
     is_filtered: bool
-    lacking: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def leaves_alone(self, entry: Descriptor, asked: Demand) -> bool:
-        """Return whether an image of the destination is of a platform that was not chosen."""
+        """Return whether the platform of an image of the destination was not chosen."""
         return self.is_filtered and asked.standing(entry.platform) is Match.EXCLUDED
 
 
 def choose(leaves: tuple[Descriptor, ...], asked: Demand) -> Choice:
-    """Return what `asked` wants of an image with these `leaves`."""
+    """Return the entries that `asked` wants of an image with these `leaves`."""
     images = tuple(leaf for leaf in leaves if not leaf.is_attestation)
     is_filtered = any(image.platform.is_known for image in images)
     chosen = _chosen(images, asked) if is_filtered else images
     subjects = {str(image.digest) for image in chosen}
-    # Where no image is left out nothing is filtered: attestations of absent images stay, too.
+    # If no image is left out, attestations of images that are not listed are wanted as well.
     every = len(chosen) == len(images) and bool(images or asked.names_nothing)
     coming = frozenset(chosen)
     if asked.attestations:
@@ -122,12 +120,12 @@ def choose(leaves: tuple[Descriptor, ...], asked: Demand) -> Choice:
         wanted=wanted,
         is_whole=len(wanted) == len(leaves),
         is_filtered=is_filtered,
-        lacking=_lacking(chosen, asked) if is_filtered else (),
+        missing=_missing(chosen, asked) if is_filtered else (),
     )
 
 
 def _chosen(images: tuple[Descriptor, ...], asked: Demand) -> tuple[Descriptor, ...]:
-    """Return the images that match, and with them those that do not say enough."""
+    """Return the matching images, and together with them the undetermined ones."""
     standings = [asked.standing(image.platform) for image in images]
     if Match.MATCHING not in standings:
         return ()
@@ -138,7 +136,7 @@ def _chosen(images: tuple[Descriptor, ...], asked: Demand) -> tuple[Descriptor, 
     )
 
 
-def _lacking(chosen: tuple[Descriptor, ...], asked: Demand) -> tuple[str, ...]:
+def _missing(chosen: tuple[Descriptor, ...], asked: Demand) -> tuple[str, ...]:
     if not asked.require_platforms:
         return ()
     return asked.missing(image.platform for image in chosen)

@@ -1,4 +1,4 @@
-"""Why a destination does not pass, in the words users know from the predecessor."""
+"""Why a destination does not pass, in the words of the earlier `mirror-validate`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from image_tools.oci.platform import Platform
 
 COPY_AGAIN = "copy this image again"
 LOST = "feed the failed list to mirror: it copies what is missing"
-# docker-registry 2.8, for one, keeps the first file of a digest whatever is uploaded later.
+# docker-registry 2.8, for example, keeps the first file of a digest and ignores later uploads.
 KEPT = (
     "copying again does not repair what the registry believes it has: remove the damaged content "
     "from its storage and restart it, then feed the failed list to mirror"
@@ -30,7 +30,7 @@ _PLATFORM_FIELDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What people call both ends: `destination` without its tag."""
+    """The names of both sides in messages; `destination` is without its tag."""
 
     source: str
     destination: str
@@ -38,16 +38,16 @@ class Names:
 
     @property
     def place(self) -> str:
-        """`destination:tag`."""
+        """Return `destination:tag`."""
         return f"{self.destination}:{self.tag}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is wrong, one sentence each, and what to do; a verdict without `problems` is a pass.
+    """What is wrong, one sentence each, and what to do; without `problems` it is a pass.
 
-    `behind`: the destination's index itself does not show it. `source_spec` and `destination_spec`
-    are JSON texts, for the log, where lists were compared.
+    `behind`: the fault is behind the destination's index, which does not show it. `source_spec` and
+    `destination_spec` are the compared lists as JSON, for the log.
     """
 
     problems: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Verdict:
 
 
 def absent(names: Names) -> Verdict:
-    """Return the verdict about a tag that is not at the destination."""
+    """Return the verdict about a tag that does not exist at the destination."""
     return Verdict(
         problems=(f"[{names.place}]: destination manifest does not exists",),
         advice=f"check the destination, or {COPY_AGAIN}",
@@ -66,11 +66,11 @@ def absent(names: Names) -> Verdict:
 
 
 def unknown_type(media_type: str, names: Names) -> Verdict:
-    """Return the verdict about a destination that is something else than a list."""
+    """Return the verdict about a destination that is not an index."""
     return Verdict(
         problems=(f"[{names.place}]: destination manifest MIME type unknown: {media_type}",),
         advice=f"{COPY_AGAIN}: the destination has to be a manifest list or an index",
-        # Nothing can be merged with it: only who looks behind the tag replaces it.
+        # It cannot be merged with, so only a run that looks behind the tag replaces it.
         behind=media_type in media.SCHEMA1,
     )
 
@@ -82,7 +82,7 @@ def empty(names: Names) -> Verdict:
 
 
 def unreadable(error: Exception, names: Names) -> Verdict:
-    """Return the verdict about an index, or one nested in it, that is lost or damaged."""
+    """Return the verdict about an index, or a nested one, that is lost or damaged."""
     return Verdict(
         problems=(f"[{names.place}]: destination manifest cannot be read: {error}",),
         advice=REPLACE,
@@ -91,41 +91,41 @@ def unreadable(error: Exception, names: Names) -> Verdict:
 
 
 def wrapped(names: Names) -> Verdict:
-    """Return the verdict about an index where --keep-single wants the image itself."""
+    """Return the verdict about an index, if --keep-single asks for the image itself."""
     message = f"[{names.place}]: the destination is an index, and --keep-single is given"
     return Verdict(problems=(message,), advice=f"{COPY_AGAIN}, or leave --keep-single out")
 
 
 def digests_differ(source: Digest, destination: Digest) -> str:
-    """Return the sentence about two digests that have to be equal."""
+    """Return the sentence about digests that differ."""
     return f'source digest "{source}" != dest digest "{destination}"'
 
 
 def lists_differ(names: Names) -> str:
-    """Return the sentence about two lists that do not agree."""
+    """Return the sentence about lists that differ."""
     left, right = names.source, names.destination
     return f'source manifest "{left}" != dest "{right}", tag "{names.tag}"'
 
 
 def length(images: tuple[Descriptor, ...]) -> tuple[str, ...]:
-    """Return the sentence about a list that has to be of one image, unless it is."""
+    """Return the sentence about a list that should have one image, unless it has."""
     return () if len(images) == 1 else ("destination manifest list length should be 1",)
 
 
 def left_over(entry: Descriptor) -> str:
-    """Return the sentence about a chosen platform, or an attestation, that ought to have gone."""
+    """Return the sentence about a chosen platform, or an attestation, that should be gone."""
     if entry.is_attestation:
         return f"the destination has {_called(entry)}, which was not asked for"
     return f"the destination has {_called(entry)}, which was chosen and is not at the source"
 
 
 def not_chosen(entry: Descriptor) -> str:
-    """Return the sentence about an entry that --overwrite would drop."""
+    """Return the sentence about an entry that --overwrite would remove."""
     return f"the destination has {_called(entry)}, which was not chosen, and --overwrite is given"
 
 
 def elsewhere(layer: Descriptor, names: Names) -> str:
-    """Return the warning about a foreign layer that is only at the addresses it names."""
+    """Return the warning about a foreign layer that only its `urls` have."""
     first = next(iter(layer.urls), "an unknown address")
     return (
         f"{names.place}: the foreign layer {layer.digest} is not at the source and not at the "
@@ -134,10 +134,10 @@ def elsewhere(layer: Descriptor, names: Names) -> str:
 
 
 def platform_problems(wanted: Platform, found: Platform) -> tuple[str, ...]:
-    """Return `source arch "x" != dest arch "y"` and its kin, one for each field that differs."""
+    """Return a sentence like `source arch "x" != dest arch "y"` for each field that differs."""
     left, right = wanted.normalized, found.normalized
     if left.architecture != right.architecture:
-        # The variant belongs to the architecture: arm64's v8 is not amd64's.
+        # A variant is part of its architecture: v8 of arm64 means nothing for amd64.
         left, right = replace(left, variant=""), replace(right, variant="")
     return tuple(
         f'source {word} "{getattr(wanted, field)}" != dest {word} "{getattr(found, field)}"'
@@ -147,7 +147,7 @@ def platform_problems(wanted: Platform, found: Platform) -> tuple[str, ...]:
 
 
 def spec(entries: tuple[Descriptor, ...]) -> str:
-    """Return the entries as the predecessor logged them: digest, and the platform's fields."""
+    """Return the entries as JSON, digest and platform, as the earlier program logged them."""
     rows = [_row(entry) for entry in entries]
     return json.dumps(rows, indent=4, ensure_ascii=False)
 

@@ -1,4 +1,4 @@
-"""How long somebody else may take who sends something all the time, and never comes to an end."""
+"""Reading answers within bounds of time and size, whatever a server sends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`; asyncio.TimeoutError when it has none after `seconds`.
+    """Return the result of `work`; asyncio.TimeoutError if it takes more than `seconds`.
 
-    What is given up has ended on return.
-    Not asyncio.wait_for: before Python 3.12 that loses a cancellation which comes with the result.
+    Work that is given up has ended on return. asyncio.wait_for is not used: before Python 3.12 it
+    loses a cancellation that comes together with the result.
     """
     task = asyncio.ensure_future(work)
     is_taken = False
@@ -34,12 +34,12 @@ async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 
 
 def read_at_once(response: aiohttp.ClientResponse) -> bytes | None:
-    """The body of an answer that has come whole with its head, as most do; else None."""
+    """Return the body of an answer if it came together with its head, as most do, else None."""
     return response.content.read_nowait() if response.content.is_eof() else None
 
 
 async def read_up_to(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body of an answer; of one that has more than `most` bytes, a little more than those."""
+    """Return the body of an answer, or a little more than `most` bytes of a longer one."""
     body = bytearray()
     while len(body) <= most and (piece := await response.content.readany()):
         body += piece
@@ -51,11 +51,11 @@ async def _ended(task: asyncio.Future[Any]) -> None:
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
-            continue  # Whatever is given up is given up once only.
+            continue  # The work has been cancelled already.
 
 
 def _drop(task: asyncio.Future[Any]) -> None:
-    """What came too late: an answer is closed, a failure has been looked at."""
+    """Close an answer that came too late; an exception counts as retrieved."""
     if task.cancelled() or task.exception() is not None:
         return
     if isinstance(found := task.result(), aiohttp.ClientResponse):

@@ -1,53 +1,40 @@
-"""How far TLS is trusted: the choice of the user, authorities, client certificates, plain words."""
+"""How far TLS is trusted: the choice of the user, authorities, client certificates."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from image_tools.errors import EnvironmentProblem
 
-_NO_TLS_REASONS = frozenset(
-    {
-        "WRONG_VERSION_NUMBER",
-        "RECORD_LAYER_FAILURE",
-        "PACKET_LENGTH_TOO_LONG",
-        "UNKNOWN_PROTOCOL",
-        "HTTP_REQUEST",
-        "UNEXPECTED_EOF_WHILE_READING",
-    }
-)
-_UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})
-_WRONG_NAME = frozenset({62, 63, 64})
-_NOT_YET, _EXPIRED = 9, 10
 _Key = tuple["TlsChoice", str | None, str | None]
 _in_use: WeakValueDictionary[_Key, ssl.SSLContext] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
 class TlsChoice:
-    """What the user chose for one side.
+    """What the user chose for one end.
 
-    `verify` None: verification is on, but loopback names may also speak plain HTTP, as docker
-    treats them. True: TLS and nothing else. False: TLS unverified, else plain HTTP.
-    `ca_file` is one more authority, beside those of the system.
+    `verify` None: verification is on, but loopback hosts may also speak plain HTTP, as for docker.
+    True: only TLS. False: TLS without verification, else plain HTTP. `ca_file` is an authority in
+    addition to those of the system.
     """
 
     verify: bool | None = None
     ca_file: Path | None = None
 
     def allows_plain(self, host: str) -> bool:
-        """Whether plain HTTP may be spoken to `host` (name or address, no port)."""
+        """Return whether plain HTTP may be spoken to `host` (name or address, no port)."""
         return self.verify is False or (self.verify is None and is_loopback(host))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is localhost or a loopback address, with or without brackets."""
+    """Return whether `host` is localhost or a loopback address, with or without brackets."""
     bare = host.strip("[]").rstrip(".").lower()
     if bare == "localhost" or bare.endswith(".localhost"):
         return True
@@ -58,10 +45,10 @@ def is_loopback(host: str) -> bool:
 
 
 def shared_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """What `tls_context` gives; the same one for all registries without a certs.d folder.
+    """Return the `tls_context`, the same one for all registries without a certs.d folder.
 
     Reading the system's authorities takes 30 ms, as long as many requests. A context is shared
-    only while somebody uses it, so that the next run sees files that have changed.
+    only while it is in use, so that the next run sees files that have changed.
     """
     if _has_folder(registry, environ):
         return tls_context(choice, registry, environ)
@@ -73,7 +60,7 @@ def shared_context(choice: TlsChoice, registry: str, environ: Mapping[str, str])
 
 
 def tls_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """The context for connections to `registry` (host or host:port).
+    """Return a context for connections to `registry` (host or host:port).
 
     Authorities: the system's (SSL_CERT_FILE and SSL_CERT_DIR instead, where set), the choice's
     file, and the certs.d folders of docker and containers (containers-certs.d(5)).
@@ -82,7 +69,7 @@ def tls_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) ->
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # Go's tools take any certificate of the pool as an anchor, a server's own among them.
+    # Go's tools trust every certificate of the pool, also a server's own.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if choice.verify is False:
         context.check_hostname = False
@@ -97,7 +84,7 @@ def tls_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) ->
 
 
 def certificate_folders(registry: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The certs.d folders of `registry`, the user's before the system's."""
+    """Return the certs.d folders of `registry`, the user's before the system's."""
     home = Path(environ.get("HOME") or Path.home())
     parents = (
         home / ".config/containers/certs.d",
@@ -109,7 +96,7 @@ def certificate_folders(registry: str, environ: Mapping[str, str]) -> tuple[Path
 
 
 def shows_certificate(registry: str, environ: Mapping[str, str]) -> bool:
-    """Whether a client certificate lies in a certs.d folder of `registry`."""
+    """Return whether a certs.d folder of `registry` has a client certificate."""
     return any(
         path.suffix == ".cert"
         for folder in certificate_folders(registry, environ)
@@ -118,93 +105,11 @@ def shows_certificate(registry: str, environ: Mapping[str, str]) -> bool:
     )
 
 
-def tls_cause(
-    error: BaseException, host: str, *, shown: bool = True, expired: str = ""
-) -> str | None:
-    """Why TLS with `host` failed, in plain words; None when `error` is nothing of TLS.
-
-    `shown`: a client certificate was sent. Registries built with Go 1.19 answer a wrong one and
-    none at all with the same alert. `expired` is the day on which a certificate ended.
-    """
-    problem = _ssl_error(error)
-    if problem is None:
-        return None
-    if isinstance(problem, ssl.SSLCertVerificationError) and hasattr(problem, "verify_code"):
-        return _certificate_cause(problem, host, expired)
-    reason = problem.reason or ""
-    if reason in _NO_TLS_REASONS:
-        return f"{host} does not speak TLS, or speaks plain HTTP"
-    refused = "BAD_CERTIFICATE" in reason or "ALERT_UNKNOWN_CA" in reason
-    is_wanted = "CERTIFICATE_REQUIRED" in reason or reason.endswith("ALERT_HANDSHAKE_FAILURE")
-    if is_wanted or (refused and not shown):
-        return (
-            f"{host} wants a client certificate: put NAME.cert and NAME.key into its certs.d folder"
-        )
-    if refused:
-        return f"{host} does not accept our client certificate"
-    return f"TLS with {host} failed: {reason.replace('_', ' ').lower() or problem}"
-
-
-def speaks_no_tls(error: BaseException) -> bool:
-    """Whether `error` of a handshake means that the other side speaks something else than TLS."""
-    problem = _ssl_error(error)
-    if problem is None:
-        return any(isinstance(link, (ConnectionResetError, EOFError)) for link in _chain(error))
-    if isinstance(problem, ssl.SSLEOFError):
-        return True
-    return not isinstance(problem, ssl.SSLCertVerificationError) and (
-        (problem.reason or "") in _NO_TLS_REASONS
-    )
-
-
-def has_expired(error: BaseException) -> bool:
-    """Return whether a handshake failed because a certificate is no longer valid."""
-    return getattr(_ssl_error(error), "verify_code", None) == _EXPIRED
-
-
-def _certificate_cause(problem: ssl.SSLCertVerificationError, host: str, expired: str) -> str:
-    code = problem.verify_code
-    if code in _UNKNOWN_AUTHORITY:
-        said = problem.verify_message
-        return f"the certificate of {host} is signed by an unknown authority ({said})"
-    if code == _EXPIRED:
-        return f"the certificate of {host} " + (
-            f"expired on {expired}" if expired else "has expired"
-        )
-    if code == _NOT_YET:
-        return f"the certificate of {host} is not valid yet"
-    if code in _WRONG_NAME:
-        return f"the certificate of {host} is for another name ({problem.verify_message})"
-    return f"the certificate of {host} is not accepted ({problem.verify_message})"
-
-
-def _ssl_error(error: BaseException) -> ssl.SSLError | None:
-    """The innermost error of TLS; a refused certificate first, for it says why."""
-    found = [link for link in _chain(error) if isinstance(link, ssl.SSLError)]
-    # aiohttp derives an error of its own from this class, and leaves the code out.
-    refused = [link for link in found if hasattr(link, "verify_code")]
-    return next(iter(refused or found[::-1]), None)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and what it was raised from, by way of aiohttp's own fields too."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        link = waiting.pop()
-        if not isinstance(link, BaseException) or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        inner = (getattr(link, name, None) for name in ("os_error", "certificate_error"))
-        waiting += [*inner, link.__cause__, link.__context__]
-
-
 def _has_folder(registry: str, environ: Mapping[str, str]) -> bool:
     try:
         return any(folder.exists() for folder in certificate_folders(registry, environ))
     except OSError:
-        return True  # Reading it tells in its own words what is wrong.
+        return True  # `_load_folder` says what is wrong.
 
 
 def _load_system(context: ssl.SSLContext, environ: Mapping[str, str]) -> None:
@@ -221,7 +126,7 @@ def _load_system(context: ssl.SSLContext, environ: Mapping[str, str]) -> None:
 
 
 def _load_quietly(context: ssl.SSLContext, path: Path) -> None:
-    """One file of SSL_CERT_DIR; whatever else lies there is passed over, as Go does."""
+    """Load a file of SSL_CERT_DIR; other files than certificates are skipped, as by Go."""
     try:
         context.load_verify_locations(cafile=str(path))
     except OSError:
@@ -255,7 +160,7 @@ def _load_client(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     if not key.exists():
         raise EnvironmentProblem(f"{key}: missing, the key of {certificate.name}")
     try:
-        # Asking for a passphrase would stop an unattended run: an encrypted key is an error.
+        # A question for a passphrase would stop an unattended run: an encrypted key is an error.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         raise EnvironmentProblem(

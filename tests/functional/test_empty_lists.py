@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from image_tools.cli.app import main
-from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.framing import Packing
+from image_tools.stores.archive.content import Form
+from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.inventory import Inventory
 from tests.helpers.archive_files import INDEX
 
@@ -49,7 +49,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path))
     Path("empty.txt").write_text("# nothing\n\n")
     Path("invalid.txt").write_text("a b\n")
-    FramedContent.create(Path("there.tar.gz"), Packing.GZIP).publish(INDEX)
+    FileContent.create(Path("there.tar.gz"), Form.GZIP).publish(INDEX)
     for command in ("mirror", "save", "load", "sync"):
         Path(f"{command}-failed.txt").write_text(
             f"# failed lines of empty.txt, ready to be fed in again\nnginx:1 {command}\n"

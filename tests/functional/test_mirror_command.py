@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.cli import redact
+from image_tools.cli import list_command, redact
 from image_tools.cli.app import main
-from image_tools.commands import mirror
 from tests.helpers.fake_run import FakeRun
+from tests.helpers.report_schema import check_document
 
 LIST = b"""\
 \xef\xbb\xbf# images
@@ -35,7 +35,7 @@ invalid    a b
 @pytest.fixture(autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A folder with a list, and the fake run."""
-    monkeypatch.setattr(mirror, "MirrorRun", FakeRun)
+    monkeypatch.setattr(list_command, "ListRun", FakeRun)
     monkeypatch.setattr(FakeRun, "made", [])
     monkeypatch.chdir(tmp_path)
     Path("list.txt").write_bytes(LIST)
@@ -134,6 +134,7 @@ def test_mirror_json_and_report_file_are_the_same_document(
     assert run("-f list.txt -d reg:5000 --format=json --report report.json") == 1
 
     document = json.loads(capsys.readouterr().out)
+    check_document(document)
     assert json.loads(Path("report.json").read_text()) == document
     assert [outcome["status"] for outcome in document["outcomes"]] == [
         "copied",
@@ -316,7 +317,9 @@ fail    reg:5000/library/failing:2  amd64                  2
 Dry run: 1 copy, 1 fail; 10.0 MB to move, 4 manifests to read. Nothing was written.
 """
     )
-    assert json.loads(Path("plan.json").read_text())["dry_run"] is True
+    document = json.loads(Path("plan.json").read_text())
+    check_document(document)
+    assert document["dry_run"] is True
     assert not Path("mirror-failed.txt").exists()
 
 
@@ -340,7 +343,7 @@ def test_mirror_jobs_out_of_range_are_corrected_with_a_warning(
 
     err = capsys.readouterr().err
     assert f"[WARN] --jobs {wished} is out of range, {used} is used\n" in err
-    assert FakeRun.made[0].request.jobs == used
+    assert FakeRun.made[0].request.options.jobs == used
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,7 @@ import pytest
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.machine import child as child_module
 from image_tools.machine.cancel import Cancel
-from image_tools.machine.child import running
-from image_tools.machine.pump import STDERR_BOUND, STDOUT_BOUND
+from image_tools.machine.child import STDERR_BOUND, STDOUT_BOUND, running
 from image_tools.machine.run import CompletedRun, kill_all, run
 from tests.helpers.children import is_gone
 from tests.helpers.documents import ROOT

@@ -10,14 +10,14 @@ import fcntl
 import os
 import termios
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from image_tools.__main__ import run
-from image_tools.commands import mirror
-from image_tools.commands.request import MirrorRequest
+from image_tools.cli import list_command
+from image_tools.commands.request import ListRequest
+from image_tools.commands.wiring import Surroundings
 from image_tools.errors import ToolMissing
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.report import (
@@ -30,7 +30,6 @@ from image_tools.report import (
     Status,
     joined,
 )
-from image_tools.run.progress import Progress
 
 DIGEST = "sha256:" + "ab" * 32
 PATIENCE = 30.0
@@ -38,17 +37,14 @@ _ENDS = {"failing": Status.FAILED, "same": Status.UNCHANGED, "skipped": Status.S
 
 
 class FakeRun:
-    """Stands for MirrorRun; `made` holds the ones that were opened, with what they were asked."""
+    """Stands for ListRun; `made` holds the ones that were opened, with what they were asked."""
 
-    command = "mirror"
     made: list[FakeRun] = []  # noqa: RUF012
 
     def __init__(
         self,
-        request: MirrorRequest,
-        progress: Progress,
-        environ: Mapping[str, str],
-        **named: Any,
+        request: ListRequest,
+        surroundings: Surroundings,
     ) -> None:
         self.request = request
         self.lists: list[ImageList] = []
@@ -175,7 +171,7 @@ def program() -> NoReturn:
     """The command line with the fake run, as the leader of its terminal."""
     if os.isatty(0):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    setattr(mirror, "MirrorRun", FakeRun)  # noqa: B010 (mypy: no such export)
+    setattr(list_command, "ListRun", FakeRun)  # noqa: B010 (mypy: no such export)
     run()
 
 

@@ -13,16 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.list_tags import ListTagsRequest, list_tags
 from image_tools.commands.opening import Approach, opened
-from image_tools.commands.request import Side as Access
 from image_tools.errors import ImageToolsError
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run import endpoints as ends
 from image_tools.stores.remote.client import RemoteOptions
-from image_tools.stores.remote.tokens import source as token_source
-from image_tools.web import connect, pacing
+from image_tools.web import pacing
 from image_tools.web.connect import Timing
 from tests.helpers import fault_types, images
 from tests.helpers.content import SCHEMA1_TYPES, Image
@@ -63,12 +62,17 @@ class Result:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all waiting short: for a silent registry, after a 429, for the next token."""
-    timing = Timing(connect=STALL_SECONDS, stall=STALL_SECONDS, commit=STALL_SECONDS)
-    monkeypatch.setattr(ends, "RemoteOptions", partial(RemoteOptions, timing=timing))
-    # Shorter than the patience, as in earnest.
-    monkeypatch.setattr(connect, "KEEPALIVE_SECONDS", STALL_SECONDS / 2)
+    timing = Timing(
+        connect=STALL_SECONDS,
+        stall=STALL_SECONDS,
+        commit=STALL_SECONDS,
+        # Shorter than the patience, as in earnest.
+        keepalive=STALL_SECONDS / 2,
+    )
+    policy = RetryPolicy(times=REPEATS, delay=0.01)
+    options = partial(RemoteOptions, timing=timing, token_policy=policy)
+    monkeypatch.setattr(ends, "RemoteOptions", options)
     monkeypatch.setattr(pacing, "FIRST_REST", 0.02)
-    monkeypatch.setattr(token_source, "RETRY", RetryPolicy(times=REPEATS, delay=0.01))
 
 
 def results(cells: Sequence[Cell], folder: Path) -> dict[Cell, Result]:
@@ -288,7 +292,7 @@ def _asked(cell: Cell) -> Result:
         asked = ListTagsRequest(repository=Reference(registry, bench.repository))
         policy = RetryPolicy(times=REPEATS, delay=0.01)
         try:
-            with opened(Approach(side=Access(), retry=policy), {registry}, {}) as opening:
+            with opened(Approach(end=RegistryEnd(), retry=policy), {registry}, {}) as opening:
                 found = list_tags(asked, opening)
         except ImageToolsError as error:
             end, code, advice = error.kind, error.exit_code, error.advice

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,9 +27,9 @@ from image_tools.plan.plan import Action, plan
 from image_tools.plan.selection import Selection
 from image_tools.run.line.deep_walk import Depth
 from image_tools.run.line.job import Job
-from image_tools.run.line.probe import Seen
+from image_tools.run.line.probe import Probed
 from image_tools.run.line.reader import Reader, Repository
-from image_tools.run.line.validate import Validation, look, validate
+from image_tools.run.validation import Validation, compare_heads, validate
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.demand import Demand
 from tests.helpers.descriptors import UNKNOWN, platform
@@ -37,6 +37,9 @@ from tests.helpers.memory_store import MemoryStore
 from tests.helpers.naive_model import Found, Leaf, expected
 
 REPOSITORY, TAG = "app", "1"
+
+# The same few manifests come in hundreds of histories.
+_parsed = functools.cache(parse)
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,24 @@ def flags(asked: Demand) -> Selection:
     )
 
 
+@functools.cache
+def _written(name: str, where: Platform, kind: str) -> tuple[RawManifest, dict[Digest, bytes]]:
+    """Return an image's manifest, and its config and layer."""
+    config = json.dumps({**where.to_json(), "name": name}).encode()
+    blobs, listed = dict[Digest, bytes](), []
+    for content, type_ in ((config, kind), (name.encode(), "application/vnd.oci.layer")):
+        digest = Digest.of(content)
+        blobs[digest] = content
+        listed.append({"mediaType": type_, "digest": str(digest), "size": len(content)})
+    document = {"schemaVersion": 2, "config": listed[0], "layers": listed[1:]}
+    return RawManifest(media.OCI_MANIFEST, json.dumps(document).encode()), blobs
+
+
 @dataclass
 class World:
-    """Both ends; `facts` are the platforms that configs state."""
+    """Both ends; `facts` are the platforms that configs state, `wait` ends a coroutine."""
 
+    wait: Callable[[Coroutine[Any, Any, Any]], Any]
     source: MemoryStore = field(default_factory=lambda: MemoryStore("source.example"))
     there: MemoryStore = field(default_factory=lambda: MemoryStore("there.example"))
     facts: dict[Digest, Platform] = field(default_factory=dict)
@@ -125,13 +142,8 @@ class World:
         )
 
     def _manifest(self, store: MemoryStore, name: str, where: Platform, kind: str) -> RawManifest:
-        config = json.dumps({**where.to_json(), "name": name}).encode()
-        blobs = []
-        for content, type_ in ((config, kind), (name.encode(), "application/vnd.oci.layer")):
-            digest = store.add_blob(REPOSITORY, content)
-            blobs.append({"mediaType": type_, "digest": str(digest), "size": len(content)})
-        document = {"schemaVersion": 2, "config": blobs[0], "layers": blobs[1:]}
-        raw = RawManifest(media.OCI_MANIFEST, json.dumps(document).encode())
+        raw, blobs = _written(name, where, kind)
+        store.repositories[REPOSITORY].blobs.update(blobs)
         store.add_manifest(REPOSITORY, raw)
         return raw
 
@@ -150,7 +162,7 @@ class World:
         reader = Reader()
         top = self.top(self.source)
         assert top is not None
-        image = asyncio.run(reader.source_image(Repository(self.source, REPOSITORY), top))
+        image = self.wait(reader.source_image(Repository(self.source, REPOSITORY), top))
         wish = PlanOptions(
             selection=flags(asked),
             overwrite=asked.overwrite,
@@ -178,7 +190,7 @@ class World:
             return None
         head = ManifestHead(top.digest, top.media_type, len(top.content))
         try:
-            return asyncio.run(Reader().destination_image(Repository(self.there, REPOSITORY), head))
+            return self.wait(Reader().destination_image(Repository(self.there, REPOSITORY), head))
         except (InvalidManifest, NotFound, DigestMismatch):
             return None  # It is replaced.
 
@@ -188,7 +200,7 @@ class World:
         is_there = raw.digest in held.manifests and raw.digest not in lost
         if is_there and (not behind or self._is_whole(held, raw.digest)):
             return
-        found = parse(raw)
+        found = _parsed(raw)
         for blob in found.blobs if isinstance(found, Manifest) else ():
             held.blobs[blob.digest] = self.source.repositories[REPOSITORY].blobs[blob.digest]
         held.manifests[raw.digest] = raw
@@ -246,7 +258,7 @@ class World:
         if not behind:
             return
         victim = behind[number % len(behind)]
-        found = parse(held.manifests[victim]) if victim in held.manifests else None
+        found = _parsed(held.manifests[victim]) if victim in held.manifests else None
         if blob and isinstance(found, Manifest):
             held.blobs.pop(found.blobs[number % 2].digest, None)
         else:
@@ -257,7 +269,7 @@ class World:
 
     def _listed(self) -> list[Descriptor]:
         top = self.top(self.there)
-        found = None if top is None else parse(top)
+        found = None if top is None else _parsed(top)
         return list(found.entries) if isinstance(found, Index) else []
 
     # What is there.
@@ -270,7 +282,7 @@ class World:
     def is_index(self, store: MemoryStore) -> bool:
         """Return whether the tag of `store` leads to an index."""
         top = self.top(store)
-        return top is not None and isinstance(parse(top), Index)
+        return top is not None and isinstance(_parsed(top), Index)
 
     def found(self, store: MemoryStore) -> list[Found]:
         """Return the leaves below the tag; what is lost is still what it was."""
@@ -281,7 +293,7 @@ class World:
 
     def _found(self, store: MemoryStore, entry: Descriptor) -> Iterator[Found]:
         raw = store.repositories[REPOSITORY].manifests.get(entry.digest)
-        parsed = None if raw is None else parse(raw)
+        parsed = None if raw is None else _parsed(raw)
         if isinstance(parsed, Index):
             for below in parsed.entries:
                 yield from self._found(store, below)
@@ -302,7 +314,7 @@ class World:
             digest = waiting.pop()
             seen.add(digest)
             raw = self.there.repositories[REPOSITORY].manifests.get(digest)
-            found = None if raw is None else parse(raw)
+            found = None if raw is None else _parsed(raw)
             waiting += [e.digest for e in found.entries] if isinstance(found, Index) else []
         return seen
 
@@ -316,7 +328,7 @@ class World:
     def _is_whole(self, held: Any, digest: Digest) -> bool:
         if digest not in held.manifests:
             return False
-        found = parse(held.manifests[digest])
+        found = _parsed(held.manifests[digest])
         blobs = found.blobs if isinstance(found, Manifest) else ()
         return all(blob.digest in held.blobs for blob in blobs)
 
@@ -367,14 +379,14 @@ class World:
 
     def validated(self, asked: Demand, depth: Depth) -> Any:
         """Return the outcome of a validation, or what it raised."""
-        return asyncio.run(self._validated(asked, Validation(depth=depth)))
+        return self.wait(self._validated(asked, Validation(depth=depth)))
 
     async def _validated(self, asked: Demand, wish: Validation) -> Any:
         gear = cast("Any", SimpleNamespace(reader=Reader(), base=None))
         job = cast("Job", _Job(self))
         try:
-            seen = await look(gear, job, wish, asked)
-            if not isinstance(seen, Seen):
+            seen = await compare_heads(gear, job, wish, asked)
+            if not isinstance(seen, Probed):
                 return seen
             return await validate(gear, job, seen, wish, asked)
         except (Different, PlatformMissing) as error:

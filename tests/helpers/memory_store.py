@@ -13,7 +13,7 @@ from image_tools.errors import CopyFailed, IntegrityError, NotFound
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
-from image_tools.stores.store import ManifestHead
+from image_tools.stores.store import NO_ABILITIES, ManifestHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,14 @@ class MemoryStore:
 
     Operations are named as the methods of Store and Upload; beside them `chunk` happens before
     each chunk read from a blob, and `receive` before each chunk taken by an upload. With `mounts`
-    off every mount begins an upload instead, as a registry may (202).
+    off every mount begins an upload instead, as a registry may (202). A test may set `abilities`.
     """
 
     def __init__(
         self, name: str = "memory.example", *, chunk_size: int = 4096, mounts: bool = True
     ) -> None:
         self._name = name
+        self.abilities = NO_ABILITIES
         self.chunk_size = chunk_size
         self.mounts = mounts
         self.calls: list[Call] = []

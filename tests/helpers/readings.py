@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from yarl import URL
 
 from image_tools.cli.redact import clean
-from image_tools.exchange.routes import byte_range, public_route, route
+from image_tools.exchange.api import byte_range, public_route, route
 from image_tools.imagelist.convert import to_default_format, to_mirror_format
 from image_tools.imagelist.reader import read_line, read_list
 from image_tools.imagelist.registries import Registries
 from image_tools.logins.auth_file import parse_auth_file
 from image_tools.oci.manifest import Index, RawManifest, config_platform, index_bytes, parse
 from image_tools.oci.reference import Reference, parse_registry, tag_key
-from image_tools.stores.remote.failures import Refusal, failure, retry_after
+from image_tools.stores.remote.api import ApiAnswer, retry_after
+from image_tools.stores.remote.failures import failure
 from image_tools.stores.remote.manifests import media_type_of, signed_payload
-from image_tools.stores.remote.tokens.answer import parse_token
 from image_tools.stores.remote.tokens.challenge import parse_challenges
 from image_tools.stores.remote.tokens.realm import realm_of
+from image_tools.stores.remote.tokens.token import parse_token
 from image_tools.tools.diagnose import diagnose
 from image_tools.web.address import located, next_page
 
@@ -70,7 +71,9 @@ def _logins(text: str) -> None:
 
 def _refused(text: str) -> None:
     for status in (400, 401, 404, 429, 503):
-        failure(Refusal(status, {"Retry-After": text, "Content-Type": text}, _bytes(text)), "r/a:1")
+        failure(
+            ApiAnswer(status, {"Retry-After": text, "Content-Type": text}, _bytes(text)), "r/a:1"
+        )
 
 
 @dataclass(frozen=True, slots=True)

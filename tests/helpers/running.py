@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from image_tools.cli.app import main
+from tests.helpers.report_schema import check_outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +48,17 @@ class Ran:
 
 
 def image_tools(*words: str | Path, environ: Mapping[str, str] | None = None) -> Ran:
-    """Run a command line; `environ` comes on top of this process's environment."""
+    """Run a command line; `environ` comes on top of this process's environment.
+
+    JSON that it writes is checked against the published schema.
+    """
     # Bytes below the text: some commands write what a registry holds as it is.
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     err = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(word) for word in words], {**os.environ, **(environ or {})})
     written = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    check_outputs([str(word) for word in words], written)
     return Ran(code=code, stdout=written, stderr=err.getvalue())
 
 

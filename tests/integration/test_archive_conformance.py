@@ -13,7 +13,7 @@ import pytest
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE, RawManifest
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.opening import add_to_archive, new_archive, read_archive
 from image_tools.stores.archive.store import ArchiveStore
 from tests.helpers.exchange_lab import Answer, ExchangeLab, running_lab

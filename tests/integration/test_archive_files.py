@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.file.framed import FramedContent, recognise
-from image_tools.stores.archive.file.framing import Packing
-from image_tools.stores.archive.verifying import verify
+from image_tools.stores.archive.content import FILE_FORMS, Form
+from image_tools.stores.archive.file.archive_file import FileContent, file_form
+from image_tools.stores.archive.verify import verify
 from tests.helpers.archive_files import add, blobs_of, by_digest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-UNPACK = {Packing.TAR: ("xf",), Packing.GZIP: ("xzf",), Packing.ZSTD: ("--zstd", "-xf")}
+UNPACK = {Form.TAR: ("xf",), Form.GZIP: ("xzf",), Form.ZSTD: ("--zstd", "-xf")}
 CONFIG = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
 LAYERS = tuple(random.Random(n).randbytes(size) for n, size in enumerate((0, 1, 65_536, 3_000_000)))
 REFERENCE = "docker.io/library/nginx:1.25"
@@ -48,20 +48,20 @@ NAMED = ENTRY | {"annotations": {"org.opencontainers.image.ref.name": REFERENCE}
 INDEX = compact({"schemaVersion": 2, "manifests": [NAMED]})
 
 
-@pytest.fixture(params=Packing, ids=lambda form: form.name)
-def form(request: pytest.FixtureRequest) -> Packing:
+@pytest.fixture(params=FILE_FORMS, ids=lambda form: form.name)
+def form(request: pytest.FixtureRequest) -> Form:
     return request.param
 
 
 @pytest.fixture
-def archive(tmp_path: Path, form: Packing) -> Path:
+def archive(tmp_path: Path, form: Form) -> Path:
     """Give an archive of one image, half of it added later."""
-    path = tmp_path / f"images{form.value}"
-    with closing(FramedContent.create(path, form)) as content:
+    path = tmp_path / f"images{form.suffix}"
+    with closing(FileContent.create(path, form)) as content:
         for layer in LAYERS[:2]:
             add(content, layer)
         content.publish(b"{}")
-    with closing(FramedContent.adding(path)) as content:
+    with closing(FileContent.adding(path)) as content:
         for layer in LAYERS[2:]:
             add(content, layer, known=False)
         for blob in (CONFIG, MANIFEST):
@@ -77,7 +77,7 @@ def run(*words: str | Path) -> bytes:
 
 
 def test_archive_is_unpacked_by_tar_to_an_image_layout(
-    archive: Path, form: Packing, tmp_path: Path
+    archive: Path, form: Form, tmp_path: Path
 ) -> None:
     folder = tmp_path / "unpacked"
     folder.mkdir()
@@ -95,14 +95,14 @@ def test_archive_is_unpacked_by_tar_to_an_image_layout(
     assert found == {"index.json": INDEX, **blobs}
 
 
-def test_archive_is_read_by_skopeo(archive: Path, form: Packing, skopeo: Path) -> None:
+def test_archive_is_read_by_skopeo(archive: Path, form: Form, skopeo: Path) -> None:
     found = run(skopeo, "inspect", "--raw", f"oci-archive:{archive}:{REFERENCE}")
 
     assert found == MANIFEST
 
 
 @pytest.mark.parametrize(
-    ("form", "words"), [(Packing.GZIP, ("gzip", "-t")), (Packing.ZSTD, ("zstd", "-qt"))], ids=str
+    ("form", "words"), [(Form.GZIP, ("gzip", "-t")), (Form.ZSTD, ("zstd", "-qt"))], ids=str
 )
 def test_archive_is_found_whole_by_its_compressor(archive: Path, words: tuple[str, ...]) -> None:
     assert run(*words, archive) == b""
@@ -111,12 +111,12 @@ def test_archive_is_found_whole_by_its_compressor(archive: Path, words: tuple[st
 WRITER = """
 import random, sys
 from pathlib import Path
-from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.framing import Form
+from image_tools.stores.archive.file.archive_file import FileContent
+from image_tools.stores.archive.content import Form
 from tests.helpers.archive_files import INDEX, add
 
 path, form, how = Path(sys.argv[1]), Form(sys.argv[2]), sys.argv[3]
-content = FramedContent.create(path, form) if how == "create" else FramedContent.adding(path)
+content = FileContent.create(path, form) if how == "create" else FileContent.adding(path)
 print("begun", flush=True)
 number = 0
 while True:
@@ -132,7 +132,7 @@ while True:
 """
 
 
-def killed(path: Path, form: Packing, how: str, after: float) -> list[bytes]:
+def killed(path: Path, form: Form, how: str, after: float) -> list[bytes]:
     """The blobs that a process said it had finished before it was killed."""
     words = [sys.executable, "-c", WRITER, str(path), form.value, how]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -148,10 +148,10 @@ def killed(path: Path, form: Packing, how: str, after: float) -> list[bytes]:
 def test_archive_of_a_killed_process_goes_on_with_all_that_was_finished(
     tmp_path: Path, moment: int
 ) -> None:
-    form = list(Packing)[moment % 3]
+    form = FILE_FORMS[moment % 3]
     path, how = tmp_path / "images", ("create", "adding")[moment % 2]
     if how == "adding":
-        with closing(FramedContent.create(path, form)) as content:
+        with closing(FileContent.create(path, form)) as content:
             add(content, b"old")
             content.publish(INDEX)
 
@@ -159,18 +159,16 @@ def test_archive_of_a_killed_process_goes_on_with_all_that_was_finished(
 
     if how == "create":
         assert not path.exists()
-        assert recognise(path.with_name("images.partial")) is None
+        assert file_form(path.with_name("images.partial")) is None
     else:
-        with closing(FramedContent.reading(path)) as content:
+        with closing(FileContent.reading(path)) as content:
             assert b"old" in blobs_of(content).values()
-    begin = (
-        FramedContent.create if how == "create" else lambda path, _form: FramedContent.adding(path)
-    )
+    begin = FileContent.create if how == "create" else lambda path, _form: FileContent.adding(path)
     with closing(begin(path, form)) as content:
         assert by_digest(*finished).items() <= blobs_of(content).items()
         add(content, b"last")
         content.publish(INDEX)
-    with closing(FramedContent.reading(path)) as content:
+    with closing(FileContent.reading(path)) as content:
         assert {problem for _, problem in verify(content)} == {None}
         assert by_digest(*finished, b"last").items() <= blobs_of(content).items()
     assert [name.name for name in tmp_path.iterdir()] == ["images"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.opening import new_archive, read_archive
 from tests.helpers import images
 from tests.helpers.archives import FORMS, run, write_list

@@ -13,9 +13,9 @@ import pytest
 
 from image_tools.errors import ArchiveDamaged
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.framing import Packing
-from image_tools.stores.archive.verifying import verify
+from image_tools.stores.archive.content import Form
+from image_tools.stores.archive.file.archive_file import FileContent
+from image_tools.stores.archive.verify import verify
 from image_tools.stores.archive.volumes.set import has_volumes
 from image_tools.stores.archive.volumes.volumes import VolumesContent
 from tests.helpers.archive_files import INDEX, Killed, add, blobs_of, by_digest, killed_at
@@ -28,7 +28,7 @@ def noise(number: int, size: int) -> bytes:
     return random.Random(number).randbytes(size)
 
 
-def made(path: Path, form: Packing, *blobs: bytes) -> Path:
+def made(path: Path, form: Form, *blobs: bytes) -> Path:
     with closing(VolumesContent.create(path, form, PART)) as content:
         for blob in blobs:
             add(content, blob)
@@ -49,7 +49,7 @@ def parts(path: Path) -> list[Path]:
 @pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("how", ["create", "adding"])
 def test_volumes_killed_at_any_step_go_on(tmp_path: Path, how: str, stride: int) -> None:
-    form, old = Packing.GZIP, (b"old", noise(50, 60_000))
+    form, old = Form.GZIP, (b"old", noise(50, 60_000))
     new = (noise(51, 60_000), b"text " * 900, noise(52, 150_000), noise(53, 60_000))
     steps = 0
 
@@ -99,15 +99,15 @@ def begin_and_publish(
 ) -> None:
     """Add blobs and publish; when killed, nothing is tidied but the locks are gone."""
     content = opened(path)
-    held = list[FramedContent]()
+    held = list[FileContent]()
     try:
         for number, blob in enumerate(new):
             finished.add(add(content, blob, compressible=number == 1))
-            held = [*content.parts]
+            held = [*content.files]
         content.note("tagged")
         content.publish(NEW_INDEX)
     finally:
-        for volume in {*held, *content.parts}:
+        for volume in {*held, *content.files}:
             with suppress(OSError):
                 os.close(volume.source.descriptor)
         with suppress(OSError):
@@ -119,7 +119,7 @@ def test_volumes_unpacked_by_tar_in_one_folder_hold_every_byte(tmp_path: Path) -
     folder, path = tmp_path / "unpacked", tmp_path / "archive" / "a"
     folder.mkdir()
     path.parent.mkdir()
-    made(path, Packing.GZIP, big, small)
+    made(path, Form.GZIP, big, small)
 
     for name in parts(path):
         subprocess.run(["tar", "xzf", name, "-C", folder], check=True)

@@ -22,11 +22,11 @@ from image_tools.errors import ImageToolsError
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import contents
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
+from image_tools.stores.archive.image_contents import contents
 from image_tools.stores.archive.opening import new_archive, read_archive
 from image_tools.stores.archive.others.cache import Foreign
-from image_tools.stores.archive.verifying import verify
+from image_tools.stores.archive.verify import verify
 from tests.helpers import images
 from tests.helpers.archive_files import add
 from tests.helpers.content import Image

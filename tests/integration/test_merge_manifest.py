@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
-from image_tools.commands.merge_manifest import MergeManifestRun, MergeRequest
-from image_tools.commands.request import MirrorRequest
+from image_tools.commands.list_run import ListRun
+from image_tools.commands.merge_manifest import MergeRequest
+from image_tools.commands.merge_manifest import merge as merge_with
+from image_tools.commands.request import ListRequest
+from image_tools.commands.wiring import Surroundings
 from image_tools.errors import Interrupted
 from image_tools.oci.reference import Reference
 from image_tools.run.progress import Progress
@@ -221,7 +224,8 @@ def test_merge_signal_ends_it(registry: Registry, early: bool) -> None:
             destination=Reference(registry.address, DEST, "1.0"), sources=(source, source)
         )
         connections: list[socket.socket] = []
-        with MergeManifestRun(MirrorRequest(), Progress(), dict(os.environ)) as run:
+        surroundings = Surroundings(environ=dict(os.environ), progress=Progress())
+        with ListRun(ListRequest(), surroundings) as run:
 
             def stop() -> None:
                 if not early:
@@ -234,7 +238,7 @@ def test_merge_signal_ends_it(registry: Registry, early: bool) -> None:
             if early:
                 stopping.join()
             with pytest.raises(Interrupted) as caught:
-                run.merge(request)
+                merge_with(request, run)
             stopping.join()
         for connection in connections:
             connection.close()

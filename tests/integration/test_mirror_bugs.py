@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.commands.mirror import MirrorRun
-from image_tools.commands.request import MirrorRequest
+from image_tools.commands.list_run import ListRun
+from image_tools.commands.request import ListRequest
+from image_tools.commands.wiring import Surroundings
 from image_tools.errors import Interrupted
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.reader import read_list
 from image_tools.imagelist.registries import Registries
 from image_tools.report import Status
-from image_tools.run.line import transfer as carrying
+from image_tools.run.line import confirm
+from image_tools.run.options import Options
 from image_tools.run.progress import Progress
 from image_tools.run.tools.toolbox import Toolbox
 from tests.helpers import images
@@ -120,7 +122,7 @@ def test_mirror_bug_in_one_image_keeps_its_outcome_and_that_of_the_others(
     def wrong(*_: object) -> None:
         raise ValueError("a bug of a test")
 
-    monkeypatch.setattr(carrying, "read_back", wrong)
+    monkeypatch.setattr(confirm, "read_back", wrong)
     lines = "".join(f"{good.address}/good/app{number}:1.0\n" for number in range(3))
     ran = mirror(tmp_path, lines, "-d", destination.address)
     failed = (tmp_path / "failed.txt").read_text().splitlines()
@@ -128,6 +130,10 @@ def test_mirror_bug_in_one_image_keeps_its_outcome_and_that_of_the_others(
     assert "ValueError: a bug of a test" in ran.stderr
     assert len([line for line in failed if line.endswith(": a bug")]) == 1
     assert failed.count("# not started") == 2
+
+
+def surroundings(progress: Progress) -> Surroundings:
+    return Surroundings(environ=os.environ, progress=progress)
 
 
 def _list(source: FaultRegistry, destination: FaultRegistry) -> ImageList:
@@ -138,7 +144,7 @@ def _list(source: FaultRegistry, destination: FaultRegistry) -> ImageList:
 def test_mirror_signal_before_the_first_line_is_begun_is_not_lost(
     good: FaultRegistry, destination: FaultRegistry
 ) -> None:
-    with MirrorRun(MirrorRequest(), Progress(), os.environ) as run:
+    with ListRun(ListRequest(), surroundings(Progress())) as run:
         run.cancel(signal.SIGTERM)
         report = run.run(_list(good, destination))
     assert [outcome.status for outcome in report.outcomes] == [Status.UNSTARTED]
@@ -149,8 +155,8 @@ def test_mirror_signal_before_the_first_line_is_begun_is_not_lost(
 def test_mirror_signal_before_the_dry_run_is_begun_is_not_lost(
     good: FaultRegistry, destination: FaultRegistry
 ) -> None:
-    request = MirrorRequest(dry_run=True)
-    with MirrorRun(request, Progress(), os.environ) as run:
+    request = ListRequest(options=Options(dry_run=True))
+    with ListRun(request, surroundings(Progress())) as run:
         run.cancel(signal.SIGTERM)
         with pytest.raises(Interrupted) as ended:
             run.plan(_list(good, destination))
@@ -182,12 +188,11 @@ def test_mirror_progress_ends_with_as_many_images_as_it_expected(
     progress, host = Progress(), good.address
     lines = f"{host}/good/missing {destination.address}/good/app0 1.0\nthis is no line at all\n"
     listed = read_list(lines.encode(), "list.txt", Registries())
-    with MirrorRun(MirrorRequest(dry_run=dry_run), progress, os.environ) as run:
+    with ListRun(ListRequest(options=Options(dry_run=dry_run)), surroundings(progress)) as run:
         ended = run.plan(listed).rows if dry_run else run.run(listed).outcomes
     seen = progress.snapshot()
     assert len(ended) == 2
-    # A dry run counts what it asks about.
-    assert (seen.images_done, seen.images_total) == ((1, 1) if dry_run else (2, 2))
+    assert (seen.images_done, seen.images_total) == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy
 from image_tools.stores.remote.client import RemoteOptions
 from image_tools.stores.remote.registry import Remote
-from image_tools.stores.remote.tokens import source as token_source
 from image_tools.stores.store import ManifestHead
 from image_tools.web.connect import Timing
 from image_tools.web.tls import TlsChoice
@@ -43,7 +42,9 @@ def ask(
         await runner.setup()
         await (site := web.TCPSite(runner, "127.0.0.1", 0)).start()
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        options = RemoteOptions(policy=QUICK, tls=PLAIN, timing=Timing(stall=2.0))
+        options = RemoteOptions(
+            policy=QUICK, token_policy=QUICK, tls=PLAIN, timing=Timing(stall=2.0)
+        )
         store = Remote(f"127.0.0.1:{port}", Keyring({}, login), options, os.environ)
         try:
             return await action(store)
@@ -280,10 +281,7 @@ async def _pieces() -> AsyncIterator[bytes]:
     yield CONTENT
 
 
-def test_identity_token_is_not_sent_on_to_where_a_token_server_redirects(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(token_source, "RETRY", QUICK)
+def test_identity_token_is_not_sent_on_to_where_a_token_server_redirects() -> None:
     seen: list[tuple[str, bytes]] = []
 
     async def answering(request: web.Request) -> web.StreamResponse:

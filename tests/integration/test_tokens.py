@@ -15,8 +15,8 @@ from yarl import URL
 
 from image_tools.errors import Unauthorized
 from image_tools.logins.credentials import Credentials, Keyring
+from image_tools.stores.remote.tokens.authorizer import Authorizer
 from image_tools.stores.remote.tokens.challenge import parse_challenges
-from image_tools.stores.remote.tokens.tokens import Authorizer
 from image_tools.web.connect import Connections, Request
 from image_tools.web.tls import TlsChoice
 from tests.helpers.endpoint import LAB_LOGIN
@@ -34,9 +34,7 @@ class Client:
     def __init__(self, address: str, keyring: Keyring) -> None:
         self.address = address
         self.connections = Connections(TlsChoice(), {})
-        self.authorizer = Authorizer(
-            address, partial(keyring.find, address), self.connections.open, allows_plain=False
-        )
+        self.authorizer = Authorizer(address, partial(keyring.find, address), self.connections.open)
 
     async def upload(self, repository: str) -> int:
         """Give the status of the beginning of an upload, after one challenge at most."""

@@ -25,7 +25,7 @@ from image_tools.errors import (
 )
 from image_tools.retry import RetryPolicy, repeat_async
 
-POLICY = RetryPolicy(times=3, delay=1.0, maximum=4.0)
+POLICY = RetryPolicy(times=3, delay=1.0, maximum=4.0, jitter=0.0)
 
 
 class Attempts:
@@ -55,11 +55,6 @@ class Attempts:
                 sleep=self.sleep,
             )
         )
-
-
-@pytest.fixture(autouse=True)
-def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.random", lambda: 0.0)
 
 
 def spent(*errors: ImageToolsError) -> list[ImageToolsError]:
@@ -144,14 +139,14 @@ def test_what_is_no_failure_of_ours_passes_at_once(error: BaseException) -> None
 @pytest.mark.parametrize(
     ("policy", "wish", "waits"),
     [
-        (RetryPolicy(4, 1.0, 60.0), None, [1.0, 2.0, 4.0, 8.0]),
-        (RetryPolicy(4, 1.0, 4.0), None, [1.0, 2.0, 4.0, 4.0]),
-        (RetryPolicy(2, 0.0, 60.0), None, [0.0, 0.0]),
-        (RetryPolicy(3, 1.0, 60.0), 3.0, [3.0, 3.0, 4.0]),
-        (RetryPolicy(1, 1.0, 4.0), 600.0, [600.0]),
-        (RetryPolicy(1, 1.0, 4.0), 900.0, [900.0]),
-        (RetryPolicy(1, 1.0, 4.0), 86400.0, [900.0]),
-        (RetryPolicy(1, 1.0, 4.0), -5.0, [1.0]),
+        (RetryPolicy(4, 1.0, 60.0, 0.0), None, [1.0, 2.0, 4.0, 8.0]),
+        (RetryPolicy(4, 1.0, 4.0, 0.0), None, [1.0, 2.0, 4.0, 4.0]),
+        (RetryPolicy(2, 0.0, 60.0, 0.0), None, [0.0, 0.0]),
+        (RetryPolicy(3, 1.0, 60.0, 0.0), 3.0, [3.0, 3.0, 4.0]),
+        (RetryPolicy(1, 1.0, 4.0, 0.0), 600.0, [600.0]),
+        (RetryPolicy(1, 1.0, 4.0, 0.0), 900.0, [900.0]),
+        (RetryPolicy(1, 1.0, 4.0, 0.0), 86400.0, [900.0]),
+        (RetryPolicy(1, 1.0, 4.0, 0.0), -5.0, [1.0]),
         (RetryPolicy(0), None, []),
     ],
 )
@@ -166,18 +161,17 @@ def test_waits_double_up_to_their_maximum_and_honour_retry_after(
     assert tried.slept == waits
 
 
-def test_wait_has_jitter_of_at_most_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.random", lambda: 1.0)
-    tried = Attempts([Unavailable("x"), Unavailable("x")])
+def test_wait_has_jitter_of_at_most_a_quarter() -> None:
+    tried = Attempts(Unavailable("x") for _ in range(50))
 
-    assert tried.repeat() == "result"
-    assert tried.slept == [1.25, 2.5]
+    assert tried.repeat(RetryPolicy(times=50, delay=4.0, maximum=4.0)) == "result"
+    assert 4.0 <= min(tried.slept) < max(tried.slept) <= 5.0
 
 
 def test_long_series_of_repeats_waits_the_maximum_without_overflow() -> None:
     tried = Attempts(Unavailable("x") for _ in range(2000))
 
-    assert tried.repeat(RetryPolicy(times=2000, delay=1.0, maximum=4.0)) == "result"
+    assert tried.repeat(RetryPolicy(times=2000, delay=1.0, maximum=4.0, jitter=0.0)) == "result"
     assert set(tried.slept[2:]) == {4.0}
 
 
@@ -185,7 +179,7 @@ def test_cancelled_during_the_wait_ends_at_once() -> None:
     tried = Attempts([Unavailable("x"), Unavailable("x")])
 
     async def cancelled() -> bool:
-        work = asyncio.ensure_future(repeat_async(RetryPolicy(3, 3600.0, 3600.0), tried.act))
+        work = asyncio.ensure_future(repeat_async(RetryPolicy(3, 3600.0, 3600.0, 0.0), tried.act))
         while tried.count == 0:
             await asyncio.sleep(0)
         work.cancel()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from image_tools.cli.options import Note, Page, changed, group, narrowed, operand, operands, switch
 from image_tools.cli.run_options import (
@@ -25,6 +26,11 @@ from image_tools.cli.shared_options import (
     ResultOptions,
 )
 from image_tools.errors import UsageError
+
+if TYPE_CHECKING:
+    from image_tools.cli.list_command import ListSetting
+    from image_tools.commands.ends import ArchiveDestination
+    from image_tools.report import Report
 
 _NEW = "compress part part-size replace yes"
 _RUNNING = "jobs wait-lock no-ahead no-download"
@@ -50,14 +56,13 @@ def archive_export(options: ArchiveCopyOptions, environ: Mapping[str, str]) -> i
 
     from image_tools.cli.archive_choice import chosen_archive, may_begin
     from image_tools.cli.archive_runs import exporting, run_out_of_archive
-    from image_tools.commands.archive_copies import ExportRun
 
     choice = chosen_archive(options)
-    setting = exporting(options, environ, Path(options.source), choice)
+    setting = exporting(options, environ, Path(options.source), choice, ARCHIVE_EXPORT.name)
     if not may_begin(choice, options):
         logger.warning("nothing was copied")
         return 1
-    return run_out_of_archive(setting, options, ExportRun)
+    return run_out_of_archive(setting, options)
 
 
 def archive_merge(options: ArchiveMergeOptions, environ: Mapping[str, str]) -> int:
@@ -65,12 +70,10 @@ def archive_merge(options: ArchiveMergeOptions, environ: Mapping[str, str]) -> i
     from loguru import logger
 
     from image_tools.cli.archive_choice import chosen_archive, may_begin
-    from image_tools.cli.archive_runs import exporting, report_out_of_archive
+    from image_tools.cli.archive_runs import exporting
     from image_tools.cli.listing import no_images
-    from image_tools.commands.archive_copies import ArchiveMergeRun
-    from image_tools.report import Report, joined
+    from image_tools.report import joined
     from image_tools.stores.archive.opening import check_archive
-    from image_tools.stores.archive.others.naming import NameAsked
 
     # Each archive is copied as `archive export` does it; one without images is an error only
     # where all are.
@@ -88,26 +91,43 @@ def archive_merge(options: ArchiveMergeOptions, environ: Mapping[str, str]) -> i
         check_archive(path)
         if path.absolute() == choice.path.absolute():
             raise UsageError(f"{path} cannot be merged into itself")
-    setting = exporting(each, environ, paths[0], choice)
+    setting = exporting(each, environ, paths[0], choice, ARCHIVE_MERGE.name)
     if not may_begin(choice, each):
         logger.warning("nothing was copied")
         return 1
-    reports: list[Report] = []
-    for path in paths:
-        request = replace(setting.request, source_archive=path, archive=choice)
-        one = replace(setting, request=request)
-        try:
-            reports.append(report_out_of_archive(one, each, ArchiveMergeRun))
-        except NameAsked as error:
-            error.advice = f"name it first: image-tools archive export -s {path} --name …"
-            raise
-        if reports[-1].interrupted_by is not None:
-            break
-        choice = replace(choice, replace=False)
-    whole = joined(ArchiveMergeRun.command, reports)
+    reports = list(_copies(setting, each, choice, paths))
+    whole = joined(ARCHIVE_MERGE.name, reports)
     if not whole.outcomes and whole.interrupted_by is None and not options.allow_empty:
         raise no_images("the archives have")
     return setting.results.show(whole)
+
+
+def _copies(
+    setting: ListSetting,
+    options: ArchiveCopyOptions,
+    choice: ArchiveDestination,
+    paths: Sequence[Path],
+) -> Iterator[Report]:
+    """Copy all images of each archive in `paths`; yield a report for each, until interrupted."""
+    from image_tools.cli.archive_runs import report_out_of_archive
+    from image_tools.cli.reaching import foreign_of
+    from image_tools.commands.ends import ArchiveSource
+    from image_tools.stores.archive.others.image_names import NameAsked
+
+    foreign = foreign_of(options, lenient=False)
+    for path in paths:
+        source = ArchiveSource(path=path, foreign=foreign)
+        request = replace(setting.request, source=source, destination=choice)
+        try:
+            report = report_out_of_archive(replace(setting, request=request), options)
+        except NameAsked as error:
+            error.advice = f"name it first: image-tools archive export -s {path} --name …"
+            raise
+        yield report
+        if report.interrupted_by is not None:
+            return
+        # Only the first archive replaces what was there.
+        choice = replace(choice, replace=False)
 
 
 ARCHIVE_EXPORT = Page(

@@ -18,7 +18,7 @@ from image_tools.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from image_tools.commands.checkup import Check, Checkup
+    from image_tools.commands.check_machine import Check, Checkup
     from image_tools.imagelist.registries import Registries
 
 _MARK = 7

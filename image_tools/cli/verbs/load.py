@@ -33,27 +33,22 @@ class LoadValidateOptions(ValidateOptions, LoadOptions):
 
 def load(options: LoadOptions, environ: Mapping[str, str]) -> int:
     """Load the images of an archive into a registry; return the exit code."""
-    from image_tools.cli.archive_runs import loading, plan_out_of_archive, run_out_of_archive
-    from image_tools.commands.load import LoadRun
+    from image_tools.cli.archive_runs import loading, run_out_of_archive
 
-    setting = loading(options, environ)
-    if options.dry_run:
-        return plan_out_of_archive(setting, options, LoadRun)
-    return run_out_of_archive(setting, options, LoadRun)
+    return run_out_of_archive(loading(options, environ, LOAD.name), options)
 
 
 def load_validate(options: LoadValidateOptions, environ: Mapping[str, str]) -> int:
     """Compare an archive with a registry; return the exit code."""
     from image_tools.cli.archive_runs import loading, run_out_of_archive
+    from image_tools.cli.list_command import validating
     from image_tools.cli.request import wished_depth
-    from image_tools.commands.load import LoadValidateRun
-    from image_tools.commands.validate import at_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
     options = replace(options, dry_run=False)
-    wish = wished_depth(options)
-    kind = at_depth(wish, LoadValidateRun)
-    return run_out_of_archive(loading(options, environ), options, kind)
+    validation = wished_depth(options)
+    setting = loading(options, environ, LOAD_VALIDATE.name)
+    return run_out_of_archive(validating(setting, validation), options)
 
 
 def _groups(kind: type[LoadOptions]) -> tuple[Group, ...]:

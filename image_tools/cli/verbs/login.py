@@ -17,7 +17,7 @@ from image_tools.errors import Unauthorized, UsageError
 
 if TYPE_CHECKING:
     from image_tools.commands.opening import Opening
-    from image_tools.commands.request import Login
+    from image_tools.logins.auth_file import Credentials
     from image_tools.web.tls import TlsChoice
 
 _ADVICE = "give --username NAME and --password-stdin, and the password on standard input"
@@ -67,11 +67,11 @@ def login(options: LoginOptions, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _given(options: LoginOptions) -> Login | None:
+def _given(options: LoginOptions) -> Credentials | None:
     """Return the login in options, variables and standard input; None where it has to be typed."""
     from loguru import logger
 
-    from image_tools.commands.request import Login
+    from image_tools.logins.auth_file import Credentials
 
     if options.password is not None and options.password_stdin:
         raise UsageError("--password and --password-stdin contradict each other")
@@ -89,7 +89,7 @@ def _given(options: LoginOptions) -> Login | None:
     password = _read() if options.password is None else options.password
     if not password:
         raise UsageError("the password is empty")
-    return Login(options.username, password)
+    return Credentials(options.username, password)
 
 
 def _read() -> str:
@@ -100,9 +100,9 @@ def _read() -> str:
 
 def _typed(
     registry: str, tls: TlsChoice, options: LoginOptions, environ: Mapping[str, str]
-) -> Login:
+) -> Credentials:
     from image_tools.commands.login import speaks_plain
-    from image_tools.commands.request import Login
+    from image_tools.logins.auth_file import Credentials
     from image_tools.run.login_prompt import ask_login
     from image_tools.run.prompting import Prompt
 
@@ -113,7 +113,7 @@ def _typed(
     found = ask_login(prompt, environ)
     if found is None:
         raise Unauthorized(f"{registry}: not logged in", advice="try again: nothing was stored")
-    return Login(found.username, found.password)
+    return Credentials(found.username, found.password)
 
 
 @contextmanager
@@ -122,14 +122,14 @@ def _reached(
     tls: TlsChoice,
     options: LoginOptions,
     environ: Mapping[str, str],
-    given: Login | None = None,
+    given: Credentials | None = None,
 ) -> Iterator[Opening]:
+    from image_tools.commands.ends import RegistryEnd
     from image_tools.commands.opening import Approach, opened
-    from image_tools.commands.request import Side
     from image_tools.retry import RetryPolicy
 
     approach = Approach(
-        side=Side(registry=registry, login=given, tls=tls),
+        end=RegistryEnd(registry=registry, login=given, tls=tls),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
     )
     with opened(approach, {registry}, environ, on_secret=add_secret) as opening:

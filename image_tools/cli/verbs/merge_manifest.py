@@ -16,7 +16,7 @@ from image_tools.errors import UsageError
 
 if TYPE_CHECKING:
     from image_tools.commands.merge_manifest import MergeRequest
-    from image_tools.commands.request import MirrorRequest
+    from image_tools.commands.request import ListRequest
     from image_tools.oci.reference import Reference
     from image_tools.run.merge_manifest import Merged
 
@@ -46,7 +46,9 @@ def merge_manifest(options: MergeManifestOptions, environ: Mapping[str, str]) ->
     from image_tools.cli.list_command import watched
     from image_tools.cli.progress import Display, wanted
     from image_tools.cli.reaching import image
-    from image_tools.commands.merge_manifest import MergeManifestRun, MergeRequest
+    from image_tools.commands.list_run import ListRun
+    from image_tools.commands.merge_manifest import MergeRequest, merge
+    from image_tools.commands.wiring import Surroundings
     from image_tools.machine.signals import signals_raised
     from image_tools.run.progress import Progress
 
@@ -63,10 +65,12 @@ def merge_manifest(options: MergeManifestOptions, environ: Mapping[str, str]) ->
         level="DEBUG" if options.debug else "INFO",
         colours=coloured(sys.stderr, environ),
     )
-    setting = _setting(options, environ, request)
-    run = MergeManifestRun(setting, progress, environ, on_secret=add_secret, clean=clean)
-    with signals_raised(), run, watched(run, display):
-        merged = run.merge(request)
+    surroundings = Surroundings(
+        environ=environ, progress=progress, on_secret=add_secret, clean=clean
+    )
+    listed = _list_request(options, environ, request)
+    with signals_raised(), ListRun(listed, surroundings) as run, watched(run, display):
+        merged = merge(request, run)
     _say(request, merged)
     render.out_bytes(merged.index.content)
     return 0
@@ -84,23 +88,27 @@ def _destination(text: str) -> Reference:
     return found
 
 
-def _setting(
+def _list_request(
     options: MergeManifestOptions, environ: Mapping[str, str], request: MergeRequest
-) -> MirrorRequest:
+) -> ListRequest:
     from image_tools.cli.reaching import side_of
-    from image_tools.commands.request import MirrorRequest
+    from image_tools.commands.merge_manifest import COMMAND
+    from image_tools.commands.request import ListRequest
+    from image_tools.retry import RetryPolicy
+    from image_tools.run.options import Options
 
     sources = {source.registry for source in request.sources}
-    return MirrorRequest(
+    return ListRequest(
+        command=COMMAND,
         source=side_of(options, environ, sources),
         destination=side_of(options, environ, {request.destination.registry}, writes=True),
-        jobs=_JOBS,
-        timeout=None,
-        retries=options.retry_times,
-        retry_delay=options.retry_delay,
+        options=Options(
+            jobs=_JOBS,
+            retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
+            dry_run=options.dry_run,
+        ),
         insecure_policy=options.insecure_policy,
         download=not options.no_download,
-        dry_run=options.dry_run,
     )
 
 

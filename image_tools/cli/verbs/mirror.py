@@ -34,28 +34,24 @@ def mirror(options: MirrorOptions, environ: Mapping[str, str]) -> int:
     ImageToolsError for what stops the whole run; a failed image is only part of the report.
     """
     from image_tools.cli.list_command import setting_of
-    from image_tools.cli.list_runs import plan_list, run_list
-    from image_tools.commands.mirror import MirrorRun
+    from image_tools.cli.list_runs import run_list
 
     if options.file is None and options.dry_run:
         raise UsageError("--dry-run needs a whole list", advice="give it with -f FILE or -f -")
-    setting = setting_of(options, environ)
-    if options.dry_run:
-        return plan_list(setting, options, MirrorRun)
-    return run_list(setting, options, MirrorRun)
+    return run_list(setting_of(options, environ, MIRROR.name), options)
 
 
 def mirror_validate(options: MirrorValidateOptions, environ: Mapping[str, str]) -> int:
     """Compare the images of a list with their destinations; return the exit code."""
-    from image_tools.cli.list_command import setting_of
+    from image_tools.cli.list_command import setting_of, validating
     from image_tools.cli.list_runs import run_list
     from image_tools.cli.request import wished_depth
-    from image_tools.commands.validate import ValidateRun, at_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
     options = replace(options, dry_run=False)
-    wish = wished_depth(options)
-    return run_list(setting_of(options, environ), options, at_depth(wish, ValidateRun))
+    validation = wished_depth(options)
+    setting = setting_of(options, environ, MIRROR_VALIDATE.name)
+    return run_list(validating(setting, validation), options)
 
 
 def _groups(kind: type[MirrorOptions]) -> tuple[Group, ...]:

@@ -55,52 +55,45 @@ def save(options: SaveOptions, environ: Mapping[str, str]) -> int:
 
     from image_tools.cli.archive_choice import chosen_archive, may_begin, repaired_archive
     from image_tools.cli.archive_runs import saving
-    from image_tools.cli.list_runs import plan_list, run_list
-    from image_tools.commands.repair import RepairRun
-    from image_tools.commands.save import SaveRun
+    from image_tools.cli.list_runs import run_list
 
     choice = chosen_archive(options)
     if options.repair:
         choice = repaired_archive(choice, dry_run=options.dry_run)
-        setting = saving(options, environ, choice, options.base)
-        request = replace(setting.request, force=True)
-        return run_list(replace(setting, request=request), options, RepairRun)
-    setting = saving(options, environ, choice, options.base)
+        setting = saving(options, environ, choice, SAVE.name, options.base)
+        request = setting.request
+        request = replace(request, options=replace(request.options, force=True))
+        return run_list(replace(setting, request=request), options)
+    setting = saving(options, environ, choice, SAVE.name, options.base)
     if not may_begin(choice, options, asks=not options.dry_run):
         logger.warning("nothing was saved")
         return 1
-    if options.dry_run:
-        return plan_list(setting, options, SaveRun)
-    return run_list(setting, options, SaveRun)
+    return run_list(setting, options)
 
 
 def sync(options: SyncOptions, environ: Mapping[str, str]) -> int:
     """Add the images of a list to an archive that is there; return the exit code."""
     from image_tools.cli.archive_choice import existing_archive
     from image_tools.cli.archive_runs import saving
-    from image_tools.cli.list_runs import plan_list, run_list
-    from image_tools.commands.save import SyncRun
+    from image_tools.cli.list_runs import run_list
 
-    setting = saving(options, environ, existing_archive(options.destination))
-    if options.dry_run:
-        return plan_list(setting, options, SyncRun)
-    return run_list(setting, options, SyncRun)
+    choice = existing_archive(options.destination)
+    return run_list(saving(options, environ, choice, SYNC.name), options)
 
 
 def save_validate(options: SaveValidateOptions, environ: Mapping[str, str]) -> int:
     """Compare the images of a list with those of an archive; return the exit code."""
     from image_tools.cli.archive_choice import chosen_archive
     from image_tools.cli.archive_runs import saving
+    from image_tools.cli.list_command import validating
     from image_tools.cli.list_runs import run_list
     from image_tools.cli.request import wished_depth
-    from image_tools.commands.save import SaveValidateRun
-    from image_tools.commands.validate import at_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
     options = replace(options, dry_run=False, replace=False, repair=False)
-    setting = saving(options, environ, chosen_archive(options), options.base)
-    wish = wished_depth(options)
-    return run_list(setting, options, at_depth(wish, SaveValidateRun))
+    choice = chosen_archive(options)
+    setting = saving(options, environ, choice, SAVE_VALIDATE.name, options.base)
+    return run_list(validating(setting, wished_depth(options)), options)
 
 
 def _groups(kind: type[PullIntoArchiveOptions], archive: str) -> tuple[Group, ...]:

@@ -103,7 +103,7 @@ class Behind:
             if is_sound := await _has(job, blob):
                 self._sound.add(key)
             else:
-                job.end.book.ledger.forget(place.name, blob.digest)
+                job.end.ledger.forget(place.name, blob.digest)
             return is_sound
 
 

@@ -20,7 +20,6 @@ from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.tree import Answer, EntryProblem, Fault, Parsed, says_index, walk
 from image_tools.run.line.held_image import Holding
 from image_tools.run.line.reader import Repository
-from image_tools.stores.archive.store import ArchiveStore
 from image_tools.validation.verdict import Names, elsewhere
 
 READERS = 16
@@ -136,8 +135,8 @@ class Walk:
             return self._wrong(blob.digest, f"it has {size} bytes, not {blob.size}")
         if self.depth is not Depth.CONTENT or not is_sampled(blob.digest, self.sample):
             return ""
-        store = self.holding.repository.store
-        if isinstance(store, ArchiveStore) and not await store.holds(blob.digest):
+        archive = self.holding.repository.store.abilities.archive
+        if archive is not None and not await archive.holds(blob.digest):
             return ""  # A delta relies on it: it lies where the base is, and is not read there.
         return await self._content(blob)
 

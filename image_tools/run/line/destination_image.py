@@ -15,7 +15,7 @@ from image_tools.stores.store import ManifestHead
 
 
 async def existing_image(
-    gear: RunContext, job: Job, head: ManifestHead | None
+    context: RunContext, job: Job, head: ManifestHead | None
 ) -> DestinationImage | None:
     """Return what lies under the destination's tag; None for nothing, and for what is replaced.
 
@@ -24,11 +24,11 @@ async def existing_image(
     if head is None:
         return None
     try:
-        return await gear.reader.destination_image(job.destination, head)
+        return await context.reader.destination_image(job.destination, head)
     except (InvalidManifest, NotFound, DigestMismatch) as error:
-        if gear.options.overwrite:
+        if context.options.overwrite:
             return None
-        if _is_replaced(gear, job, error):
+        if _is_replaced(context, job, error):
             logger.warning("{}: replacing what lies there: {}", job.entry.destination, error)
             return None
         raise InvalidManifest(
@@ -37,7 +37,7 @@ async def existing_image(
         ) from error
 
 
-def _is_replaced(gear: RunContext, job: Job, error: ImageToolsError) -> bool:
+def _is_replaced(context: RunContext, job: Job, error: ImageToolsError) -> bool:
     """Return whether what cannot be merged with may go without --overwrite.
 
     Content that is lost may, where the run looks behind the tag. What is there and is no index of
@@ -45,7 +45,7 @@ def _is_replaced(gear: RunContext, job: Job, error: ImageToolsError) -> bool:
     """
     if isinstance(error, InvalidManifest):
         return job.entry.look_behind
-    return looks_behind(gear.options, job)
+    return looks_behind(context.options, job)
 
 
 def refuse_unreadable(

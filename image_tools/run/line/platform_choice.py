@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from image_tools.errors import PlatformMissing
 from image_tools.oci.descriptor import Descriptor
+from image_tools.oci.digest import Digest
 from image_tools.plan.inputs import PlanOptions
 from image_tools.plan.plan import Plan
 from image_tools.plan.selection import NOTHING, Selection
 from image_tools.report import Kept
 from image_tools.run.context import RunContext
+from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.job import Job
-from image_tools.run.line.probe import Seen
+from image_tools.run.options import Options
 from image_tools.run.outcomes import kept_of, platforms_of
-from image_tools.stores.archive.store import ArchiveStore
 
 
-def chosen(gear: RunContext, job: Job) -> Selection:
+def chosen(context: RunContext, job: Job) -> Selection:
     """Return the platforms that count as chosen: they leave the tag when the source has them not.
 
     Where all of an archive is copied and nobody named a platform, they were chosen when it was
     saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
     """
-    store, options = job.source.store, gear.options
-    if options.names_platforms or not isinstance(store, ArchiveStore):
+    archive, options = job.source.store.abilities.archive, context.options
+    if options.names_platforms or archive is None:
         return options.selection
-    origin = store.archive.origin(job.entry.source)
-    saved = None if origin is None else origin.chosen
+    saved = archive.chosen(job.entry.source)
     if saved is None:
         return NOTHING
     return Selection(
@@ -33,33 +33,33 @@ def chosen(gear: RunContext, job: Job) -> Selection:
     )
 
 
-def wish_of(gear: RunContext, job: Job, seen: Seen) -> PlanOptions:
+def wish_of(context: RunContext, job: Job, broken: frozenset[Digest]) -> PlanOptions:
     """Return how the destination is wished, as the options say."""
-    options = gear.options
+    options = context.options
     return PlanOptions(
-        selection=chosen(gear, job),
+        selection=chosen(context, job),
         overwrite=options.overwrite,
         keep_single=options.keep_single,
         # Tags for platforms are no part of the index: without a memory they are written again.
-        force=options.force or options.arch_tags or bool(seen.broken),
-        lost=seen.broken,
+        force=options.force or options.arch_tags or bool(broken),
+        lost=broken,
     )
 
 
-def kept_unasked(gear: RunContext, decided: Plan) -> tuple[Kept, ...]:
-    """Return what is told of entries that stay: nothing where whole archives are united."""
-    ends, is_whole = gear.ends, not gear.options.names_platforms
-    if is_whole and ends.source_archive is not None and ends.destination_archive is not None:
+def kept_unasked(options: Options, endpoints: Endpoints, decided: Plan) -> tuple[Kept, ...]:
+    """Return what to tell of entries that stay: nothing where whole archives are united."""
+    are_archives = None not in (endpoints.source_archive, endpoints.destination_archive)
+    if are_archives and not options.names_platforms:
         return ()
     return kept_of(decided.kept)
 
 
-def check_required(gear: RunContext, job: Job, leaves: tuple[Descriptor, ...]) -> None:
+def check_required(context: RunContext, job: Job, leaves: tuple[Descriptor, ...]) -> None:
     """Raise PlatformMissing unless all named platforms are there, where that is required."""
-    if not gear.options.require_platforms:
+    if not context.options.require_platforms:
         return
     images = tuple(leaf for leaf in leaves if not leaf.is_attestation)
-    if missing := gear.options.selection.missing(leaf.platform for leaf in images):
+    if missing := context.options.selection.missing(leaf.platform for leaf in images):
         shown = ", ".join(platforms_of(images)) or "none"
         raise PlatformMissing(
             f"{job.entry.source}: required platforms are missing: {', '.join(missing)};"

@@ -16,18 +16,17 @@ from image_tools.plan.cost import foreseen
 from image_tools.report import Kept, Outcome, Status
 from image_tools.run.context import RunContext
 from image_tools.run.line.behind import looks_behind
+from image_tools.run.line.hidden_tag import behind_refusal, is_not_shown, may_be_new
 from image_tools.run.line.job import Job
-from image_tools.run.line.refused import behind_refusal, is_not_shown, may_be_new
 from image_tools.run.memory import RepairMemory
 from image_tools.run.outcomes import change_of, kept_warning, outcome_of
 from image_tools.run.quota import Wanted
 from image_tools.state import Remembered
-from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.store import ManifestHead
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Probed:
     """An image whose manifests have to be read: the heads of both its ends.
 
     `is_news` where nothing is at the destination, or the source is not what a run has seen last:
@@ -40,9 +39,9 @@ class Seen:
     is_news: bool = False
     broken: frozenset[Digest] = frozenset()
 
-    def wanted(self, gear: RunContext, job: Job, *, tops_only: bool = False) -> Wanted:
+    def wanted(self, context: RunContext, job: Job, *, tops_only: bool = False) -> Wanted:
         """What it wants of a pull limit; with `tops_only` no child of its index is read."""
-        source, selection = self.source, gear.options.selection
+        source, selection = self.source, context.options.selection
         target = job.entry.source.target
         return Wanted(
             registry=source.registry,
@@ -54,49 +53,51 @@ class Seen:
         )
 
 
-async def look(gear: RunContext, job: Job) -> Seen | Outcome:
+async def probe(context: RunContext, job: Job) -> Probed | Outcome:
     """What two heads tell of `job`, which no registry counts: its outcome, if nothing is to do."""
     source, shown = await _heads(job)
     if source is None:
         raise unknown_source(job)
-    if not gear.options.force and (offered := _known_offer(gear, job, source)) is not None:
-        return skipped(gear, job, offered)
-    destination = await behind_refusal(gear, job, shown) if isinstance(shown, CopyFailed) else shown
+    if not context.options.force and (offered := _known_offer(context, job, source)) is not None:
+        return skipped(context, job, offered)
+    destination = (
+        await behind_refusal(context, job, shown) if isinstance(shown, CopyFailed) else shown
+    )
     if destination is None:
-        held = held_by_base(gear, job, source)
-        return Seen(source, None, True) if held is None else unchanged(job, source, held)
+        held = held_by_base(context, job, source)
+        return Probed(source, None, True) if held is None else unchanged(job, source, held)
     has_lost = await is_broken(job, destination.digest)
-    broken = await _broken(gear, job, destination, has_lost=has_lost)
-    if not (broken or has_lost) and is_unchanged(gear, job, source, destination):
-        kept = _kept(gear, job, source, destination)
+    broken = await _broken(context, job, destination, has_lost=has_lost)
+    if not (broken or has_lost) and is_unchanged(context, job, source, destination):
+        kept = _kept(context, job, source, destination)
         return unchanged(job, source, destination.digest, kept=kept)
-    return Seen(source, destination, _has_moved(gear, job, source), broken)
+    return Probed(source, destination, _has_moved(context, job, source), broken)
 
 
-def skipped(gear: RunContext, job: Job, offered: tuple[str, ...]) -> Outcome:
+def skipped(context: RunContext, job: Job, offered: tuple[str, ...]) -> Outcome:
     """The outcome of an image that has none of the wanted platforms but those `offered`.
 
     PlatformMissing where that is a failure.
     """
     shown = ", ".join(offered) or "none"
     reason = f"{job.entry.source}: none of the wanted platforms; the source has: {shown}"
-    if gear.options.missing_platform_fails:
+    if context.options.missing_platform_fails:
         raise PlatformMissing(reason)
     logger.warning("{}", reason)
     return replace(outcome_of(job.entry, Status.SKIPPED), reason=reason)
 
 
-def held_by_base(gear: RunContext, job: Job, source: ManifestHead) -> Digest | None:
+def held_by_base(context: RunContext, job: Job, source: ManifestHead) -> Digest | None:
     """The digest of the image as the far side has it, where it is the wanted one; else None."""
-    if gear.base is None or gear.options.force:
+    if context.base is None or context.options.force:
         return None
-    return gear.base.unchanged(job.entry, source, gear.options.state_key)
+    return context.base.unchanged(job.entry, source, context.options.state_key)
 
 
 def unknown_source(job: Job) -> NotFound:
     """The failure of an image that is not where the list says."""
     store, source = job.source.store, job.entry.source
-    if isinstance(store, ArchiveStore):
+    if store.abilities.archive is not None:
         return NotFound(
             f"image [{source}] not exists in archive {store.name}",
             advice="check the spelling, and what the archive holds",
@@ -104,7 +105,7 @@ def unknown_source(job: Job) -> NotFound:
     return NotFound(f"{source}: not found at the source")
 
 
-async def probe(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:
+async def heads(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:
     """The heads of the source and of the destination, None where the registry knows none."""
     source, destination = await _heads(job)
     if isinstance(destination, CopyFailed):
@@ -133,13 +134,13 @@ async def _destination_head(job: Job) -> ManifestHead | CopyFailed | None:
 
 
 def is_unchanged(
-    gear: RunContext, job: Job, source: ManifestHead, destination: ManifestHead
+    context: RunContext, job: Job, source: ManifestHead, destination: ManifestHead
 ) -> bool:
     """Whether two heads alone show that nothing has to be done, or the state remembers so."""
-    options = gear.options
+    options = context.options
     if options.force:
         return False
-    if _remembered(gear, job) == Remembered(source.digest, destination.digest):
+    if _remembered(context, job) == Remembered(source.digest, destination.digest):
         return True
     # The same index holds the wanted platforms, perhaps others; a single image is no list.
     fits = source.media_type in media.INDEXES or options.keep_single
@@ -149,48 +150,48 @@ def is_unchanged(
     return source.digest == destination.digest and fits and not (tells_more or demands)
 
 
-def _has_moved(gear: RunContext, job: Job, source: ManifestHead) -> bool:
-    known = _remembered(gear, job)
+def _has_moved(context: RunContext, job: Job, source: ManifestHead) -> bool:
+    known = _remembered(context, job)
     return known is not None and known.source_digest != source.digest
 
 
-def _remembered(gear: RunContext, job: Job) -> Remembered | None:
-    if gear.state is None:
+def _remembered(context: RunContext, job: Job) -> Remembered | None:
+    if context.state is None:
         return None
-    entry, key = job.entry, gear.options.state_key
-    return gear.state.recall(str(entry.source), str(entry.destination), key)
+    entry, key = job.entry, context.options.state_key
+    return context.state.recall(str(entry.source), str(entry.destination), key)
 
 
-def _known_offer(gear: RunContext, job: Job, source: ManifestHead) -> tuple[str, ...] | None:
+def _known_offer(context: RunContext, job: Job, source: ManifestHead) -> tuple[str, ...] | None:
     """The platforms of a source that an earlier run has skipped, unless it has moved since."""
-    known = _remembered(gear, job)
+    known = _remembered(context, job)
     if known is None or known.destination_digest is not None:
         return None
     return known.offered if known.source_digest == source.digest else None
 
 
 async def _broken(
-    gear: RunContext, job: Job, destination: ManifestHead, *, has_lost: bool
+    context: RunContext, job: Job, destination: ManifestHead, *, has_lost: bool
 ) -> frozenset[Digest]:
     """Return what is lost behind the tag, where the run looks there, or an archive `has_lost` it.
 
     A repair takes nothing out of an archive: another list may fetch what this one did not choose.
     """
-    asked = looks_behind(gear.options, job) and not gear.options.force
-    if not asked and (isinstance(gear.state, RepairMemory) or not has_lost):
+    asked = looks_behind(context.options, job) and not context.options.force
+    if not asked and (isinstance(context.state, RepairMemory) or not has_lost):
         return frozenset()
     try:
-        return await gear.behind.broken(job, destination.digest)
+        return await context.behind.broken(job, destination.digest)
     except ArchiveDamaged as error:
         error.advice = "run save --repair with the same list: it fetches again what is damaged"
         raise
 
 
 def _kept(
-    gear: RunContext, job: Job, source: ManifestHead, destination: ManifestHead
+    context: RunContext, job: Job, source: ManifestHead, destination: ManifestHead
 ) -> tuple[Kept, ...]:
     """Return what stays under the tag unasked, if the state remembers just these two ends."""
-    known = _remembered(gear, job)
+    known = _remembered(context, job)
     if known is None or known != Remembered(source.digest, destination.digest):
         return ()
     return known.kept
@@ -214,7 +215,5 @@ def unchanged(
 
 async def is_broken(job: Job, digest: Digest) -> bool:
     """Whether the archive that is added to has lost something of the image it holds."""
-    store = job.destination.store
-    if not isinstance(store, ArchiveStore):
-        return False
-    return not await store.is_whole(digest)
+    archive = job.destination.store.abilities.archive
+    return archive is not None and not await archive.is_whole(digest)

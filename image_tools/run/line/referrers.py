@@ -1,117 +1,110 @@
-"""What is published beside one image: its companions, its source's own index, new signatures."""
+"""Finding what speaks about an image at its source: signatures, attestations, other referrers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
 
-from loguru import logger
-
-from image_tools.errors import AccessDenied, InvalidManifest, NotFound, UnknownFailure
+from image_tools.errors import Deferred, ImageToolsError
+from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
-from image_tools.oci.manifest import Index, parse
-from image_tools.oci.tree import Fault
-from image_tools.plan.plan import Plan
-from image_tools.plan.referrers import Referrer, apart, subjects, uncovered
-from image_tools.run.context import RunContext
+from image_tools.plan.referrers import FoundReferrers, Referrer, cosign_tags, kind_of
 from image_tools.run.line.job import Job
+from image_tools.run.line.reader import Reader, Repository
 
-_REFUSALS = (AccessDenied, InvalidManifest, NotFound, UnknownFailure)
+DEEPEST = 3
 
 
 @dataclass(slots=True, eq=False)
-class Beside:
-    """What lies beside the image of `job`, in the order: `look`, `publish`, `conclude`.
+class ReferrerFinder:
+    """Looks for cosign's tags and for referrers, up to `deepest` of them on top of each other."""
 
-    `warnings` are what has to be said about it.
-    """
+    reader: Reader
+    deepest: int = DEEPEST
 
-    gear: RunContext
-    job: Job
-    source_digest: Digest
-    decided: Plan
-    warnings: list[str] = field(default_factory=list)
-    _companions: tuple[Referrer, ...] = ()
-    _is_there: bool = False
+    async def find(self, job: Job, subjects: Iterable[Digest]) -> FoundReferrers:
+        """Return what speaks about `subjects` at the source; a failure to look is a warning.
 
-    @property
-    def is_something(self) -> bool:
-        """Whether anything is to be published beside it."""
-        return bool(self._companions) or self.gear.signer is not None
+        Raise Deferred where a pull limit does not let us look.
+        """
+        return FoundReferrers.joined(
+            await together(self._about(job, subject) for subject in subjects)
+        )
 
-    @property
-    def comes_first(self) -> bool:
-        """Whether the image must be there by its digest, before what speaks about that digest."""
-        if self.gear.signer is not None:
-            return True
-        about, _ = apart(self._companions, self.source_digest)
-        return bool(about) and self._is_preserved
-
-    async def look(self) -> None:
-        """Find out what is to be published."""
-        if self.gear.companions is None:
-            return
-        asked = subjects(self.source_digest, self.decided)
-        found = await self.gear.companions.find(self.job, asked)
-        self._companions = found.companions
-        self._warn(*found.warnings)
-
-    async def publish(self, digest: Digest | None) -> None:
-        """Publish it all; `digest` is that of the image, where it is there already."""
-        kept = await self._keep()
-        platforms = {entry.digest for entry in self.decided.wanted}
-        self._is_there = kept or self._is_preserved or self.source_digest in platforms
-        await self._bring()
-        if self.gear.signer is not None:
-            signed = [e.digest for e in self.decided.wanted if not e.is_attestation]
-            await self.gear.signer.sign(self.job, [*signed, *([digest] if digest else [])])
-
-    def conclude(self, published: Digest) -> None:
-        """Say what the source's signatures are worth, now that the tag leads to `published`."""
-        if published == self.source_digest or self.gear.signer is not None:
-            return
-        about, _ = apart(self._companions, self.source_digest)
-        asked = self.gear.options.keep_digest
-        self._warn(uncovered(about, published, kept=self._is_there, asked=asked))
-
-    @property
-    def _is_preserved(self) -> bool:
-        final = self.decided.final
-        exact = final.exact if final is not None else None
-        return exact is not None and exact.digest == self.source_digest
-
-    async def _bring(self) -> None:
-        if self.gear.companions is None or not self._companions:
-            return
-        going = self._companions
-        if not self._is_there:
-            _, going = apart(self._companions, self.source_digest)
-        self._warn(*await self.gear.companions.bring(self.job, going))
-
-    async def _keep(self) -> bool:
-        """Whether the source's own index is there by its digest, as `--keep-digest` asks for."""
-        if not self.gear.options.keep_digest or self._is_preserved:
-            return False
+    async def _about(self, job: Job, subject: Digest) -> FoundReferrers:
         try:
-            return await self._keep_index(self.source_digest)
-        except _REFUSALS as error:
-            self._warn(
-                f"the registry does not take the source's {self.source_digest} beside the tag:"
-                f" {error}. Most want every platform of an index; copy all of them"
-                " (--arch all --os all), or give up on that digest"
+            place = await _holder(job.source, subject)
+        except Deferred:
+            raise
+        except ImageToolsError as error:
+            return _not_looked_for(error)
+        ways = [self._tagged(place, subject, kind, tag) for kind, tag in cosign_tags(subject)]
+        found = await together(
+            _as_far_as_possible(way) for way in (*ways, self._referring(place, subject))
+        )
+        return FoundReferrers.joined(found)
+
+    async def _tagged(
+        self, place: Repository, subject: Digest, kind: str, tag: str
+    ) -> FoundReferrers:
+        head = await place.store.manifest_head(place.name, tag)
+        if head is None or head.digest == subject:
+            # Some registries resolve a digest with anything behind it (GitLab, oras-go#1396).
+            return FoundReferrers()
+        raw = await self.reader.manifest(place, head.digest)
+        tagged = Referrer(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag)
+        return FoundReferrers((tagged,))
+
+    async def _referring(self, place: Repository, subject: Digest) -> FoundReferrers:
+        """Return what refers to `subject`, and what refers to that: an SBOM may be signed itself.
+
+        Each subject is asked about once, however often what is found names the same one.
+        """
+        direct = await self._referrers(place, subject)
+        if not direct.referrers and (reason := _doubt(place)):
+            return _not_looked_for(reason)
+        looked, asked, newest = [direct], {subject}, [direct]
+        for _ in range(self.deepest - 1):
+            named = (one.descriptor.digest for found in newest for one in found.referrers)
+            subjects = [digest for digest in dict.fromkeys(named) if digest not in asked]
+            asked.update(subjects)
+            newest = await together(
+                _as_far_as_possible(self._referrers(place, one)) for one in subjects
             )
-            return False
+            looked += newest
+        return FoundReferrers.joined(looked)
 
-    async def _keep_index(self, digest: Digest) -> bool:
-        """Push an index as its source has it, without any tag; False when it is none."""
-        raw = await self.gear.reader.manifest(self.job.source, digest)
-        if not isinstance(parse(raw), Index):
-            return False
-        tree = (await self.gear.reader.tree(self.job.source, raw)).checked(Fault.MISSTATED)
-        for index in (*tree.nested, raw):
-            await self.gear.assembler.exactly(self.job, index, None)
-        return True
+    async def _referrers(self, place: Repository, subject: Digest) -> FoundReferrers:
+        entries = await place.store.referrers(place.name, subject)
+        return FoundReferrers(
+            tuple(Referrer(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
+        )
 
-    def _warn(self, *texts: str) -> None:
-        for text in filter(None, texts):
-            logger.warning("{}: {}", self.job.entry.destination, text)
-            self.warnings.append(text)
+
+async def _as_far_as_possible(way: Coroutine[Any, Any, FoundReferrers]) -> FoundReferrers:
+    """Return what one way of looking gives; where it fails the others keep what they found."""
+    try:
+        return await way
+    except Deferred:
+        raise
+    except ImageToolsError as error:
+        return _not_looked_for(error)
+
+
+def _doubt(place: Repository) -> str:
+    """Return why it is unknown whether a manifest has referrers; empty if it is known."""
+    doubting = place.store.abilities.referrers_doubt
+    return doubting.doubts_referrers(place.name) if doubting is not None else ""
+
+
+def _not_looked_for(error: ImageToolsError | str) -> FoundReferrers:
+    return FoundReferrers(warnings=(f"cannot look up signatures: {error}",))
+
+
+async def _holder(source: Repository, subject: Digest) -> Repository:
+    """Return where to look: behind mirrors only the place that has the image."""
+    mirrors = source.store.abilities.mirrors
+    if mirrors is None:
+        return source
+    return Repository(*await mirrors.holder(source.name, subject))

@@ -16,7 +16,7 @@ from image_tools.errors import (
     NotFound,
     UnknownFailure,
 )
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.sessions import ToolSession
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import (
@@ -29,9 +29,9 @@ from image_tools.oci.manifest import (
 from image_tools.oci.tree import EntryProblem, Fault, Parsed, everything
 from image_tools.plan.plan import FinalIndex
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.run.executor import Slots
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader
+from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.failure import cause_of
 from image_tools.run.tools.own_client import OWN_CLIENT, OwnClient
 from image_tools.run.tools.toolbox import Toolbox
@@ -46,7 +46,7 @@ MOST_LEAVES = 1000  # buildx follows an index each time it is named, some hundre
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class WrittenIndex:
     """The digest a tag got, and which tool wrote it."""
 
     digest: Digest
@@ -59,7 +59,7 @@ class Assembler:
 
     toolbox: Toolbox
     reader: Reader
-    slots: Slots
+    scheduler: Scheduler
     retry: RetryPolicy
     own: OwnClient
 
@@ -69,7 +69,7 @@ class Assembler:
         final: FinalIndex,
         nested: tuple[RawManifest, ...],
         tag: str | None,
-    ) -> Published:
+    ) -> WrittenIndex:
         """Write `final` under `tag`, after the indexes it contains; None: by its digest alone.
 
         A tool that would write anything else is stopped before the tag changes.
@@ -89,7 +89,7 @@ class Assembler:
         logger.debug("buildx cannot write this index ({}): skopeo copies it alone", reason)
         return await self.exactly(job, raw, tag)
 
-    async def exactly(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
+    async def exactly(self, job: Job, raw: RawManifest, tag: str | None) -> WrittenIndex:
         """Write the bytes of `raw`, an index, under `tag`; None: by its digest alone."""
         try:
             return await repeat_async(self.retry, lambda: self._alone(job, raw, tag))
@@ -105,7 +105,7 @@ class Assembler:
                 reason = "a manifest in it cannot be parsed"
         reason = f"skopeo cannot keep the bytes of this index, and buildx must not get it: {reason}"
         await self.own.write(job, raw, _ending(raw, tag), reason)
-        return Published(raw.digest, OWN_CLIENT)
+        return WrittenIndex(raw.digest, OWN_CLIENT)
 
     async def _must_not_pass(self, job: Job, raw: RawManifest) -> str | None:
         """Why buildx must not push `raw` as it is; None when it may."""
@@ -130,7 +130,7 @@ class Assembler:
             reasons.append(f"its indexes lead to {len(tree.leaves)} manifests")
         return next(filter(None, (*reasons, *map(_unseen, tree.problems))), None)
 
-    async def _alone(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
+    async def _alone(self, job: Job, raw: RawManifest, tag: str | None) -> WrittenIndex:
         tools = await self.toolbox.tools()
         folder = self.toolbox.new_folder("index")
         write_index_folder(folder, raw)
@@ -140,9 +140,9 @@ class Assembler:
             lambda name: index_only_argv(tools.setting, folder, name),
             _ending(raw, tag),
         )
-        return Published(_digest(job, session), INDEX_ONLY)
+        return WrittenIndex(_digest(job, session), INDEX_ONLY)
 
-    async def _passed_on(self, job: Job, raw: RawManifest, tag: str | None) -> Published:
+    async def _passed_on(self, job: Job, raw: RawManifest, tag: str | None) -> WrittenIndex:
         """Alone in the hands of buildx 0.13 and 0.29, an index keeps its bytes."""
         tools = await self.toolbox.tools()
         path = self.toolbox.new_folder("index") / "descriptor.json"
@@ -156,9 +156,9 @@ class Assembler:
             lambda name: create_argv(tools.buildx, name, (path,)),
             f":{tag or job.tag}",
         )
-        return Published(_digest(job, session), BUILDX)
+        return WrittenIndex(_digest(job, session), BUILDX)
 
-    async def _composed(self, job: Job, final: FinalIndex, tag: str | None) -> Published | None:
+    async def _composed(self, job: Job, final: FinalIndex, tag: str | None) -> WrittenIndex | None:
         """None when buildx was stopped from writing something else than `final`, or cannot read."""
         tools = await self.toolbox.tools()
         files = _descriptor_files(self.toolbox.new_folder("entries"), final)
@@ -176,7 +176,7 @@ class Assembler:
         except (_Refused, ManifestUnsupported) as refusal:
             logger.debug("buildx: {}", refusal)
             return None
-        return Published(_digest(job, session), BUILDX)
+        return WrittenIndex(_digest(job, session), BUILDX)
 
     def _memory(self, entries: Iterable[Descriptor]) -> dict[str, Any]:
         """What buildx asks about the children, as far as the run has read them.
@@ -189,11 +189,11 @@ class Assembler:
         blobs = (blob for child in found if isinstance(child, Manifest) for blob in child.blobs)
         return {"manifests": manifests, "sizes": {blob.digest: blob.size for blob in blobs}}
 
-    async def _run(self, job: Job, more: dict[str, Any], argv: _Argv, ending: str) -> Session:
+    async def _run(self, job: Job, more: dict[str, Any], argv: _Argv, ending: str) -> ToolSession:
         exchange = self.toolbox.exchange
-        async with self.slots.slot(job.entry.number, job.lane):
+        async with self.scheduler.tool(job.entry.number, job.lane):
             session = exchange.open_destination(
-                job.end.book, job.destination.name, job.account, hides_tags=True, **more
+                job.end.tracked, job.destination.name, job.traffic, hides_tags=True, **more
             )
             try:
                 completed = await self.toolbox.run(argv(exchange.reference(session, ending)))
@@ -242,7 +242,7 @@ def _ending(raw: RawManifest, tag: str | None) -> str:
     return f"@{raw.digest}" if tag is None else f":{tag}"
 
 
-def _digest(job: Job, session: Session) -> Digest:
+def _digest(job: Job, session: ToolSession) -> Digest:
     if not session.pushed:
         raise UnknownFailure(f"{job.entry.destination}: the tool ended well and wrote nothing")
     return session.pushed[-1].digest

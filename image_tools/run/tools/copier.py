@@ -11,7 +11,7 @@ from loguru import logger
 
 from image_tools.errors import ImageToolsError, ManifestUnsupported, UnknownFailure
 from image_tools.exchange.presence import size_of
-from image_tools.exchange.sessions import Check, Session
+from image_tools.exchange.sessions import ManifestCheck, ToolSession
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -20,16 +20,15 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.copy_all import CopyAll
 from image_tools.plan.inputs import ChildManifest
 from image_tools.retry import repeat_async
-from image_tools.run.executor import Slots
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
 from image_tools.run.options import Options
+from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.direct import DirectWay
 from image_tools.run.tools.failure import cause_of
 from image_tools.run.tools.foreign_layers import ForeignLayers, placement
 from image_tools.run.tools.own_client import OwnClient
 from image_tools.run.tools.toolbox import Toolbox
-from image_tools.stores.archive.store import ArchiveStore
 from image_tools.tools.skopeo import CopyRequest, cannot_keep, copy_argv
 from image_tools.tools.unreadable import OLDEST_SKOPEO, cannot_parse, skopeo_cannot_parse
 
@@ -38,12 +37,15 @@ _Run = Callable[[], Awaitable[frozenset[Digest]]]
 
 @dataclass(slots=True, eq=False)
 class Copier:
-    """Runs `skopeo copy`, `slots` at once: for one platform, or for several of one image."""
+    """Runs `skopeo copy` for one platform, or for several of one image.
+
+    `scheduler` says how many run at once.
+    """
 
     toolbox: Toolbox
     options: Options
     reader: Reader
-    slots: Slots
+    scheduler: Scheduler
     direct: DirectWay
     own: OwnClient = field(init=False)
     foreign: ForeignLayers = field(init=False)
@@ -153,7 +155,7 @@ class Copier:
             understood = cannot_keep(str(error)) or isinstance(error, ManifestUnsupported)
             for blob in () if understood else _blobs(children):
                 # What the book says may be the reason: the next attempt looks again.
-                job.end.book.ledger.forget(job.destination.name, blob.digest)
+                job.end.ledger.forget(job.destination.name, blob.digest)
             raise
         if any(child.digest not in pushed for child in children):
             raise UnknownFailure(f"{job.entry.source}: skopeo ended well without a manifest")
@@ -225,12 +227,12 @@ class Copier:
     async def _skopeo(self, job: Job, wanted: _Sessions, **more: Any) -> list[RawManifest]:
         tools = await self.toolbox.tools()
         exchange = self.toolbox.exchange
-        async with self.slots.slot(job.entry.number, job.lane):
+        async with self.scheduler.tool(job.entry.number, job.lane):
             source = exchange.open_source(
-                job.source.store, job.source.name, job.account, **wanted.source[1]
+                job.source.store, job.source.name, job.traffic, **wanted.source[1]
             )
             destination = exchange.open_destination(
-                job.end.book, job.destination.name, job.account, **wanted.destination[1]
+                job.end.tracked, job.destination.name, job.traffic, **wanted.destination[1]
             )
             try:
                 request = CopyRequest(
@@ -253,9 +255,8 @@ class Copier:
 async def _holder(job: Job, config: Descriptor) -> Repository:
     """Where a config is read: an archive that has it already costs no request."""
     there = job.destination
-    if not isinstance(there.store, ArchiveStore):
-        return job.source
-    return there if await there.store.holds(config.digest) else job.source
+    archive = there.store.abilities.archive
+    return there if archive is not None and await archive.holds(config.digest) else job.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,14 +275,14 @@ def _blobs(children: Iterable[ChildManifest]) -> Iterator[Descriptor]:
     return (blob for child in children for blob in child.manifest.blobs)
 
 
-def _one_of(digests: frozenset[Digest]) -> Check:
+def _one_of(digests: frozenset[Digest]) -> ManifestCheck:
     def check(pushed: RawManifest) -> str | None:
         return None if pushed.digest in digests else "the tool changed the bytes of a manifest"
 
     return check
 
 
-async def _close(toolbox: Toolbox, *sessions: Session) -> None:
+async def _close(toolbox: Toolbox, *sessions: ToolSession) -> None:
     for session in sessions:
         await toolbox.exchange.close(session)
 

@@ -23,7 +23,7 @@ class DirectWay:
 
     policy: SignaturePolicy
     always: bool
-    ends: Endpoints
+    endpoints: Endpoints
     toolbox: Toolbox
     _answers: dict[Reference, bool] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ class DirectWay:
             setting = under_policy(setting, self.policy.path)
         else:
             setting = under_policy(setting, setting.policy)
-        folder, places = self.toolbox.new_folder("direct"), self.ends.source_places(source)
+        folder, places = self.toolbox.new_folder("direct"), self.endpoints.source_places(source)
         setting = replace(setting, registries_conf=self._registries_conf(folder, source))
         registries = tuple(dict.fromkeys(place.registry for place in places))
         direct = DirectSource(
@@ -63,28 +63,28 @@ class DirectWay:
         Where they name a destination of the run as a mirror, it is one without that. UsageError
         where a drop-in file would count more for skopeo.
         """
-        if self.ends.leaves_out_mirrors(source):
-            if (file := overriding(self.ends.conf, source.name)) is not None:
+        if self.endpoints.leaves_out_mirrors(source):
+            if (file := overriding(self.endpoints.conf, source.name)) is not None:
                 raise UsageError(
                     f"{source}: skopeo would read it from its own destination, a mirror in {file}",
                     advice="take that mirror out of the file, or let image-tools read the source",
                 )
             path = folder / "registries.conf"
-            path.write_text(as_text(source.name, self.ends.source_places(source)))
+            path.write_text(as_text(source.name, self.endpoints.source_places(source)))
             return path
-        chosen = self.ends.environ.get("CONTAINERS_REGISTRIES_CONF")
+        chosen = self.endpoints.environ.get("CONTAINERS_REGISTRIES_CONF")
         return Path(chosen) if chosen else None
 
     def _verify(self, registries: Iterable[str]) -> bool | None:
         """What skopeo is told of TLS; None leaves it to registries.conf, else it verifies."""
-        tls = self.ends.source.tls
+        tls = self.endpoints.source.tls
         if tls.verify is not None:
             return tls.verify
         return False if all(tls.allows_plain(_host(name)) for name in registries) else None
 
     def _certificates(self, folder: Path, registries: Iterable[str]) -> Path | None:
         """One folder in place of all that skopeo would look into: it takes no second authority."""
-        environ, ca_file = self.ends.environ, self.ends.source.tls.ca_file
+        environ, ca_file = self.endpoints.environ, self.endpoints.source.tls.ca_file
         found = [one for name in registries for one in certificate_folders(name, environ)]
         return certificates_folder(ca_file, found, folder / "certificates")
 
@@ -93,7 +93,7 @@ class DirectWay:
         logins: dict[str, Credentials] = {}
         own = PullSource(source.registry, source.repository)
         for place in (own, *places):
-            credentials = await self.ends.source_credentials(place.registry, place.repository)
+            credentials = await self.endpoints.source_credentials(place.registry, place.repository)
             if credentials is not None:
                 logins[place.registry] = credentials
         path = folder / "auth.json"

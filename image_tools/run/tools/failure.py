@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from image_tools.errors import ImageToolsError, ManifestUnsupported
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.sessions import ToolSession
 from image_tools.machine.run import CompletedRun
 from image_tools.oci.reference import Reference
-from image_tools.tools.diagnose import diagnose
+from image_tools.tools.diagnose import diagnose, last_line
 from image_tools.tools.unreadable import cannot_parse
-from image_tools.tools.words import last_line
 
 
 def cause_of(
-    completed: CompletedRun, reference: Reference, *sessions: Session
+    completed: CompletedRun, reference: Reference, *sessions: ToolSession
 ) -> ImageToolsError | None:
     """The failure of a tool run about `reference`, None when it went well.
 

@@ -37,7 +37,7 @@ class ForeignLayers:
     async def _bring(self, job: Job, layer: Descriptor) -> None:
         if await is_held(job, layer):
             if job.mount_from is not None:
-                job.end.book.ledger.note(job.mount_from, layer.digest, layer.size)
+                job.end.ledger.note(job.mount_from, layer.digest, layer.size)
             wish = placement(job, layer)
             await repeat_async(self.retry, lambda: job.end.placer.place(wish), on_retry=_warn)
         elif layer.digest not in job.foreign:
@@ -60,7 +60,7 @@ def placement(job: Job, blob: Descriptor, content: bytes | None = None) -> Place
         origin=job.source.store,
         origin_repository=job.source.name,
         repository=job.destination.name,
-        account=job.account,
+        traffic=job.traffic,
         content=content,
         changes_tag=job.changes_tag,
     )

@@ -32,10 +32,10 @@ class OwnClient:
         reference = raw.digest if ending.startswith("@") else ending.removeprefix(":")
         await repeat_async(
             self.retry,
-            lambda: job.end.book.put_manifest(job.destination.name, reference, raw),
+            lambda: job.end.tracked.put_manifest(job.destination.name, reference, raw),
             on_retry=_warn,
         )
-        job.account.wrote(len(raw.content))
+        job.traffic.wrote(len(raw.content))
         job.by_own_client = True
 
     def _say(self, job: Job, reason: str) -> None:

@@ -1,9 +1,9 @@
-"""Copying what lies beside an image: found at its source, laid beside it at the destination."""
+"""Copying signatures, attestations and other referrers of an image to its destination."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,36 +11,25 @@ from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from image_tools.errors import Deferred, ImageToolsError, NotFound, TagImmutable
+from image_tools.errors import ImageToolsError, NotFound, TagImmutable
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
 from image_tools.oci.tree import Fault, Parsed
 from image_tools.plan.inputs import ChildManifest
-from image_tools.plan.referrers import Referrer, cosign_tags, holds_all, kind_of, listed
+from image_tools.plan.referrers import Referrer, holds_all, listed
 from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.line.reader import Reader
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier
-from image_tools.stores.mirrored import Mirrored
-from image_tools.stores.remote.registry import Remote
 
-DEEPEST = 3
 _ADVICE = "--remove-signatures copies the image without its signatures and other referrers"
 
 
-@dataclass(frozen=True, slots=True)
-class FoundReferrers:
-    """What lies beside an image, and what kept one from looking."""
-
-    companions: tuple[Referrer, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
 @dataclass(slots=True, eq=False)
-class Companions:
-    """Finds and copies companions; with `overwrite` the source's replace what is there."""
+class ReferrerCopier:
+    """Copies what speaks about an image; with `overwrite` it replaces what is there."""
 
     reader: Reader
     copier: Copier
@@ -50,19 +39,14 @@ class Companions:
     _carrying: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
-    _foreseen: dict[tuple[str, Digest], FoundReferrers] = field(default_factory=dict)
     _locks: WeakValueDictionary[tuple[str, Digest], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
 
-    async def find(self, job: Job, subjects: Iterable[Digest]) -> FoundReferrers:
-        """What speaks about `subjects` at the source; a failure to look is a warning."""
-        return _all_of(await together(self._looked_for(job, subject) for subject in subjects))
-
     async def bring(self, job: Job, companions: Sequence[Referrer]) -> tuple[str, ...]:
-        """Lay `companions` beside their subjects; what has to be said about it.
+        """Copy `companions` to where their subjects are going; return warnings about them.
 
-        Raises what prevented it: an image without its signatures is not what was asked for.
+        Raise what prevented it: an image without its signatures is not what was asked for.
         """
         subjects = dict.fromkeys(companion.subject for companion in companions)
         said = await together(
@@ -70,73 +54,6 @@ class Companions:
             for subject in subjects
         )
         return tuple(warning for one in said for warning in one)
-
-    async def foresee(self, job: Job, subjects: Iterable[Digest]) -> frozenset[Digest]:
-        """The manifests that will be read for what speaks about `subjects`.
-
-        What is found is remembered: looking for it may cost, and `find` is asked later.
-        """
-        asked = tuple(subjects)
-        looked = await together(self._looked_for(job, subject) for subject in asked)
-        for subject, found in zip(asked, looked, strict=True):
-            if not found.warnings:
-                self._foreseen[job.entry.source.name, subject] = found
-        return frozenset(one.descriptor.digest for found in looked for one in found.companions)
-
-    async def _looked_for(self, job: Job, subject: Digest) -> FoundReferrers:
-        known = self._foreseen.get((job.entry.source.name, subject))
-        return known or await self._about(job, subject)
-
-    async def _about(self, job: Job, subject: Digest) -> FoundReferrers:
-        try:
-            place = await _place(job.source, subject)
-        except Deferred:
-            raise
-        except ImageToolsError as error:
-            return _not_looked_for(error)
-        ways = [self._tagged(place, subject, kind, tag) for kind, tag in cosign_tags(subject)]
-        found = await together(
-            _as_far_as_possible(way) for way in (*ways, self._referring(place, subject))
-        )
-        return _all_of(found)
-
-    async def _tagged(
-        self, place: Repository, subject: Digest, kind: str, tag: str
-    ) -> FoundReferrers:
-        head = await place.store.manifest_head(place.name, tag)
-        if head is None or head.digest == subject:
-            return (
-                FoundReferrers()
-            )  # Some resolve a digest with anything behind it (GitLab, oras-go#1396).
-        raw = await self.reader.manifest(place, head.digest)
-        return FoundReferrers(
-            (Referrer(subject=subject, descriptor=raw.descriptor, kind=kind, tag=tag),)
-        )
-
-    async def _referring(self, place: Repository, subject: Digest) -> FoundReferrers:
-        """What refers to `subject`, and what refers to that: an SBOM may be signed itself.
-
-        Each subject is asked about once, however often what is found names the same one.
-        """
-        direct = await self._referrers(place, subject)
-        if not direct.companions and (reason := _doubt(place)):
-            return _not_looked_for(reason)
-        looked, asked, newest = [direct], {subject}, [direct]
-        for _ in range(DEEPEST - 1):
-            named = (one.descriptor.digest for found in newest for one in found.companions)
-            subjects = [digest for digest in dict.fromkeys(named) if digest not in asked]
-            asked.update(subjects)
-            newest = await together(
-                _as_far_as_possible(self._referrers(place, one)) for one in subjects
-            )
-            looked += newest
-        return _all_of(looked)
-
-    async def _referrers(self, place: Repository, subject: Digest) -> FoundReferrers:
-        entries = await place.store.referrers(place.name, subject)
-        return FoundReferrers(
-            tuple(Referrer(subject=subject, descriptor=e, kind=kind_of(e)) for e in entries)
-        )
 
     async def _beside(
         self, job: Job, subject: Digest, companions: Sequence[Referrer]
@@ -191,7 +108,7 @@ class Companions:
     async def _list(self, job: Job, subject: Digest, brought: Sequence[Descriptor]) -> None:
         """Write the tag that lists referrers, unless the registry itself lists `brought`.
 
-        Distribution spec, "Referrers Tag Schema": whoever pushes maintains the tag.
+        Distribution spec, "Referrers Tag Schema": the client that pushes maintains the tag.
         """
         present = await self._present(job, subject)
         if all(one.digest in present for one in brought):
@@ -236,7 +153,7 @@ class Companions:
     async def _once(
         self, job: Job, digest: Digest, work: Callable[[], Coroutine[Any, Any, object]]
     ) -> None:
-        """Do what brings `digest`, which many indexes may lead to, once in a run."""
+        """Copy `digest`, which many indexes may lead to, once in a run."""
         key = (f"{job.destination.store.name}/{job.destination.name}", digest)
         async with self._carrying.setdefault(key, asyncio.Lock()):
             if key not in self._carried:
@@ -259,40 +176,6 @@ class Companions:
         )
 
 
-async def _as_far_as_possible(way: Coroutine[Any, Any, FoundReferrers]) -> FoundReferrers:
-    """What one way of looking gives: where it fails, the others have found what they have."""
-    try:
-        return await way
-    except Deferred:
-        raise
-    except ImageToolsError as error:
-        return _not_looked_for(error)
-
-
-def _doubt(place: Repository) -> str:
-    """Why it is unknown whether a manifest has referrers; empty if it is known."""
-    return place.store.doubts_referrers(place.name) if isinstance(place.store, Remote) else ""
-
-
-def _not_looked_for(error: ImageToolsError | str) -> FoundReferrers:
-    return FoundReferrers(warnings=(f"cannot look up signatures: {error}",))
-
-
-def _all_of(found: Iterable[FoundReferrers]) -> FoundReferrers:
-    known = tuple(found)
-    return FoundReferrers(
-        tuple(companion for one in known for companion in one.companions),
-        tuple(dict.fromkeys(warning for one in known for warning in one.warnings)),
-    )
-
-
-async def _place(source: Repository, subject: Digest) -> Repository:
-    """Where to look: behind mirrors it is the place that has the image, and no other."""
-    if not isinstance(source.store, Mirrored):
-        return source
-    return Repository(*await source.store.holder(source.name, subject))
-
-
 def _kept(job: Job, companion: Referrer) -> str:
     return (
         f"{job.entry.destination.with_tag(companion.tag)} holds what the source's {companion.kind}"
@@ -301,7 +184,7 @@ def _kept(job: Job, companion: Referrer) -> str:
 
 
 def _named(error: ImageToolsError, job: Job, what: str) -> ImageToolsError:
-    """The failure with what could not be copied in front."""
+    """Return the failure with what could not be copied in front."""
     own = error.copied(
         f"{job.entry.source}: its {what} could not be copied: {error}",
         advice="; ".join(filter(None, (error.advice, _ADVICE))),

@@ -18,21 +18,22 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
 from image_tools.plan.referrers import cosign_tags
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.run.executor import Slots
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader
+from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.failure import cause_of
 from image_tools.run.tools.toolbox import Toolbox
 from image_tools.tools.locate import SKOPEO_VARIABLE
-from image_tools.tools.sigstore import (
+from image_tools.tools.skopeo import (
     SIMPLE_SIGNING,
     SignRequest,
     SigstoreKey,
+    SkopeoSetting,
     attachments_conf,
     sign_argv,
     trial_argv,
+    write_index_folder,
 )
-from image_tools.tools.skopeo import SkopeoSetting, write_index_folder
 
 LONGEST_PAYLOAD = 64 * 1024
 
@@ -43,7 +44,7 @@ class Signer:
 
     toolbox: Toolbox
     reader: Reader
-    slots: Slots
+    scheduler: Scheduler
     retry: RetryPolicy
     key: SigstoreKey
     _once: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -70,22 +71,6 @@ class Signer:
         """Sign the manifests of `digests`, each beside it; signatures that are there stay."""
         await together(self._sign(job, digest) for digest in dict.fromkeys(digests))
 
-    async def is_due(self, job: Job, digest: Digest) -> bool:
-        """Whether no signature beside `digest` is for the destination's name, whoever made it."""
-        tag = dict(cosign_tags(digest))["signature"]
-        head = await job.destination.store.manifest_head(job.destination.name, tag)
-        if head is None:
-            return True
-        found = parse(await self.reader.manifest(job.destination, head.digest))
-        if not isinstance(found, Manifest):
-            return True
-        payloads = await together(
-            self.reader.config(job.destination, layer)
-            for layer in found.layers
-            if layer.media_type == SIMPLE_SIGNING and layer.size <= LONGEST_PAYLOAD
-        )
-        return not any(_names(payload, str(job.entry.destination)) for payload in payloads)
-
     async def _sign(self, job: Job, digest: Digest) -> None:
         # skopeo reads what is there and writes it again, longer: one at a time.
         key = (job.entry.destination.name, digest)
@@ -97,11 +82,11 @@ class Signer:
         exchange = self.toolbox.exchange
         known = self.reader.known(digest)
         memory = {} if known is None else {digest: known}
-        async with self.slots.slot(job.entry.number, job.lane):
+        async with self.scheduler.tool(job.entry.number, job.lane):
             source = exchange.open_source(
-                job.destination.store, job.destination.name, job.account, manifests=memory
+                job.destination.store, job.destination.name, job.traffic, manifests=memory
             )
-            written = exchange.open_destination(job.end.book, job.destination.name, job.account)
+            written = exchange.open_destination(job.end.tracked, job.destination.name, job.traffic)
             try:
                 request = SignRequest(
                     setting=setting,
@@ -147,6 +132,23 @@ def _useless(setting: SkopeoSetting, path: Path, said: str) -> EnvironmentProble
         f"{path}: skopeo cannot sign with this key: {last}",
         advice="look at --sigstore-private-key and --sigstore-passphrase-file",
     )
+
+
+async def is_signed(reader: Reader, job: Job, digest: Digest) -> bool:
+    """Return whether a signature of `digest` is for the destination's name, whoever made it."""
+    tag = dict(cosign_tags(digest))["signature"]
+    head = await job.destination.store.manifest_head(job.destination.name, tag)
+    if head is None:
+        return False
+    found = parse(await reader.manifest(job.destination, head.digest))
+    if not isinstance(found, Manifest):
+        return False
+    payloads = await together(
+        reader.config(job.destination, layer)
+        for layer in found.layers
+        if layer.media_type == SIMPLE_SIGNING and layer.size <= LONGEST_PAYLOAD
+    )
+    return any(_names(payload, str(job.entry.destination)) for payload in payloads)
 
 
 def _names(payload: bytes, reference: str) -> bool:

@@ -1,56 +1,70 @@
-"""An archive as a registry: the Store that the exchange, the plan and the run work with."""
+"""An archive as a registry: the `Store` that the exchange, the plan and the run work with."""
 
 # ruff: noqa: ARG002 - repositories share what is in an archive
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import BinaryIO
 
 from loguru import logger
 
-from image_tools.errors import ArchiveDamaged, CopyFailed, InvalidManifest, NotFound
-from image_tools.machine.threads import in_thread
+from image_tools.errors import (
+    ArchiveDamaged,
+    CopyFailed,
+    DigestMismatch,
+    IntegrityError,
+    InvalidManifest,
+    NotFound,
+)
+from image_tools.machine.concurrency import in_thread
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive, damaged_blob
-from image_tools.stores.archive.uploads import ArchiveUpload
-from image_tools.stores.store import ManifestHead, Store
+from image_tools.stores.archive.content import BlobWriter
+from image_tools.stores.store import Abilities, Chosen, ManifestHead, Store
 
 PIECE = 1 << 20
-Lenders = Mapping[Digest, tuple[Store, str]]
+BlobLenders = Mapping[Digest, tuple[Store, str]]
 
 
 class ArchiveStore:
-    """What lies under `registry` in an archive.
+    """The images under `registry` in an archive.
 
     Repositories share all blobs and all manifests; only tags belong to one of them. It belongs to
-    one event loop; what reads or writes files runs in threads. `lenders` say in which repository of
-    which registry the blobs lie that are not here.
+    one event loop; file access runs in threads. `lenders` say in which repository of which registry
+    the blobs are kept that are not here.
     """
 
-    def __init__(self, archive: Archive, registry: str, lenders: Lenders | None = None) -> None:
+    def __init__(self, archive: Archive, registry: str, lenders: BlobLenders | None = None) -> None:
         self.archive, self.registry = archive, registry
         self._lenders = {} if lenders is None else lenders
 
     @property
     def name(self) -> str:
-        """The archive as people call it."""
+        """Return the archive's path, for messages."""
         return self.archive.name
 
+    @property
+    def abilities(self) -> Abilities:
+        """Return that this is an archive."""
+        return Abilities(archive=self)
+
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
-        """The head of a manifest, or None when it is not in the archive."""
+        """Return the head of a manifest, None when it is not in the archive."""
         try:
             found = await self.manifest(repository, reference)
         except NotFound:
             return None
         except InvalidManifest:
             if isinstance(reference, Digest):
-                return None  # A blob, and no manifest: a registry does not know it as one.
+                return None  # A blob: to a registry it is an unknown manifest.
             raise
         except ArchiveDamaged as error:
             if not self.archive.writing:
@@ -63,7 +77,7 @@ class ArchiveStore:
         return ManifestHead(digest, found.media_type, len(found.content))
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """The manifest, verified; NotFound when it is not in the archive."""
+        """Return the manifest, verified; raises NotFound when it is not in the archive."""
         if isinstance(reference, Digest):
             return await in_thread(lambda: self.archive.manifest(reference))
         named = self._named(repository, reference)
@@ -78,20 +92,20 @@ class ArchiveStore:
         await in_thread(lambda: self._put(repository, reference, manifest))
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
-        """The size of a blob in bytes, or None when it is neither in the archive nor lent."""
+        """Return the size of a blob in bytes, None when it is neither in the archive nor lent."""
         return await in_thread(lambda: self.archive.blob_size(digest))
 
     async def holds(self, digest: Digest) -> bool:
-        """Whether the bytes of a blob are in the archive itself."""
+        """Return whether the bytes of a blob are in the archive itself."""
         return await in_thread(lambda: self.archive.content.size(digest)) is not None
 
     @asynccontextmanager
     async def blob(
         self, repository: str, digest: Digest, *, first: int = 0, last: int | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """An open blob, from byte `first` to `last`.
+        """Open a blob from byte `first` to `last`, both inclusive.
 
-        A whole one whose digest is another raises ArchiveDamaged in place of its last bytes.
+        A whole blob with another digest raises ArchiveDamaged in place of its last bytes.
         """
         size = await in_thread(lambda: self.archive.content.size(digest))
         if size is None:
@@ -121,17 +135,17 @@ class ArchiveStore:
         return store.blob(repository, digest, first=first, last=last)
 
     async def mount(self, repository: str, digest: Digest, origin: str) -> ArchiveUpload | None:
-        """None when the blob is in the archive, else an upload begun."""
+        """Return None when the blob is in the archive, else an upload."""
         if await self.blob_size(repository, digest) is not None:
             return None
         return await self.upload(repository)
 
     async def upload(self, repository: str) -> ArchiveUpload:
-        """A new upload session."""
+        """Return a new upload session."""
         return ArchiveUpload(self.archive)
 
     async def tags(self, repository: str) -> tuple[str, ...]:
-        """The tags of a repository; NotFound when there are none."""
+        """Return the tags of a repository; raises NotFound when there are none."""
         place = (self.registry, repository)
         tags = self.archive.images
         found = tuple(str(one.tag) for one in tags if (one.registry, one.repository) == place)
@@ -140,18 +154,23 @@ class ArchiveStore:
         return found
 
     async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
-        """The manifests that name `digest` as their subject."""
+        """Return the manifests that name `digest` as their subject."""
         return await in_thread(lambda: self.archive.referrers(digest))
 
     async def close(self) -> None:
-        """Nothing: the archive is closed by who opened it."""
+        """Do nothing: the opener of the archive closes it."""
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Whether all that a manifest leads to is here or lent: a volume may have been lost."""
+        """Return whether everything a manifest leads to is here or lent; volumes may be lost."""
         return await in_thread(lambda: self.archive.is_whole(digest, lent=True))
 
+    def chosen(self, image: Reference) -> Chosen | None:
+        """Return the platforms that were chosen when `image` was saved; None if unknown."""
+        origin = self.archive.origin(image)
+        return None if origin is None else origin.chosen
+
     async def _has_blobs_of(self, manifest: RawManifest) -> bool:
-        """Whether an image to add to is whole: one that is not has to be brought again."""
+        """Return whether an image has all blobs it needs; otherwise it is saved again."""
         if not self.archive.writing:
             return True
         return await in_thread(lambda: not self.archive.missing(manifest))
@@ -169,7 +188,7 @@ class ArchiveStore:
     async def _verified(
         self, file: BinaryIO, digest: Digest, size: int
     ) -> AsyncGenerator[bytes, None]:
-        """The whole blob; its last piece is held back until the digest is known to be right."""
+        """Yield the whole blob; its last piece is held back until the digest is verified."""
         hasher, read, held = digest.hasher(), 0, b""
 
         def step() -> bytes:
@@ -200,3 +219,92 @@ class ArchiveStore:
             if len(piece) < count:
                 raise ArchiveDamaged(f"{self.name}: a blob ends before its byte {end}")
             yield piece
+
+
+PIECE = 1 << 20
+_COMPRESSED = (
+    b"\x1f\x8b",  # gzip
+    b"\x28\xb5\x2f\xfd",  # zstd
+    b"BZh",
+    b"\xfd7zXZ\x00",
+    b"PK\x03\x04",
+)
+
+
+class ArchiveUpload:
+    """One upload; its blocking work runs in a thread of its own, about 1 MiB at a time.
+
+    In a shared thread, an upload that waits for another blob of its digest could block that one.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
+        self._incoming: BlobWriter | None = None
+        self._hashers: dict[str, hashlib._Hash] = {}
+        self._received = 0
+
+    async def append(self, chunks: AsyncIterator[bytes]) -> None:
+        """Take `chunks` behind those that came before."""
+        await self._receive(chunks, None, ("sha256", "sha512"))
+
+    async def commit(self, digest: Digest) -> None:
+        """Keep what was received; raises DigestMismatch when it has another digest."""
+        await self._keep(digest)
+
+    async def put(self, digest: Digest, size: int, chunks: AsyncIterator[bytes]) -> None:
+        """Take a whole blob of `size` bytes and keep it."""
+        await self._receive(chunks, size, (digest.algorithm,))
+        if self._received != size:
+            raise IntegrityError(f"{digest}: {self._received} bytes came, {size} were announced")
+        await self._keep(digest)
+
+    async def abort(self) -> None:
+        """Discard what was received; never raises."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            await in_thread(incoming.drop, self._thread)
+        self._thread.shutdown(wait=False)
+
+    async def _receive(
+        self, chunks: AsyncIterator[bytes], size: int | None, algorithms: tuple[str, ...]
+    ) -> None:
+        for name in algorithms:
+            self._hashers.setdefault(name, hashlib.new(name))
+        pending, count = list[bytes](), 0
+        async for chunk in chunks:
+            pending.append(chunk)
+            count += len(chunk)
+            if count >= PIECE:
+                await self._take(b"".join(pending), size)
+                pending, count = [], 0
+        if pending or self._incoming is None:
+            await self._take(b"".join(pending), size)
+
+    async def _take(self, piece: bytes, size: int | None) -> None:
+        self._received += len(piece)
+        await in_thread(lambda: self._write(piece, size), self._thread)
+
+    def _write(self, piece: bytes, size: int | None) -> None:
+        for hasher in self._hashers.values():
+            hasher.update(piece)
+        if self._incoming is None:
+            compressible = not piece.startswith(_COMPRESSED)
+            self._incoming = self._archive.content.begin(size, compressible=compressible)
+        self._incoming.write(piece)
+
+    async def _keep(self, digest: Digest) -> None:
+        if self._incoming is None:  # an empty blob
+            await self.append(_nothing())
+        found = self._hashers[digest.algorithm].hexdigest()
+        if found != digest.hex:
+            raise DigestMismatch(f"expected {digest}, got {digest.algorithm}:{found}")
+        incoming = self._incoming
+        assert incoming is not None
+        await in_thread(lambda: incoming.finish(digest), self._thread)
+        self._incoming = None
+        self._thread.shutdown(wait=False)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""

@@ -1,12 +1,12 @@
-"""Whether a registry lets us in and takes pushes, found out before anything is moved."""
+"""Checks that a registry accepts the login and pushes, before anything is copied."""
 
 from __future__ import annotations
 
 from image_tools.errors import CopyFailed
 from image_tools.logins.auth_file import Credentials
 from image_tools.logins.credentials import Keyring
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.client import RegistryClient
-from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.uploads import RemoteUpload
 from image_tools.web.address import endpoint, named
 
@@ -14,61 +14,62 @@ _GREETED = frozenset({200, 401, 403, 404})
 
 
 class Admission:
-    """The door of one registry. Belongs to the event loop of its client."""
+    """The admission to one registry. Belongs to the event loop of its client."""
 
     def __init__(self, client: RegistryClient, keyring: Keyring) -> None:
         self._client, self._keyring = client, keyring
 
     async def is_plain(self) -> bool:
-        """Whether the registry speaks plain HTTP; raises why it does not answer at all."""
+        """Return whether the registry speaks plain HTTP; raise why it does not answer."""
         root = await self._client.root()
         return root.scheme == "http"
 
     @property
     def demands_login(self) -> bool:
-        """Whether the registry, once greeted, asked for a user name and nothing else.
+        """Return whether the registry's greeting asked for Basic authentication only.
 
-        Tokens are given to anybody by many servers; Basic (RFC 7617) knows no such way.
+        Many token servers issue tokens to anyone; Basic (RFC 7617) has no anonymous access.
         """
         schemes = {challenge.scheme for challenge in self._client.challenges}
         return schemes == {"basic"}
 
-    async def greeting(self) -> Answer:
-        """The answer to a greeting without a login (`/v2/`), refusal or not; raises what failed."""
+    async def greeting(self) -> ApiAnswer:
+        """Return the answer to a request of `/v2/` without a login; raise what failed."""
         root = await self._client.root()
-        question = Question(
+        request = ApiRequest(
             method="GET",
             repository="",
             reference=self._client.registry,
             url=endpoint(root, ""),
             expected=_GREETED,
         )
-        return await self._client.beside(question, None)
+        return await self._client.ask_other_api(request, None)
 
     async def login(self, repository: str = "") -> Credentials | None:
-        """The login the registry lets in; None when there is none for it.
+        """Return the login that the registry accepts; None when there is none for it.
 
-        Unauthorized when it is refused; one refused before is not shown again.
+        Raises Unauthorized when it is refused; a login that was refused before is not sent again.
         """
         await self._client.root()
         return await self._client.authorizer.proven(repository, self._client.challenges)
 
     def use(self, credentials: Credentials) -> None:
-        """Work with `credentials` from now on."""
+        """Use `credentials` from now on."""
         self._keyring.use(credentials)
         self._client.authorizer.restart()
 
     async def try_push(self, repository: str) -> None:
-        """Nothing when pushes to `repository` are taken; raises the registry's refusal.
+        """Raise the registry's refusal unless `repository` accepts pushes.
 
-        A token that says it allows pushes is believed. Else an upload is begun and given up: two
-        requests, and no trace of them (distribution spec, "Pushing blobs").
+        A token that says it allows pushes is believed. Otherwise an upload is begun and aborted:
+        two requests that leave no trace (distribution spec, "Pushing blobs").
         """
+        self._client.authorizer.expect((repository,), push=True)
         if await self._client.authorizer.grants_push(repository):
             self._client.capabilities.writable.add(repository)
             return
         answer = await self._client.ask(
-            Question(
+            ApiRequest(
                 method="POST",
                 repository=repository,
                 reference=named(self._client.registry, repository),
@@ -79,13 +80,12 @@ class Admission:
             )
         )
         self._client.capabilities.writable.add(repository)
-        await _given_up(self._client, repository, answer)
+        await _give_up(self._client, repository, answer)
 
 
-async def _given_up(client: RegistryClient, repository: str, begun: Answer) -> None:
+async def _give_up(client: RegistryClient, repository: str, begun: ApiAnswer) -> None:
     try:
         upload = RemoteUpload(client, repository, begun)
     except CopyFailed:
-        # It leads nowhere: who uploads in earnest will say so.
-        return
+        return  # Its address is unusable: the real upload will report that.
     await upload.abort()

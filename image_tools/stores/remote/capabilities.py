@@ -1,30 +1,30 @@
-"""What a registry turned out to be able to do: learned from its answers, kept for one run."""
+"""Optional features of a registry: learned from its answers, remembered for one run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from image_tools.errors import Unavailable
-from image_tools.stores.remote.questions import Answer
+from image_tools.stores.remote.api import ApiAnswer
 
 _PASSING = frozenset({502, 503, 504})
 
 
 @dataclass(slots=True, eq=False)
 class Capabilities:
-    """The optional steps of the distribution spec that one registry takes, as far as is known.
+    """The optional steps of the distribution spec that one registry supports, as far as known.
 
-    All of them at first; what may pass, such as a 503, changes nothing.
-
-    Each has a plain way: GET for a HEAD, the whole blob for a Range, an upload for a mount, the
-    tag schema for the referrers API, PATCH and PUT for a single PUT, leaving it for an abort.
+    Everything is supported until an answer says otherwise; temporary failures such as 503 change
+    nothing. Each step has a fallback: GET for HEAD, the whole blob for a Range, an upload for a
+    mount, the tag schema for the referrers API, PATCH and PUT for a single PUT, and no abort at
+    all.
 
     `puts` is None until a single PUT with a body was answered; one of `puts_below` bytes or more
-    was refused as `too_large`. `lists_referrers` once it has listed some. `no_referrers` are
-    repositories whose referrers are not listed, `doubtful_referrers` why, where that leaves open
-    whether there are any (all repositories: under an empty name). `no_mounts` are pairs of a
-    repository and an origin it takes no blob from. `writable` are repositories that took the
-    beginning of an upload.
+    was refused with `too_large`. `lists_referrers` once it has listed some. `no_referrers` are
+    repositories whose referrers are not listed; `doubtful_referrers` says why, where that leaves
+    open whether there are any (an empty name: all repositories). `no_mounts` are pairs of a
+    repository and an origin it takes no blob from. `writable` are repositories that accepted an
+    upload.
     """
 
     heads: bool = True
@@ -36,7 +36,7 @@ class Capabilities:
     lists_referrers: bool = False
     puts: bool | None = None
     puts_below: int | None = None
-    too_large: Answer | None = None
+    too_large: ApiAnswer | None = None
     no_referrers: set[str] = field(default_factory=set)
     doubtful_referrers: dict[str, str] = field(default_factory=dict)
     no_mounts: set[tuple[str, str]] = field(default_factory=set)
@@ -47,7 +47,8 @@ class Capabilities:
     ) -> None:
         """Remember a HEAD that failed where a GET did not.
 
-        502, 503 and 504 pass; a 500, or a web page, is how some answer a question they do not know.
+        502, 503 and 504 are temporary; with a 500 or a web page some servers answer a method they
+        do not know. `found` is false when the GET found nothing either.
         """
         if not found or error.status in _PASSING:
             return

@@ -1,4 +1,4 @@
-"""Questions to one registry: scheme, rights, pace, repetition, failures, in one place."""
+"""Requests to one registry: scheme, rights, pace, repetition and failures in one place."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from yarl import URL
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.logins.credentials import Keyring
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.stores.remote.answering import read
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest, Counts
 from image_tools.stores.remote.capabilities import Capabilities
-from image_tools.stores.remote.failures import about, failure
+from image_tools.stores.remote.failures import Asked, about, failure
 from image_tools.stores.remote.limits.meter import Meter
 from image_tools.stores.remote.limits.pull_window import pull_limit
-from image_tools.stores.remote.questions import Answer, Counts, Question
-from image_tools.stores.remote.scheme import Root
-from image_tools.stores.remote.sending import Sender, challenges_of, request_of
-from image_tools.stores.remote.shown import Shown
+from image_tools.stores.remote.scheme import RegistryRoot
+from image_tools.stores.remote.sending import Sender, ShownSecrets, challenges_of, read, request_of
+from image_tools.stores.remote.tokens.authorizer import Authorizer
 from image_tools.stores.remote.tokens.challenge import Challenge
-from image_tools.stores.remote.tokens.proofs import UNAUTHORIZED
-from image_tools.stores.remote.tokens.tokens import Authorizer
+from image_tools.stores.remote.tokens.source import TOKEN_OPTIONS, TokenOptions
+from image_tools.stores.remote.tokens.tried_logins import UNAUTHORIZED
 from image_tools.web.body import StreamBody
 from image_tools.web.connect import Connections, Timing
 from image_tools.web.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
@@ -40,20 +39,22 @@ _GREETINGS = frozenset({200, 403, 405, 501})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteOptions:
-    """How a registry is spoken to; `window` bounds the requests under way at once.
+    """How a registry is reached; `window` is the most requests under way at once.
 
-    With a `meter` manifests are read within its pull limit.
+    `policy` repeats requests to the registry, `token_policy` those to its token server. With a
+    `meter`, manifests are read within its pull limit.
     """
 
     tls: TlsChoice = TlsChoice()
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    token_policy: RetryPolicy = TOKEN_OPTIONS.policy
     window: int = WINDOW
     timing: Timing = field(default_factory=Timing)
     meter: Meter | None = None
 
 
 class RegistryClient:
-    """Asks one registry, with the right scheme, the right header and at the right pace."""
+    """Sends requests to one registry with the right scheme and header, at the right pace."""
 
     def __init__(
         self, registry: str, keyring: Keyring, options: RemoteOptions, environ: Mapping[str, str]
@@ -63,103 +64,109 @@ class RegistryClient:
         self._meter = options.meter
         self._connections = Connections(options.tls, environ, options.timing)
         self._pace = Pace(registry, window=options.window, on_rest=self._announce_rest)
-        self._root = Root(registry, options.tls, self._ping, self.repeat)
+        self._root = RegistryRoot(registry, options.tls, self._ping, self.repeat)
         self._tls = options.tls
-        # Until it has, a web page may come from anybody who owns the name.
+        # Until a registry has answered, a web page may come from any owner of the name.
         self._has_spoken = False
         self.capabilities = Capabilities()
         self._background: set[asyncio.Future[None]] = set()
-        self._shown = Shown(partial(keyring.find, registry))
+        self._secrets = ShownSecrets(partial(keyring.find, registry))
         self.authorizer = Authorizer(
             registry,
-            self._shown.find,
+            self._secrets.find,
             self._connections.open,
-            allows_plain=options.tls.verify is False,
+            TokenOptions(allows_plain=options.tls.verify is False, policy=options.token_policy),
         )
         self.authorizer.proofs.prove = self._lets_in
-        self._sender = Sender(self._connections, self.authorizer, self._shown)
+        self._sender = Sender(self._connections, self.authorizer, self._secrets)
 
     @property
     def challenges(self) -> tuple[Challenge, ...]:
-        """How the registry asked for a login when it was greeted; none before."""
+        """Return the challenges of the registry's greeting; none before it was greeted."""
         return self._sender.greeting
 
     def allows_plain(self, url: URL) -> bool:
-        """Whether plain HTTP may be spoken to the host of `url`."""
+        """Return whether plain HTTP may be used for the host of `url`."""
         return self._tls.allows_plain(url.host or "")
 
-    async def ask(self, question: Question) -> Answer:
-        """The answer, asked again while the failure may pass: for what is idempotent."""
-        return await self.repeat(lambda: self.once(question))
+    async def ask(self, request: ApiRequest) -> ApiAnswer:
+        """Return the answer to an idempotent request, repeated while the failure is temporary."""
+        return await self.repeat(lambda: self.once(request))
 
     async def repeat(self, action: Callable[[], Awaitable[T]]) -> T:
-        """Whatever `action` gives, tried again while the failure may pass."""
+        """Return the result of `action`, repeated while its failure is temporary."""
         return await repeat_async(self.policy, action, on_retry=_announce_retry)
 
-    async def once(self, question: Question) -> Answer:
-        """The answer to a question asked once, read to its end."""
-        root = await self._find_root(question)
-        async with self._turn(question) as turn:
-            answer = await self._metered(root, question)
-            self._listen(answer)
-            if not question.accepts(answer):
-                raise self._failure(turn, answer, question)
+    async def once(self, request: ApiRequest) -> ApiAnswer:
+        """Return the answer to a request that is sent once, read to its end."""
+        root = await self._find_root(request)
+        async with self._turn(request) as turn:
+            answer = await self._metered(root, request)
+            self._note_speaker(answer)
+            if not request.accepts(answer):
+                raise self._failure(turn, answer, request)
             self._pace.went_well(turn)
             return answer
 
-    def says_unknown(self, answer: Answer) -> bool:
-        """Whether this answer says that content is unknown: a 404 of what is a registry.
+    def says_unknown(self, answer: ApiAnswer) -> bool:
+        """Return whether an answer means unknown content: a 404 that a registry sent.
 
-        nginx in front of one puts its own page into the place of a 404.
+        nginx replaces the 404 of a registry behind it by its own page.
         """
         return answer.status == NOT_FOUND and (self._has_spoken or not answer.is_page)
 
-    def refusal(self, answer: Answer, question: Question) -> ImageToolsError:
-        """The failure that an answer means which the question expected."""
+    def refusal(self, answer: ApiAnswer, request: ApiRequest) -> ImageToolsError:
+        """Return the error for an `answer` that the request listed as expected."""
         error = failure(
             self._without_page(answer),
-            question.reference,
-            doing=question.doing,
-            asked=question.asked(proxied=self._connections.is_read_by_proxy(answer.url)),
+            request.reference,
+            doing=request.doing,
+            asked=Asked.by(request, proxied=self._connections.is_read_by_proxy(answer.url)),
         )
         if isinstance(error, CopyFailed):
             error.answered = True
         return error
 
-    async def open(self, question: Question) -> aiohttp.ClientResponse:
-        """The head of an expected answer; its body is read outside the pace, by the caller."""
-        root = await self._find_root(question)
+    async def open(self, request: ApiRequest) -> aiohttp.ClientResponse:
+        """Return the head of an expected answer; the caller reads its body, outside the pace."""
+        root = await self._find_root(request)
         async with self._pace.turn() as turn:
-            response = await self._sender.send(root, question)
-            if not question.accepts(Answer(response.status, response.headers)):
-                answer = await self._read(response, question)
-                raise self._failure(turn, answer, question)
+            response = await self._sender.send(root, request)
+            if not request.accepts(ApiAnswer(response.status, response.headers)):
+                answer = await self._read(response, request)
+                raise self._failure(turn, answer, request)
             self._pace.went_well(turn)
             return response
 
     async def root(self) -> URL:
-        """Where the registry answers, asked once; raises why it does not."""
+        """Return the root URL, looked for once; raise why the registry does not answer."""
         return await self._root.find()
 
-    async def beside(self, question: Question, authorization: str | None) -> Answer:
-        """The answer of another API of the same server, asked once, with a header of its own."""
-        assert question.url is not None
+    async def ask_other_api(self, request: ApiRequest, authorization: str | None) -> ApiAnswer:
+        """Return the answer of another API of the same server, with a header of its own.
+
+        The request is sent once.
+        """
+        assert request.url is not None
         async with self._pace.turn() as turn:
-            request = replace(request_of(question, question.url, authorization), stays=True)
-            answer = await self._read(await self._connections.open(request), question)
-            if not question.accepts(answer):
-                raise self._failure(turn, answer, question)
+            sent = replace(request_of(request, request.url, authorization), stays=True)
+            answer = await self._read(await self._connections.open(sent), request)
+            if not request.accepts(answer):
+                raise self._failure(turn, answer, request)
             self._pace.went_well(turn)
             return answer
 
     def body(
         self, chunks: AsyncIterator[bytes], reference: str, size: int | None = None
     ) -> StreamBody:
-        """`chunks` as the body of an upload, given up when the registry takes no more."""
+        """Return `chunks` as an upload's body that fails when the registry stops reading it."""
         return StreamBody(chunks, reference, size=size, stall=self._connections.stall)
 
     async def in_background(self, action: Coroutine[Any, Any, None], patience: float) -> None:
-        """Wait `patience` seconds for `action`, which goes on even if the waiting is cancelled."""
+        """Wait up to `patience` seconds for `action`.
+
+        It continues when the time is over or the waiting is cancelled.
+        """
         task = asyncio.ensure_future(action)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -173,89 +180,89 @@ class RegistryClient:
         await self._root.close()
         await self._connections.close()
 
-    def _turn(self, question: Question) -> AbstractAsyncContextManager[Turn]:
-        """A place in the window; long uploads take none, or they would fill it."""
-        return self._outside() if isinstance(question.body, StreamBody) else self._pace.turn()
+    def _turn(self, request: ApiRequest) -> AbstractAsyncContextManager[Turn]:
+        """Return a place in the window; uploads take none, or long ones would fill it."""
+        return self._outside() if isinstance(request.body, StreamBody) else self._pace.turn()
 
     @asynccontextmanager
     async def _outside(self) -> AsyncIterator[Turn]:
         yield await self._pace.rested()
 
-    async def _find_root(self, question: Question) -> URL:
+    async def _find_root(self, request: ApiRequest) -> URL:
         try:
             return await self._root.find()
         except ImageToolsError as error:
-            raise about(error, question.reference, self.registry) from error
+            raise about(error, request.reference, self.registry) from error
 
-    async def _metered(self, root: URL, question: Question) -> Answer:
-        """The answer, within the pull limit; Deferred, unasked, when that leaves no room."""
+    async def _metered(self, root: URL, request: ApiRequest) -> ApiAnswer:
+        """Return the answer; raise Deferred, without a request, when the pull limit is reached."""
         meter = self._meter
-        if meter is None or question.counts is Counts.NOTHING:
-            return await self._read(await self._sender.send(root, question), question)
-        sent = meter.begin(question.reference, is_pull=question.counts is Counts.PULL)
-        answer: Answer | None = None
+        if meter is None or request.counts is Counts.NOTHING:
+            return await self._read(await self._sender.send(root, request), request)
+        sent = meter.begin(request.reference, is_pull=request.counts is Counts.PULL)
+        answer: ApiAnswer | None = None
         try:
-            answer = await self._read(await self._sender.send(root, question), question)
+            answer = await self._read(await self._sender.send(root, request), request)
             return answer
         finally:
             headers = None if answer is None else answer.headers
             meter.end(sent, headers, 0 if answer is None else answer.status)
 
-    async def _read(self, response: aiohttp.ClientResponse, question: Question) -> Answer:
-        return await read(response, question, self._connections.whole, self._shown)
+    async def _read(self, response: aiohttp.ClientResponse, request: ApiRequest) -> ApiAnswer:
+        return await read(response, request, self._connections.whole, self._secrets)
 
-    def _failure(self, turn: Turn, answer: Answer, question: Question) -> ImageToolsError:
-        """The failure an answer means; the pace learns of it."""
-        error = self.refusal(answer, question)
+    def _failure(self, turn: Turn, answer: ApiAnswer, request: ApiRequest) -> ImageToolsError:
+        """Return the error for an answer, after the pace was told of it."""
+        error = self.refusal(answer, request)
         if isinstance(error, RateLimited):
             if self._meter is not None and pull_limit(answer.headers) is not None:
-                return self._meter.refusal(question.reference, error)
+                return self._meter.refusal(request.reference, error)
             rest = self._pace.limited(turn, error.retry_after)
             error.exhausted = rest > LONGEST_WAIT
         elif not error.temporary:
             self._pace.went_well(turn)
         return error
 
-    def _listen(self, answer: Answer) -> None:
-        """Note that a registry answers, and not just some web server."""
+    def _note_speaker(self, answer: ApiAnswer) -> None:
+        """Remember that a registry answers at this address, and not just some web server."""
         is_good = answer.status < 300 or answer.status == UNAUTHORIZED or bool(answer.code)
         self._has_spoken = self._has_spoken or (is_good and not answer.is_page)
 
-    def _without_page(self, answer: Answer) -> Answer:
-        """A registry's 404 without the page that a server in front of it has put there."""
+    def _without_page(self, answer: ApiAnswer) -> ApiAnswer:
+        """Return a 404 without the page that a server in front of the registry put there."""
         if answer.status != NOT_FOUND or not (answer.is_page and self._has_spoken):
             return answer
         return replace(answer, headers={}, body=b"")
 
     async def _ping(self, root: URL) -> None:
-        """Nothing when a registry answers at `root`; its challenge is kept for what follows."""
+        """Raise unless a registry answers at `root`; keep its challenges for later requests."""
         url = URL(f"{root}/v2/", encoded=True)
-        question = Question(method="GET", repository="", reference=self.registry, url=url)
+        request = ApiRequest(method="GET", repository="", reference=self.registry, url=url)
         async with self._pace.turn() as turn:
-            response = await self._connections.open(request_of(question, url, None))
-            answer = await self._read(response, question)
+            response = await self._connections.open(request_of(request, url, None))
+            answer = await self._read(response, request)
             challenges = challenges_of(response) if answer.status == UNAUTHORIZED else ()
             self.authorizer.greeted(challenges)
             self._sender.greeting = tuple(map(_without_scope, challenges))
-            self._listen(answer)
-            # A registry may keep /v2/ to itself: what is really asked for decides then.
+            self._note_speaker(answer)
+            # Some registries refuse /v2/ itself: then the real requests decide.
             says = answer.status in _GREETINGS and not answer.is_page
             if not (challenges or says or answer.status == NOT_FOUND):
-                raise self._failure(turn, answer, question)
+                raise self._failure(turn, answer, request)
 
     async def _lets_in(self, header: str) -> bool:
-        """Whether a login is good, asked at `/v2/` as `docker login` does; outside the pace."""
+        """Return whether `/v2/` accepts a login, as `docker login` asks; outside the pace."""
         url = URL(f"{await self._root.find()}/v2/", encoded=True)
-        question = Question(method="GET", repository="", reference=self.registry, url=url)
-        response = await self._connections.open(request_of(question, url, header))
-        return (await self._read(response, question)).status != UNAUTHORIZED
+        request = ApiRequest(method="GET", repository="", reference=self.registry, url=url)
+        response = await self._connections.open(request_of(request, url, header))
+        return (await self._read(response, request)).status != UNAUTHORIZED
 
     def _announce_rest(self, seconds: float) -> None:
         logger.warning("{}: rate limited, pausing for {} s", self.registry, round(seconds, 1))
 
 
 def _without_scope(challenge: Challenge) -> Challenge:
-    """A greeting's challenge as it counts for all repositories."""
+    """Return the challenge of a greeting without its scope, to use it for all repositories."""
     named = challenge.parameters.items()
     kept = {name: value for name, value in named if name != "scope"}
     return Challenge(challenge.scheme, kept)

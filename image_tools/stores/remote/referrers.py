@@ -1,4 +1,4 @@
-"""What refers to a manifest (distribution spec, "Listing Referrers")."""
+"""The referrers of a manifest (distribution spec, "Listing Referrers")."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, parse
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.capabilities import Capabilities
-from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.store import ManifestHead
 from image_tools.web.address import named
 
 MOST_PAGES = 100
-# A refusal with one of these may be about the repository; all others are about the question.
+# These statuses may be about the repository; all others are about the API.
 _ABOUT_REPOSITORY = frozenset({400, 401, 403})
-# With these a registry that lists referrers is out of order: what it has is not to be missed.
+# With these a registry that lists referrers is out of order for the moment.
 _OUT_OF_ORDER = frozenset({502, 503, 504})
-# These do not say whether there are any; what says that there is no such question does.
+# These leave open whether there are referrers; an unknown API means that there are none.
 _DOUBTFUL = frozenset({401, 403, 500})
 
 
 class _BrokenList(InvalidManifest):
-    """An index that cannot be read: the registry lists referrers, and this list is lost."""
+    """An unreadable index: the registry lists referrers, and this list is lost."""
 
 
 class ReferringRegistry(Protocol):
@@ -46,9 +46,9 @@ class ReferringRegistry(Protocol):
     def name(self) -> str: ...
     @property
     def capabilities(self) -> Capabilities: ...
-    async def ask(self, question: Question) -> Answer: ...
-    async def once(self, question: Question) -> Answer: ...
-    def following(self, answer: Answer, reference: str) -> URL | None: ...
+    async def ask(self, request: ApiRequest) -> ApiAnswer: ...
+    async def once(self, request: ApiRequest) -> ApiAnswer: ...
+    def following(self, answer: ApiAnswer, reference: str) -> URL | None: ...
     async def manifest_head(
         self, repository: str, reference: str | Digest
     ) -> ManifestHead | None: ...
@@ -58,10 +58,10 @@ class ReferringRegistry(Protocol):
 async def referrers(
     registry: ReferringRegistry, repository: str, digest: Digest
 ) -> tuple[Descriptor, ...]:
-    """The manifests that name `digest` as their subject: as the registry, or the tag, lists them.
+    """Return the manifests that name `digest` as their subject, from the API or the tag.
 
-    Empty where neither knows any. A registry that refuses the question in any way, or answers with
-    something else than a list, is asked for the tag, and not asked the question again. Raises
+    Empty where neither lists any. A registry that refuses the API in any way, or answers it with
+    something else than an index, is asked for the tag, and not asked by API again. Raises
     Unavailable, TimedOut or RateLimited where a registry that may list them is out of order.
     """
     known = registry.capabilities
@@ -82,7 +82,7 @@ async def referrers(
 async def _rescued(
     registry: ReferringRegistry, repository: str, digest: Digest, error: ImageToolsError
 ) -> tuple[Descriptor, ...]:
-    """What the tag lists while the registry's own list is out of order; else it raises `error`."""
+    """Return what the tag lists while the registry's list is out of order, else raise `error`."""
     with suppress(ImageToolsError):
         if found := await by_tag(registry, repository, digest):
             logger.warning("{}; using the tag that lists its referrers", error)
@@ -93,11 +93,11 @@ async def _rescued(
 async def by_tag(
     registry: ReferringRegistry, repository: str, digest: Digest
 ) -> tuple[Descriptor, ...]:
-    """The referrers that the tag `sha256-HEX` lists (distribution spec, "Referrers Tag Schema")."""
+    """Return the referrers listed by the tag `sha256-HEX` ("Referrers Tag Schema")."""
     tag = digest.as_tag
-    # A HEAD first: nearly always there is none, and registries count a GET as a pull.
+    # HEAD first: nearly always there is no such tag, and registries count a GET as a pull.
     head = await registry.manifest_head(repository, tag)
-    # At GitLab the tag of a digest leads to the manifest itself (oras-go#1396).
+    # GitLab resolves the tag of a digest to the manifest itself (oras-go#1396).
     if head is None or head.digest == digest or head.media_type not in {"", *media.INDEXES}:
         return ()
     try:
@@ -115,7 +115,7 @@ async def _listed(
     url: URL | None = None
     seen = set[URL]()
     for _ in range(MOST_PAGES):
-        answer = await _asked(registry, _question(repository, digest, reference, url))
+        answer = await _asked(registry, _request(repository, digest, reference, url))
         found += _list(answer, reference)
         following = registry.following(answer, reference)
         seen.add(answer.url)
@@ -125,18 +125,21 @@ async def _listed(
     raise Unavailable(f"{reference}: the list of its referrers does not end")
 
 
-async def _asked(registry: ReferringRegistry, question: Question) -> Answer:
-    """The answer; what may pass is asked again, but not a 500: many fail so on a new question."""
+async def _asked(registry: ReferringRegistry, request: ApiRequest) -> ApiAnswer:
+    """Return the answer, repeated while the failure is temporary, except for a 500.
+
+    Many servers answer 500 to an API they do not know.
+    """
     try:
-        return await registry.once(question)
+        return await registry.once(request)
     except ImageToolsError as error:
         if not error.temporary or not _is_out_of_order(error):
             raise
-    return await registry.ask(question)
+    return await registry.ask(request)
 
 
 def _is_out_of_order(error: ImageToolsError) -> bool:
-    """Whether a failure says nothing of the question: it may be answered another time."""
+    """Return whether a failure says nothing about the API: it may work another time."""
     if isinstance(error, (Deferred, RateLimited, _BrokenList)):
         return True
     status = error.status if isinstance(error, CopyFailed) else 0
@@ -145,7 +148,7 @@ def _is_out_of_order(error: ImageToolsError) -> bool:
 
 def _note(known: Capabilities, repository: str, error: ImageToolsError) -> None:
     status = error.status if isinstance(error, CopyFailed) else 0
-    # The specification's 404 is about the question; of an unknown repository some say it, too.
+    # The specified 404 is about the API; some registries send it for an unknown repository.
     is_own = isinstance(error, NotFound) and error.code == "NAME_UNKNOWN"
     is_of_repository = status in _ABOUT_REPOSITORY or is_own
     if is_of_repository:
@@ -157,13 +160,13 @@ def _note(known: Capabilities, repository: str, error: ImageToolsError) -> None:
 
 
 def doubt(known: Capabilities, repository: str) -> str:
-    """Why it is not known whether the manifests of a repository have referrers; empty if it is."""
+    """Return why it is unknown whether manifests have referrers; empty text if it is known."""
     found = known.doubtful_referrers
     return found.get(repository) or found.get("", "")
 
 
-def _question(repository: str, digest: Digest, reference: str, url: URL | None) -> Question:
-    return Question(
+def _request(repository: str, digest: Digest, reference: str, url: URL | None) -> ApiRequest:
+    return ApiRequest(
         method="GET",
         repository=repository,
         reference=reference,
@@ -174,8 +177,8 @@ def _question(repository: str, digest: Digest, reference: str, url: URL | None) 
     )
 
 
-def _list(answer: Answer, reference: str) -> tuple[Descriptor, ...]:
-    """The entries of a page; InvalidManifest when it is no index: it tells nothing of referrers."""
+def _list(answer: ApiAnswer, reference: str) -> tuple[Descriptor, ...]:
+    """Return the entries of a page; raise InvalidManifest when it is not an index."""
     raw = RawManifest(media.OCI_INDEX, answer.body)
     try:
         found = parse(raw)

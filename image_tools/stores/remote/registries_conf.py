@@ -1,6 +1,6 @@
 """registries.conf, as containers' tools read it: locations, mirrors, insecure, blocked.
 
-containers-registries.conf(5), version 2; the lists `insecure` and `block` of version 1 count too.
+See containers-registries.conf(5), version 2; `insecure` and `block` of version 1 are read too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DROP_INS = "registries.conf.d"
 
 
 class Pull(Enum):
-    """What a mirror is asked for."""
+    """Which references a mirror is asked for."""
 
     ALL = "all"
     DIGEST_ONLY = "digest-only"
@@ -42,24 +42,24 @@ class PullSource:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """What takes the place of a prefix: `host[:port][/path]`."""
+    """The replacement of a prefix: `host[:port][/path]`."""
 
     name: str
     insecure: bool = False
     pull: Pull = Pull.ALL
 
     def place(self, rest: str) -> PullSource:
-        """The place of what stands behind the prefix, which begins with a slash or is empty."""
+        """Return the repository for `rest`, which follows the prefix; empty or from a slash on."""
         registry, _, path = f"{self.name}{rest}".partition("/")
         return PullSource(registry, on_registry(registry, path), self.insecure, self.pull)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One `[[registry]]`: what holds for everything below `prefix`; `file` is where it stands.
+    """One `[[registry]]`: it applies to everything below `prefix`; `file` is where it is written.
 
-    `prefix` is `host[:port][/path]`, or `*.domain[/path]` for every host of a domain. `location`
-    is None where a domain's hosts keep their names.
+    `prefix` is `host[:port][/path]`, or `*.domain[/path]` for every host of a domain. `location` is
+    None where a domain's hosts keep their names.
     """
 
     prefix: str
@@ -70,7 +70,7 @@ class Rule:
     blocked: bool = False
 
     def rest(self, name: str) -> str | None:
-        """What stands behind the prefix in `registry/repository`, None where it does not match."""
+        """Return what follows the prefix in `registry/repository`, None without a match."""
         end = self._end(name)
         return name[end:] if end is not None and name[end : end + 1] in ("", "/") else None
 
@@ -84,25 +84,25 @@ class Rule:
         return len(host) + len(slash + path)
 
     def concerns(self, registry: str) -> bool:
-        """Whether anything on `registry` can match."""
+        """Return whether anything on `registry` can match."""
         host = self.prefix.partition("/")[0]
         return registry.endswith(host[1:]) if host.startswith("*.") else registry == host
 
 
 @dataclass(frozen=True, slots=True)
 class RegistriesConf:
-    """All rules, of which the longest prefix that matches counts."""
+    """All rules, of which the longest matching prefix applies."""
 
     rules: tuple[Rule, ...] = ()
 
     def concerns(self, registry: str) -> bool:
-        """Whether a rule may hold for something on `registry`."""
+        """Return whether a rule may apply to something on `registry`."""
         return any(rule.concerns(registry) for rule in self.rules)
 
     def sources(self, registry: str, repository: str) -> tuple[PullSource, ...]:
-        """Where to look for a repository: mirrors in order, then the location itself.
+        """Return where to look for a repository: mirrors in order, then the location itself.
 
-        EnvironmentProblem where it is blocked.
+        Raises EnvironmentProblem where it is blocked.
         """
         name = f"{registry}/{repository}"
         found = [(rule, rest) for rule in self.rules if (rest := rule.rest(name)) is not None]
@@ -136,25 +136,25 @@ def _lines(place: PullSource) -> tuple[str, str]:
 
 
 def overriding(conf: RegistriesConf, name: str) -> Path | None:
-    """Return the drop-in file whose rule for just `name` counts more than any other file's."""
+    """Return the drop-in file whose rule for exactly `name` overrides other files."""
     files = (rule.file for rule in conf.rules if rule.prefix == name)
     return next((file for file in files if file.parent.name == _DROP_INS), None)
 
 
-def load(environ: Mapping[str, str]) -> RegistriesConf:
-    """What `$CONTAINERS_REGISTRIES_CONF`, else the user's, else the system's file says.
+def load(environ: Mapping[str, str], system: Path = _SYSTEM) -> RegistriesConf:
+    """Return the rules of `$CONTAINERS_REGISTRIES_CONF`, else the user's, else the system's file.
 
-    Files of `registries.conf.d` replace rules of the same prefix, the user's last.
-    EnvironmentProblem names a file that cannot be read.
+    Files of `registries.conf.d` replace rules of the same prefix, the user's last. `system` is the
+    system's folder. Raises EnvironmentProblem for a file that cannot be read.
     """
     rules: dict[str, Rule] = {}
-    for file in _files(environ):
+    for file in _files(environ, system):
         rules.update({rule.prefix: rule for rule in parse(_read(file), file)})
     return RegistriesConf(tuple(rules.values()))
 
 
 def parse(text: str, file: Path) -> tuple[Rule, ...]:
-    """The rules in `text`; EnvironmentProblem names `file` when it is wrong."""
+    """Return the rules in `text`; EnvironmentProblem names `file` when it is wrong."""
     try:
         document = _TOML.loads(text)
         return (*_version_1(document, file), *_version_2(document, file))
@@ -201,17 +201,17 @@ def _name(table: Mapping[str, Any], field: str) -> str:
     return value.rstrip("/")
 
 
-def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+def _files(environ: Mapping[str, str], system: Path) -> Iterator[Path]:
     own = Path(environ.get("HOME") or Path.home()) / ".config/containers"
     chosen = environ.get("CONTAINERS_REGISTRIES_CONF")
     main = Path(chosen) if chosen else own / "registries.conf"
     uses_own = not chosen and main.is_file()
     if not chosen and not uses_own:
-        main = _SYSTEM / "registries.conf"
+        main = system / "registries.conf"
     if chosen or main.is_file():
         yield main
-    # A user's own file stands alone; the system's drop-ins belong to the system's file.
-    for folder in (own,) if uses_own else (_SYSTEM, own):
+    # The system's drop-ins extend the system's file only, not a user's own file.
+    for folder in (own,) if uses_own else (system, own):
         yield from sorted((folder / _DROP_INS).glob("*.conf"))
 
 

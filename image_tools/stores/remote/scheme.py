@@ -1,4 +1,4 @@
-"""TLS or plain HTTP: asked once of a registry, then remembered."""
+"""Whether a registry speaks TLS or plain HTTP: asked once, then remembered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, TimedOut, TlsProblem
 from image_tools.web.address import root_url
-from image_tools.web.tls import TlsChoice, is_loopback, speaks_no_tls
+from image_tools.web.tls import TlsChoice, is_loopback
+from image_tools.web.tls_failures import speaks_no_tls
 
 LOOPBACK_PATIENCE = 3.0
 FAILURE_COUNTS_FOR = 5.0
@@ -19,21 +20,29 @@ Ping = Callable[[URL], Awaitable[None]]
 Repeat = Callable[[Callable[[], Awaitable[URL]]], Awaitable[URL]]
 
 
-class Root:
+class RegistryRoot:
     """The root URL of a registry: `https` where it speaks TLS, `http` where that is allowed.
 
-    `ping(root)` asks `/v2/` and raises what is wrong; `repeat` tries again what may pass. Whoever
-    comes while it is asked waits for the same answer; a failure counts for a few seconds, so that
-    a thousand entries of a dead registry do not wait one after the other.
+    `ping(root)` requests `/v2/` and raises what is wrong; `repeat` repeats temporary failures. All
+    callers share one question. A failure is remembered for `remembers` seconds, so that a thousand
+    images of a dead registry do not wait one after the other.
     """
 
-    def __init__(self, registry: str, tls: TlsChoice, ping: Ping, repeat: Repeat) -> None:
+    def __init__(
+        self,
+        registry: str,
+        tls: TlsChoice,
+        ping: Ping,
+        repeat: Repeat,
+        remembers: float = FAILURE_COUNTS_FOR,
+    ) -> None:
         self._registry, self._tls, self._ping, self._repeat = registry, tls, ping, repeat
+        self._remembers = remembers
         self._asking: asyncio.Future[URL] | None = None
         self._failed_at = 0.0
 
     async def find(self) -> URL:
-        """The root URL; raises why the registry does not answer."""
+        """Return the root URL; raise why the registry does not answer."""
         task = self._asking
         if task is None or (_failed(task) and self._is_old()):
             task = self._asking = asyncio.ensure_future(self._repeat(self._ask))
@@ -41,7 +50,7 @@ class Root:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Cancel the question."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait({self._asking})
@@ -51,14 +60,14 @@ class Root:
             self._failed_at = time.monotonic()
 
     def _is_old(self) -> bool:
-        return time.monotonic() > self._failed_at + FAILURE_COUNTS_FOR
+        return time.monotonic() > self._failed_at + self._remembers
 
     async def _ask(self) -> URL:
         secure = root_url(self._registry, "https")
         host = secure.host or ""
         patience = LOOPBACK_PATIENCE if self._may_be_plain(host) and is_loopback(host) else None
         try:
-            # A plain server may wait for the end of a line that a TLS greeting never ends.
+            # A plain HTTP server may wait for the end of a line, which a TLS greeting has not.
             await asyncio.wait_for(self._ping(secure), patience)
             return secure
         except asyncio.TimeoutError:
@@ -74,7 +83,7 @@ class Root:
         try:
             await self._ping(plain)
         except ImageToolsError as error:
-            # 400 is how servers of Go and nginx answer plain HTTP on a port that speaks TLS.
+            # Go and nginx answer 400 to plain HTTP on a port that speaks TLS.
             if getattr(error, "status", None) in (None, 400) and not speaks_no_tls(problem):
                 raise problem from error
             raise
@@ -84,10 +93,10 @@ class Root:
         return self._tls.allows_plain(host)
 
     def _is_worth_a_try(self, error: CopyFailed, secure: URL) -> bool:
-        """Whether a failed greeting over TLS leaves it possible that plain HTTP is spoken.
+        """Return whether plain HTTP may be spoken after TLS failed.
 
-        On its own port the server has said so, or said nothing; without one, port 80 is another
-        door. A proxy may refuse TLS alone, so where the user allows plain HTTP it is tried.
+        On a port of its own the server has said so, or said nothing; without a port, 80 is another
+        service. A proxy may refuse TLS alone, so plain HTTP is tried where the user allows it.
         """
         if error.status is not None:
             return False

@@ -1,130 +1,206 @@
-"""Sending one question with the header that may help it, as long as there is another one."""
+"""Sending a request with the Authorization header it needs, and reading the answer."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 import aiohttp
 from loguru import logger
 from yarl import URL
 
-from image_tools.errors import CopyFailed, Unauthorized
-from image_tools.stores.remote.questions import Question
-from image_tools.stores.remote.shown import Shown
+from image_tools.errors import CopyFailed, InvalidManifest, Unauthorized
+from image_tools.logins.auth_file import Credentials
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest
+from image_tools.stores.remote.tokens.authorizer import Authorizer
 from image_tools.stores.remote.tokens.challenge import Challenge, parse_challenges
-from image_tools.stores.remote.tokens.proofs import UNAUTHORIZED
-from image_tools.stores.remote.tokens.tokens import Authorizer
+from image_tools.stores.remote.tokens.tried_logins import UNAUTHORIZED
 from image_tools.web.address import same_origin
-from image_tools.web.connect import Connections, Request, drain
+from image_tools.web.connect import Connections, Request, drain, network_failure
+from image_tools.web.patience import in_time, read_at_once, read_up_to
 
 FORBIDDEN = 403
 _REFUSED = frozenset({UNAUTHORIZED, FORBIDDEN})
-# After a header that is refused comes one more; the first comes after none.
+# One more header is tried after one that was refused; the first one does not count.
 MOST_RENEWALS = 1
+MOST_BYTES_OF_A_REFUSAL = 64 * 1024
+_HIDDEN = b"***"
+# Shorter secrets would hide half of every sentence.
+_SHORTEST = 4
+
+Find = Callable[[str], Awaitable[Credentials | None]]
 
 
 class Sender:
-    """Sends questions to one registry. `greeting` are the challenges of its greeting."""
+    """Sends requests to one registry; `greeting` holds the challenges of its first answer."""
 
-    def __init__(self, connections: Connections, authorizer: Authorizer, shown: Shown) -> None:
-        self._connections, self._authorizer, self._shown = connections, authorizer, shown
+    def __init__(
+        self, connections: Connections, authorizer: Authorizer, secrets: ShownSecrets
+    ) -> None:
+        self._connections, self._authorizer, self._secrets = connections, authorizer, secrets
         self.greeting: tuple[Challenge, ...] = ()
 
-    async def send(self, root: URL, question: Question) -> aiohttp.ClientResponse:
-        """The answer to a question, asked again with each header that may help it."""
-        url = question.address(root)
+    async def send(self, root: URL, request: ApiRequest) -> aiohttp.ClientResponse:
+        """Return the answer, after another try with each header that may be accepted."""
+        url = request.address(root)
         is_own = same_origin(url, root)
-        header = await self._header(question) if is_own else None
-        response = await self._sent(question, url, header)
+        header = await self._header(request) if is_own else None
+        response = await self._sent(request, url, header)
         tries = MOST_RENEWALS
         while response.status in _REFUSED and is_own and tries > 0:
-            # Whoever we were sent on to knows nothing of our login, and asks for none of it.
+            # A server that we were redirected to does not know our login.
             if not same_origin(response.url, root):
                 break
-            if response.status == FORBIDDEN and not question.can_repeat:
-                break  # The same token began this upload: it is not about the token.
-            fresh = await self._other_header(response, header, question)
+            if response.status == FORBIDDEN and not request.can_repeat:
+                break  # The same token began this upload, so it is not refused.
+            fresh = await self._other_header(response, header, request)
             if fresh is None:
                 break
             await drain(response)
-            if not question.can_repeat:
-                raise _ended_login(question)
-            # A second token that is refused for what the first was is the end.
+            if not request.can_repeat:
+                raise _ended_login(request)
+            # A second token that is refused like the first ends the tries.
             tries -= header is not None
             refused, header = header, fresh
             is_forbidden = response.status == FORBIDDEN
-            response = await self._sent(question, url, header)
+            response = await self._sent(request, url, header)
             if is_forbidden and response.status not in _REFUSED:
                 self._authorizer.too_wide(refused)
         return response
 
     async def _sent(
-        self, question: Question, url: URL, header: str | None
+        self, request: ApiRequest, url: URL, header: str | None
     ) -> aiohttp.ClientResponse:
-        header = self._shown.header(header)
-        response = await self._connections.open(request_of(question, url, header))
-        logger.debug("{} {}: {}", question.method, question.reference, response.status)
+        header = self._secrets.header(header)
+        response = await self._connections.open(request_of(request, url, header))
+        logger.debug("{} {}: {}", request.method, request.reference, response.status)
         return response
 
     async def _other_header(
-        self, response: aiohttp.ClientResponse, header: str | None, question: Question
+        self, response: aiohttp.ClientResponse, header: str | None, request: ApiRequest
     ) -> str | None:
-        """Another header after a refusal; one without a challenge may be about a wide token."""
+        """Return another header after a refusal, None without one.
+
+        A refusal without a challenge may be about a token for many repositories.
+        """
         challenges = challenges_of(response)
         try:
             if challenges:
-                return await self._answer(challenges, header, question)
+                return await self._answer(challenges, header, request)
             return await self._authorizer.alone(
-                header, question.repository, push=question.push, also_pull=question.origin
+                header, request.repository, push=request.push, also_pull=request.origin
             )
         except CopyFailed as error:
             if response.status == FORBIDDEN and not error.temporary:
-                return None  # What the registry itself has said is the better explanation.
+                return None  # The registry's own words explain more.
             response.close()
             raise
         except BaseException:
             response.close()
             raise
 
-    async def _header(self, question: Question) -> str | None:
+    async def _header(self, request: ApiRequest) -> str | None:
         header = await self._authorizer.header(
-            question.repository, push=question.push, also_pull=question.origin
+            request.repository, push=request.push, also_pull=request.origin
         )
         if header is None and self.greeting:
-            return await self._answer(self.greeting, None, question)
+            return await self._answer(self.greeting, None, request)
         return header
 
     async def _answer(
-        self, challenges: tuple[Challenge, ...], rejected: str | None, question: Question
+        self, challenges: tuple[Challenge, ...], rejected: str | None, request: ApiRequest
     ) -> str | None:
         return await self._authorizer.challenged(
             challenges,
             rejected,
-            question.repository,
-            push=question.push,
-            also_pull=question.origin,
+            request.repository,
+            push=request.push,
+            also_pull=request.origin,
         )
 
 
-def request_of(question: Question, url: URL, authorization: str | None) -> Request:
-    """A question as HTTP, with the header that lets it in."""
+def request_of(request: ApiRequest, url: URL, authorization: str | None) -> Request:
+    """Return `request` as HTTP, with its Authorization header."""
     return Request(
-        method=question.method,
+        method=request.method,
         url=url,
-        reference=question.reference,
-        headers=question.headers,
-        body=question.body,
+        reference=request.reference,
+        headers=request.headers,
+        body=request.body,
         authorization=authorization,
-        is_slow=question.is_slow,
+        is_slow=request.is_slow,
     )
 
 
 def challenges_of(response: aiohttp.ClientResponse) -> tuple[Challenge, ...]:
-    """How the server wants to be convinced."""
+    """Return the challenges of the answer's WWW-Authenticate fields."""
     return parse_challenges(response.headers.getall("WWW-Authenticate", []))
 
 
-def _ended_login(question: Question) -> Unauthorized:
-    """The failure of an upload in the middle of which the token ended: another one may do."""
-    said = f"{question.reference}: the login ended during the upload"
+def _ended_login(request: ApiRequest) -> Unauthorized:
+    """Return the temporary error of an upload whose token expired in the middle."""
+    said = f"{request.reference}: the login ended during the upload"
     error = Unauthorized(said, status=UNAUTHORIZED)
     error.temporary = True
     return error
+
+
+async def read(
+    response: aiohttp.ClientResponse, request: ApiRequest, seconds: float, secrets: ShownSecrets
+) -> ApiAnswer:
+    """Return the whole answer; of a refusal 64 KiB, without the `secrets` the server was sent.
+
+    Raises InvalidManifest when it is longer than the request allows, TimedOut after `seconds`.
+    """
+    good = response.status in request.expected
+    limit = request.limit if good else MOST_BYTES_OF_A_REFUSAL
+    try:
+        body = read_at_once(response)
+        if body is None:
+            body = await in_time(seconds, read_up_to(response, limit))
+    except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+        response.close()
+        raise network_failure(error, request.reference, response.url) from error
+    except BaseException:
+        response.close()
+        raise
+    if len(body) > limit:
+        response.close()
+        if good:
+            raise InvalidManifest(f"{request.reference}: answered with over {limit} bytes")
+    response.release()
+    body = body if good else secrets.hidden(body)
+    return ApiAnswer(response.status, response.headers, body, response.url)
+
+
+class ShownSecrets:
+    """The secrets that were sent to a registry, removed from what it says about a refusal."""
+
+    def __init__(self, find: Find) -> None:
+        self._find = find
+        self._secrets: set[bytes] = set()
+
+    async def find(self, repository: str) -> Credentials | None:
+        """Return the login for `repository`, and remember its secrets."""
+        found = await self._find(repository)
+        for secret in (found.password, found.identity_token) if found else ():
+            self._add(secret)
+        return found
+
+    def header(self, authorization: str | None) -> str | None:
+        """Return the same header, and remember its secret."""
+        if authorization:
+            self._add(authorization.rpartition(" ")[2])
+        return authorization
+
+    def hidden(self, said: bytes) -> bytes:
+        """Return `said` without any of the secrets."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            said = said.replace(secret, _HIDDEN)
+        return said
+
+    def _add(self, secret: str) -> None:
+        if len(secret) >= _SHORTEST:
+            plain = secret.encode(errors="surrogateescape")
+            self._secrets |= {plain, quote(plain, safe="").encode()}

@@ -1,4 +1,4 @@
-"""The tags of a repository (distribution spec, "Listing Tags"), and whether one is among them."""
+"""The tags of a repository (distribution spec, "Listing Tags")."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from yarl import URL
 
 from image_tools.errors import ImageToolsError, NotFound, Unavailable
 from image_tools.oci.reference import is_tag
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.client import RegistryClient
-from image_tools.stores.remote.questions import Answer, Question
 from image_tools.web.address import follow, named, next_page
 
 MOST_PAGES = 1000
@@ -24,8 +24,8 @@ _NAME_UNKNOWN = "NAME_UNKNOWN"
 _BESIDE_TAGS = frozenset({"name", "child", "manifest"})
 
 
-def following(client: RegistryClient, answer: Answer, reference: str) -> URL | None:
-    """Where the next page of a list is, None after the last one."""
+def following(client: RegistryClient, answer: ApiAnswer, reference: str) -> URL | None:
+    """Return the URL of the next page of a list, None after the last one."""
     target = next_page(answer.fields("Link"))
     if target is None:
         return None
@@ -34,7 +34,7 @@ def following(client: RegistryClient, answer: Answer, reference: str) -> URL | N
 
 @dataclass(slots=True, eq=False)
 class _Listed:
-    """What was listed of one repository when it was first asked about; None: that failed.
+    """What one repository listed when it was first asked; None: it failed.
 
     `written` are the tags that were written since.
     """
@@ -46,30 +46,30 @@ class _Listed:
 
 
 class TagLists:
-    """The tags of all repositories of one registry. Belongs to the event loop of its client."""
+    """The tags of all repositories of one registry. Belongs to its client's event loop."""
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
         self._listed: defaultdict[str, _Listed] = defaultdict(_Listed)
 
     async def all(self, repository: str) -> tuple[str, ...]:
-        """The tags of a repository, all pages; NotFound when unknown."""
-        client, question, found = self._client, self._page(repository), dict[str, None]()
+        """Return the tags of a repository, all pages; NotFound if unknown."""
+        client, request, found = self._client, self._page(repository), dict[str, None]()
         seen = set[URL]()
         for _ in range(MOST_PAGES):
-            answer, names = await client.repeat(partial(self._names, question))
+            answer, names = await client.repeat(partial(self._names, request))
             found.update(dict.fromkeys(names))
-            after = following(client, answer, question.reference)
+            after = following(client, answer, request.reference)
             if after is None:
                 return tuple(found)
             seen.add(answer.url)
             if after in seen or len(found) > MOST_TAGS:
                 break
-            question = self._page(repository, after)
+            request = self._page(repository, after)
         raise Unavailable(f"{named(client.registry, repository)}: the list of tags does not end")
 
     async def holds(self, repository: str, tag: str) -> bool | None:
-        """Whether the repository lists `tag`, as it was when first asked; None: nobody can say."""
+        """Return whether `repository` listed `tag` when first asked; None: it lists nothing."""
         listed = self._listed[repository]
         async with listed.lock:
             if not listed.is_known:
@@ -84,7 +84,7 @@ class TagLists:
         self._listed[repository].written.add(tag)
 
     def forget(self, repository: str) -> None:
-        """Take back what was listed: tags were deleted."""
+        """Forget the list of `repository`, because tags were deleted."""
         self._listed.pop(repository, None)
 
     async def _tags(self, repository: str) -> frozenset[str] | None:
@@ -92,17 +92,17 @@ class TagLists:
             return frozenset(await self.all(repository))
         except ImageToolsError as error:
             logger.debug("{}", error)
-            # A registry that knows no such question says 404, too.
+            # A registry without this API sends 404, too.
             is_empty = isinstance(error, NotFound) and error.code == _NAME_UNKNOWN
             return frozenset() if is_empty else None
 
-    async def _names(self, question: Question) -> tuple[Answer, tuple[str, ...]]:
-        """One page of tags; what cannot be read may have been cut on its way."""
-        answer = await self._client.once(question)
-        return answer, _tags(answer, question.reference)
+    async def _names(self, request: ApiRequest) -> tuple[ApiAnswer, tuple[str, ...]]:
+        """Return one page of tags; raise Unavailable if it cannot be read: it may have been cut."""
+        answer = await self._client.once(request)
+        return answer, _tags(answer, request.reference)
 
-    def _page(self, repository: str, url: URL | None = None) -> Question:
-        return Question(
+    def _page(self, repository: str, url: URL | None = None) -> ApiRequest:
+        return ApiRequest(
             method="GET",
             repository=repository,
             reference=named(self._client.registry, repository),
@@ -113,11 +113,11 @@ class TagLists:
         )
 
 
-def _tags(answer: Answer, reference: str) -> tuple[str, ...]:
-    """The tags of one page, without what cannot be one; Unavailable when it is no list of tags."""
+def _tags(answer: ApiAnswer, reference: str) -> tuple[str, ...]:
+    """Return the tags of one page, without invalid names; Unavailable if it is no list of tags."""
     try:
         document = json.loads(answer.body)
-        # Servers in Go leave an empty list out; a list under another name is a broken answer.
+        # Servers in Go omit an empty list; a list under another name is a broken answer.
         names = document["tags"] if document.keys() - _BESIDE_TAGS else document.get("tags", ())
         return tuple(name for name in names or () if isinstance(name, str) and is_tag(name))
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Uploads into a registry: one session each, closed by one PUT or given up."""
+"""Uploads into a registry: sessions that end with a PUT or are aborted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, NotFound, Unavailable
 from image_tools.oci.digest import Digest
-from image_tools.stores.remote.blob_sizes import BlobSizes
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest
+from image_tools.stores.remote.blobs import BlobSizes
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.stores.remote.manifests import refuse_other
-from image_tools.stores.remote.questions import Answer, Question
 from image_tools.web.address import follow, named, with_digest
 from image_tools.web.body import StreamBody
 
@@ -27,37 +27,38 @@ _NO_SINGLE_PUT = frozenset({400, 404, 405, 411, _TOO_LARGE, 415, 416, 422, 501})
 class RemoteUpload:
     """An upload session of one repository (distribution spec, "Pushing blobs")."""
 
-    def __init__(self, client: RegistryClient, repository: str, begun: Answer) -> None:
+    def __init__(self, client: RegistryClient, repository: str, begun: ApiAnswer) -> None:
         self._client, self._repository = client, repository
         self._reference = named(client.registry, repository)
         self._location = self._next(begun)
         self._is_open = True
 
     async def append(self, chunks: AsyncIterator[bytes]) -> None:
-        """Stream `chunks` behind what was sent before (PATCH)."""
+        """Send `chunks` after what was sent before (PATCH)."""
         body = self._client.body(chunks, self._reference)
-        answer = await self._send(self._question("PATCH", body, self._location))
+        answer = await self._send(self._request("PATCH", body, self._location))
         if "Location" in answer.headers:
             self._location = self._next(answer)
 
     async def commit(self, digest: Digest) -> None:
         """Close the session: what was sent has `digest` (PUT without a body)."""
-        question = self._question("PUT", None, with_digest(self._location, digest), digest)
+        request = self._request("PUT", None, with_digest(self._location, digest), digest)
         try:
-            answer = await self._client.ask(question)
+            answer = await self._client.ask(request)
         except NotFound as error:
-            # The answer to a first PUT may have been lost: then the session is gone, not the blob.
+            # The answer to a first PUT may be lost: then the session is gone and the blob stored.
             self._is_open = False
             if not await self._is_stored(digest):
-                raise _lost(question, error) from error
+                raise _lost(request, error) from error
         else:
             self._finish(answer, digest)
 
     async def put(self, digest: Digest, size: int, chunks: AsyncIterator[bytes]) -> None:
         """Send the whole blob of `size` bytes and close the session, with one PUT.
 
-        A registry that refuses it (JFrog, containerd#3533; pulp_container#1274) is sent no other in
-        this run: the error says that the blob may go `another_way`, which is PATCH and PUT.
+        A registry that refuses a single PUT (JFrog, containerd#3533; pulp_container#1274) gets no
+        other in this run: the error says that the blob may go `another_way`, which is PATCH and
+        PUT.
         """
         known = self._client.capabilities
         if known.puts is False or (known.puts_below is not None and size >= known.puts_below):
@@ -65,12 +66,12 @@ class RemoteUpload:
         body = self._client.body(
             chunks, named(self._client.registry, self._repository, digest), size
         )
-        question = self._question("PUT", body, with_digest(self._location, digest), digest)
-        answer = await self._client.once(replace(question, expected=_STORED | _NO_SINGLE_PUT))
+        request = self._request("PUT", body, with_digest(self._location, digest), digest)
+        answer = await self._client.once(replace(request, expected=_STORED | _NO_SINGLE_PUT))
         if answer.status in _STORED:
             known.puts = True
             return self._finish(answer, digest)
-        error = self._refused(answer, question)
+        error = self._refused(answer, request)
         if not known.puts or answer.status == _TOO_LARGE:
             logger.debug("{}; sending it by PATCH and PUT", error)
             if answer.status == _TOO_LARGE:
@@ -81,39 +82,39 @@ class RemoteUpload:
         raise error
 
     async def _in_two_steps(self, digest: Digest, chunks: AsyncIterator[bytes]) -> None:
-        """PATCH and PUT; where PATCH is not known, a 413 from before is the better reason."""
+        """Send PATCH and PUT; if PATCH is unsupported, an earlier 413 is the better reason."""
         try:
             await self.append(chunks)
         except CopyFailed as error:
             known = self._client.capabilities.too_large
             if known is None or error.status not in _NO_SINGLE_PUT:
                 raise
-            question = self._question("PUT", None, self._location, digest)
-            raise self._client.refusal(known, question) from error
+            request = self._request("PUT", None, self._location, digest)
+            raise self._client.refusal(known, request) from error
         await self.commit(digest)
 
     async def abort(self) -> None:
-        """Give the session up (DELETE); never raises, waits a few seconds at most."""
+        """Abort the session (DELETE); never raise, wait a few seconds at most."""
         if not self._is_open or not self._client.capabilities.aborts:
             return
         self._is_open = False
         await self._client.in_background(self._delete(), ABORT_SECONDS)
 
-    def _refused(self, answer: Answer, question: Question) -> ImageToolsError:
-        error = self._client.refusal(answer, question)
-        return _lost(question, error) if isinstance(error, NotFound) else error
+    def _refused(self, answer: ApiAnswer, request: ApiRequest) -> ImageToolsError:
+        error = self._client.refusal(answer, request)
+        return _lost(request, error) if isinstance(error, NotFound) else error
 
-    async def _send(self, question: Question) -> Answer:
+    async def _send(self, request: ApiRequest) -> ApiAnswer:
         try:
-            return await self._client.once(question)
+            return await self._client.once(request)
         except NotFound as error:
-            raise _lost(question, error) from error
+            raise _lost(request, error) from error
 
     async def _delete(self) -> None:
         try:
-            await self._client.once(self._question("DELETE", None, self._location))
+            await self._client.once(self._request("DELETE", None, self._location))
         except CopyFailed as error:
-            # What is left behind goes by itself, in time.
+            # Registries remove abandoned uploads by themselves.
             self._client.capabilities.aborts = error.status not in _NO_ABORT
         except ImageToolsError as error:
             logger.debug("{}", error)
@@ -121,19 +122,19 @@ class RemoteUpload:
     async def _is_stored(self, digest: Digest) -> bool:
         return await BlobSizes(self._client).of(self._repository, digest) is not None
 
-    def _finish(self, answer: Answer, digest: Digest) -> None:
+    def _finish(self, answer: ApiAnswer, digest: Digest) -> None:
         self._is_open = False
         refuse_other(answer.digest, digest, named(self._client.registry, self._repository, digest))
 
-    def _next(self, answer: Answer) -> URL:
+    def _next(self, answer: ApiAnswer) -> URL:
         location = answer.headers.get("Location", "")
         allows_plain = self._client.allows_plain(answer.url)
         return follow(answer.url, location, self._reference, allows_plain=allows_plain)
 
-    def _question(
+    def _request(
         self, method: str, body: StreamBody | None, url: URL, digest: Digest | None = None
-    ) -> Question:
-        return Question(
+    ) -> ApiRequest:
+        return ApiRequest(
             method=method,
             repository=self._repository,
             reference=named(self._client.registry, self._repository, digest),
@@ -146,7 +147,7 @@ class RemoteUpload:
         )
 
 
-def _lost(question: Question, error: NotFound) -> Unavailable:
-    """The session is unknown, not the image: a new one may do."""
-    said = f"{question.reference}: the registry no longer knows this upload"
+def _lost(request: ApiRequest, error: NotFound) -> Unavailable:
+    """Return the temporary error of a session that the registry does not know any more."""
+    said = f"{request.reference}: the registry no longer knows this upload"
     return Unavailable(said, status=error.status)

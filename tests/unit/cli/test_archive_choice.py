@@ -16,12 +16,12 @@ from image_tools.cli.archive_choice import (
 )
 from image_tools.cli.parsing import parse
 from image_tools.cli.verbs.save import SAVE
-from image_tools.commands.request import ArchiveChoice
+from image_tools.commands.ends import ArchiveDestination
 from image_tools.errors import UsageError
 from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.opening import new_archive
 
 EMPTY_INDEX = RawManifest(media.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')
@@ -32,7 +32,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def choice(words: str, path: Path | None = None) -> tuple[ArchiveChoice, bool]:
+def choice(words: str, path: Path | None = None) -> tuple[ArchiveDestination, bool]:
     """What `save` with these words means, and whether it may begin."""
     options = parse(SAVE, ["-f", "x", *(["-d", str(path)] if path else []), *words.split()], {})
     found = chosen_archive(options)
@@ -69,7 +69,7 @@ def test_archive_has_its_name_by_the_form_and_its_form_by_the_name(
 ) -> None:
     found = chosen_archive(parse(SAVE, ["-f", "x", *words.split()], {}))
 
-    assert found == ArchiveChoice(path=Path(name), form=form)
+    assert found == ArchiveDestination(path=Path(name), form=form)
 
 
 def test_archive_may_be_named_by_its_variable() -> None:
@@ -194,7 +194,7 @@ def test_archive_in_volumes_keeps_its_size(tmp_path: Path) -> None:
 
     assert choice("--part-size 1M", tmp_path / "x")[1] is True
     found = existing_archive(str(tmp_path / "x.part1"))
-    assert found == ArchiveChoice(path=tmp_path / "x", form=Form.ZSTD, part_size=70_000)
+    assert found == ArchiveDestination(path=tmp_path / "x", form=Form.ZSTD, part_size=70_000)
 
 
 @pytest.mark.parametrize(

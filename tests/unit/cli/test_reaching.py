@@ -11,15 +11,15 @@ from image_tools.cli import redact
 from image_tools.cli.parsing import parse
 from image_tools.cli.reaching import image, image_to_delete, repository, side_of
 from image_tools.cli.verbs.inspect import INSPECT
-from image_tools.commands.request import Login
 from image_tools.errors import UsageError
+from image_tools.logins.auth_file import Credentials
 
-READ, WRITE = Login("reader", "read-secret"), Login("writer", "write-secret")
+READ, WRITE = Credentials("reader", "read-secret"), Credentials("writer", "write-secret")
 READER = {"SOURCE_USERNAME": "reader", "SOURCE_PASSWORD": "read-secret"}
 WRITER = {"DOCKER_USERNAME": "writer", "DOCKER_PASSWORD": "write-secret"}
 DEST = {"DEST_USERNAME": "writer", "DEST_PASSWORD": "write-secret"}
 ONE = "reg:5000"
-LOGINS: dict[str, tuple[bool, dict[str, str], tuple[str | None, Login | None]]] = {
+LOGINS: dict[str, tuple[bool, dict[str, str], tuple[str | None, Credentials | None]]] = {
     "nothing": (False, {}, (None, None)),
     "read": (False, {**READER, **WRITER}, (None, READ)),
     "read-chosen-source": (False, {**READER, "SOURCE_REGISTRY": ONE}, (ONE, READ)),
@@ -46,7 +46,7 @@ def _no_secrets_left() -> Iterator[None]:
 
 @pytest.mark.parametrize(("writes", "environ", "expected"), LOGINS.values(), ids=LOGINS)
 def test_side_login_is_for_the_registry_it_was_meant_for(
-    writes: bool, environ: dict[str, str], expected: tuple[str | None, Login | None]
+    writes: bool, environ: dict[str, str], expected: tuple[str | None, Credentials | None]
 ) -> None:
     options = parse(INSPECT, ["nginx", "--tls-verify=false"], {})
     side = side_of(options, environ, {ONE}, writes=writes)

@@ -11,12 +11,16 @@ import pytest
 
 from image_tools.cli import redact
 from image_tools.cli.parsing import parse
-from image_tools.cli.request import chosen_registries, mirror_request, report_file
+from image_tools.cli.request import chosen_registries, list_request, report_file
 from image_tools.cli.verbs.mirror import MIRROR
-from image_tools.commands.request import Login, MirrorRequest, Side, SigningKey
+from image_tools.commands.ends import RegistryEnd
+from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.errors import UsageError
 from image_tools.imagelist.registries import Registries
+from image_tools.logins.auth_file import Credentials
 from image_tools.plan.selection import Selection
+from image_tools.retry import RetryPolicy
+from image_tools.run.options import Options
 from image_tools.stores.harbor import HarborSetting
 from image_tools.web.tls import TlsChoice
 
@@ -28,9 +32,9 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
-def requested(text: str, environ: Mapping[str, str] = STATE) -> MirrorRequest:
+def requested(text: str, environ: Mapping[str, str] = STATE) -> ListRequest:
     options = parse(MIRROR, text.split(), environ)
-    return mirror_request(options, chosen_registries(options, environ), environ)
+    return list_request(options, chosen_registries(options, environ), environ)
 
 
 def test_request_nothing_said_is_all_defaults() -> None:
@@ -38,7 +42,9 @@ def test_request_nothing_said_is_all_defaults() -> None:
 
     assert request.state is not None
     assert request.state.is_relative_to("/state")
-    assert request == MirrorRequest(state=request.state, failed=Path("mirror-failed.txt"))
+    assert request == ListRequest(
+        options=Options(timeout=600.0), state=request.state, failed=Path("mirror-failed.txt")
+    )
 
 
 def test_request_everything_said_is_in_its_place() -> None:
@@ -49,28 +55,29 @@ def test_request_everything_said_is_in_its_place() -> None:
         " --tls-verify=false -o f.txt --insecure-policy --no-download"
     )
 
-    assert requested(text) == MirrorRequest(
-        source=Side(registry="src.example", tls=TlsChoice(False)),
-        destination=Side(registry="dest.example:5000", tls=TlsChoice(False)),
-        selection=Selection(
-            architectures=frozenset({"amd64", "arm"}),
-            systems=None,
-            variants=frozenset({"v7", "v6"}),
-            attestations=False,
+    assert requested(text) == ListRequest(
+        source=RegistryEnd(registry="src.example", tls=TlsChoice(False)),
+        destination=RegistryEnd(registry="dest.example:5000", tls=TlsChoice(False)),
+        options=Options(
+            selection=Selection(
+                architectures=frozenset({"amd64", "arm"}),
+                systems=None,
+                variants=frozenset({"v7", "v6"}),
+                attestations=False,
+            ),
+            jobs=4,
+            timeout=None,
+            retry=RetryPolicy(times=5, delay=2.0),
+            force=True,
+            overwrite=True,
+            missing_platform_fails=True,
+            arch_tags=True,
+            ahead=False,
+            direct=True,
         ),
-        jobs=4,
-        timeout=None,
-        retries=5,
-        retry_delay=2.0,
         state=Path("s.db"),
         failed=Path("f.txt"),
         wait_lock=math.inf,
-        force=True,
-        overwrite=True,
-        missing_platform_fails=True,
-        arch_tags=True,
-        ahead=False,
-        direct=True,
         insecure_policy=True,
         download=False,
     )
@@ -90,39 +97,39 @@ FIELDS: dict[str, tuple[str, Mapping[str, str], str, Any]] = {
         "--tls-verify --src-tls-verify=false",
         {},
         "source",
-        Side(tls=TlsChoice(False)),
+        RegistryEnd(tls=TlsChoice(False)),
     ),
     "other-side-verified": (
         "--tls-verify --src-tls-verify=false",
         {},
         "destination",
-        Side(tls=TlsChoice(True)),
+        RegistryEnd(tls=TlsChoice(True)),
     ),
-    "source-variable": ("", {"SOURCE_REGISTRY": "a.io"}, "source", Side(registry="a.io")),
+    "source-variable": ("", {"SOURCE_REGISTRY": "a.io"}, "source", RegistryEnd(registry="a.io")),
     "destination-variable": (
         "",
         {"DOCKER_REGISTRY": "b.io", "DEST_REGISTRY": "c.io"},
         "destination",
-        Side(registry="b.io"),
+        RegistryEnd(registry="b.io"),
     ),
     "source-login": (
         "",
         {"SOURCE_USERNAME": "u", "SOURCE_PASSWORD": "secret"},
         "source",
-        Side(login=Login("u", "secret")),
+        RegistryEnd(login=Credentials("u", "secret")),
     ),
     "destination-login": (
         "",
         {"DOCKER_USERNAME": "u", "DOCKER_PASSWORD": "secret", "DEST_USERNAME": "x"}
         | {"DEST_PASSWORD": "other"},
         "destination",
-        Side(login=Login("u", "secret")),
+        RegistryEnd(login=Credentials("u", "secret")),
     ),
     "other-destination-login": (
         "",
         {"DEST_USERNAME": "u", "DEST_PASSWORD": "secret"},
         "destination",
-        Side(login=Login("u", "secret")),
+        RegistryEnd(login=Credentials("u", "secret")),
     ),
 }
 
@@ -131,7 +138,10 @@ FIELDS: dict[str, tuple[str, Mapping[str, str], str, Any]] = {
 def test_request_field_follows_options_and_variables(
     text: str, environ: Mapping[str, str], name: str, expected: Any
 ) -> None:
-    assert getattr(requested(text, {**STATE, **environ}), name) == expected
+    request = requested(text, {**STATE, **environ})
+
+    owner = request.options if hasattr(request.options, name) else request
+    assert getattr(owner, name) == expected
     redact.forget_secrets()
 
 
@@ -252,7 +262,10 @@ HARBORS = {
 def test_request_harbor_is_there_only_with_its_type(
     text: str, expected: HarborSetting | None
 ) -> None:
-    assert requested(text).harbor == expected
+    end = requested(text).destination
+
+    assert isinstance(end, RegistryEnd)
+    assert end.harbor == expected
 
 
 def test_request_projects_are_part_of_the_choice() -> None:

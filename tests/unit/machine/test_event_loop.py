@@ -9,7 +9,6 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from image_tools.machine import event_loop as loop_module
 from image_tools.machine.event_loop import LoopThread, result_of
 
 
@@ -90,10 +89,9 @@ def test_stop_twice_is_harmless(loop: LoopThread) -> None:
     assert loop.loop.is_closed()
 
 
-def test_stop_gives_up_work_that_resists(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "_PATIENCE", 0.05)
-    loop, release = LoopThread(), threading.Event()
-    monkeypatch.setattr(loop.loop, "call_exception_handler", lambda context: None)
+def test_stop_gives_up_work_that_resists() -> None:
+    loop, release = LoopThread(patience=0.05), threading.Event()
+    loop.loop.set_exception_handler(lambda _loop, _context: None)
 
     async def resist() -> None:
         while not release.is_set():

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from image_tools.machine import pump
-from image_tools.machine.pump import STDERR_BOUND, Pump
+from image_tools.machine.child import CHUNK, STDERR_BOUND, Pump
 
 
 class Pieces:
@@ -108,4 +107,4 @@ def test_pump_reads_no_more_at_once_than_it_says(monkeypatch: pytest.MonkeyPatch
 
     pumped(Asked(bytes(200_000)))
 
-    assert set(sizes) == {pump._CHUNK}
+    assert set(sizes) == {CHUNK}

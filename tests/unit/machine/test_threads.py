@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pytest
 
-from image_tools.machine.threads import in_thread
+from image_tools.machine.concurrency import in_thread
 
 
 def test_in_thread_file_opened_for_a_cancelled_caller_is_closed(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from image_tools.machine.locks import RunLock
 from image_tools.machine.trusted_paths import refuse_planted, trusted_search_path
 from image_tools.run.failed_list import FailedList
 from image_tools.state import State
-from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.framing import Packing
+from image_tools.stores.archive.content import Form
+from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.file.journal import Journal
 
 STRANGER = 4_000_000
@@ -103,7 +103,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "state-lock": ("planted.lock", lambda path: State.open(path.with_name("planted"))),
     "archive": (
         "planted.partial",
-        lambda path: FramedContent.create(path.with_name("planted"), Packing.TAR),
+        lambda path: FileContent.create(path.with_name("planted"), Form.TAR),
     ),
     "journal": ("planted.journal", Journal.open),
     "login": (

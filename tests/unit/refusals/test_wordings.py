@@ -29,10 +29,10 @@ from image_tools.errors import (
     UnknownFailure,
 )
 from image_tools.refusals.case import Case, Stage
-from image_tools.refusals.classify import classify
+from image_tools.refusals.classify import ROWS, classify
 from image_tools.refusals.row import RefusalRow
-from image_tools.refusals.table import ROWS
-from image_tools.stores.remote.failures import Asked, Refusal, failure
+from image_tools.stores.remote.api import ApiAnswer
+from image_tools.stores.remote.failures import Asked, failure
 
 HTML = {"Content-Type": "text/html"}
 V2S2 = "application/vnd.docker.distribution.manifest.v2+json"
@@ -64,10 +64,10 @@ class Wording:
     reference: str = "registry.example/team/app:1.0"
 
     @property
-    def refusal(self) -> Refusal:
+    def refusal(self) -> ApiAnswer:
         """Give the answer as the registry sends it."""
         error = {"code": self.code, "message": self.message, "detail": self.detail}
-        return Refusal(self.status, {}, json.dumps({"errors": [error]}).encode())
+        return ApiAnswer(self.status, {}, json.dumps({"errors": [error]}).encode())
 
 
 QUOTAS = (
@@ -451,25 +451,25 @@ SQUID = b"<html><title>ERROR: Cache Access Denied</title><body id=ERR_CACHE_ACCE
 @pytest.mark.parametrize(
     ("refusal", "proxied", "kind", "temporary"),
     [
-        (Refusal(407, {}), False, ProxyRefused, False),
-        (Refusal(407, HTML, SQUID), True, ProxyRefused, False),
-        (Refusal(403, HTML, b"<html>blocked"), True, ProxyRefused, False),
-        (Refusal(200, HTML, b"<html>sign in"), True, ProxyRefused, False),
-        (Refusal(403, HTML, SQUID), False, ProxyRefused, False),
+        (ApiAnswer(407, {}), False, ProxyRefused, False),
+        (ApiAnswer(407, HTML, SQUID), True, ProxyRefused, False),
+        (ApiAnswer(403, HTML, b"<html>blocked"), True, ProxyRefused, False),
+        (ApiAnswer(200, HTML, b"<html>sign in"), True, ProxyRefused, False),
+        (ApiAnswer(403, HTML, SQUID), False, ProxyRefused, False),
         (
-            Refusal(403, {"X-Squid-Error": "ERR_ACCESS_DENIED 0", **HTML}),
+            ApiAnswer(403, {"X-Squid-Error": "ERR_ACCESS_DENIED 0", **HTML}),
             False,
             ProxyRefused,
             False,
         ),
-        (Refusal(403, HTML, b"<html>Zscaler"), False, ProxyRefused, False),
-        (Refusal(403, HTML, b"<html>nginx"), False, Unavailable, False),
-        (Refusal(200, HTML, b"<html>nginx"), False, Unavailable, True),
-        (Refusal(503, HTML, b"<html>squid"), True, Unavailable, True),
+        (ApiAnswer(403, HTML, b"<html>Zscaler"), False, ProxyRefused, False),
+        (ApiAnswer(403, HTML, b"<html>nginx"), False, Unavailable, False),
+        (ApiAnswer(200, HTML, b"<html>nginx"), False, Unavailable, True),
+        (ApiAnswer(503, HTML, b"<html>squid"), True, Unavailable, True),
     ],
 )
 def test_failure_page_of_a_proxy_is_not_the_registrys(
-    refusal: Refusal, proxied: bool, kind: type[ImageToolsError], temporary: bool
+    refusal: ApiAnswer, proxied: bool, kind: type[ImageToolsError], temporary: bool
 ) -> None:
     found = failure(refusal, "r.example/a:1", asked=Asked(proxied=proxied))
 
@@ -478,14 +478,14 @@ def test_failure_page_of_a_proxy_is_not_the_registrys(
 
 
 def test_failure_page_shows_its_title() -> None:
-    found = failure(Refusal(403, HTML, SQUID), "r.example/a:1")
+    found = failure(ApiAnswer(403, HTML, SQUID), "r.example/a:1")
 
     assert "403, answered with a web page: ERROR: Cache Access Denied" in str(found)
 
 
 def test_failure_foreign_layers_are_named() -> None:
     found = failure(
-        Refusal(500, {}, b'{"errors":[{"code":"UNKNOWN"}]}'), "r.example/a", asked=FOREIGN
+        ApiAnswer(500, {}, b'{"errors":[{"code":"UNKNOWN"}]}'), "r.example/a", asked=FOREIGN
     )
 
     assert "sha256:aa" in str(found)

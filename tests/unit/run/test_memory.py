@@ -16,7 +16,7 @@ from image_tools.run.endpoints import Access, Endpoints
 from image_tools.run.memory import FromArchive, OriginMemory
 from image_tools.state import Remembered, State
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.opening import new_archive
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.remote.registries_conf import RegistriesConf, parse
@@ -118,7 +118,7 @@ def test_all_registries_of_an_archive_share_one_ledger(archive: Archive) -> None
     both = ends(destination_archive=archive)
     one, other = both.destination_end("docker.io"), both.destination_end("quay.io")
 
-    assert one.book.ledger is other.book.ledger
+    assert one.ledger is other.ledger
     nginx = Reference.parse(NGINX)
     assert ends().mount_place(nginx, nginx) == "library/nginx"
 

@@ -19,7 +19,7 @@ from image_tools.logins.credentials import Keyring
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.stores.harbor import Harbor, HarborSetting
-from image_tools.stores.remote.questions import Answer
+from image_tools.stores.remote.api import ApiAnswer
 from image_tools.stores.remote.registry import Remote, RemoteOptions
 from image_tools.stores.store import ManifestHead
 
@@ -36,13 +36,13 @@ class Lab(Harbor):
         self.answers = list(answers)
         self.asked: list[tuple[str, str]] = []
 
-    async def _ask(self, method: str, name: str, repository: str, expected: set[int]) -> Answer:
+    async def _ask(self, method: str, name: str, repository: str, expected: set[int]) -> ApiAnswer:
         self.asked.append((method, name))
         await asyncio.sleep(0)
         answer = self.answers.pop(0)
         if isinstance(answer, CopyFailed):
             raise answer
-        return Answer(answer, {})
+        return ApiAnswer(answer, {})
 
 
 @pytest.fixture

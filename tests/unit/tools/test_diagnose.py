@@ -29,8 +29,7 @@ from image_tools.errors import (
     Unavailable,
     UnknownFailure,
 )
-from image_tools.tools.diagnose import diagnose
-from image_tools.tools.words import last_line
+from image_tools.tools.diagnose import diagnose, last_line
 
 HEX = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 DIGEST = f"sha256:{HEX}"

@@ -126,9 +126,9 @@ REQUIRED = {
 }
 
 
-@pytest.mark.parametrize(("leaves", "lacking"), REQUIRED.values(), ids=REQUIRED)
+@pytest.mark.parametrize(("leaves", "missing"), REQUIRED.values(), ids=REQUIRED)
 def test_choose_required_platforms_that_are_not_there_are_named(
-    leaves: tuple[Descriptor, ...], lacking: tuple[str, ...]
+    leaves: tuple[Descriptor, ...], missing: tuple[str, ...]
 ) -> None:
-    assert choose(leaves, replace(DEFAULT, require_platforms=True)).lacking == lacking
-    assert choose(leaves, DEFAULT).lacking == ()
+    assert choose(leaves, replace(DEFAULT, require_platforms=True)).missing == missing
+    assert choose(leaves, DEFAULT).missing == ()

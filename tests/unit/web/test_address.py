@@ -14,6 +14,7 @@ from image_tools.web.address import (
     next_page,
     root_url,
     same_origin,
+    shown,
     with_digest,
 )
 
@@ -121,3 +122,14 @@ LINKS: list[tuple[tuple[str, ...], str | None]] = [
 @pytest.mark.parametrize(("links", "expected"), LINKS)
 def test_next_page_is_the_target_of_next(links: tuple[str, ...], expected: str | None) -> None:
     assert next_page(links) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("https://a.example:8443/b/c?token=x#y", "https://a.example:8443/b/c"),
+        ("http://user:word@[::1]:5000/b", "http://[::1]:5000/b"),
+    ],
+)
+def test_shown_url_hides_login_and_query(url: str, text: str) -> None:
+    assert shown(url) == text

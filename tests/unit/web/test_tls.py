@@ -1,4 +1,4 @@
-"""How far TLS is trusted, and why it failed."""
+"""How far TLS is trusted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from image_tools.web.tls import (
     is_loopback,
     shared_context,
     shows_certificate,
-    speaks_no_tls,
-    tls_cause,
     tls_context,
 )
 from tests.helpers.certificates import Certificates, issue_certificates
@@ -24,24 +22,6 @@ from tests.helpers.certificates import Certificates, issue_certificates
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return issue_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-def refused(code: int, message: str = "said") -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_code, error.verify_message = code, message
-    return error
-
-
-def failed(reason: str) -> ssl.SSLError:
-    error = ssl.SSLError(1, f"[SSL: {reason}] words")
-    error.reason = reason
-    return error
-
-
-def behind(cause: BaseException) -> OSError:
-    outer = OSError("outer")
-    outer.__cause__ = cause
-    return outer
 
 
 @pytest.mark.parametrize(
@@ -74,42 +54,6 @@ def test_plain_http_is_allowed_by_choice_or_on_loopback(
     assert TlsChoice(verify).allows_plain(host) is expected
 
 
-@pytest.mark.parametrize(
-    ("error", "cause", "no_tls"),
-    [
-        (OSError("x"), None, False),
-        (refused(19), "is signed by an unknown authority (said)", False),
-        (behind(refused(10)), "has expired", False),
-        (refused(9), "is not valid yet", False),
-        (refused(62), "is for another name (said)", False),
-        (refused(1), "is not accepted (said)", False),
-        (behind(failed("WRONG_VERSION_NUMBER")), "does not speak TLS, or speaks plain", True),
-        (failed("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "wants a client certificate", False),
-        (failed("TLSV1_ALERT_UNKNOWN_CA"), "does not accept our client certificate", False),
-        (failed("NO_CIPHERS"), "TLS with r:1 failed: no ciphers", False),
-        (behind(ConnectionResetError()), None, True),
-    ],
-)
-def test_cause_of_a_failed_handshake_is_plain_words(
-    error: BaseException, cause: str | None, no_tls: bool
-) -> None:
-    found = tls_cause(error, "r:1")
-
-    assert (found is None) == (cause is None)
-    assert (cause or "") in (found or "")
-    assert speaks_no_tls(error) is no_tls
-
-
-@pytest.mark.parametrize("reason", ["SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA"])
-@pytest.mark.parametrize(
-    ("shown", "cause"), [(True, "does not accept our client"), (False, "wants a client certif")]
-)
-def test_cause_of_a_refused_client_certificate_depends_on_whether_one_was_shown(
-    reason: str, shown: bool, cause: str
-) -> None:
-    assert cause in (tls_cause(failed(reason), "r:1", shown=shown) or "")
-
-
 @pytest.mark.parametrize(("name", "expected"), [("me.cert", True), ("ca.crt", False)])
 def test_client_certificate_is_one_in_a_folder_of_the_registry(
     tmp_path: Path, name: str, expected: bool
@@ -122,13 +66,6 @@ def test_client_certificate_is_one_in_a_folder_of_the_registry(
     found = [shows_certificate(registry, environ) for registry in ("r:1", "r:2")]
 
     assert found == [expected, False]
-
-
-def test_chain_of_errors_that_leads_to_itself_ends() -> None:
-    one, other = OSError("one"), OSError("other")
-    one.__cause__, other.__context__ = other, one
-
-    assert tls_cause(one, "r") is None
 
 
 def test_context_verifies_unless_told_not_to(tmp_path: Path) -> None:

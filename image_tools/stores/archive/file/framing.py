@@ -4,8 +4,9 @@ An entry is a tar entry in two frames: its tar header, then its content padded t
 header has a frame of its own, of fixed length, because a blob's name (its digest) is known only
 when all of it has arrived: the header is written last, into the place kept for it.
 
-What cannot be compressed is stored: in gzip as stored deflate blocks (RFC 1951, 3.2.4), in zstd as
-raw blocks (RFC 8878, 3.1.1.2), of fixed sizes, so that a byte's place in the file is computed.
+Content that cannot be compressed is stored: in gzip as stored deflate blocks (RFC 1951, 3.2.4), in
+zstd as raw blocks (RFC 8878, 3.1.1.2). They have fixed sizes, so that the place of each byte in the
+file can be computed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from enum import Enum
 
 import zstandard
+
+from image_tools.stores.archive.content import Form
 
 BLOCK = 512
 END_OF_TAR = bytes(2 * BLOCK)
@@ -32,17 +34,9 @@ _SUBFIELD = b"it"
 _GZIP_LEVEL, _ZSTD_LEVEL = 6, 3
 
 
-class Packing(Enum):
-    """How the entries are wrapped; the value is the usual ending of the file's name."""
-
-    TAR = ".tar"
-    GZIP = ".tar.gz"
-    ZSTD = ".tar.zst"
-
-
 @dataclass(frozen=True, slots=True)
 class _Geometry:
-    """The bytes a stored frame has before, between and behind its content."""
+    """The number of bytes in a stored frame before, between and behind its content."""
 
     before: int
     block: int
@@ -51,23 +45,23 @@ class _Geometry:
 
 
 _GEOMETRY = {
-    Packing.TAR: _Geometry(0, 1 << 62, 0, 0),
-    Packing.GZIP: _Geometry(len(_GZIP_HEADER), 65535, 5, 8),
-    Packing.ZSTD: _Geometry(len(_ZSTD_MAGIC) + 10, 1 << 17, 3, 0),
+    Form.TAR: _Geometry(0, 1 << 62, 0, 0),
+    Form.GZIP: _Geometry(len(_GZIP_HEADER), 65535, 5, 8),
+    Form.ZSTD: _Geometry(len(_ZSTD_MAGIC) + 10, 1 << 17, 3, 0),
 }
 HEADER = 3 * BLOCK
 """The size of every tar header of ours: a pax header, its records, and the ustar header."""
 
 
 def padded(size: int) -> int:
-    """`size` rounded up to tar's blocks of 512 bytes."""
+    """Return `size` rounded up to tar's blocks of 512 bytes."""
     return -(-size // BLOCK) * BLOCK
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """The tar header of a file, `HEADER` bytes: POSIX.1-2001 (pax), also where ustar would do.
+    """Return the tar header of a file: `HEADER` bytes of POSIX.1-2001 (pax), for any name and size.
 
-    So its length depends on neither name nor size. ValueError when the name is too long for that.
+    Raises ValueError when the name is too long for that.
     """
     records = _record("path", name) + _record("size", str(size))
     if len(records) > BLOCK:
@@ -78,7 +72,7 @@ def tar_header(name: str, size: int) -> bytes:
 
 
 def _record(key: str, value: str) -> bytes:
-    """One pax record: its own length in decimal, then `key=value` and a line end."""
+    """Return one pax record: its own length in decimal, then `key=value` and a line end."""
     rest = f" {key}={value}\n".encode()
     length = len(rest) + 1
     while len(str(length)) + len(rest) != length:
@@ -91,7 +85,10 @@ def _blocks(data: bytes) -> bytes:
 
 
 def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
-    """One ustar header: mode 0644, owner root, time 0, so that equal content gives equal bytes."""
+    """Return one ustar header: mode 0644, owner root, time 0, so that archives are reproducible.
+
+    Not `TarInfo.tobuf`: the bytes of its device numbers depend on the version of Python.
+    """
     who = b"0000644\0" + b"0000000\0" * 2
     front = name.ljust(100, b"\0") + who + b"%011o\0" % size + b"%011o\0" % 0
     rear = kind + bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\0" * 2
@@ -99,44 +96,44 @@ def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
     return (front + b"%06o\0 " % total + rear).ljust(BLOCK, b"\0")
 
 
-def header_frame(form: Packing, name: str, size: int) -> bytes:
-    """The frame of an entry's tar header, `header_length` bytes."""
+def header_frame(form: Form, name: str, size: int) -> bytes:
+    """Return the frame of an entry's tar header: `header_length` bytes."""
     return stored(form, tar_header(name, size))
 
 
-def header_length(form: Packing) -> int:
-    """The length of every header frame of this form."""
+def header_length(form: Form) -> int:
+    """Return the length of every header frame of this form, in bytes."""
     return stored_length(form, HEADER)
 
 
-def end_frame(form: Packing) -> bytes:
-    """The frame of tar's end of archive: two blocks of zeros."""
+def end_frame(form: Form) -> bytes:
+    """Return the frame of tar's end of archive: two blocks of zeros."""
     return stored(form, END_OF_TAR)
 
 
-def stored(form: Packing, content: bytes) -> bytes:
-    """One stored frame of `content`, padded."""
+def stored(form: Form, content: bytes) -> bytes:
+    """Return one stored frame of `content`, padded."""
     frame = Stored(form, len(content))
     return b"".join((*frame.encode(content), *frame.end()))
 
 
-def stored_length(form: Packing, size: int) -> int:
-    """The length of a stored frame of `size` bytes of content; without content there is none."""
+def stored_length(form: Form, size: int) -> int:
+    """Return the length of a stored frame of `size` bytes of content; there is none for 0 bytes."""
     shape, total = _GEOMETRY[form], padded(size)
     blocks = -(-total // shape.block)
     return shape.before + blocks * shape.block_header + total + shape.behind if total else 0
 
 
-def fitting(form: Packing, length: int) -> int:
-    """The size of the longest content, in whole tar blocks, whose stored frame has that length."""
+def fitting(form: Form, length: int) -> int:
+    """Return the size of the longest content, in tar blocks, with a stored frame of that length."""
     shape = _GEOMETRY[form]
     inside = length - shape.before - shape.behind
     blocks = -(-inside // (shape.block + shape.block_header))
     return max(inside - blocks * shape.block_header, 0) // BLOCK * BLOCK
 
 
-def place(form: Packing, offset: int) -> tuple[int, int]:
-    """Where byte `offset` of the content is in its stored frame, and how many follow in one piece.
+def place(form: Form, offset: int) -> tuple[int, int]:
+    """Return where byte `offset` of the content is in its frame, and how many follow in one piece.
 
     The padding counts as content here.
     """
@@ -146,16 +143,16 @@ def place(form: Packing, offset: int) -> tuple[int, int]:
 
 
 class Stored:
-    """A stored frame as it grows. The size of its content is known before."""
+    """A stored frame as it grows, of content whose size is known before."""
 
-    def __init__(self, form: Packing, size: int) -> None:
+    def __init__(self, form: Form, size: int) -> None:
         self._form, self._shape = form, _GEOMETRY[form]
         self._size, self._total, self._at, self._crc = size, padded(size), 0, 0
 
     def encode(self, data: bytes | memoryview) -> list[bytes | memoryview]:
-        """The next bytes of the frame, in pieces that share memory with `data`."""
+        """Return the next bytes of the frame, in pieces that share memory with `data`."""
         pieces: list[bytes | memoryview] = []
-        if self._form is Packing.GZIP:
+        if self._form is Form.GZIP:
             self._crc = zlib.crc32(data, self._crc)
         view = memoryview(data)
         while view:
@@ -169,19 +166,19 @@ class Stored:
         return pieces
 
     def end(self) -> list[bytes | memoryview]:
-        """The last bytes of the frame: the padding and the trailer; all content was encoded."""
+        """Return the last bytes of the frame, behind all content: padding and checksum."""
         pieces = self.encode(bytes(self._total - self._size))
-        if self._form is Packing.GZIP and self._total:
+        if self._form is Form.GZIP and self._total:
             pieces.append(struct.pack("<II", self._crc, self._total & 0xFFFFFFFF))
         return pieces
 
     def _opening(self) -> bytes:
-        """The header of the next block, behind that of the frame when it is the first."""
+        """Return the header of the next block; for the first, behind that of the frame."""
         length = min(self._shape.block, self._total - self._at)
         last = self._at + length == self._total
-        if self._form is Packing.GZIP:
+        if self._form is Form.GZIP:
             start, block = _GZIP_HEADER, struct.pack("<BHH", last, length, length ^ 0xFFFF)
-        elif self._form is Packing.ZSTD:
+        elif self._form is Form.ZSTD:
             start, block = self._zstd_start(), struct.pack("<I", length << 3 | last)[:3]
         else:
             start, block = b"", b""
@@ -193,45 +190,45 @@ class Stored:
 
 
 class Compressed:
-    """A compressed frame as it grows: deflate level 6, zstd level 3; plain tar has none."""
+    """A compressed frame as it grows: deflate level 6, zstd level 3. Plain tar has none."""
 
-    def __init__(self, form: Packing) -> None:
+    def __init__(self, form: Form) -> None:
         self._size = 0
         self._compressor = (
             zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
-            if form is Packing.GZIP
+            if form is Form.GZIP
             else zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
         )
 
     def encode(self, data: bytes) -> bytes:
-        """The next bytes of the frame, often none."""
+        """Return the next bytes of the frame, often none."""
         self._size += len(data)
         return self._compressor.compress(data)
 
     def end(self) -> bytes:
-        """The last bytes of the frame, the padding in them."""
+        """Return the last bytes of the frame, including the padding."""
         padding = bytes(padded(self._size) - self._size)
         return self._compressor.compress(padding) + self._compressor.flush()
 
 
-def footer_frame(form: Packing, payload: bytes) -> bytes:
-    """What ends the file: `payload` where unpacking tools do not look; in plain tar nothing.
+def footer_frame(form: Form, payload: bytes) -> bytes:
+    """Return `payload` wrapped so that unpacking tools skip it; nothing for plain tar.
 
-    gzip: an extra field in an empty member (RFC 1952, 2.3.1.1); zstd: a skippable frame (RFC 8878,
+    gzip: an extra field in an empty member (RFC 1952, 2.3.1.1). zstd: a skippable frame (RFC 8878,
     3.1.2).
     """
-    if form is Packing.GZIP:
+    if form is Form.GZIP:
         field = _SUBFIELD + struct.pack("<H", len(payload)) + payload
         return _GZIP_EXTRA + struct.pack("<H", len(field)) + field + _GZIP_NOTHING
-    if form is Packing.ZSTD:
+    if form is Form.ZSTD:
         return struct.pack("<II", _ZSTD_SKIPPED, len(payload)) + payload
     return b""
 
 
-def form_of(start: bytes) -> Packing | None:
-    """The form a file that begins with `start` (a block) may have, by its magic number."""
+def form_of(start: bytes) -> Form | None:
+    """Return the form of a file that begins with `start` (a block), by its magic number."""
     if start.startswith(_GZIP_HEADER[:2]):
-        return Packing.GZIP
+        return Form.GZIP
     if start.startswith(_ZSTD_MAGIC):
-        return Packing.ZSTD
-    return Packing.TAR if start[257:262] == b"ustar" else None
+        return Form.ZSTD
+    return Form.TAR if start[257:262] == b"ustar" else None

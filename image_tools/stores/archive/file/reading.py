@@ -1,7 +1,6 @@
-"""Reading frames of an archive file: any byte of a stored one, a compressed one from its start.
+"""Read frames of an archive file: a stored one at any byte, a compressed one from its start.
 
-What is decompressed is counted and ends at the size the table says; memory is bounded whatever the
-file holds.
+Decompressing ends at the size in the table, and its memory is bounded whatever the file holds.
 """
 
 from __future__ import annotations
@@ -15,22 +14,23 @@ from typing import BinaryIO, Protocol, cast
 
 import zstandard
 
-from image_tools.stores.archive.file.framing import Packing, header_length, place
-from image_tools.stores.archive.file.toc import FileEntry, damaged
+from image_tools.stores.archive.content import Form, damaged
+from image_tools.stores.archive.file.framing import header_length, place
+from image_tools.stores.archive.file.toc import FileEntry
 
 CHUNK = 1 << 18
 _LARGEST_WINDOW = 1 << 23
 
 
 class RangeSource(Protocol):
-    """Bytes that can be read at any place, by many threads."""
+    """Bytes that many threads can read at any offset."""
 
     @property
     def name(self) -> str:
-        """The archive's path, for messages."""
+        """Return the archive's path, for messages."""
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset`; none at the end. ArchiveDamaged when unreadable."""
+        """Return up to `length` bytes from `offset`, none at the end; raises ArchiveDamaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class FileSource:
     descriptor: int
 
     def size(self) -> int:
-        """The size of the file in bytes."""
+        """Return the size of the file in bytes."""
         return os.fstat(self.descriptor).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
@@ -54,7 +54,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class BytesSource:
-    """Bytes of a file that were saved elsewhere: those from `start`."""
+    """The bytes of a file from `start` that were saved elsewhere."""
 
     name: str
     start: int
@@ -66,7 +66,7 @@ class BytesSource:
 
 
 class _Span(io.RawIOBase):
-    """The bytes of a source from `offset` to `end`, forward."""
+    """The bytes of a source from `offset` to `end`, for forward reading."""
 
     def __init__(self, source: RangeSource, offset: int, end: int) -> None:
         self._source, self._at, self._end = source, offset, end
@@ -81,16 +81,16 @@ class _Span(io.RawIOBase):
         return data
 
 
-def unpacked(form: Packing, source: RangeSource, offset: int, end: int) -> Iterator[bytes]:
-    """The content of all frames between two places in the file, in chunks of bounded size.
+def unpacked(form: Form, source: RangeSource, offset: int, end: int) -> Iterator[bytes]:
+    """Yield the content of all frames between two offsets, in chunks of bounded size.
 
-    It ends early when the file does. ArchiveDamaged when it is no frame.
+    Ends early when the file does. Raises ArchiveDamaged when it meets something else than a frame.
     """
     span = _Span(source, offset, end)
     try:
-        if form is Packing.GZIP:
+        if form is Form.GZIP:
             yield from _inflated(span)
-        elif form is Packing.ZSTD:
+        elif form is Form.ZSTD:
             decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
             reader = decompressor.stream_reader(cast(BinaryIO, span), read_across_frames=True)
             yield from iter(lambda: reader.read(CHUNK), b"")
@@ -101,7 +101,7 @@ def unpacked(form: Packing, source: RangeSource, offset: int, end: int) -> Itera
 
 
 def _inflated(span: _Span) -> Iterator[bytes]:
-    """The content of gzip members, one behind the other; each one's checksum is compared."""
+    """Yield the content of consecutive gzip members; zlib verifies each one's checksum."""
     inflater, data = zlib.decompressobj(31), b""
     while True:
         data = data or span.read(CHUNK)
@@ -118,9 +118,9 @@ def _inflated(span: _Span) -> Iterator[bytes]:
 
 
 class EntryReader(io.RawIOBase):
-    """The content of one entry, seekable; wrapped in a buffer by `open_entry`."""
+    """The content of one entry, seekable; `open_entry` adds a buffer."""
 
-    def __init__(self, form: Packing, source: RangeSource, entry: FileEntry) -> None:
+    def __init__(self, form: Form, source: RangeSource, entry: FileEntry) -> None:
         self._form, self._source, self._entry = form, source, entry
         self._start = entry.offset + header_length(form)
         self._at = 0
@@ -128,19 +128,19 @@ class EntryReader(io.RawIOBase):
         self._left, self._decoded = memoryview(b""), -1
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The place of the next byte."""
+        """Return the offset of the next byte."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a byte; a compressed entry is read again from its start when it is behind."""
+        """Go to a byte. To go back, a compressed entry is read again from its start."""
         base = (0, self._at, self._entry.size)[whence]
         if base + offset < 0:
             raise ValueError("a place before the start")
@@ -148,7 +148,7 @@ class EntryReader(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Fill `buffer` with some of the next bytes."""
+        """Fill `buffer` with some of the next bytes and return their number."""
         wanted = min(len(buffer), self._entry.size - self._at)
         if wanted <= 0:
             return 0
@@ -178,29 +178,29 @@ class EntryReader(io.RawIOBase):
 
 
 class _OwnDescriptor(EntryReader):
-    """An entry of a file that stays open for as long as this does."""
+    """An entry with a duplicate of the file's descriptor."""
 
-    def __init__(self, form: Packing, source: FileSource, entry: FileEntry) -> None:
+    def __init__(self, form: Form, source: FileSource, entry: FileEntry) -> None:
         self._own = FileSource(source.name, os.dup(source.descriptor))
         super().__init__(form, self._own, entry)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the descriptor."""
         if not self.closed:
             os.close(self._own.descriptor)
         super().close()
 
 
-def open_entry(form: Packing, source: FileSource, entry: FileEntry) -> BinaryIO:
-    """The content of an entry as a seekable file; ArchiveDamaged while reading when it is broken.
+def open_entry(form: Form, source: FileSource, entry: FileEntry) -> BinaryIO:
+    """Return the content of an entry as a seekable file, which may outlive `source`.
 
-    It may outlive `source`.
+    Reading raises ArchiveDamaged when the entry is broken.
     """
     return io.BufferedReader(_OwnDescriptor(form, source, entry), CHUNK)
 
 
-def read_entry(form: Packing, source: RangeSource, entry: FileEntry, limit: int) -> bytes:
-    """All content of a small entry; ArchiveDamaged when it has more than `limit` bytes, or less."""
+def read_entry(form: Form, source: RangeSource, entry: FileEntry, limit: int) -> bytes:
+    """Return all content of an entry; raises ArchiveDamaged when it exceeds `limit` bytes."""
     if entry.size > limit:
         raise damaged(source.name, f"{entry.name} has {entry.size} bytes")
     return io.BufferedReader(EntryReader(form, source, entry), CHUNK).read(entry.size)

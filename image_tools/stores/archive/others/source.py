@@ -1,4 +1,4 @@
-"""Where the entries of an archive of others come from: a tar, packed or not, or a folder."""
+"""Where the entries of a foreign archive come from: a tar, compressed or not, or a folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from image_tools.errors import ArchiveDamaged, UsageError
-from image_tools.stores.archive.file.framing import BLOCK, Packing, form_of, header_frame
+from image_tools.stores.archive.content import LAYOUT, Form, damaged
+from image_tools.stores.archive.file.framing import BLOCK, form_of, header_frame
 from image_tools.stores.archive.file.reading import CHUNK, FileSource, unpacked
-from image_tools.stores.archive.file.toc import LAYOUT as LAYOUT_NAME
-from image_tools.stores.archive.file.toc import damaged
-from image_tools.stores.archive.folder import LAYOUT
+from image_tools.stores.archive.file.toc import LAYOUT_NAME
 from image_tools.stores.archive.others.tar import (
     Kind,
     Member,
@@ -33,40 +32,40 @@ _OTHERS = {
 
 
 class EntryContent(Protocol):
-    """The bytes of one entry, to be taken once."""
+    """The bytes of one entry, which can be read once."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Them, in pieces."""
+        """Yield the bytes in chunks."""
 
 
 class ForeignArchive(Protocol):
-    """The entries of an archive; they can be gone through several times."""
+    """The entries of an archive, which can be walked several times."""
 
     @property
     def name(self) -> str:
-        """The archive's path."""
+        """Return the archive's path."""
 
     @property
     def packed(self) -> bool:
-        """Whether going through it takes as long as reading all of it."""
+        """Return whether walking the entries means reading and unpacking everything."""
 
     def members(self) -> Iterator[tuple[Member, EntryContent]]:
-        """All entries in their order; ArchiveDamaged where it is no archive any more."""
+        """Yield all entries in order; raises ArchiveDamaged where it is broken."""
 
     def close(self) -> None:
-        """Give its file back."""
+        """Close its file."""
 
 
 class TarSource:
-    """A tar in a file, in gzip or zstd or plain."""
+    """A tar in a file: plain, gzip or zstd."""
 
-    def __init__(self, path: Path, descriptor: int, form: Packing) -> None:
-        self.name, self.packed, self._form = str(path), form is not Packing.TAR, form
+    def __init__(self, path: Path, descriptor: int, form: Form) -> None:
+        self.name, self.packed, self._form = str(path), form is not Form.TAR, form
         self._source = FileSource(self.name, descriptor)
 
     @property
     def begins_as_ours(self) -> bool:
-        """Whether its first entry is that of our archives, byte for byte."""
+        """Return whether its first entry is that of this program's archives, byte for byte."""
         first = header_frame(self._form, LAYOUT_NAME, len(LAYOUT))
         return self._source.read_at(0, len(first)) == first
 
@@ -84,7 +83,7 @@ class TarSource:
 
 
 class FolderSource:
-    """A folder; its links are told of and never followed."""
+    """A folder; its links are reported and never followed."""
 
     packed = False
 
@@ -125,7 +124,7 @@ class FolderSource:
 
 @contextmanager
 def opened_source(path: Path) -> Iterator[ForeignArchive]:
-    """The entries of what lies at `path`; UsageError when it is nothing that could hold images."""
+    """Open the entries of what lies at `path`; raises UsageError when it can hold no images."""
     source = FolderSource(path) if path.is_dir() else _opened_file(path)
     try:
         yield source

@@ -11,16 +11,16 @@ from typing import BinaryIO
 
 from image_tools.errors import DigestMismatch
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.incoming import Direct
+from image_tools.stores.archive.file.archive_file import FileContent
+from image_tools.stores.archive.file.blob_writers import StoredBlobWriter
 from image_tools.stores.archive.file.reading import CHUNK
 from image_tools.stores.archive.file.toc import FileEntry, Piece
 
 
 class _Part:
-    """One piece on its way, with the digest it has so far."""
+    """A piece on its way, with the digest of what has arrived of it."""
 
-    def __init__(self, direct: Direct, start: int, size: int) -> None:
+    def __init__(self, direct: StoredBlobWriter, start: int, size: int) -> None:
         self.direct, self.start, self.left = direct, start, size
         self._hash = hashlib.sha256()
 
@@ -34,15 +34,15 @@ class _Part:
         self.direct.finish_piece(digest, Piece(blob, self.start, whole))
 
 
-class Pieces:
-    """The `Incoming` of a blob in pieces. `begin` makes a place for at most so many bytes."""
+class PieceWriter:
+    """The `BlobWriter` of a blob in pieces; `begin` opens the next, of up to so many bytes."""
 
-    def __init__(self, size: int, begin: Callable[[int], tuple[Direct, int]]) -> None:
+    def __init__(self, size: int, begin: Callable[[int], tuple[StoredBlobWriter, int]]) -> None:
         self._size, self._taken, self._begin = size, 0, begin
         self._parts = list[_Part]()
 
     def write(self, data: bytes) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         if self._taken + len(data) > self._size:
             raise DigestMismatch(f"more bytes came than the {self._size} that were announced")
         view = memoryview(data)
@@ -60,7 +60,7 @@ class Pieces:
         return self._parts[-1]
 
     def finish(self, digest: Digest) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         try:
             if self._taken != self._size:
                 missing = self._size - self._taken
@@ -72,24 +72,24 @@ class Pieces:
             raise
 
     def drop(self) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         for part in self._parts:
             part.direct.drop()
 
 
 @dataclass(frozen=True, slots=True)
 class PieceInVolume:
-    """A piece and the volume it is in."""
+    """A piece and the volume that holds it."""
 
-    volume: FramedContent
+    volume: FileContent
     entry: FileEntry
     piece: Piece
 
 
 def chain(places: Iterable[PieceInVolume]) -> tuple[PieceInVolume, ...]:
-    """The pieces that make up a whole blob, in order; none when one is missing.
+    """Return the pieces that make up a whole blob, in order; none when one is missing.
 
-    There may be more: those a killed run left behind.
+    There may be others, left by a killed run.
     """
     following: dict[int, PieceInVolume] = {}
     for place in sorted(places, key=lambda place: place.piece.start, reverse=True):
@@ -104,7 +104,7 @@ def chain(places: Iterable[PieceInVolume]) -> tuple[PieceInVolume, ...]:
 
 
 class _Joined(io.RawIOBase):
-    """Pieces as one file; one of them is open at a time."""
+    """Pieces as one file, of which one is open at a time."""
 
     def __init__(self, places: Sequence[PieceInVolume]) -> None:
         self._places, self._at = places, 0
@@ -155,5 +155,5 @@ class _Joined(io.RawIOBase):
 
 
 def open_joined(places: Sequence[PieceInVolume]) -> BinaryIO:
-    """A whole blob from the pieces that `chain` gave."""
+    """Return a whole blob from the pieces that `chain` returned."""
     return io.BufferedReader(_Joined(places), CHUNK)

@@ -1,4 +1,4 @@
-"""Finding the volumes of an archive, and telling which are missing or damaged."""
+"""Find the volumes of an archive, and say which are missing or damaged."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import ArchiveDamaged, UsageError
+from image_tools.machine.files import mib
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.beside import journal_path, partial_path
-from image_tools.stores.archive.file.framed import FramedContent, recognise
-from image_tools.stores.archive.file.framing import Packing
-from image_tools.stores.archive.file.toc import VolumeNumber, damaged
+from image_tools.stores.archive.content import Form, damaged
+from image_tools.stores.archive.file.archive_file import FileContent, file_form
+from image_tools.stores.archive.file.journal import journal_path, partial_path
+from image_tools.stores.archive.file.toc import VolumeNumber
 from image_tools.stores.archive.volumes.list import (
     BlobInVolume,
-    Listed,
+    ListedVolume,
     VolumeList,
     base_and_number,
     parse_list,
@@ -22,12 +23,10 @@ from image_tools.stores.archive.volumes.list import (
     volume_path,
 )
 
-_MIB = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A volume that cannot be read: why, and what is in it by the list."""
+class UnreadableVolume:
+    """A volume that is missing or damaged: why, and what is in it according to the list."""
 
     path: Path
     why: str
@@ -35,42 +34,47 @@ class Lost:
 
     @property
     def blobs(self) -> frozenset[Digest]:
-        """The blobs that are in it, or of which a piece is."""
+        """Return the blobs that are in it, wholly or in part."""
         return frozenset(held.blob[0] for held in self.holds)
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         if not self.holds:
             return f"{self.path.name} {self.why}"
-        size = sum(held.size for held in self.holds) / _MIB
-        return f"{self.path.name} {self.why}: {len(self.holds)} blobs, {size:,.1f} MiB"
+        size = mib(sum(held.size for held in self.holds))
+        return f"{self.path.name} {self.why}: {len(self.holds)} blobs, {size}"
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeSet:
-    """The volumes of an archive; the last of them has `index` and the list."""
+    """The volumes of an archive; the last of them has `index` and the list of the others."""
 
-    form: Packing
+    form: Form
     set_id: str
     part_size: int
     index: bytes
-    volumes: tuple[FramedContent, ...]
-    lost: tuple[Lost, ...]
+    volumes: tuple[FileContent, ...]
+    lost: tuple[UnreadableVolume, ...]
 
 
 def has_volumes(path: Path) -> bool:
-    """Whether `path`, with or without `.partN`, is the name of an archive in volumes.
+    """Return whether `path`, with or without `.partN`, is the name of an archive in volumes.
 
-    The volume of that name may be one that is missing.
+    The volume of that name may itself be missing.
     """
     base, _ = base_and_number(path)
     return bool(volume_numbers(base)) and not base.exists()
 
 
-def find_set(path: Path) -> VolumeSet:
-    """The volumes of the archive of which `path` is one, or the name they have in common.
+def set_name(path: Path) -> Path:
+    """Return the name that the volumes of an archive share; of any other archive its own."""
+    return base_and_number(path)[0] if has_volumes(path) else path
 
-    ArchiveDamaged when the last one, with the list of all, is not there.
+
+def find_set(path: Path) -> VolumeSet:
+    """Return the volumes of an archive; `path` is one of them, or the name that they share.
+
+    Raises ArchiveDamaged when the last one, with the list of all, is missing.
     """
     base, _ = base_and_number(path)
     whole, broken = _opened(base)
@@ -86,10 +90,10 @@ def find_set(path: Path) -> VolumeSet:
 
 
 def find_remains(path: Path, part_size: int | None) -> VolumeSet:
-    """What is left of an archive whose last volume, with the list of all, is gone: no index.
+    """Return what is left of an archive without its last volume, so without index and list.
 
-    Where `part_size` is None, it is the size of the biggest volume. ArchiveDamaged when no volume
-    is whole.
+    If `part_size` is None, it is the size of the biggest volume. Raises ArchiveDamaged when no
+    volume is whole.
     """
     base, _ = base_and_number(path)
     whole, broken = _opened(base)
@@ -101,18 +105,20 @@ def find_remains(path: Path, part_size: int | None) -> VolumeSet:
         if content.volume is None or content.volume.set_id != set_id:
             whole.pop(number).close()
     found = tuple(content for _, content in sorted(whole.items()))
-    lost = tuple(Lost(volume_path(base, n), why, ()) for n, why in sorted(broken.items()))
+    lost = tuple(
+        UnreadableVolume(volume_path(base, n), why, ()) for n, why in sorted(broken.items())
+    )
     biggest = max(content.source.size() for content in found)
     return VolumeSet(found[0].form, set_id, part_size or biggest, b"", found, lost)
 
 
-def _opened(base: Path) -> tuple[dict[int, FramedContent], dict[int, str]]:
-    """The volumes that are whole by themselves, and what is wrong with the others."""
-    whole, broken = dict[int, FramedContent](), dict[int, str]()
+def _opened(base: Path) -> tuple[dict[int, FileContent], dict[int, str]]:
+    """Return the volumes that are whole by themselves, and what is wrong with the others."""
+    whole, broken = dict[int, FileContent](), dict[int, str]()
     for number in volume_numbers(base):
         path = volume_path(base, number)
         try:
-            whole[number] = FramedContent.reading(path)
+            whole[number] = FileContent.reading(path)
         except ArchiveDamaged as error:
             broken[number] = error.message.removeprefix(f"{path} ")
         except OSError as error:
@@ -120,32 +126,30 @@ def _opened(base: Path) -> tuple[dict[int, FramedContent], dict[int, str]]:
     return whole, broken
 
 
-def _has_list(content: FramedContent) -> bool:
-    return content.volume is not None and bool(content.tail and content.tail.volumes)
+def _has_list(content: FileContent) -> bool:
+    return content.volume is not None and bool(content.trailer and content.trailer.volumes)
 
 
-def _no_list(base: Path, whole: dict[int, FramedContent], broken: dict[int, str]) -> ArchiveDamaged:
+def _no_list(base: Path, whole: dict[int, FileContent], broken: dict[int, str]) -> ArchiveDamaged:
     there = [f"part{number}" for number in sorted(whole)]
     there += [f"part{number} {why}" for number, why in sorted(broken.items())]
     said = f"its last volume, with the list of all, is missing; found: {', '.join(there) or 'none'}"
     return damaged(str(base), said)
 
 
-def _set(
-    base: Path, whole: dict[int, FramedContent], broken: dict[int, str], last: int
-) -> VolumeSet:
+def _set(base: Path, whole: dict[int, FileContent], broken: dict[int, str], last: int) -> VolumeSet:
     content = whole[last]
-    assert content.tail is not None
-    listing = parse_list(content.name, content.tail.volumes or b"")
+    assert content.trailer is not None
+    listing = parse_list(content.name, content.trailer.volumes or b"")
     numbers = [listed.number for listed in listing.volumes]
     if numbers != sorted(set(numbers)) or last in numbers or not _is(content, listing, last):
         raise damaged(content.name, "its list is of other volumes")
-    lost, found = list[Lost](), list[FramedContent]()
+    lost, found = list[UnreadableVolume](), list[FileContent]()
     for listed in listing.volumes:
         why = _wrong(listed, listing, whole.get(listed.number)) or ""
         if why:
             why = broken.get(listed.number, why)
-            lost.append(Lost(volume_path(base, listed.number), why, listed.holds))
+            lost.append(UnreadableVolume(volume_path(base, listed.number), why, listed.holds))
         else:
             found.append(whole[listed.number])
     for other in set(whole.values()) - {content, *found}:
@@ -155,27 +159,27 @@ def _set(
     return VolumeSet(content.form, listing.set_id, listing.part_size, index, volumes, tuple(lost))
 
 
-def _is(content: FramedContent, listing: VolumeList, number: int) -> bool:
+def _is(content: FileContent, listing: VolumeList, number: int) -> bool:
     volume = content.volume
     return volume is not None and (volume.set_id, volume.number) == (listing.set_id, number)
 
 
-def _wrong(listed: Listed, listing: VolumeList, content: FramedContent | None) -> str | None:
+def _wrong(listed: ListedVolume, listing: VolumeList, content: FileContent | None) -> str | None:
     if content is None:
         return "is missing"
     if not _is(content, listing, listed.number):
         return "belongs to another archive"
-    if not content.tail or content.tail.table_digest != listed.table:
+    if not content.trailer or content.trailer.table_digest != listed.table:
         return "is not the one that was saved with the others"
     return None
 
 
-def begun(
-    base: Path, form: Packing, set_id: str
-) -> tuple[list[FramedContent], list[FramedContent]]:
-    """The volumes of this set that a killed run has finished, and those it has begun."""
+def unfinished_volumes(
+    base: Path, form: Form, set_id: str
+) -> tuple[list[FileContent], list[FileContent]]:
+    """Return the volumes of this set that a killed run has finished, and those it has begun."""
     finished, _ = _opened(base)
-    growing = list[FramedContent]()
+    growing = list[FileContent]()
     try:
         for number, content in [*finished.items()]:
             if content.volume is None or content.volume.set_id != set_id:
@@ -191,12 +195,12 @@ def begun(
 
 
 def is_published(base: Path, set_id: str, first: int) -> bool:
-    """Whether a run that began behind volume `first` of a set has ended, but for its journal."""
+    """Return whether a run that began behind volume `first` has ended, except for its journal."""
     last = max(volume_numbers(base), default=0)
     if last <= first or volume_numbers(base, ".partial"):
         return False
     try:
-        content = FramedContent.reading(volume_path(base, last))
+        content = FileContent.reading(volume_path(base, last))
     except (ArchiveDamaged, OSError):
         return False
     content.close()
@@ -204,22 +208,22 @@ def is_published(base: Path, set_id: str, first: int) -> bool:
 
 
 def _clear_journals(base: Path) -> None:
-    """Take away what a run left that was killed when it had just finished a volume."""
+    """Remove the journals of a run that was killed just after it had finished a volume."""
     for number in volume_numbers(base, ".partial.journal"):
         partial = partial_path(volume_path(base, number))
         if not partial.exists():
             journal_path(partial).unlink()
 
 
-def new_volume(base: Path, form: Packing, set_id: str, number: int) -> FramedContent:
-    """A volume to write, or to go on with. As `FramedContent.create`."""
-    return FramedContent.create(volume_path(base, number), form, VolumeNumber(set_id, number))
+def new_volume(base: Path, form: Form, set_id: str, number: int) -> FileContent:
+    """Return a volume to write, or to continue. Raises what `FileContent.create` does."""
+    return FileContent.create(volume_path(base, number), form, VolumeNumber(set_id, number))
 
 
 def clear(base: Path) -> None:
-    """Take away the volumes of an archive that is replaced.
+    """Remove the volumes of an archive that is replaced.
 
-    UsageError when a file of such a name is none of ours.
+    Raises UsageError when a file of such a name is no archive of this program.
     """
     for number in volume_numbers(base):
         path = volume_path(base, number)
@@ -235,6 +239,6 @@ def clear(base: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        return recognise(path) is not None
+        return file_form(path) is not None
     except ArchiveDamaged:
         return True

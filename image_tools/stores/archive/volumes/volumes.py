@@ -9,35 +9,89 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from image_tools.errors import ArchiveDamaged
+from image_tools.errors import ArchiveDamaged, NotFound
+from image_tools.machine.files import disk_errors
+from image_tools.machine.locks import locked_file
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.beside import journal_path, locked
-from image_tools.stores.archive.content import Incoming
-from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.framing import Packing
-from image_tools.stores.archive.file.growing import NOTE
-from image_tools.stores.archive.file.incoming import Unmeasured, incoming
-from image_tools.stores.archive.file.tail import Tail
-from image_tools.stores.archive.file.writing import refusals
-from image_tools.stores.archive.volumes.blobs import VolumeBlobs
-from image_tools.stores.archive.volumes.journal import set_journal
+from image_tools.stores.archive.content import BlobWriter, Form
+from image_tools.stores.archive.file.append_area import NOTE
+from image_tools.stores.archive.file.archive_file import FileContent
+from image_tools.stores.archive.file.blob_writers import UnsizedBlobWriter, blob_writer
+from image_tools.stores.archive.file.journal import journal_path
+from image_tools.stores.archive.file.trailer import Trailer
 from image_tools.stores.archive.volumes.list import (
-    Listed,
+    ListedVolume,
     VolumeList,
     base_and_number,
     held,
     list_bytes,
 )
-from image_tools.stores.archive.volumes.pieces import Pieces
-from image_tools.stores.archive.volumes.set import Lost, VolumeSet, begun, find_set
-from image_tools.stores.archive.volumes.writing import VolumeWriting
+from image_tools.stores.archive.volumes.pieces import PieceInVolume, PieceWriter, chain, open_joined
+from image_tools.stores.archive.volumes.set import (
+    UnreadableVolume,
+    VolumeSet,
+    find_set,
+    unfinished_volumes,
+)
+from image_tools.stores.archive.volumes.writing import LAST_ENTRIES, VolumeWriting, set_journal
 
-_ENDS = 8 << 10
-"""What the headers of the last entries take, at most."""
+
+class VolumeBlobs:
+    """The blobs, whole and in pieces, in the volumes that `files` returns, now and later."""
+
+    def __init__(self, files: Callable[[], tuple[FileContent, ...]]) -> None:
+        self._files = files
+        self._joined: dict[Digest, tuple[PieceInVolume, ...]] = {}
+        self._joining = threading.Lock()
+
+    def join(self) -> None:
+        """Find the blobs of which all pieces are there, after volumes or pieces were added."""
+        # One at a time: an older result must not replace one with more blobs.
+        with self._joining:
+            self._joined = self._found()
+
+    def _found(self) -> dict[Digest, tuple[PieceInVolume, ...]]:
+        places: dict[Digest, list[PieceInVolume]] = {}
+        for file in self._files():
+            for entry in file.entries():
+                if entry.piece:
+                    place = PieceInVolume(file, entry, entry.piece)
+                    places.setdefault(entry.piece.blob, []).append(place)
+        chains = {digest: chain(found) for digest, found in places.items()}
+        return {digest: found for digest, found in chains.items() if found}
+
+    def size(self, digest: Digest) -> int | None:
+        """Return the size of a blob in bytes, None when it is in no volume."""
+        for file in self._with(digest):
+            return file.size(digest)
+        found = self._joined.get(digest)
+        return found[0].piece.whole if found else None
+
+    def _with(self, digest: Digest) -> Iterator[FileContent]:
+        """Yield the volumes that have a blob in one piece."""
+        for file in self._files():
+            entry = file.find(digest)
+            if entry and entry.piece is None:
+                yield file
+
+    def digests(self) -> Iterator[tuple[Digest, int]]:
+        """Return all blobs with their sizes in bytes."""
+        entries = [entry for file in self._files() for entry in file.entries()]
+        whole = {entry.digest: entry.size for entry in entries if entry.piece is None}
+        joined = {digest: found[0].piece.whole for digest, found in self._joined.items()}
+        return iter((joined | whole).items())
+
+    def open(self, name: str, digest: Digest) -> BinaryIO:
+        """Return the bytes of a blob, seekable; raises NotFound, naming archive `name`."""
+        for file in self._with(digest):
+            return file.open(digest)
+        if digest in self._joined:
+            return open_joined(self._joined[digest])
+        raise NotFound(f"{name} has no blob {digest}")
 
 
 class VolumesContent:
@@ -46,24 +100,24 @@ class VolumesContent:
     `lost` are the volumes that are missing or damaged.
     """
 
-    def __init__(self, path: Path, form: Packing, part_size: int, known: VolumeSet | None) -> None:
+    def __init__(self, path: Path, form: Form, part_size: int, known: VolumeSet | None) -> None:
         self.path, self.form, self.part_size = path, form, part_size
         self._base, _ = base_and_number(path)
         self._set_id = known.set_id if known else ""
         self._sealed = list(known.volumes if known else ())
-        self.lost: tuple[Lost, ...] = known.lost if known else ()
+        self.lost: tuple[UnreadableVolume, ...] = known.lost if known else ()
         self._index = known.index if known else b""
         self._writing: VolumeWriting | None = None
         self._lock, self._locked, self._noted = threading.RLock(), -1, False
-        self._blobs = VolumeBlobs(lambda: self.parts)
+        self._blobs = VolumeBlobs(lambda: self.files)
         self._blobs.join()
 
     @classmethod
-    def create(cls, path: Path, form: Packing, part_size: int) -> VolumesContent:
-        """A new archive in volumes of at most `part_size` bytes; it goes on with a killed run's.
+    def create(cls, path: Path, form: Form, part_size: int) -> VolumesContent:
+        """Return a new archive in volumes of at most `part_size` bytes; continues a killed run's.
 
-        Volumes that are there are taken away at once, and replaced. Errors as of
-        `FramedContent.create`; UsageError, too, where a file is in the way.
+        Volumes that are there are removed at once. Raises what `FileContent.create` does, and
+        UsageError where a file is in the way.
         """
         base, _ = base_and_number(path)
         content = cls(base, form, part_size, None)
@@ -72,9 +126,9 @@ class VolumesContent:
 
     @classmethod
     def reading(cls, path: Path) -> VolumesContent:
-        """An archive of which `path` is one volume, or the name without `.partN`.
+        """Return an archive of which `path` is one volume, or the name without `.partN`.
 
-        ArchiveDamaged names every volume that is missing or damaged, and how much is in it.
+        Raises ArchiveDamaged, which names every lost volume and says how much was in it.
         """
         content = cls.found(path)
         if content.lost:
@@ -86,7 +140,7 @@ class VolumesContent:
 
     @classmethod
     def adding(cls, path: Path) -> VolumesContent:
-        """The same, to add to, also when volumes are lost: `missing` says what was in them.
+        """Return an archive to add to, also when volumes are lost: see `missing`.
 
         Nothing is written before the first blob.
         """
@@ -97,7 +151,7 @@ class VolumesContent:
 
     @classmethod
     def found(cls, path: Path) -> VolumesContent:
-        """An archive to look into: volumes may be lost. ArchiveDamaged without the last one."""
+        """Return an archive of which volumes may be lost; raises ArchiveDamaged for the last."""
         known = find_set(path)
         return cls(path, known.form, known.part_size, known)
 
@@ -107,13 +161,13 @@ class VolumesContent:
         return str(self.path)
 
     @property
-    def parts(self) -> tuple[FramedContent, ...]:
-        """All volumes there are, those that grow at the end."""
+    def files(self) -> tuple[FileContent, ...]:
+        """Return all volumes; those that grow are last."""
         growing = (*self._growing(),)
         return (*self._sealed, *growing)
 
     def missing(self) -> tuple[tuple[Digest, int], ...]:
-        """The blobs that were in volumes now lost, and are nowhere else, with their sizes."""
+        """Return the blobs that only lost volumes had, with their sizes in bytes."""
         blobs = dict(held.blob for lost in self.lost for held in lost.holds)
         return tuple((digest, size) for digest, size in blobs.items() if self.size(digest) is None)
 
@@ -133,25 +187,31 @@ class VolumesContent:
         """See `Content`."""
         return self._blobs.open(self.name, digest)
 
-    def begin(self, size: int | None, *, compressible: bool) -> Incoming:
+    def verify(self) -> Iterator[tuple[Digest, str | None]]:
+        """See `ReportsDamage`."""
+        for file in self.files:
+            yield from file.verify()
+
+    def begin(self, size: int | None, *, compressible: bool) -> BlobWriter:
         """See `Content`."""
         writing = self.writing()
         if size is None:
-            return _Unmeasured(self, compressible=compressible)
+            return _UnsizedVolumeBlobWriter(self, compressible=compressible)
         if writing.fits(size):
-            return _Watched(self, incoming(writing, size, compressible=compressible))
-        return _Watched(self, Pieces(size, writing.piece))
+            inner = blob_writer(writing, size, compressible=compressible)
+            return _VolumeBlobWriter(self, inner, in_pieces=False)
+        return _VolumeBlobWriter(self, PieceWriter(size, writing.piece), in_pieces=True)
 
     def arrived(self, *, in_pieces: bool) -> None:
-        """Finish volumes that are full now that a blob has come."""
+        """Finish volumes that are full now that a blob has arrived."""
         if in_pieces:
             self._blobs.join()
-        with refusals(self.name):
+        with disk_errors(self.name):
             self.writing().settle()
 
     def note(self, line: str) -> None:
         """See `Content`."""
-        with refusals(self.name):
+        with disk_errors(self.name):
             self.writing().journal.append(NOTE, line)
         self._noted = True
 
@@ -161,11 +221,11 @@ class VolumesContent:
         return tuple(text for kind, text in found if kind == NOTE)
 
     def publish(self, index: bytes) -> None:
-        """See `Content`. Nothing may be on its way in."""
-        with self._lock, refusals(self.name):
+        """See `Content`. No blob may be on its way."""
+        with self._lock, disk_errors(self.name):
             if self._is_published(index):
-                for part in self._growing():
-                    part.close()
+                for file in self._growing():
+                    file.close()
             else:
                 writing = self.writing()
                 with writing.lock:
@@ -175,45 +235,53 @@ class VolumesContent:
             self._end_writing(done=True)
 
     def _is_published(self, index: bytes) -> bool:
-        """Whether the last volume says all that is to be said."""
-        tail = self._sealed[-1].tail if self._sealed else None
-        said = bool(tail and tail.volumes) and tail is not None and tail.index == index
+        """Return whether the last volume has this index, and nothing was added behind it."""
+        trailer = self._sealed[-1].trailer if self._sealed else None
         return (
-            said and not self.lost and not any(part.growing().entries for part in self._growing())
+            trailer is not None
+            and bool(trailer.volumes)
+            and trailer.index == index
+            and not self.lost
+            and not self._has_arrived()
         )
 
-    def _last_volume(self, writing: VolumeWriting, length: int) -> tuple[FramedContent, bytes]:
-        """The only volume that still grows, with room for an index so long, and the list for it."""
-        for part in writing.growing[:-1]:
-            writing.seal(part)
+    def _has_arrived(self) -> bool:
+        return any(file.append_area().entries for file in self._growing())
+
+    def _last_volume(self, writing: VolumeWriting, length: int) -> tuple[FileContent, bytes]:
+        """Return the only volume that still grows, with room for the index, and the list for it."""
+        for file in writing.growing[:-1]:
+            writing.seal(file)
         last = writing.growing[-1] if writing.growing else writing.begin()
         listing = self._listing()
-        if writing.room(last) < length + len(listing) + _ENDS and last.growing().entries:
+        needed = length + len(listing) + LAST_ENTRIES
+        if writing.room(last) < needed and last.append_area().entries:
             writing.seal(last)
             last, listing = writing.begin(), self._listing()
         return last, listing
 
     def _listing(self) -> bytes:
-        listed = [_listed(part, part.tail) for part in self._sealed if part.tail]
+        listed = [_listed(file, file.trailer) for file in self._sealed if file.trailer]
         listed.sort(key=lambda volume: volume.number)
         return list_bytes(VolumeList(self._set_id, self.part_size, tuple(listed)))
 
     def close(self) -> None:
-        """See `Content`. What nothing came to goes away."""
+        """See `Content`. Volumes to which nothing was added are removed."""
         with self._lock:
-            empty = not any(part.growing().entries for part in self._growing())
-            for part in self.parts:
-                part.close()
+            empty = not self._has_arrived()
+            for file in self.files:
+                file.close()
             if self._writing:
                 begun = self._noted or self._writing.journal.entries[1:]
-                self._end_writing(done=empty and not begun and self._is_as_it_was())
+                self._end_writing(done=empty and not begun and self._is_as_before())
             self._sealed = []
 
-    def _growing(self) -> list[FramedContent]:
+    def _growing(self) -> list[FileContent]:
         return self._writing.growing if self._writing else []
 
-    def _is_as_it_was(self) -> bool:
-        return not self._sealed or bool(self._sealed[-1].tail and self._sealed[-1].tail.volumes)
+    def _is_as_before(self) -> bool:
+        trailer = self._sealed[-1].trailer if self._sealed else None
+        return not self._sealed or bool(trailer and trailer.volumes)
 
     def _end_writing(self, *, done: bool) -> None:
         writing, self._writing = self._writing, None
@@ -222,11 +290,11 @@ class VolumesContent:
             os.close(self._locked)
 
     def writing(self) -> VolumeWriting:
-        """The volumes that grow, begun at the first need of them."""
+        """Return the volumes that grow, which begin when they are first needed."""
         with self._lock:
             if self._writing is None:
-                with refusals(self.name):
-                    self._locked = locked(journal_path(self._base), os.O_RDWR | os.O_CREAT)
+                with disk_errors(self.name):
+                    self._locked = locked_file(journal_path(self._base), os.O_RDWR | os.O_CREAT)
                     try:
                         self._writing = self._begun()
                     except BaseException:
@@ -238,13 +306,13 @@ class VolumesContent:
     def _begun(self) -> VolumeWriting:
         journal, self._set_id = set_journal(self._base, self.form, self._set_id)
         try:
-            finished, growing = begun(self._base, self.form, self._set_id)
-            last = max((part.volume.number for part in self._sealed if part.volume), default=0)
-            for part in finished:
-                if part.volume and part.volume.number > last:
-                    self._sealed.append(part)
+            finished, growing = unfinished_volumes(self._base, self.form, self._set_id)
+            last = max((file.volume.number for file in self._sealed if file.volume), default=0)
+            for file in finished:
+                if file.volume and file.volume.number > last:
+                    self._sealed.append(file)
                 else:
-                    part.close()
+                    file.close()
             place = (self._base, self.form, self._set_id)
             return VolumeWriting(place, self.part_size, journal, self._sealed, growing)
         except BaseException:
@@ -252,40 +320,40 @@ class VolumesContent:
             raise
 
 
-def _listed(part: FramedContent, tail: Tail) -> Listed:
-    number = part.volume.number if part.volume else 0
-    return Listed(number, part.source.size(), tail.table_digest, held(part.files()))
+def _listed(file: FileContent, trailer: Trailer) -> ListedVolume:
+    number = file.volume.number if file.volume else 0
+    return ListedVolume(number, file.source.size(), trailer.table_digest, held(file.body()))
 
 
-class _Watched:
-    """A blob on its way into one of several volumes."""
+class _VolumeBlobWriter:
+    """A blob on its way into one of several volumes, or in pieces into some."""
 
-    def __init__(self, content: VolumesContent, inner: Incoming) -> None:
-        self._content, self._inner = content, inner
+    def __init__(self, content: VolumesContent, inner: BlobWriter, *, in_pieces: bool) -> None:
+        self._content, self._inner, self._in_pieces = content, inner, in_pieces
 
     def write(self, data: bytes) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         self._inner.write(data)
 
     def finish(self, digest: Digest) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         if self._content.size(digest) is None:
             self._inner.finish(digest)
-            self._content.arrived(in_pieces=isinstance(self._inner, Pieces))
+            self._content.arrived(in_pieces=self._in_pieces)
         else:
             self._inner.drop()
 
     def drop(self) -> None:
-        """See `Incoming`."""
+        """See `BlobWriter`."""
         self._inner.drop()
 
 
-class _Unmeasured(Unmeasured):
-    """A blob of which nobody said the size before."""
+class _UnsizedVolumeBlobWriter(UnsizedBlobWriter):
+    """A blob whose size is known only at its end."""
 
     def __init__(self, content: VolumesContent, *, compressible: bool) -> None:
         super().__init__(content.writing())
         self._content, self._compressible = content, compressible
 
-    def _measured(self, size: int) -> Incoming:
+    def _sized_writer(self, size: int) -> BlobWriter:
         return self._content.begin(size, compressible=self._compressible)

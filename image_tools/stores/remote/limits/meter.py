@@ -1,4 +1,4 @@
-"""Counting pulls at one registry before they are made: none is sent that would be refused."""
+"""Pulls at one registry, counted before they are made, so that none is refused."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SHARE: ContextVar[Share | None] = ContextVar("share", default=None)
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """Pulls of one meter that are set aside for one image: `left` of them are not made yet."""
+    """Pulls of one meter that are reserved for one image; `left` of them are not made yet."""
 
     meter: Meter
     left: int
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Inside, pulls at this meter are made out of this share."""
+        """Make the pulls at this meter out of this share, inside the context."""
         token = _SHARE.set(self)
         try:
             yield
@@ -35,7 +35,7 @@ class Share:
             _SHARE.reset(token)
 
     def cover(self, needed: int) -> None:
-        """Set aside exactly `needed` more pulls; Deferred when there are not so many."""
+        """Reserve exactly `needed` pulls; raise Deferred when there are not so many."""
         free = self.meter.free
         if free is not None and needed > self.left + free:
             raise self.meter.deferred(needed)
@@ -43,12 +43,12 @@ class Share:
         self.left = needed
 
     def split(self, size: int) -> Share:
-        """A share of its own of `size` pulls of this one, for a tool that makes them by itself."""
+        """Return `size` pulls of this share as another one, for a tool that pulls by itself."""
         self.left -= size
         return Share(self.meter, size)
 
     def spend(self) -> None:
-        """Count all that is left as made: nobody told us of it."""
+        """Count all pulls left as made: a tool made them without our seeing."""
         now, count = self.meter.clock(), self.left
         self.close()
         for _ in range(count):
@@ -62,10 +62,10 @@ class Share:
 
 @dataclass(slots=True, eq=False)
 class Meter:
-    """The pulls of this run at `registry`, within what it tells and the user's own `budget`.
+    """The pulls of this run at `registry`, within its limit and the user's own `budget`.
 
-    `reserved` pulls are set aside by shares. `clock` gives seconds since the epoch. Belongs to
-    the event loop.
+    `reserved` pulls belong to shares. `clock` gives seconds since the epoch. Belongs to the event
+    loop.
     """
 
     registry: str
@@ -77,19 +77,19 @@ class Meter:
 
     @property
     def available(self) -> int | None:
-        """How many pulls can be made, those set aside included; None without a limit."""
+        """Return how many pulls can be made, reserved ones included; None without a limit."""
         known = [n for n in (self._budget_left, self.window.left) if n is not None]
         return min(known, default=None)
 
     @property
     def free(self) -> int | None:
-        """How many pulls nobody has set aside; None without a limit."""
+        """Return how many pulls are not reserved; None without a limit."""
         available = self.available
         return None if available is None else max(0, available - self.reserved)
 
     @property
     def moves_in(self) -> float | None:
-        """Seconds until the registry's window gives something back at the latest; None: unknown."""
+        """Return the seconds until the limit resets at the latest; None if unknown."""
         now = self.clock()
         moment = self.window.moves_by(now)
         if self._rest_until > now:
@@ -97,19 +97,19 @@ class Meter:
         return None if moment is None else moment - now
 
     def can_ever(self, needed: int) -> bool:
-        """Whether waiting may make room for `needed` pulls."""
+        """Return whether waiting can make room for `needed` pulls."""
         own, told = self._budget_left, self.window.told
         if own is not None and needed > own:
             return False
         return told is not None and (told.limit is None or needed <= told.limit)
 
     def share(self, size: int) -> Share:
-        """Set `size` pulls aside."""
+        """Reserve `size` pulls."""
         self.reserved += size
         return Share(self, size)
 
     def begin(self, reference: str, *, is_pull: bool) -> Sent:
-        """Note that a request is about to be sent; Deferred when it is a pull too much."""
+        """Count a request that is about to be sent; raise Deferred when it is a pull too many."""
         if is_pull and not self._take():
             error = self.deferred(1)
             error.message = f"{reference}: {error.message}"
@@ -118,7 +118,7 @@ class Meter:
         return self.window.begin(self.clock(), is_pull=is_pull)
 
     def end(self, sent: Sent, headers: Mapping[str, str] | None, status: int = 200) -> None:
-        """Note the answer to what was sent; None for `headers` where there was none."""
+        """Take note of the answer to `sent`; None for `headers` where there was none."""
         told = None if headers is None else pull_limit(headers)
         if told is not None and told != self.window.told:
             logger.debug("{}: {} pulls left, as it says", self.registry, told)
@@ -127,11 +127,11 @@ class Meter:
             self.window.exhaust()
 
     def rest(self, seconds: float) -> None:
-        """Note that the registry wants no requests for so long."""
+        """Remember that the registry wants no requests for `seconds`."""
         self._rest_until = max(self._rest_until, self.clock() + seconds)
 
     def refusal(self, reference: str, error: RateLimited) -> Deferred:
-        """What a 429 that tells of the pull limit means: nothing is left until the window moves."""
+        """Return the error for a 429 that reports the pull limit: no pull is left for now."""
         if error.retry_after:
             self.rest(error.retry_after)
         found = self.deferred(1)
@@ -141,11 +141,11 @@ class Meter:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the registry itself has no pull left for us, as far as it told."""
+        """Return whether the registry itself has no pull left for us, as far as it told."""
         return self.window.told is not None and self.window.left == 0
 
     def deferred(self, needed: int, *, at_most: bool = False) -> Deferred:
-        """The failure of whatever needs `needed` pulls, or `at_most` so many."""
+        """Return the error for what needs `needed` pulls, or `at_most` so many."""
         own, needs = self._budget_left, _needs(needed, at_most)
         if own is not None and own == self.available:
             return Deferred(
@@ -163,7 +163,7 @@ class Meter:
 
     @property
     def words(self) -> str:
-        """What is left and when that changes, for people."""
+        """Return what is left and when the limit resets, as text."""
         told, left = self.window.told, self.window.left
         if told is None or left is None:
             return f"{self.registry} has told of no limit"
@@ -179,7 +179,7 @@ class Meter:
         return None if self.budget is None else max(0, self.budget - self.window.spent)
 
     def _take(self) -> bool:
-        """Whether there is a pull to be made now: out of the share in use, else out of the rest."""
+        """Return whether a pull can be made now, from the share in use or else from the rest."""
         share = _SHARE.get()
         if share is not None and share.meter is self and share.left:
             if self.available == 0:
@@ -191,29 +191,29 @@ class Meter:
 
 
 class Meters:
-    """One meter for every registry that is read; `budget` holds for each of them."""
+    """One meter for each registry that is read; `budget` applies to each of them."""
 
     def __init__(self, budget: int | None = None) -> None:
         self._budget = budget
         self._meters: dict[str, Meter] = {}
 
     def of(self, registry: str) -> Meter:
-        """The meter of `registry`, new at the first call."""
+        """Return the meter of `registry`, a new one at the first call."""
         if registry not in self._meters:
             self._meters[registry] = Meter(registry, self._budget)
         return self._meters[registry]
 
     @property
     def limited(self) -> tuple[Meter, ...]:
-        """The meters with a limit, by name."""
+        """Return the meters with a limit, by name."""
         meters = sorted(self._meters.values(), key=lambda meter: meter.registry)
         return tuple(meter for meter in meters if meter.available is not None)
 
 
 def cover(needed: int) -> None:
-    """Set aside exactly `needed` pulls for the image under way; Deferred where they are not left.
+    """Reserve exactly `needed` pulls for the image under way; raise Deferred without them.
 
-    Nothing where no share is in use.
+    Does nothing where no share is in use.
     """
     share = _SHARE.get()
     if share is not None:
@@ -221,26 +221,26 @@ def cover(needed: int) -> None:
 
 
 def cover_at_least(needed: int) -> None:
-    """As `cover`, but what is set aside already stays so: more will be needed behind these."""
+    """Reserve as `cover` does, without giving any back: more will be needed after these."""
     share = _SHARE.get()
     if share is not None and needed > share.left:
         share.cover(needed)
 
 
 def apart(size: int) -> Share | None:
-    """A share of `size` pulls out of the one in use, for a tool that makes them by itself."""
+    """Return `size` pulls of the share in use as another one, for a tool that pulls by itself."""
     share = _SHARE.get()
     return share.split(size) if share is not None and size else None
 
 
 def is_limited() -> bool:
-    """Whether the pulls of the image under way are counted by somebody."""
+    """Return whether the pulls of the image under way are limited."""
     share = _SHARE.get()
     return share is not None and share.meter.available is not None
 
 
 def moment(seconds: float) -> str:
-    """A time since the epoch as people write it, in local time."""
+    """Return `seconds` since the epoch as text, in local time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 

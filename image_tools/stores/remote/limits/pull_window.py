@@ -1,8 +1,8 @@
 """A registry's pull limit: how it is told, and how much of it is left. No clock, no network.
 
-Docker Hub counts GETs of manifests, not HEADs, and tells of it with every manifest:
+Docker Hub counts GETs of manifests, not HEADs, and reports the limit with every manifest:
 `RateLimit-Limit: 100;w=21600`, `RateLimit-Remaining: 76;w=21600` (docs.docker.com, "Pull usage and
-limits"), and `docker-ratelimit-source`, whom it counts for.
+limits"), and in `docker-ratelimit-source` the address or account it counts for.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _WINDOW = re.compile(r";[ \t]*w[ \t]*=[ \t]*([0-9]{1,9})[ \t]*(?:;|$)", re.IGNOR
 class PullLimit:
     """What one answer tells: of `limit` pulls in `window` seconds `remaining` are left.
 
-    `limit` is None where only the rest was told; `source` is whom the registry counts for, an
-    address or an account.
+    `limit` is None where only the rest was told; `source` is the address or account the registry
+    counts for.
     """
 
     limit: int | None
@@ -30,10 +30,10 @@ class PullLimit:
 
 
 def pull_limit(headers: Mapping[str, str]) -> PullLimit | None:
-    """The pull limit an answer tells, None where it tells none.
+    """Return the pull limit an answer tells, None without one.
 
-    Without a window (`;w=`) it is some other limit, as those of requests per minute. `headers` are
-    looked up as they are spelt above: a mapping that minds case must spell them so.
+    A limit without a window (`;w=`) is another one, such as requests per minute. A case-sensitive
+    mapping of `headers` must spell them as above.
     """
     remaining = _item(headers.get("RateLimit-Remaining", ""))
     limit = _item(headers.get("RateLimit-Limit", ""))
@@ -51,7 +51,7 @@ def pull_limit(headers: Mapping[str, str]) -> PullLimit | None:
 
 
 def _item(text: str) -> tuple[int, int | None] | None:
-    """The first number of a list and its window in seconds."""
+    """Return the first number of a list and its window in seconds."""
     found = _ITEM.fullmatch(text)
     if found is None:
         return None
@@ -69,11 +69,11 @@ class Sent:
 
 @dataclass(slots=True)
 class PullWindow:
-    """How many pulls a registry has left for us: `left`, None as long as it told of no limit.
+    """How many pulls a registry has left for us: `left`, None while it told of no limit.
 
-    Every request is announced by `begin` and closed by `end`. Answers overtake each other, and
-    others pull, too: of what an answer tells, each pull that was under way at the same time may
-    be counted in or not. Times are in seconds of one clock.
+    Every request calls `begin` and `end`. Answers overtake each other, and others pull, too: an
+    answer may or may not count the pulls that were under way at the same time. Times are in seconds
+    of one clock.
     """
 
     told: PullLimit | None = None
@@ -84,7 +84,7 @@ class PullWindow:
     _ended: int = 0
 
     def begin(self, now: float, *, is_pull: bool) -> Sent:
-        """Note that a request is sent."""
+        """Count a request that is sent."""
         if is_pull:
             self.spent += 1
             self._under_way += 1
@@ -94,7 +94,7 @@ class PullWindow:
         return Sent(is_pull, self._ended)
 
     def end(self, sent: Sent, told: PullLimit | None, now: float) -> None:
-        """Note its answer; without one, or where that tells nothing, `told` is None."""
+        """Take note of its answer; `told` is None without an answer or a limit in it."""
         self._under_way -= sent.is_pull
         overlapping = self._under_way + self._ended - sent.ended
         self._ended += sent.is_pull
@@ -110,18 +110,18 @@ class PullWindow:
             self.since = now
 
     def exhaust(self) -> None:
-        """Note that the registry refused a pull: nothing is left."""
+        """Remember that the registry refused a pull: nothing is left."""
         self.left = 0
 
     def renew(self) -> None:
-        """Note that the window has moved as far as it can without a word of the registry."""
+        """Count as if the limit was reset, which is the most that waiting can bring."""
         self.left = None if self.told is None else self.told.limit
         self.since = None
 
     def moves_by(self, now: float) -> float | None:
-        """When something comes back at the latest, None where no window is known.
+        """Return when the limit resets at the latest; None without a known window.
 
-        Nobody tells when the pulls before ours were made: at most one window before we saw them.
+        Pulls before ours are unknown: they were made at most one window before we saw them.
         """
         if self.told is None:
             return None

@@ -1,4 +1,4 @@
-"""The WWW-Authenticate header as values (RFC 9110 section 11.6.1)."""
+"""The WWW-Authenticate header as values (RFC 9110, 11.6.1)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _LONGEST_HEADER = 8192
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One way the server wants to be convinced; scheme and parameter names in lower case."""
+    """One authentication scheme that a server offers; names are in lower case."""
 
     scheme: str
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
-    """The challenges of all WWW-Authenticate `headers`, in order; what is malformed is left out.
+    """Return the challenges of all WWW-Authenticate `headers`, in order, without malformed ones.
 
-    Of the headers the first 16 are read, and 8 KiB of each.
+    The first 16 headers are read, and 8 KiB of each.
     """
     read = (header[:_LONGEST_HEADER] for header in islice(headers, _MOST_HEADERS))
     return tuple(challenge for header in read for challenge in _challenges(header))
@@ -44,7 +44,7 @@ def _challenges(header: str) -> Iterator[Challenge]:
     while place < len(header):
         scheme = _SCHEME.match(header, place)
         if not scheme:
-            # Past the whole word, or each of its letters would be tried as its beginning.
+            # Skip the whole word, or each of its letters would be tried as a start.
             place = _skip(header, _past_nonsense(header, place))
             continue
         parameters, place = _parameters(header, _skip(header, scheme.end()))
@@ -64,7 +64,7 @@ def _parameters(header: str, place: int) -> tuple[dict[str, str], int]:
 
 
 def _is_scheme(header: str, blob: re.Match[str]) -> bool:
-    """Whether what looks like a token68 is the next scheme, known by the parameter behind it."""
+    """Return whether a supposed token68 is the next scheme: a parameter follows it."""
     following = _skip(header, blob.end())
     return "," in header[: blob.start()][-2:] or bool(_PARAMETER.match(header, following))
 

@@ -1,4 +1,4 @@
-"""One question to a token server (distribution spec, "Token" and "OAuth2 Token Authentication")."""
+"""One request to a token server (distribution spec, "Token", "OAuth2 Token Authentication")."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from yarl import URL
 
 from image_tools.errors import CopyFailed, TlsProblem, Unauthorized, Unavailable, UnknownFailure
 from image_tools.logins.auth_file import Credentials
-from image_tools.stores.remote.failures import Refusal, failure, permanent
-from image_tools.stores.remote.tokens.answer import Scope, Token, parse_token
+from image_tools.stores.remote.api import ApiAnswer
+from image_tools.stores.remote.failures import failure, permanent
 from image_tools.stores.remote.tokens.challenge import Challenge
+from image_tools.stores.remote.tokens.token import Scope, Token, parse_token
 from image_tools.web.address import NO_URL, is_usable
 from image_tools.web.basic import basic_authorization
 from image_tools.web.connect import Request, network_failure
@@ -25,12 +26,12 @@ MOST_BYTES = 64 * 1024
 MOST_SECONDS = 120.0
 _CLIENT = "image-tools"
 _PASSING = frozenset({408, 425, 429})
-# How servers answer that know no POST: 404 by the specification; Gitea 405, JFrog 401 (containerd's
-# authorizer lists them), 403 where the path is guarded.
+# Answers of servers without POST: 404 by the specification, 405 of Gitea, 401 of JFrog (see
+# containerd's authorizer), 403 where the path is protected.
 NO_POST = frozenset({401, 403, 404, 405, 501})
 _FORBIDDEN, _PROXY_LOGIN = 403, 407
 _NOT_THERE = frozenset({404, 405, 501})
-# The user name of a login that is only a token, as docker writes it.
+# The user name that docker writes for a login that is only a token.
 _TOKEN_USER = "<token>"
 
 Ask = Callable[[Request], Awaitable[aiohttp.ClientResponse]]
@@ -38,19 +39,19 @@ Ask = Callable[[Request], Awaitable[aiohttp.ClientResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Realm:
-    """Where tokens for `registry` come from, and the name it has there."""
+    """The token server of `registry`, and the name that the registry has there."""
 
     registry: str
     url: URL
     service: str = ""
 
     def is_safe(self) -> bool:
-        """Whether a login may be sent: TLS, or loopback."""
+        """Return whether a login may be sent there: over TLS, or to loopback."""
         return self.url.scheme == "https" or is_loopback(self.url.host or "")
 
 
 def host_of(registry: str) -> str:
-    """The host of `registry` without port and brackets; empty when there is none."""
+    """Return the host of `registry` without port and brackets; empty if there is none."""
     try:
         return URL(f"http://{registry}").host or ""
     except NO_URL:
@@ -58,10 +59,10 @@ def host_of(registry: str) -> str:
 
 
 def realm_of(challenge: Challenge, registry: str, *, allows_plain: bool = False) -> Realm | None:
-    """The token server a Bearer challenge names; None when it names none over http or https.
+    """Return the token server of a Bearer challenge; None without one over http or https.
 
-    A registry behind a proxy that ends TLS often names `http://` and its own host: unless plain
-    HTTP is allowed, TLS is kept there.
+    A registry behind a proxy that ends TLS often names `http://` and its own host: TLS is used
+    there unless plain HTTP is allowed.
     """
     if challenge.scheme != "bearer":
         return None
@@ -73,14 +74,14 @@ def realm_of(challenge: Challenge, registry: str, *, allows_plain: bool = False)
         return None
     if url.scheme == "http" and not allows_plain and _is_own_door(url, registry):
         url = URL(f"https{str(url)[len('http') :]}", encoded=True)
-    # A login in the address would go to the server in place of ours.
+    # A login in the URL would be sent in place of ours.
     return Realm(
         registry, url.with_user(None).with_fragment(None), challenge.parameters.get("service", "")
     )
 
 
 def _is_own_door(url: URL, registry: str) -> bool:
-    """Whether a plain `url` is the registry itself, as it is asked over TLS."""
+    """Return whether a plain `url` is the registry itself, as it is reached over TLS."""
     own = URL(f"https://{registry}") if host_of(registry) else URL()
     if is_loopback(own.host or "") or url.host != own.host:
         return False
@@ -88,7 +89,7 @@ def _is_own_door(url: URL, registry: str) -> bool:
 
 
 def basic_header(credentials: Credentials | None) -> str | None:
-    """The header of Basic authentication (RFC 7617, UTF-8); None without user name and password."""
+    """Return the Basic header (RFC 7617, UTF-8); None without user name and password."""
     if credentials is None or not credentials.username:
         return None
     if credentials.identity_token and not credentials.password:
@@ -97,7 +98,7 @@ def basic_header(credentials: Credentials | None) -> str | None:
 
 
 def scope_length(scope: Scope) -> int:
-    """The bytes `scope` takes in a query."""
+    """Return the bytes that `scope` takes in a query."""
     return len(urlencode({"scope": str(scope)})) + 1
 
 
@@ -108,42 +109,42 @@ async def ask_realm(
     ask: Ask,
     *,
     by_get: bool = False,
-) -> Token | Refusal:
-    """The token for `scopes`, or the server's lasting refusal.
+) -> Token | ApiAnswer:
+    """Return the token for `scopes`, or the server's permanent refusal.
 
-    An identity token is sent by POST, or `by_get` as the password of a Basic login.
-    Raises RateLimited, Unavailable, TimedOut or TlsProblem for what may pass or is no answer.
+    An identity token is sent by POST, or `by_get` as the password of a Basic login. Raises
+    RateLimited, Unavailable, TimedOut or TlsProblem for temporary failures and unusable answers.
     """
     request = _request(realm, scopes, credentials, by_get)
     response = await ask(request)
     body = await _read(response, request)
-    refusal = Refusal(response.status, response.headers, body)
+    refusal = ApiAnswer(response.status, response.headers, body)
     if response.status == 200 and not refusal.is_page:
         return _token(realm, body)
     if request.method == "POST" and response.status in NO_POST:
         return refusal
     if refusal.is_page or response.status == _PROXY_LOGIN or refusal.is_of_a_proxy:
-        # Neither the registry nor its token server speaks so: the login may be good.
+        # Neither the registry nor its token server answers so: the login may be good.
         raise failure(refusal, realm.registry, doing=f"asking the token server {realm.url.host}")
     if response.status >= 500 or response.status < 400 or response.status in _PASSING:
         raise failure(refusal, realm.registry, doing=f"asking the token server {realm.url.host}")
     return refusal
 
 
-def takes_no_post(answer: Token | Refusal) -> bool:
-    """Whether the answer to a POST leaves it open that the server gives tokens by GET."""
-    return isinstance(answer, Refusal) and answer.status in NO_POST
+def takes_no_post(answer: Token | ApiAnswer) -> bool:
+    """Return whether the answer to a POST leaves open that GET gives tokens."""
+    return isinstance(answer, ApiAnswer) and answer.status in NO_POST
 
 
-def better(by_post: Token | Refusal, by_get: Token | Refusal) -> Token | Refusal:
-    """Which of two answers counts: a refused login is explained by the way that knows logins."""
-    if isinstance(by_get, Refusal) and getattr(by_post, "status", 0) not in _NOT_THERE:
+def better(by_post: Token | ApiAnswer, by_get: Token | ApiAnswer) -> Token | ApiAnswer:
+    """Return the answer that counts: a refused login is explained by the way that knows logins."""
+    if isinstance(by_get, ApiAnswer) and getattr(by_post, "status", 0) not in _NOT_THERE:
         return by_post
     return by_get
 
 
-def refused(realm: Realm, refusal: Refusal, credentials: Credentials | None) -> CopyFailed:
-    """The failure behind a lasting refusal; never NotFound, for no registry spoke."""
+def refused(realm: Realm, refusal: ApiAnswer, credentials: Credentials | None) -> CopyFailed:
+    """Return the error for a permanent refusal; never NotFound, for no registry answered."""
     words, host = refusal.words, realm.url.host
     for secret in (credentials.password, credentials.identity_token) if credentials else ():
         words = words.replace(secret, "***") if secret else words
@@ -165,7 +166,7 @@ def refused(realm: Realm, refusal: Refusal, credentials: Credentials | None) -> 
 
 
 def unsafe(realm: Realm) -> TlsProblem:
-    """The failure of a realm that no login may be sent to."""
+    """Return the error of a token server that no login may be sent to."""
     return TlsProblem(
         f"{realm.registry}: its token server {realm.url.host} speaks plain HTTP, "
         "so the login is not sent there",
@@ -205,7 +206,7 @@ def _request(
 
 
 def _as_password(credentials: Credentials | None) -> Credentials | None:
-    """A login whose identity token stands where servers that know only GET look for a password."""
+    """Return the login with its identity token as password, for servers that know only GET."""
     if credentials is None or not credentials.identity_token:
         return credentials
     return Credentials(credentials.username or _TOKEN_USER, credentials.identity_token)

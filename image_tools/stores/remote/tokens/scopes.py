@@ -1,27 +1,27 @@
-"""Which scopes to ask for in one token: what is needed now, and what the run will need."""
+"""The scopes to ask for in one token: what is needed now, and what the run will need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from image_tools.stores.remote.tokens.answer import (
+from image_tools.stores.remote.tokens.challenge import Challenge
+from image_tools.stores.remote.tokens.realm import scope_length
+from image_tools.stores.remote.tokens.token import (
     Rights,
     Scope,
+    TokenNeed,
     named_repository,
     rare_actions,
     rights_of,
 )
-from image_tools.stores.remote.tokens.cache import TokenNeed
-from image_tools.stores.remote.tokens.challenge import Challenge
-from image_tools.stores.remote.tokens.realm import scope_length
 
 MOST_SCOPES = 40
 MOST_QUERY = 4000
 
 
 class Expectations:
-    """The repositories of the run, the names the registry gives them, how many go together."""
+    """The repositories of the run, their names at the registry, and how many share a token."""
 
     def __init__(self) -> None:
         self._expected: dict[str, Scope] = {}
@@ -38,14 +38,14 @@ class Expectations:
             self._expected[name] = Scope(name, push or known.push, delete or known.delete)
 
     def need(self, repository: str, push: bool, also_pull: str | None) -> TokenNeed:
-        """What a request to `repository` needs; `also_pull` is the origin of a mount."""
+        """Return what a request to `repository` needs; `also_pull` is the origin of a mount."""
         scopes = [self._named(Scope(repository, push))]
         if also_pull is not None and also_pull != repository:
             scopes.append(self._named(Scope(also_pull)))
         return TokenNeed(repository, tuple(scopes))
 
     def widened(self, need: TokenNeed, covered: Rights) -> tuple[Scope, ...]:
-        """The scopes of `need` with what the run will want of those and of other repositories.
+        """Return the scopes of `need` and of what else the run will need.
 
         `covered` is what other tokens allow or will allow. At most 40 scopes and 4 kB of query.
         """
@@ -60,29 +60,29 @@ class Expectations:
         return tuple(scopes)
 
     def may_grow(self, need: TokenNeed) -> bool:
-        """Whether `need` is to push, and other repositories may be written to as well."""
+        """Return whether `need` is to push, and other repositories may be written to as well."""
         others = (one for one in self._expected.values() if one.name != need.repository)
         return need.scopes[0].push and any(not one.push for one in others)
 
     def lack(self, need: TokenNeed, covered: Rights) -> bool:
-        """Whether the run is still without something besides `need`, as far as it was announced."""
+        """Return whether announced repositories besides those of `need` are not `covered`."""
         names = {scope.name for scope in need.scopes}
         others = (one for one in map(self._named, self._expected.values()) if one.name not in names)
         return any(not rights_of((one,)) <= covered for one in others)
 
     def too_wide(self, need: TokenNeed) -> None:
-        """Remember that more than `need` was too much: other repositories first, then push."""
+        """Remember that more than `need` was refused: other repositories first, then push."""
         if self._most > 1:
             self.narrow(1)
         else:
             self._expected.pop(need.repository, None)
 
     def narrow(self, most: int) -> None:
-        """Ask for at most so many scopes from now on."""
+        """Ask for at most `most` scopes from now on."""
         self._most = max(1, min(self._most, most))
 
     def note_greeting(self, challenges: Iterable[Challenge]) -> None:
-        """Remember the scope of a greeting: it is about no repository of ours.
+        """Remember the scope of a greeting: it names no repository of ours.
 
         GHCR's is `repository:user/image:pull` (cloudflare/serverless-registry#148).
         """
@@ -90,9 +90,9 @@ class Expectations:
         self._placeholder = next(filter(None, scopes), "")
 
     def note_name(self, repository: str, challenge: Challenge) -> None:
-        """Remember how the registry wants tokens for `repository`: its other name, rare actions.
+        """Remember the registry's own name and rare actions for `repository`.
 
-        The name in a greeting is passed over, and so is one that led nowhere.
+        The name in a greeting is ignored, and so is one that was refused.
         """
         scope = challenge.parameters.get("scope", "")
         name = named_repository(scope)
@@ -104,7 +104,7 @@ class Expectations:
             self._names[repository] = name
 
     def drop_name(self, repository: str) -> bool:
-        """Take back the other name of `repository`, which led nowhere; False when it has none."""
+        """Forget the other name of `repository`, which was refused; return False without one."""
         name = self._names.pop(repository, None)
         if name is None:
             return False
@@ -117,7 +117,7 @@ class Expectations:
 
 
 def _wanted(scopes: Iterable[Scope], covered: Rights, *, mounts: bool) -> list[Scope]:
-    """What is not `covered` yet, and with `mounts` the rest: a mount reads another repository."""
+    """Return what is not `covered` yet, and the rest with `mounts`, which read other ones."""
     known = list(scopes)
     fresh = [scope for scope in known if not rights_of((scope,)) <= covered]
     return fresh + [scope for scope in known if scope not in fresh] * mounts

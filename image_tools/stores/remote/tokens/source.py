@@ -1,4 +1,4 @@
-"""Asking for tokens: one question for many repositories, shared by all who need what it gives."""
+"""Requests for tokens: one for many repositories, shared by all callers it can serve."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from loguru import logger
 from image_tools.errors import RateLimited, TimedOut, Unavailable
 from image_tools.logins.auth_file import Credentials
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.stores.remote.failures import Refusal
-from image_tools.stores.remote.tokens.answer import Rights, Scope, Token, rights_of
-from image_tools.stores.remote.tokens.cache import Grant, Grants, TokenNeed
-from image_tools.stores.remote.tokens.proofs import Proofs
+from image_tools.stores.remote.api import ApiAnswer
 from image_tools.stores.remote.tokens.realm import (
     Ask,
     Realm,
@@ -27,19 +24,45 @@ from image_tools.stores.remote.tokens.realm import (
     unsafe,
 )
 from image_tools.stores.remote.tokens.scopes import Expectations
+from image_tools.stores.remote.tokens.token import (
+    Grant,
+    Grants,
+    Rights,
+    Scope,
+    Token,
+    TokenNeed,
+    rights_of,
+)
+from image_tools.stores.remote.tokens.tried_logins import Proofs
 
-# nginx takes header lines of 8 KiB; a longer token is refused by whatever stands before a registry.
+# nginx accepts header lines of 8 KiB; proxies before a registry refuse a longer token.
 LONGEST_TOKEN = 7000
-# Many images are planned at once, and each says on its own that it will be written.
+# Many images are planned at once, and each announces on its own that it will be pushed.
 GATHER_SECONDS = 0.02
-RETRY = RetryPolicy(times=3, delay=1.0)
 
 Find = Callable[[str], Awaitable[Credentials | None]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenOptions:
+    """How tokens are asked for; `allows_plain` sends logins to a token server over plain HTTP.
+
+    `policy` repeats a request; a token of more than `longest` letters is not used. `clock` gives
+    seconds.
+    """
+
+    allows_plain: bool = False
+    policy: RetryPolicy = RetryPolicy(times=3, delay=1.0)
+    longest: int = LONGEST_TOKEN
+    clock: Callable[[], float] = time.monotonic
+
+
+TOKEN_OPTIONS = TokenOptions()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Flight:
-    """A question for a token under way, awaited by all who need what it asks for."""
+    """A request for a token under way, awaited by all who need what it asks for."""
 
     rights: Rights
     wide: bool
@@ -47,10 +70,10 @@ class _Flight:
 
 
 class TokenSource:
-    """Gives tokens of the `realm` of one registry, old ones as long as they are good.
+    """Gets tokens from the `realm` of one registry, and reuses them while they are good.
 
-    `realm` is None until the registry has named one. `scopes` knows what the run expects, `grants`
-    what is held; see Authorizer for the rest. Belongs to one event loop.
+    `realm` is None until the registry has named one. `scopes` knows what the run will use, `grants`
+    holds the tokens; see Authorizer for the other arguments. Belongs to one event loop.
     """
 
     def __init__(
@@ -58,28 +81,26 @@ class TokenSource:
         find: Find,
         ask: Ask,
         proofs: Proofs,
-        *,
-        allows_plain: bool,
-        clock: Callable[[], float] = time.monotonic,
+        options: TokenOptions,
     ) -> None:
         self.realm: Realm | None = None
         self.scopes = Expectations()
         self.grants = Grants()
         self._find, self._ask, self._proofs = find, ask, proofs
-        self._allows_plain, self._clock = allows_plain, clock
+        self._options, self._clock = options, options.clock
         self._tokens_by_get = False
         self._flights: list[_Flight] = []
         self._ungranted: Rights = frozenset()
 
     async def token(self, need: TokenNeed, *, renew: bool = True) -> Grant:
-        """The token held for `need`, else a new one; with `renew` before the end of the old one."""
+        """Return the token held for `need`, else a new one; with `renew` before it expires."""
         held = self.grants.fresh(need, self._clock())
         if held is not None:
             return held
         return await (self._renewed(need) if renew else self.obtain(need))
 
     async def _renewed(self, need: TokenNeed) -> Grant:
-        """A new token; while the token server is out of order, the old one to its very end."""
+        """Return a new token, or while the token server is out of order the old one."""
         try:
             return await self.obtain(need)
         except (RateLimited, Unavailable, TimedOut):
@@ -91,10 +112,10 @@ class TokenSource:
     async def obtain(
         self, need: TokenNeed, *, alone: bool = False, gathered: bool = False
     ) -> Grant:
-        """A token for `need` from the flight that asks for it already, or from a new one.
+        """Return a token for `need`, from a request under way or a new one.
 
-        `alone` asks for nothing else; `gathered`: others had time to say what they need. What a
-        wide token turns out not to grant is asked for alone.
+        `alone` asks for nothing else; `gathered`: others had time to announce their needs. What a
+        wide token does not grant is asked for alone.
         """
         alone = alone or bool(need.rights & self._ungranted)
         flights = (f for f in self._flights if need.rights <= f.rights and not (alone and f.wide))
@@ -112,7 +133,7 @@ class TokenSource:
         return single
 
     async def _gathered(self, need: TokenNeed) -> bool:
-        """Whether it was waited for others who may share the token for `need`, as was worth it."""
+        """Return whether it was worth waiting for others who may share the token for `need`."""
         if self._flights and not self.scopes.lack(need, self._covered()):
             await asyncio.wait({one.task for one in self._flights})
             return True
@@ -135,11 +156,11 @@ class TokenSource:
     def _landed(self, flight: _Flight, task: asyncio.Task[Grant]) -> None:
         self._flights.remove(flight)
         if not task.cancelled():
-            # Looked at here, for all who waited may have been cancelled.
+            # Retrieved here, because all who waited may have been cancelled.
             task.exception()
 
     async def _ask_for(self, need: TokenNeed, wide: tuple[Scope, ...]) -> Grant:
-        """The token for the widest set of scopes that the server answers, down to one scope."""
+        """Return the token for the widest set of scopes that the server accepts."""
         realm = self.realm
         assert realm is not None
         credentials = await self._find(need.repository)
@@ -148,15 +169,15 @@ class TokenSource:
             return await self._ask_widest(realm, need, wide, credentials)
 
     async def let_in(self, realm: Realm, credentials: Credentials) -> None:
-        """Nothing when the token server takes the login, asked without a scope as docker does."""
+        """Raise unless the token server accepts the login, asked without a scope as docker does."""
         self._refuse_unsafe(realm, credentials)
         async with self._proofs.login(credentials):
             answer = await self._answer(realm, (), credentials)
-            if isinstance(answer, Refusal):
+            if isinstance(answer, ApiAnswer):
                 raise refused(realm, answer, credentials)
 
     def _refuse_unsafe(self, realm: Realm, credentials: Credentials | None) -> None:
-        if credentials is not None and not (self._allows_plain or realm.is_safe()):
+        if credentials is not None and not (self._options.allows_plain or realm.is_safe()):
             raise unsafe(realm)
 
     async def _ask_widest(
@@ -166,14 +187,14 @@ class TokenSource:
         wide: tuple[Scope, ...],
         credentials: Credentials | None,
     ) -> Grant:
-        refusal = Refusal(0, {})
+        refusal = ApiAnswer(0, {})
         for scopes in dict.fromkeys((wide, need.scopes, need.scopes[:1])):
             begun = self._clock()
             answer = await self._answer(realm, scopes, credentials)
             is_wide = scopes != need.scopes and scopes == wide
-            if isinstance(answer, Refusal):
+            if isinstance(answer, ApiAnswer):
                 refusal = answer
-            elif is_wide and len(answer.text) > LONGEST_TOKEN:
+            elif is_wide and len(answer.text) > self._options.longest:
                 self.scopes.narrow(len(scopes) // 2)
             else:
                 if refusal.status and scopes == need.scopes:
@@ -183,14 +204,14 @@ class TokenSource:
 
     async def _answer(
         self, realm: Realm, scopes: tuple[Scope, ...], credentials: Credentials | None
-    ) -> Token | Refusal:
+    ) -> Token | ApiAnswer:
         logger.debug("asking {} for a token for {} scopes", realm.url.host, len(scopes))
         ask = partial(ask_realm, realm, scopes, credentials, self._ask)
-        answer = await repeat_async(RETRY, partial(ask, by_get=self._tokens_by_get))
+        answer = await repeat_async(self._options.policy, partial(ask, by_get=self._tokens_by_get))
         is_identity = credentials is not None and bool(credentials.identity_token)
         if not is_identity or self._tokens_by_get or not takes_no_post(answer):
             return answer
-        second = await repeat_async(RETRY, partial(ask, by_get=True))
+        second = await repeat_async(self._options.policy, partial(ask, by_get=True))
         self._tokens_by_get = isinstance(second, Token)
         return better(answer, second)
 
@@ -199,7 +220,7 @@ class TokenSource:
     ) -> Grant:
         """Keep a token: a wide one for what it says it grants, else for what was asked for.
 
-        A token for one need is the best there is for it, whatever it says.
+        There is nothing better than a token for one need, whatever it says.
         """
         if wide is None:
             rights = need.rights | (token.granted or frozenset())

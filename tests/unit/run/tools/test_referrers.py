@@ -11,7 +11,7 @@ import pytest
 
 from image_tools.errors import AccessDenied, InvalidManifest, Unavailable
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.sessions import Book
+from image_tools.exchange.sessions import TrackedStore
 from image_tools.imagelist.entry import Entry
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
@@ -19,13 +19,14 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.plan.inputs import ChildManifest
-from image_tools.plan.referrers import Referrer, cosign_tags
+from image_tools.plan.referrers import FoundReferrers, Referrer, cosign_tags
 from image_tools.run.endpoints import Destination
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader, Repository
-from image_tools.run.tools.referrers import Companions, FoundReferrers
-from image_tools.run.tools.signer import Signer
-from image_tools.tools.sigstore import SIMPLE_SIGNING
+from image_tools.run.line.referrers import ReferrerFinder
+from image_tools.run.tools.referrers import ReferrerCopier
+from image_tools.run.tools.signer import is_signed
+from image_tools.tools.skopeo import SIMPLE_SIGNING
 from tests.helpers.descriptors import index
 from tests.helpers.memory_store import MemoryStore
 
@@ -56,18 +57,19 @@ class Lab:
 
     def __init__(self, *, overwrite: bool = False) -> None:
         self.source, self.destination = MemoryStore("src.example"), MemoryStore("dst.example")
-        book = Book(self.destination, Ledger())
+        tracked = TrackedStore(self.destination, Ledger())
         source, destination = (
             Reference(store.name, REPOSITORY, "1") for store in (self.source, self.destination)
         )
         self.job = Job(
             entry=Entry(number=1, line=1, raw="raw", source=source, destination=destination),
             source=Repository(self.source, REPOSITORY),
-            end=Destination(book, cast(Any, None)),
+            end=Destination(tracked, cast(Any, None)),
         )
         self.copied: list[str] = []
         self.reader = Reader()
-        self.companions = Companions(
+        self.finder = ReferrerFinder(self.reader)
+        self.companions = ReferrerCopier(
             self.reader, cast(Any, self), cast(Any, self), overwrite=overwrite
         )
 
@@ -85,7 +87,7 @@ class Lab:
         """Take up the list of referrers, which a test may want to be written."""
 
     def find(self, *subjects: Digest) -> FoundReferrers:
-        return asyncio.run(self.companions.find(self.job, subjects or (SUBJECT,)))
+        return asyncio.run(self.finder.find(self.job, subjects or (SUBJECT,)))
 
     def bring(self, companions: Iterable[Referrer]) -> tuple[str, ...]:
         return asyncio.run(self.companions.bring(self.job, tuple(companions)))
@@ -139,7 +141,7 @@ def test_find_asks_about_each_subject_once() -> None:
     found = lab.find()
 
     assert asked == [SUBJECT, first.digest, second.digest, both.digest]
-    assert len(found.companions) == 5
+    assert len(found.referrers) == 5
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_bring_keeps_what_the_destination_alone_has(
     if there:
         lab.sign(lab.destination, *there)
 
-    said = lab.bring(lab.find().companions)
+    said = lab.bring(lab.find().referrers)
 
     assert (lab.copied, bool(said)) == ([f":{TAG}"] if copies else [], warned)
 
@@ -170,7 +172,7 @@ def test_bring_adds_the_signatures_the_source_has_got_since() -> None:
     wanted = lab.sign(lab.source, b"one", b"two")
     lab.sign(lab.destination, b"one")
 
-    assert lab.bring(lab.find().companions) == ()
+    assert lab.bring(lab.find().referrers) == ()
     assert lab.destination.repositories[REPOSITORY].tags[TAG] == wanted.digest
 
 
@@ -181,7 +183,7 @@ def test_bring_referrers_that_are_there_are_not_copied() -> None:
         lab.source.add_manifest(REPOSITORY, raw)
     lab.destination.add_manifest(REPOSITORY, old)
 
-    assert lab.bring(lab.find().companions) == ()
+    assert lab.bring(lab.find().referrers) == ()
     assert lab.copied == [f"@{new.digest}"]
     assert lab.destination.repositories[REPOSITORY].tags == {}
 
@@ -228,7 +230,7 @@ def test_bring_an_index_beyond_all_bounds_copies_nothing(tag: str) -> None:
 def test_bring_a_referrer_that_is_only_listed_is_a_warning() -> None:
     lab = Lab()
     lab.source.add_manifest(REPOSITORY, manifest("gone", SUBJECT))
-    found = lab.find().companions
+    found = lab.find().referrers
     lab.source.repositories[REPOSITORY].manifests.clear()
 
     (warning,) = lab.bring(found)
@@ -242,7 +244,7 @@ def test_bring_a_failure_names_the_signature_and_the_way_out() -> None:
     lab.destination.fail("put_manifest", lambda: AccessDenied("denied", advice=""))
 
     with pytest.raises(AccessDenied) as caught:
-        lab.bring(lab.find().companions)
+        lab.bring(lab.find().referrers)
 
     assert str(caught.value) == (
         f"src.example/team/app:1: its signature about {SUBJECT} could not be copied: denied"
@@ -272,7 +274,5 @@ def test_signing_is_due_where_no_signature_is_for_the_destination(
         lab.sign(lab.destination, *payloads)
         for one in payloads:
             lab.destination.add_blob(REPOSITORY, one)
-    nothing = cast(Any, None)
-    signer = Signer(nothing, lab.reader, nothing, nothing, nothing)
 
-    assert asyncio.run(signer.is_due(lab.job, SUBJECT)) is due
+    assert asyncio.run(is_signed(lab.reader, lab.job, SUBJECT)) is not due

@@ -19,7 +19,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.opening import add_to_archive, new_archive, read_archive
 from image_tools.stores.archive.store import ArchiveStore
 from tests.helpers.examples import examples

@@ -15,14 +15,13 @@ from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.file.forms import Form, form_named
-from image_tools.stores.archive.lacking import lacking
-from image_tools.stores.archive.nothing import Nothing
+from image_tools.stores.archive.content import FILE_FORMS, EmptyContent, Form, form_named
+from image_tools.stores.archive.image_contents import incomplete_images
 from image_tools.stores.archive.opening import (
-    Look,
-    Standing,
+    Detected,
+    PathKind,
     add_to_archive,
-    look,
+    detect,
     new_archive,
     read_archive,
     repair_archive,
@@ -66,11 +65,11 @@ def test_default_names_stand_for_their_forms(form: Form) -> None:
     assert form_named(Path(form.default_name)) is form
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", FILE_FORMS)
 def test_archive_is_recognised_whatever_its_name(tmp_path: Path, form: Form) -> None:
     path = save(tmp_path / "images.zip", form)
 
-    assert look(path) == Look(Standing.ARCHIVE, form)
+    assert detect(path) == Detected(PathKind.ARCHIVE, form)
     for opened in (read_archive, add_to_archive):
         archive = opened(path)
         assert (archive.images, archive.name) == ((NGINX,), str(path))
@@ -82,13 +81,13 @@ def _tar(path: Path) -> None:
         pass
 
 
-OTHERS: dict[str, tuple[Callable[[Path], object], Standing]] = {
-    "nothing": (lambda path: None, Standing.NOTHING),
-    "empty file": (lambda path: (path / "x").touch(), Standing.OTHER),
-    "text": (lambda path: (path / "x").write_text("dear diary"), Standing.OTHER),
-    "foreign tar": (_tar, Standing.OTHER),
-    "folder": (lambda path: (path / "x/y").mkdir(parents=True), Standing.OTHER_FOLDER),
-    "cut": (lambda path: _cut(save(path / "x", Form.GZIP)), Standing.OTHER),
+OTHERS: dict[str, tuple[Callable[[Path], object], PathKind]] = {
+    "nothing": (lambda path: None, PathKind.NOTHING),
+    "empty file": (lambda path: (path / "x").touch(), PathKind.OTHER),
+    "text": (lambda path: (path / "x").write_text("dear diary"), PathKind.OTHER),
+    "foreign tar": (_tar, PathKind.OTHER),
+    "folder": (lambda path: (path / "x/y").mkdir(parents=True), PathKind.OTHER_FOLDER),
+    "cut": (lambda path: _cut(save(path / "x", Form.GZIP)), PathKind.OTHER),
 }
 
 
@@ -98,18 +97,18 @@ def _cut(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_what_is_no_archive_is_neither_read_nor_added_to(tmp_path: Path, kind: str) -> None:
-    make, standing = OTHERS[kind]
+    make, expected = OTHERS[kind]
     make(tmp_path)
     path = tmp_path / "x"
 
-    assert look(path).standing is standing
+    assert detect(path).kind is expected
     with pytest.raises((UsageError, ArchiveDamaged), match=str(path)):
         read_archive(path)
     with pytest.raises(UsageError, match=str(path)):
         add_to_archive(path)
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", FILE_FORMS)
 def test_archive_that_was_not_finished_is_not_read(tmp_path: Path, form: Form) -> None:
     path = save(tmp_path / "x", form, publish=False)
 
@@ -120,7 +119,7 @@ def test_archive_that_was_not_finished_is_not_read(tmp_path: Path, form: Form) -
     read_archive(path).close()
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", FILE_FORMS)
 def test_new_archive_replaces_what_was_there_when_it_is_published(
     tmp_path: Path, form: Form
 ) -> None:
@@ -138,7 +137,7 @@ def test_new_archive_replaces_what_was_there_when_it_is_published(
     after.close()
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", FILE_FORMS)
 def test_new_archive_without_images_replaces_nothing(tmp_path: Path, form: Form) -> None:
     path = save(tmp_path / "x", form)
     archive = new_archive(path, form)
@@ -151,7 +150,7 @@ def test_new_archive_without_images_replaces_nothing(tmp_path: Path, form: Form)
 
 
 def test_nothing_holds_nothing() -> None:
-    archive = Archive(Nothing("images"))
+    archive = Archive(EmptyContent("images"))
 
     assert (archive.images, archive.referrers(EMPTY_INDEX.digest)) == ((), ())
     assert [*archive.content.digests()] == []
@@ -195,11 +194,11 @@ def part(path: Path, number: int) -> Path:
 def test_archive_in_volumes_is_opened_by_each_of_its_names(tmp_path: Path, name: str) -> None:
     save_volumes(tmp_path / "x.tar.gz")
 
-    assert look(tmp_path / name) == Look(Standing.ARCHIVE, Form.GZIP, part_size=PART)
+    assert detect(tmp_path / name) == Detected(PathKind.ARCHIVE, Form.GZIP, part_size=PART)
     assert set_name(tmp_path / name) == tmp_path / "x.tar.gz"
     for opened in (read_archive, add_to_archive):
         archive = opened(tmp_path / name)
-        assert (archive.images, lacking(archive)) == ((NGINX,), frozenset())
+        assert (archive.images, incomplete_images(archive)) == ((NGINX,), frozenset())
         archive.close()
 
 
@@ -213,7 +212,7 @@ def test_volume_lost_is_told_with_its_images_and_what_to_do(tmp_path: Path, name
         ):
             opened(tmp_path / name)
     archive = read_archive(tmp_path / name, whole=False)
-    assert lacking(archive) == {NGINX}
+    assert incomplete_images(archive) == {NGINX}
     archive.close()
 
 
@@ -222,7 +221,7 @@ def test_last_volume_lost_can_be_repaired_and_nothing_else(tmp_path: Path) -> No
     last = max(tmp_path.iterdir())
     last.unlink()
 
-    assert look(path).standing is Standing.OTHER
+    assert detect(path).kind is PathKind.OTHER
     with pytest.raises(ArchiveDamaged, match="last volume") as caught:
         read_archive(path)
     assert f"save --repair -f LIST -d {path}" in caught.value.advice
@@ -234,7 +233,7 @@ def test_last_volume_lost_can_be_repaired_and_nothing_else(tmp_path: Path) -> No
 def test_volumes_not_finished_go_on(tmp_path: Path) -> None:
     path = save_volumes(tmp_path / "x", publish=False)
 
-    assert look(path).standing is Standing.NOTHING
+    assert detect(path).kind is PathKind.NOTHING
     with pytest.raises(UsageError) as caught:
         read_archive(path)
     assert "again" in caught.value.advice

@@ -23,7 +23,7 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.catalogue import Origin
-from image_tools.stores.archive.file.forms import Form
+from image_tools.stores.archive.content import Form
 from image_tools.stores.archive.opening import add_to_archive, new_archive, read_archive
 from image_tools.stores.archive.store import PIECE, ArchiveStore
 from image_tools.stores.store import ManifestHead, Upload
@@ -329,7 +329,9 @@ def test_damaged_blob_gives_its_last_bytes_to_nobody(folder: Site, change: bytes
     assert len(got) < len(LAYER)
 
 
-def test_damaged_manifest_is_named_to_readers_and_brought_again_by_writers(folder: Site) -> None:
+def test_damaged_manifest_is_named_to_readers_and_brought_again_by_writers(
+    folder: Site,
+) -> None:
     raw = asyncio.run(folder.image())
     place = folder.path / "blobs/sha256" / raw.digest.hex
     store = folder.again(add_to_archive)

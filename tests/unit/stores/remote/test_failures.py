@@ -20,7 +20,8 @@ from image_tools.errors import (
     Unavailable,
     UnknownFailure,
 )
-from image_tools.stores.remote.failures import Refusal, failure, retry_after
+from image_tools.stores.remote.api import ApiAnswer, retry_after
+from image_tools.stores.remote.failures import failure
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
@@ -34,26 +35,36 @@ def said(code: str, message: str) -> bytes:
 @pytest.mark.parametrize(
     ("refusal", "kind", "temporary", "text"),
     [
-        (Refusal(401, {}, said("UNAUTHORIZED", "who?")), Unauthorized, False, "UNAUTHORIZED: who?"),
-        (Refusal(403, HTML, b"<html>"), Unavailable, False, "403, answered with a web page"),
-        (Refusal(404, {}, said("NAME_UNKNOWN", "")), NotFound, False, "404 NAME_UNKNOWN"),
-        (Refusal(404, HTML, b"<html>"), Unavailable, True, "this is not a registry"),
-        (Refusal(200, HTML), Unavailable, True, "this is not a registry"),
-        (Refusal(308, {}), Unavailable, True, "unexpected answer (308)"),
-        (Refusal(408, {}), TimedOut, True, "timed out"),
-        (Refusal(400, {}, said("DIGEST_INVALID", "x")), DigestMismatch, True, "different bytes"),
-        (Refusal(400, {}, said("MANIFEST_INVALID", "y")), UnknownFailure, False, "refused"),
-        (Refusal(403, {}, said("TOOMANYREQUESTS", "z")), RateLimited, True, "too many requests"),
-        (Refusal(413, HTML), UnknownFailure, False, "too large"),
-        (Refusal(500, {}, said("UNKNOWN", "No space left on device")), DiskFull, False, "no space"),
-        (Refusal(507, {}), DiskFull, False, "no space"),
-        (Refusal(503, {}, b"upstream\n  down"), Unavailable, True, "503 upstream down"),
-        (Refusal(400, {}, b'{"message":"a\\u0007b"}'), UnknownFailure, False, "400 a b"),
-        (Refusal(400, {}, b"[" * 100_000), UnknownFailure, False, "400 [[["),
+        (
+            ApiAnswer(401, {}, said("UNAUTHORIZED", "who?")),
+            Unauthorized,
+            False,
+            "UNAUTHORIZED: who?",
+        ),
+        (ApiAnswer(403, HTML, b"<html>"), Unavailable, False, "403, answered with a web page"),
+        (ApiAnswer(404, {}, said("NAME_UNKNOWN", "")), NotFound, False, "404 NAME_UNKNOWN"),
+        (ApiAnswer(404, HTML, b"<html>"), Unavailable, True, "this is not a registry"),
+        (ApiAnswer(200, HTML), Unavailable, True, "this is not a registry"),
+        (ApiAnswer(308, {}), Unavailable, True, "unexpected answer (308)"),
+        (ApiAnswer(408, {}), TimedOut, True, "timed out"),
+        (ApiAnswer(400, {}, said("DIGEST_INVALID", "x")), DigestMismatch, True, "different bytes"),
+        (ApiAnswer(400, {}, said("MANIFEST_INVALID", "y")), UnknownFailure, False, "refused"),
+        (ApiAnswer(403, {}, said("TOOMANYREQUESTS", "z")), RateLimited, True, "too many requests"),
+        (ApiAnswer(413, HTML), UnknownFailure, False, "too large"),
+        (
+            ApiAnswer(500, {}, said("UNKNOWN", "No space left on device")),
+            DiskFull,
+            False,
+            "no space",
+        ),
+        (ApiAnswer(507, {}), DiskFull, False, "no space"),
+        (ApiAnswer(503, {}, b"upstream\n  down"), Unavailable, True, "503 upstream down"),
+        (ApiAnswer(400, {}, b'{"message":"a\\u0007b"}'), UnknownFailure, False, "400 a b"),
+        (ApiAnswer(400, {}, b"[" * 100_000), UnknownFailure, False, "400 [[["),
     ],
 )
 def test_failure_of_a_refusal(
-    refusal: Refusal, kind: type[ImageToolsError], temporary: bool, text: str
+    refusal: ApiAnswer, kind: type[ImageToolsError], temporary: bool, text: str
 ) -> None:
     found = failure(refusal, "r/a:v1", doing="reading")
 
@@ -64,7 +75,7 @@ def test_failure_of_a_refusal(
 
 
 def test_failure_keeps_status_and_the_wish_for_rest() -> None:
-    found = failure(Refusal(429, {"Retry-After": "7"}), "r/a")
+    found = failure(ApiAnswer(429, {"Retry-After": "7"}), "r/a")
 
     assert isinstance(found, CopyFailed)
     assert (found.status, found.retry_after) == (429, 7.0)
@@ -96,4 +107,4 @@ def test_retry_after_of_any_text_never_fails(text: str) -> None:
 
 @given(st.binary(), st.integers(100, 599))
 def test_failure_of_any_body_is_explained_on_one_line(body: bytes, status: int) -> None:
-    assert "\n" not in failure(Refusal(status, {}, body), "r/a").message
+    assert "\n" not in failure(ApiAnswer(status, {}, body), "r/a").message

@@ -6,8 +6,8 @@ import pytest
 
 from image_tools.errors import TlsProblem, Unauthorized
 from image_tools.logins.auth_file import Credentials
+from image_tools.stores.remote.tokens.authorizer import Authorizer
 from image_tools.stores.remote.tokens.challenge import Challenge, parse_challenges
-from image_tools.stores.remote.tokens.tokens import Authorizer
 from tests.helpers.realm import MemoryRealm, refusal
 
 LOGIN = Credentials("me", "secret")
@@ -25,7 +25,7 @@ def authorizer(
     async def prove(_header: str) -> bool:
         return let_in
 
-    made = Authorizer("reg", find, realm.ask, allows_plain=False)
+    made = Authorizer("reg", find, realm.ask)
     made.proofs.prove = prove
     return made
 

@@ -13,9 +13,9 @@ from image_tools.errors import InvalidManifest, NotFound, Unavailable
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.failures import failure
-from image_tools.stores.remote.questions import Answer, Question
 from image_tools.stores.remote.referrers import referrers
 from image_tools.stores.store import ManifestHead
 
@@ -43,18 +43,18 @@ class Registry:
         self.asked: list[str] = []
         self.capabilities = Capabilities()
 
-    async def ask(self, question: Question) -> Answer:
-        return await self.once(question)
+    async def ask(self, request: ApiRequest) -> ApiAnswer:
+        return await self.once(request)
 
-    async def once(self, question: Question) -> Answer:
-        self.asked.append(str(question.url or question.path))
+    async def once(self, request: ApiRequest) -> ApiAnswer:
+        self.asked.append(str(request.url or request.path))
         status, body = self._answers.pop(0)
-        answer = Answer(status, {}, body, URL(f"http://reg/{len(self.asked)}"))
-        if not question.accepts(answer):
-            raise failure(answer, question.reference)
+        answer = ApiAnswer(status, {}, body, URL(f"http://reg/{len(self.asked)}"))
+        if not request.accepts(answer):
+            raise failure(answer, request.reference)
         return answer
 
-    def following(self, answer: Answer, reference: str) -> URL | None:
+    def following(self, answer: ApiAnswer, reference: str) -> URL | None:
         return URL(f"http://reg/page-{len(self.asked)}") if self._answers else None
 
     async def manifest_head(self, repository: str, reference: Any) -> ManifestHead | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import EnvironmentProblem
-from image_tools.stores.remote import registries_conf
 from image_tools.stores.remote.registries_conf import (
     Pull,
     PullSource,
@@ -161,14 +160,13 @@ def write(folder: Path, name: str, location: str) -> Path:
 
 
 def test_load_takes_the_named_file_then_the_users_then_the_systems(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     system, home = tmp_path / "etc", tmp_path / "home"
-    monkeypatch.setattr(registries_conf, "_SYSTEM", system)
     environ = {"HOME": str(home)}
 
     def location() -> str:
-        return load(environ).sources("r", "x")[-1].registry
+        return load(environ, system).sources("r", "x")[-1].registry
 
     found = [location()]
     write(system, "registries.conf", "system")

@@ -10,8 +10,7 @@ import pytest
 from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, TimedOut, TlsProblem, Unavailable
-from image_tools.stores.remote import scheme
-from image_tools.stores.remote.scheme import Root
+from image_tools.stores.remote.scheme import RegistryRoot
 from image_tools.web.tls import TlsChoice
 
 REFUSED = Unavailable("r: refused")
@@ -43,7 +42,7 @@ def found(
             raise error
 
     async def run() -> str:
-        return str(await Root(registry, TlsChoice(verify), ping, once).find())
+        return str(await RegistryRoot(registry, TlsChoice(verify), ping, once).find())
 
     try:
         return asyncio.run(run())
@@ -85,10 +84,7 @@ def test_root_is_plain_only_where_that_is_allowed_and_tls_is_not_spoken(
     assert isinstance(result, expected) if isinstance(expected, type) else result == expected
 
 
-def test_root_is_asked_once_by_many_and_again_after_a_failure(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(scheme, "FAILURE_COUNTS_FOR", -1.0)
+def test_root_is_asked_once_by_many_and_again_after_a_failure() -> None:
     asked: list[str] = []
     failures = [REFUSED]
 
@@ -99,7 +95,7 @@ def test_root_is_asked_once_by_many_and_again_after_a_failure(
             raise failures.pop()
 
     async def run() -> list[object]:
-        root = Root("r.example", TlsChoice(), ping, once)
+        root = RegistryRoot("r.example", TlsChoice(), ping, once, remembers=-1.0)
         first = await asyncio.gather(*(root.find() for _ in range(5)), return_exceptions=True)
         second = await asyncio.gather(*(root.find() for _ in range(5)))
         await root.close()
@@ -112,7 +108,7 @@ def test_root_is_asked_once_by_many_and_again_after_a_failure(
 def test_root_whose_first_asker_gives_up_is_found_by_the_others() -> None:
     async def run() -> object:
         gate = asyncio.Event()
-        root = Root("r.example", TlsChoice(), lambda _: _wait(gate), once)
+        root = RegistryRoot("r.example", TlsChoice(), lambda _: _wait(gate), once)
         first, second = (asyncio.ensure_future(root.find()) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()

@@ -11,11 +11,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_tools.stores.archive.content import FILE_FORMS, Form
 from image_tools.stores.archive.file.framing import (
     BLOCK,
     HEADER,
     Compressed,
-    Packing,
     Stored,
     end_frame,
     fitting,
@@ -34,11 +34,11 @@ SIZES = (0, 1, 511, 512, 513, 65535, 65536, (128 << 10) - 1, 128 << 10, (128 << 
 SHA256, SHA512 = f"blobs/sha256/{'a' * 64}", f"blobs/sha512/{'b' * 128}"
 
 
-def unwrapped(form: Packing, data: bytes) -> bytes:
+def unwrapped(form: Form, data: bytes) -> bytes:
     """What the library of this form makes of several frames."""
-    if form is Packing.GZIP:
+    if form is Form.GZIP:
         return gzip.decompress(data)
-    if form is Packing.ZSTD:
+    if form is Form.ZSTD:
         reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
         return reader.read()
     return data
@@ -72,17 +72,17 @@ def test_header_of_too_long_a_name_is_refused() -> None:
         tar_header("a" * 500, 1)
 
 
-@pytest.mark.parametrize("form", Packing)
-def test_header_frame_has_its_announced_length_and_unwraps(form: Packing) -> None:
+@pytest.mark.parametrize("form", FILE_FORMS)
+def test_header_frame_has_its_announced_length_and_unwraps(form: Form) -> None:
     frame = header_frame(form, SHA512, 1 << 40)
 
     assert len(frame) == header_length(form)
     assert unwrapped(form, frame) == tar_header(SHA512, 1 << 40)
 
 
-@pytest.mark.parametrize("form", Packing)
+@pytest.mark.parametrize("form", FILE_FORMS)
 @pytest.mark.parametrize("size", SIZES)
-def test_stored_frame_unwraps_to_padded_content(form: Packing, size: int) -> None:
+def test_stored_frame_unwraps_to_padded_content(form: Form, size: int) -> None:
     content = content_of(size)
     frame = stored(form, content)
 
@@ -91,7 +91,7 @@ def test_stored_frame_unwraps_to_padded_content(form: Packing, size: int) -> Non
 
 
 @given(
-    form=st.sampled_from(Packing),
+    form=st.sampled_from(FILE_FORMS),
     pieces=st.lists(st.integers(0, 140_000), max_size=6),
     data=st.data(),
 )
@@ -111,7 +111,7 @@ def test_stored_frame_is_the_same_in_any_pieces_and_mapped(form, pieces, data) -
         assert grown[at : at + len(expected)] == expected
 
 
-@given(form=st.sampled_from(Packing), length=st.integers(0, 1 << 40) | st.integers(0, 200_000))
+@given(form=st.sampled_from(FILE_FORMS), length=st.integers(0, 1 << 40) | st.integers(0, 200_000))
 def test_fitting_content_is_the_longest_whose_frame_fits(form, length) -> None:
     size = fitting(form, length)
 
@@ -120,9 +120,9 @@ def test_fitting_content_is_the_longest_whose_frame_fits(form, length) -> None:
     assert stored_length(form, size + BLOCK) > length
 
 
-@pytest.mark.parametrize("form", [Packing.GZIP, Packing.ZSTD])
+@pytest.mark.parametrize("form", [Form.GZIP, Form.ZSTD])
 @pytest.mark.parametrize("size", SIZES)
-def test_compressed_frame_unwraps_to_padded_content(form: Packing, size: int) -> None:
+def test_compressed_frame_unwraps_to_padded_content(form: Form, size: int) -> None:
     content = content_of(size)
     frame = Compressed(form)
     grown = frame.encode(content[:100]) + frame.encode(content[100:]) + frame.end()
@@ -130,18 +130,18 @@ def test_compressed_frame_unwraps_to_padded_content(form: Packing, size: int) ->
     assert unwrapped(form, grown) == content.ljust(padded(size), b"\0")
 
 
-@pytest.mark.parametrize("form", Packing)
-def test_end_is_two_blocks_of_zeros(form: Packing) -> None:
+@pytest.mark.parametrize("form", FILE_FORMS)
+def test_end_is_two_blocks_of_zeros(form: Form) -> None:
     assert unwrapped(form, end_frame(form)) == bytes(1024)
 
 
-@pytest.mark.parametrize("form", Packing)
-def test_footer_is_seen_by_nobody(form: Packing) -> None:
+@pytest.mark.parametrize("form", FILE_FORMS)
+def test_footer_is_seen_by_nobody(form: Form) -> None:
     assert unwrapped(form, end_frame(form) + footer_frame(form, b"x" * 146)) == bytes(1024)
 
 
-@pytest.mark.parametrize("form", Packing)
-def test_form_is_known_by_the_first_bytes(form: Packing) -> None:
+@pytest.mark.parametrize("form", FILE_FORMS)
+def test_form_is_known_by_the_first_bytes(form: Form) -> None:
     assert form_of(header_frame(form, "oci-layout", 30)[:BLOCK]) is form
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from image_tools.errors import ArchiveDamaged
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.file.footer import Footer, ending, ending_length, parse_ending
-from image_tools.stores.archive.file.framing import Packing, header_length, stored_length
+from image_tools.stores.archive.content import FILE_FORMS, Form
+from image_tools.stores.archive.file.framing import header_length, stored_length
 from image_tools.stores.archive.file.toc import (
     INDEX,
-    LAYOUT,
+    LAYOUT_NAME,
     FileEntry,
     Piece,
     Table,
@@ -26,6 +26,7 @@ from image_tools.stores.archive.file.toc import (
     piece_name,
     table_bytes,
 )
+from image_tools.stores.archive.file.trailer import Footer, ending, ending_length, parse_ending
 
 FIRST = {"image-tools": "contents", "version": 1}
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -36,16 +37,14 @@ FOOTERS = st.builds(
 BLOB = Digest.of(b"blob")
 
 
-def entry_at(
-    offset: int, digest: Digest, size: int, packed: int | None, form: Packing
-) -> FileEntry:
+def entry_at(offset: int, digest: Digest, size: int, packed: int | None, form: Form) -> FileEntry:
     content = stored_length(form, size) if packed is None else packed
     length = header_length(form) + content
     return FileEntry(blob_name(digest), offset, length, size, digest, packed is None)
 
 
 @st.composite
-def tables(draw: st.DrawFn, form: Packing) -> Table:
+def tables(draw: st.DrawFn, form: Form) -> Table:
     entries, at = [], 0
     for digest in draw(st.lists(DIGESTS, max_size=5, unique=True)):
         size, packed = draw(st.integers(0, 1 << 40)), draw(st.none() | st.integers(0, 1 << 40))
@@ -60,11 +59,11 @@ def end_of(table: Table) -> int:
     return table.entries[-1].end if table.entries else 0
 
 
-def one(form: Packing = Packing.TAR) -> dict[str, object]:
+def one(form: Form = Form.TAR) -> dict[str, object]:
     return entry_value(entry_at(0, BLOB, 10, None, form))
 
 
-@given(form=st.sampled_from(Packing), data=st.data())
+@given(form=st.sampled_from(FILE_FORMS), data=st.data())
 def test_table_written_is_read_back(form, data) -> None:
     table = data.draw(tables(form))
     text = table_bytes(table)
@@ -80,13 +79,13 @@ def test_table_holds_pieces_and_the_files_of_a_layout() -> None:
     piece = Piece(BLOB, 5, 15)
     length = 1536 + 512
     entries = (
-        FileEntry(LAYOUT, 0, length, 30, Digest.of(b"layout"), True),
+        FileEntry(LAYOUT_NAME, 0, length, 30, Digest.of(b"layout"), True),
         FileEntry(piece_name(piece, 10), length, length, 10, Digest.of(b"piece"), True, piece),
         FileEntry(INDEX, 2 * length, length, 2, Digest.of(b"{}"), True),
     )
     table = Table(entries)
 
-    assert parse_table("a.tar", Packing.TAR, table_bytes(table), 3 * length) == table
+    assert parse_table("a.tar", Form.TAR, table_bytes(table), 3 * length) == table
 
 
 PIECE_OF_5 = {
@@ -132,7 +131,7 @@ def test_table_with_something_wrong_is_refused(lines: list[object], said: str) -
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
 
     with pytest.raises(ArchiveDamaged, match=rf"a\.tar is damaged: its table.*({said})") as caught:
-        parse_table("a.tar", Packing.TAR, text.encode(), 99)
+        parse_table("a.tar", Form.TAR, text.encode(), 99)
 
     assert caught.value.advice
 
@@ -142,11 +141,14 @@ def test_table_with_something_wrong_is_refused(lines: list[object], said: str) -
 @example(b"\xff\xfe[\0")
 def test_table_of_any_bytes_is_refused(text) -> None:
     with pytest.raises(ArchiveDamaged, match=re.escape("a.tar is damaged")):
-        parse_table("a.tar", Packing.TAR, json.dumps(FIRST).encode() + b"\n" + text + b"\n.", 0)
+        parse_table("a.tar", Form.TAR, json.dumps(FIRST).encode() + b"\n" + text + b"\n.", 0)
 
 
 @given(
-    form=st.sampled_from(Packing), footer=FOOTERS, place=st.integers(0), change=st.integers(1, 255)
+    form=st.sampled_from(FILE_FORMS),
+    footer=FOOTERS,
+    place=st.integers(0),
+    change=st.integers(1, 255),
 )
 def test_footer_is_read_back_and_with_any_byte_changed_it_is_none(
     form, footer, place, change
@@ -160,6 +162,6 @@ def test_footer_is_read_back_and_with_any_byte_changed_it_is_none(
     assert parse_ending(form, bytes(data)) is None
 
 
-@given(form=st.sampled_from(Packing), data=st.binary(max_size=3000))
+@given(form=st.sampled_from(FILE_FORMS), data=st.binary(max_size=3000))
 def test_footer_of_any_bytes_is_none(form, data) -> None:
     assert parse_ending(form, data) is None

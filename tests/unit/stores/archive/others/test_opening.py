@@ -15,11 +15,12 @@ from image_tools.errors import ArchiveDamaged, DiskFull, EnvironmentProblem, Usa
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.contents import contents
+from image_tools.stores.archive.image_contents import contents
 from image_tools.stores.archive.opening import check_archive, read_archive
-from image_tools.stores.archive.others import blobs as foreign_blobs
 from image_tools.stores.archive.others import cache as foreign_cache
+from image_tools.stores.archive.others.blobs import survey
 from image_tools.stores.archive.others.cache import Foreign
+from image_tools.stores.archive.others.source import opened_source
 from tests.helpers import images
 from tests.helpers.content import Image
 from tests.helpers.foreign import (
@@ -371,11 +372,8 @@ def test_archive_without_room_says_what_is_needed_and_free(
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_archive_with_too_many_entries_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(foreign_blobs, "MOST_MEMBERS", 3)
+def test_archive_with_too_many_entries_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tar", {str(n): b"" for n in range(4)})
 
-    with pytest.raises(ArchiveDamaged, match="more than 3 entries"):
-        read_archive(path)
+    with opened_source(path) as source, pytest.raises(ArchiveDamaged, match="more than 3 entries"):
+        survey(source, foreign_cache.Cache.make(path, Foreign()), most=3)

@@ -17,21 +17,20 @@ from hypothesis import strategies as st
 
 from image_tools.errors import AlreadyRunning, ArchiveDamaged, NotFound, UsageError
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.file.framed import FramedContent
-from image_tools.stores.archive.file.framing import Packing
+from image_tools.stores.archive.content import FILE_FORMS, Form
+from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.file.toc import Piece
-from image_tools.stores.archive.verifying import verify
-from image_tools.stores.archive.volumes.blobs import VolumeBlobs
+from image_tools.stores.archive.verify import verify
 from image_tools.stores.archive.volumes.list import (
     BlobInVolume,
-    Listed,
+    ListedVolume,
     VolumeList,
     base_and_number,
     list_bytes,
     parse_list,
 )
 from image_tools.stores.archive.volumes.set import has_volumes
-from image_tools.stores.archive.volumes.volumes import VolumesContent
+from image_tools.stores.archive.volumes.volumes import VolumeBlobs, VolumesContent
 from tests.helpers.archive_files import INDEX, add, blobs_of, by_digest
 from tests.helpers.examples import examples
 
@@ -55,17 +54,17 @@ def _no_waiting_for_disks() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=Packing, ids=lambda form: form.name)
-def form(request: pytest.FixtureRequest) -> Packing:
+@pytest.fixture(params=FILE_FORMS, ids=lambda form: form.name)
+def form(request: pytest.FixtureRequest) -> Form:
     return request.param
 
 
 @pytest.fixture
-def path(tmp_path: Path, form: Packing) -> Path:
-    return tmp_path / f"images{form.value}"
+def path(tmp_path: Path, form: Form) -> Path:
+    return tmp_path / f"images{form.suffix}"
 
 
-def made(path: Path, form: Packing, *blobs: bytes) -> Path:
+def made(path: Path, form: Form, *blobs: bytes) -> Path:
     with closing(VolumesContent.create(path, form, PART)) as content:
         for number, blob in enumerate(blobs):
             add(content, blob, known=number % 3 > 0, compressible=b"text" in blob)
@@ -87,7 +86,7 @@ def parts(path: Path) -> list[Path]:
     return sorted(path.parent.iterdir(), key=lambda found: (len(found.name), found.name))
 
 
-def test_archive_is_found_by_any_of_its_names(path: Path, form: Packing) -> None:
+def test_archive_is_found_by_any_of_its_names(path: Path, form: Form) -> None:
     made(path, form, *BLOBS)
     count = len(parts(path))
 
@@ -100,12 +99,12 @@ def test_archive_is_found_by_any_of_its_names(path: Path, form: Packing) -> None
     assert all(found.stat().st_size <= PART for found in parts(path))
 
 
-def test_volume_says_itself_what_is_in_it(path: Path, form: Packing) -> None:
+def test_volume_says_itself_what_is_in_it(path: Path, form: Form) -> None:
     made(path, form, *BLOBS)
 
     found: dict[Digest, bytes] = {}
     for name in parts(path):
-        with closing(FramedContent.reading(name)) as content:
+        with closing(FileContent.reading(name)) as content:
             assert {problem for _, problem in verify(content)} == {None}
             found |= blobs_of(content)
     whole = by_digest(*BLOBS)
@@ -113,7 +112,7 @@ def test_volume_says_itself_what_is_in_it(path: Path, form: Packing) -> None:
 
 
 @given(
-    form=st.sampled_from(Packing),
+    form=st.sampled_from(FILE_FORMS),
     contents=st.lists(
         st.tuples(st.integers(0, 250_000), st.booleans(), st.booleans()), min_size=1, max_size=8
     ),
@@ -135,7 +134,7 @@ def test_archive_in_volumes_gives_back_every_blob(tmp_path_factory, form, conten
 @given(places=st.lists(st.integers(0, len(BIG) + 10), min_size=1, max_size=8))
 @examples(15)
 def test_blob_in_pieces_is_read_from_any_place(tmp_path_factory, places) -> None:
-    path = made(tmp_path_factory.mktemp("a") / "a", Packing.ZSTD, BIG)
+    path = made(tmp_path_factory.mktemp("a") / "a", Form.ZSTD, BIG)
 
     with closing(VolumesContent.reading(path)) as content, content.open(Digest.of(BIG)) as file:
         for place in places:
@@ -145,19 +144,19 @@ def test_blob_in_pieces_is_read_from_any_place(tmp_path_factory, places) -> None
         assert file.read() == BIG[-3:]
 
 
-def test_blob_in_volumes_unknown_is_not_found(path: Path, form: Packing) -> None:
+def test_blob_in_volumes_unknown_is_not_found(path: Path, form: Form) -> None:
     with closing(VolumesContent.reading(made(path, form))) as content:
         assert content.size(Digest.of(b"?")) is None
         with pytest.raises(NotFound):
             content.open(Digest.of(b"?"))
 
 
-def test_volumes_are_there_as_they_fill(path: Path, form: Packing) -> None:
+def test_volumes_are_there_as_they_fill(path: Path, form: Form) -> None:
     with closing(VolumesContent.create(path, form, PART)) as content:
         blobs = [noise(number, 40_000) for number in range(4)]
         for blob in blobs:
             add(content, blob)
-        with closing(FramedContent.reading(part(path, 1))) as first:
+        with closing(FileContent.reading(part(path, 1))) as first:
             assert blobs_of(first) == by_digest(*blobs[:2])
         with pytest.raises(ArchiveDamaged, match=r"its last volume.* is missing; found: part1"):
             VolumesContent.reading(path)
@@ -167,10 +166,10 @@ def test_volumes_are_there_as_they_fill(path: Path, form: Packing) -> None:
 @pytest.mark.parametrize("lost", [1, 3])
 @pytest.mark.parametrize("how", ["missing", "cut", "other"])
 def test_volume_lost_is_named_and_its_blobs_are_made_again(
-    path: Path, form: Packing, lost: int, how: str
+    path: Path, form: Form, lost: int, how: str
 ) -> None:
     made(path, form, *BLOBS)
-    with closing(FramedContent.reading(part(path, lost))) as content:
+    with closing(FileContent.reading(part(path, lost))) as content:
         gone = blobs_of(content)
     if how == "missing":
         part(path, lost).unlink()
@@ -195,7 +194,7 @@ def test_volume_lost_is_named_and_its_blobs_are_made_again(
     assert read(path) == (INDEX, by_digest(*BLOBS))
 
 
-def test_last_volume_lost_is_told(path: Path, form: Packing) -> None:
+def test_last_volume_lost_is_told(path: Path, form: Form) -> None:
     made(path, form, *BLOBS)
     parts(path)[-1].unlink()
     os.truncate(part(path, 2), 100)
@@ -205,7 +204,7 @@ def test_last_volume_lost_is_told(path: Path, form: Packing) -> None:
             begin(path)
 
 
-def test_added_blobs_make_new_volumes(path: Path, form: Packing) -> None:
+def test_added_blobs_make_new_volumes(path: Path, form: Form) -> None:
     made(path, form, *BLOBS)
     before = {name: name.read_bytes() for name in parts(path)}
     with closing(VolumesContent.adding(part(path, 2))) as content:
@@ -219,7 +218,7 @@ def test_added_blobs_make_new_volumes(path: Path, form: Packing) -> None:
     assert len(parts(path)) > len(before)
 
 
-def test_adding_nothing_to_volumes_changes_nothing(path: Path, form: Packing) -> None:
+def test_adding_nothing_to_volumes_changes_nothing(path: Path, form: Form) -> None:
     made(path, form, *BLOBS)
     before = parts(path)
     with closing(VolumesContent.adding(path)) as content:
@@ -230,7 +229,7 @@ def test_adding_nothing_to_volumes_changes_nothing(path: Path, form: Packing) ->
     assert parts(path) == before
 
 
-def test_new_archive_replaces_the_volumes_of_an_old_one(path: Path, form: Packing) -> None:
+def test_new_archive_replaces_the_volumes_of_an_old_one(path: Path, form: Form) -> None:
     made(path, form, *BLOBS)
     made(path, form, b"small")
 
@@ -238,7 +237,7 @@ def test_new_archive_replaces_the_volumes_of_an_old_one(path: Path, form: Packin
     assert parts(path) == [part(path, 1)]
 
 
-def test_new_archive_over_a_file_of_others_is_refused(path: Path, form: Packing) -> None:
+def test_new_archive_over_a_file_of_others_is_refused(path: Path, form: Form) -> None:
     part(path, 3).write_bytes(b"mine")
 
     with pytest.raises(UsageError, match="part3 is no volume"):
@@ -246,7 +245,7 @@ def test_new_archive_over_a_file_of_others_is_refused(path: Path, form: Packing)
     assert part(path, 3).read_bytes() == b"mine"
 
 
-def test_volumes_written_by_two_are_refused_to_the_second(path: Path, form: Packing) -> None:
+def test_volumes_written_by_two_are_refused_to_the_second(path: Path, form: Form) -> None:
     with (
         closing(VolumesContent.create(path, form, PART)),
         pytest.raises(AlreadyRunning, match="another run"),
@@ -254,12 +253,12 @@ def test_volumes_written_by_two_are_refused_to_the_second(path: Path, form: Pack
         VolumesContent.create(path, form, PART)
 
 
-def test_volumes_too_small_are_refused(path: Path, form: Packing) -> None:
+def test_volumes_too_small_are_refused(path: Path, form: Form) -> None:
     with pytest.raises(UsageError, match="too small"):
         VolumesContent.create(path, form, 1000)
 
 
-def test_blobs_dropped_leave_room_in_volumes(path: Path, form: Packing) -> None:
+def test_blobs_dropped_leave_room_in_volumes(path: Path, form: Form) -> None:
     with closing(VolumesContent.create(path, form, PART)) as content:
         failing = [content.begin(60_000, compressible=False) for _ in range(3)]
         big = content.begin(len(BIG), compressible=False)
@@ -274,7 +273,7 @@ def test_blobs_dropped_leave_room_in_volumes(path: Path, form: Packing) -> None:
     assert sum(found.stat().st_size for found in parts(path)) < sum(map(len, BLOBS)) + 100_000
 
 
-def test_blobs_from_many_threads_all_arrive_in_volumes(path: Path, form: Packing) -> None:
+def test_blobs_from_many_threads_all_arrive_in_volumes(path: Path, form: Form) -> None:
     content = VolumesContent.create(path, form, PART)
     blobs = [noise(n % 30, n % 30 * 5000) for n in range(40)]
     failed = list[BaseException]()
@@ -300,7 +299,7 @@ def test_blobs_from_many_threads_all_arrive_in_volumes(path: Path, form: Packing
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("whole") / "a", Packing.GZIP, *BLOBS)
+    return made(tmp_path_factory.mktemp("whole") / "a", Form.GZIP, *BLOBS)
 
 
 @given(data=st.data(), at=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
@@ -349,7 +348,7 @@ def test_name_of_a_volume_is_taken_apart(name: str, expected: tuple[str, int | N
 
 def test_list_of_volumes_is_read_back() -> None:
     digest = Digest.of(b"")
-    listing = VolumeList("f" * 32, PART, (Listed(1, 5, digest, (BlobInVolume(digest, 5),)),))
+    listing = VolumeList("f" * 32, PART, (ListedVolume(1, 5, digest, (BlobInVolume(digest, 5),)),))
 
     assert parse_list("a", list_bytes(listing)) == listing
 

@@ -16,8 +16,7 @@ from image_tools.errors import (
     UnknownFailure,
 )
 from image_tools.logins.auth_file import Credentials
-from image_tools.stores.remote.failures import Refusal
-from image_tools.stores.remote.tokens.answer import Scope, Token
+from image_tools.stores.remote.api import ApiAnswer
 from image_tools.stores.remote.tokens.challenge import Challenge
 from image_tools.stores.remote.tokens.realm import (
     MOST_BYTES,
@@ -28,6 +27,7 @@ from image_tools.stores.remote.tokens.realm import (
     refused,
     scope_length,
 )
+from image_tools.stores.remote.tokens.token import Scope, Token
 from image_tools.web.connect import Request
 from tests.helpers.realm import MemoryRealm, refusal
 
@@ -184,7 +184,7 @@ def test_ask_realm_lasting_refusal_is_given_back(status: int) -> None:
     reply = refusal(status)
     server = MemoryRealm(rule=lambda scopes: reply)
 
-    assert asyncio.run(ask_realm(REALM, SCOPES, LOGIN, server.ask)) == Refusal(*reply)
+    assert asyncio.run(ask_realm(REALM, SCOPES, LOGIN, server.ask)) == ApiAnswer(*reply)
 
 
 REFUSED = {
@@ -200,7 +200,7 @@ REFUSED = {
 def test_refused_names_realm_and_its_words(
     credentials: Credentials | None, status: int, kind: type[CopyFailed], said: str
 ) -> None:
-    error = refused(REALM, Refusal(status, {}, b"you said pass"), credentials)
+    error = refused(REALM, ApiAnswer(status, {}, b"you said pass"), credentials)
 
     words = "you said ***" if credentials is LOGIN else "you said pass"
     assert (type(error), error.temporary, error.status) == (kind, False, status)
