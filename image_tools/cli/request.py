@@ -22,7 +22,7 @@ from image_tools.logins.auth_file import Credentials
 from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
 from image_tools.retry import RetryPolicy
-from image_tools.run.line.deep_walk import Depth
+from image_tools.run.deep_walk import Depth
 from image_tools.run.options import Options
 from image_tools.run.validation import Validation
 from image_tools.state import default_state_path

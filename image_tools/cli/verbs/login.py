@@ -104,7 +104,7 @@ def _typed(
     from image_tools.commands.login import speaks_plain
     from image_tools.logins.auth_file import Credentials
     from image_tools.run.login_prompt import ask_login
-    from image_tools.run.prompting import Prompt
+    from image_tools.run.preflight import Prompt
 
     # Asked before a password is typed: a wrong name, or a wrong certificate.
     with _reached(registry, tls, options, environ) as opening:
