@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import EnvironmentProblem, UsageError
-from image_tools.exchange.serving import Serving, read_htpasswd
+from image_tools.exchange.serving import ArchiveServer, read_htpasswd
 from image_tools.machine.cancel import Cancel
 from image_tools.machine.event_loop import LoopThread
 from image_tools.stores.archive.opening import read_archive
@@ -54,7 +54,7 @@ def serve(request: ServeRequest, on_ready: Callable[[Served], None], stopped: Ca
     archive = read_archive(request.archive, foreign=request.foreign)
     loop = LoopThread()
     try:
-        serving = Serving(archive, gate)
+        serving = ArchiveServer(archive, gate)
         port = loop.submit(serving.start(request.host, request.port, tls)).result()
         host = f"[{request.host}]" if ":" in request.host else request.host
         served = Served(
@@ -67,7 +67,7 @@ def serve(request: ServeRequest, on_ready: Callable[[Served], None], stopped: Ca
                 pass
         finally:
             loop.submit(serving.stop()).result()
-        return serving.account.bytes_read
+        return serving.traffic.bytes_read
     finally:
         loop.stop()
         archive.close()

@@ -12,11 +12,11 @@ from image_tools.errors import (
     Unavailable,
     UnknownFailure,
 )
-from image_tools.exchange.ledger import Account
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.ledger import Traffic
+from image_tools.exchange.sessions import ToolSession
 from image_tools.machine.run import CompletedRun
 from image_tools.oci.reference import Reference
-from image_tools.run.tools.failure import cause_of
+from image_tools.run.tools.toolbox import cause_of
 from tests.helpers.memory_store import MemoryStore
 
 REFERENCE = Reference.parse("docker.io/library/nginx:1")
@@ -24,8 +24,8 @@ WORDS = 'time="x" level=fatal msg="reading manifest v1 in x: manifest unknown"\n
 LIMITED, AWAY = RateLimited("slow down"), Unavailable("away")
 
 
-def session(cause: ImageToolsError | None) -> Session:
-    found = Session(key="s1", store=MemoryStore(), repository="r", account=Account())
+def session(cause: ImageToolsError | None) -> ToolSession:
+    found = ToolSession(key="s1", store=MemoryStore(), repository="r", traffic=Traffic())
     found.cause = cause
     return found
 
