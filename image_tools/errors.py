@@ -1,4 +1,4 @@
-"""Every failure the program knows, with its exit code and its advice.
+"""Every failure that the program can explain, with its exit code and its advice.
 
 ::
 
@@ -27,16 +27,18 @@ import re
 from typing import ClassVar, Literal, TypeVar
 
 BUG_EXIT_CODE = 70
-# What a refused push closes for the rest of a run; `tags`: those of a repository that exist.
+# Where a refused push ends all pushes of a run; `tags`: existing tags of a repository.
 Scope = Literal["nothing", "tags", "repository", "project", "registry"]
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 E = TypeVar("E", bound="ImageToolsError")
 
 
 class ImageToolsError(Exception):
-    """A failure we can explain: one sentence, and what to do next in `advice`.
+    """A failure with an explanation: one sentence, and what to do next in `advice`.
 
-    `another_way`: nothing was stored, and the same content sent once more goes another way.
+    `temporary`: another attempt may succeed; `exhausted`: the retry policy has been applied, so
+    that nobody above repeats it. `another_way`: nothing was stored, and the next attempt sends the
+    same content to another place.
     """
 
     exit_code: ClassVar[int] = 1
@@ -53,12 +55,12 @@ class ImageToolsError(Exception):
 
     @property
     def own_advice(self) -> str:
-        """Return the hint this very error was given; `advice` is that of the class, too."""
+        """Return the advice given to this error; empty if `advice` is that of its class."""
         return str(vars(self).get("advice", ""))
 
     @property
     def kind(self) -> str:
-        """The stable word of this failure in reports: `not-found`, `rate-limited`, …"""
+        """Return the stable word for this failure in reports: `not-found`, `rate-limited`, …"""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
 
     def copied(self: E, message: str | None = None, *, advice: str | None = None) -> E:
@@ -77,27 +79,37 @@ class ImageToolsError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return how to unpickle the error: a transfer may fail in another process."""
+        return _unpickled, (type(self), self.args, vars(self))
+
+
+def _unpickled(kind: type[E], args: tuple[object, ...], state: dict[str, object]) -> E:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
+
 
 class UsageError(ImageToolsError):
-    """The command line or the list asks for something impossible."""
+    """The command line or the list is wrong."""
 
     exit_code = 2
 
 
 class InvalidReference(UsageError):
-    """The text is no image reference."""
+    """The text is not an image reference."""
 
 
 class InvalidPlatform(UsageError):
-    """The text is no platform, architecture or operating system."""
+    """The text is not a platform, architecture or operating system."""
 
 
 class InvalidList(UsageError):
-    """The image list as a whole cannot be worked on."""
+    """The image list as a whole is not usable."""
 
 
 class EnvironmentProblem(ImageToolsError):
-    """This machine lacks something the program needs."""
+    """This machine lacks something that the program needs."""
 
     exit_code = 3
 
@@ -107,7 +119,7 @@ class ToolMissing(EnvironmentProblem):
 
 
 class ToolTooOld(EnvironmentProblem):
-    """The installed tool lacks an option the program cannot do without."""
+    """The installed tool lacks an option that the program needs."""
 
 
 class AlreadyRunning(ImageToolsError):
@@ -117,13 +129,12 @@ class AlreadyRunning(ImageToolsError):
 
 
 class CopyFailed(ImageToolsError):
-    """A request or a tool run failed for one reference.
+    """A request or a run of a tool failed for one reference.
 
-    `status` is the registry's HTTP status where there was one; `retry_after` its wish in seconds;
-    `exhausted` says that the retry policy was already applied below, so nobody repeats it above.
-    `closes` is what need not be tried again in this run. `answered`: the registry itself said so,
-    to the very question; it was no token server, and no line that broke. `code` is its error code
-    in capitals, where it gave one.
+    `status` is the registry's HTTP status, None without one; `retry_after` are the seconds that it
+    asks to wait; `code` is its error code in capitals. `closes` says what not to try again in this
+    run. `answered`: the registry itself refused this very request, not a token server, and the
+    connection did not break.
     """
 
     closes: Scope = "nothing"
@@ -146,45 +157,45 @@ class CopyFailed(ImageToolsError):
 
 
 class NotFound(CopyFailed):
-    """The registry says it does not know this manifest, blob, tag or repository."""
+    """The registry does not have this manifest, blob, tag or repository."""
 
     advice = "check the spelling, and that the registry has it"
 
 
 class RepositoryMissing(NotFound):
-    """The destination has no such repository, and a push does not create it."""
+    """The destination does not have the repository, and a push does not create it."""
 
 
 class AccessDenied(CopyFailed):
-    """The registry knows us and refuses (403)."""
+    """The login is accepted but lacks the right (403)."""
 
     advice = "ask for the right on this repository, or for the project to be created"
 
 
 class TagImmutable(AccessDenied):
-    """The destination does not let this tag be changed."""
+    """The destination does not allow this tag to change."""
 
     closes: Scope = "tags"
 
 
 class Unauthorized(CopyFailed):
-    """The registry does not accept our credentials, or wants some (401)."""
+    """The registry requires a login, or refuses this one (401)."""
 
     advice = "log in (image-tools login), or set the user name and password variables"
 
 
 class RateLimited(CopyFailed):
-    """The registry asks us to slow down (429)."""
+    """The registry limits the rate of requests (429)."""
 
     temporary = True
     advice = "wait until the limit resets, or log in to the source registry for a higher limit"
 
 
 class Deferred(CopyFailed):
-    """Not asked of the registry, since its pull limit, or the user's own, has no room for it.
+    """Put off, because the pull limit of the registry or of the user does not allow it now.
 
-    `retry_after` are the seconds until that changes, None where waiting alone changes nothing;
-    `registry` is the one whose limit it is, `needed` how many pulls it must have room for.
+    `retry_after` are the seconds until the limit resets, None if waiting does not help. `registry`
+    is the one with the limit, `needed` the number of pulls that it has to allow.
     """
 
     exit_code = 5
@@ -205,14 +216,14 @@ class Deferred(CopyFailed):
 
 
 class Unavailable(CopyFailed):
-    """The registry or the network failed in a way that may pass (5xx, a broken connection)."""
+    """The registry or the network failed, perhaps only now (5xx, a broken connection)."""
 
     temporary = True
     advice = "try again later"
 
 
 class ConnectionRefused(Unavailable):
-    """Nothing listens at the registry's address and port."""
+    """No program listens at the registry's address and port."""
 
 
 class NameUnknown(Unavailable):
@@ -227,14 +238,14 @@ class ProxyRefused(Unavailable):
 
 
 class TimedOut(CopyFailed):
-    """The time allowed for this image was over, or the other side went silent."""
+    """The time for this image is over, or the server sent nothing for too long."""
 
     temporary = True
     advice = "raise --timeout, or check the network connection to the registry"
 
 
 class TlsProblem(CopyFailed):
-    """The TLS handshake failed: unknown authority, wrong name, or no TLS at all."""
+    """The TLS handshake failed: an unknown authority, a wrong name, or no TLS."""
 
     advice = "trust its CA with --ca-file, or skip verification with --tls-verify=false"
 
@@ -246,7 +257,7 @@ class CertificateExpired(TlsProblem):
 
 
 class PlatformMissing(CopyFailed):
-    """The source has none of the wanted platforms."""
+    """The source has none of the chosen platforms."""
 
     advice = "choose other platforms with --arch, --os and --variant"
 
@@ -264,19 +275,19 @@ class DiskFull(CopyFailed):
 
 
 class ManifestUnsupported(CopyFailed):
-    """A tool cannot parse a manifest that is otherwise in order."""
+    """A tool cannot parse a manifest that is correct."""
 
     advice = "install a newer skopeo and docker buildx: newer versions may parse it"
 
 
 class QuotaExceeded(CopyFailed):
-    """The push would exceed the storage, or the number of images, the destination allows."""
+    """The push would exceed the quota of the destination: of storage or of images."""
 
     closes: Scope = "project"
 
 
 class ReadOnly(CopyFailed):
-    """The destination takes no pushes at the moment, or never does."""
+    """The destination is read-only, now or always."""
 
     closes: Scope = "project"
 
@@ -286,7 +297,7 @@ class TypeRefused(CopyFailed):
 
 
 class UnknownFailure(CopyFailed):
-    """A failure no rule recognises; the tool's own words are in the message."""
+    """A failure that no row of the table knows; the tool's own words are in the message."""
 
     temporary = True
     advice = "run again with --debug for the whole output"
@@ -297,16 +308,16 @@ class IntegrityError(ImageToolsError):
 
 
 class DigestMismatch(IntegrityError):
-    """Bytes that arrived do not have the digest they were asked for by."""
+    """The bytes that arrived do not have the requested digest."""
 
     temporary = True
     advice = "a proxy or the registry's storage changes content: try again, then look there"
 
 
 class Different(IntegrityError):
-    """A validation found something else than what was asked for.
+    """A validation found another image than the list asks for.
 
-    `behind`: what is wrong lies behind the index, or may do so.
+    `behind`: the difference is, or may be, behind the index.
     """
 
     behind: bool = False
@@ -317,19 +328,19 @@ class Different(IntegrityError):
 
 
 class ArchiveDamaged(IntegrityError):
-    """An archive is incomplete or was changed."""
+    """An archive is incomplete or damaged."""
 
     advice = "save it anew (--replace), or get another copy of it"
 
 
 class InvalidManifest(IntegrityError):
-    """A manifest or index is not what the specification allows."""
+    """A manifest or index does not follow the specification."""
 
     advice = "the image is broken at the source"
 
 
 class Interrupted(ImageToolsError):
-    """The user or the system asked us to stop: 130 for SIGINT, 143 for SIGTERM."""
+    """The user or the system stopped the program: 130 for SIGINT, 143 for SIGTERM."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__("interrupted")
@@ -337,7 +348,7 @@ class Interrupted(ImageToolsError):
 
     @property
     def signal_exit_code(self) -> int:
-        """128 plus the signal's number, as shells say it."""
+        """Return 128 plus the number of the signal, as shells do."""
         return 128 + self.signal_number
 
 

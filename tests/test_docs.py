@@ -7,17 +7,19 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from benchmarks.__main__ import options as benchmark_options
 from image_tools import errors
-from image_tools.cli.app import PAGES
-from image_tools.cli.catalogue import page_of
-from image_tools.cli.manual import with_help_pages
-from image_tools.cli.options import Option, Page, parse
-from image_tools.cli.pages import EXIT_CODES, MIRROR
+from image_tools.cli.catalogue import PAGES, page_of
+from image_tools.cli.help import with_help_pages
+from image_tools.cli.options import Option, Page
+from image_tools.cli.parsing import parse
+from image_tools.cli.run_options import EXIT_CODES
+from image_tools.cli.verbs.mirror import MIRROR
 from image_tools.imagelist.entry import Entry
 from image_tools.imagelist.reader import read_line, read_list
 from image_tools.imagelist.registries import Registries, choose_registries
@@ -49,6 +51,7 @@ from tests.helpers.fault_declared import rule_of
 from tests.helpers.fault_page import with_tables
 from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL
 from tests.helpers.population import POPULATION
+from tests.test_architecture import LAYERS
 from tests.zoo.products import PRODUCTS
 
 DOCUMENTS = (
@@ -126,7 +129,7 @@ def lines_of(code: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_help_examples_are_understood(page: Page) -> None:
+def test_help_examples_are_understood(page: Page[Any]) -> None:
     lines = [line for note in page.notes if note.title == "Examples" for line in note.lines]
     found = [piece for line in lines for piece in pieces(line)]
 
@@ -178,7 +181,7 @@ def test_cli_page_lists_the_options_of_each_group(group) -> None:
 def test_cli_page_holds_the_help_of_every_command() -> None:
     written = text_of("docs/cli.md")
 
-    assert written == with_help_pages(written), "run scripts/manual"
+    assert written == with_help_pages(written, PAGES), "run scripts/manual"
 
 
 def test_faults_page_holds_the_tables_of_the_fault_lab() -> None:
@@ -329,7 +332,13 @@ def test_demo_list_names_the_whole_population() -> None:
     assert named == {(repository, tag) for repository, tag, _ in POPULATION}
 
 
-# --- docs/architecture.md
+# --- docs/architecture.md, and the documents beside it about the inside
+
+INSIDE = (
+    *("docs/architecture.md", "docs/tools.md", "docs/registries.md", "docs/archives.md"),
+    *("docs/runtime.md", "CONTRIBUTING.md"),
+)
+STAGES = ("probe", "read", "plan", "transfer", "publish", "confirm", "remember")
 
 
 def test_architecture_names_every_folder_of_the_package() -> None:
@@ -346,17 +355,38 @@ def test_architecture_says_of_every_command_what_it_does_with_the_plan() -> None
     assert {name for row in table for name in spans(row[0])} == {page.name for page in PAGES}
 
 
-def test_architecture_names_modules_that_exist() -> None:
-    said = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text_of("docs/architecture.md")))
-    there = {str(path.relative_to(ROOT)) for path in ROOT.glob("image_tools/**/*")}
+@pytest.mark.parametrize("name", INSIDE)
+def test_architecture_names_modules_that_exist(name: str) -> None:
+    said = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text_of(name)))
+    places = (*ROOT.glob("image_tools/**/*"), *ROOT.glob("tests/**/*.py"))
+    there = {str(path.relative_to(ROOT)) for path in places}
 
     missing = {
-        name
-        for name in said
-        if not any(f"/{one}".endswith(f"/{name.rstrip('/')}") for one in there)
+        one for one in said if not any(f"/{path}".endswith(f"/{one.rstrip('/')}") for path in there)
     }
-    assert missing == {"tests/test_architecture.py", "tests/zoo/"}
-    assert all((ROOT / name).exists() for name in missing)
+    assert {one for one in missing if not (ROOT / one).exists()} == set()
+
+
+def test_architecture_names_the_layers_of_its_test() -> None:
+    table = rows(text_of("docs/architecture.md"), "## Rooms and layers")
+    named = {
+        room.strip("/").removesuffix(".py"): int(row[0].strip("| "))
+        for row in table
+        for room in spans(row[1])
+    }
+
+    assert named == {room: layer for room, layer in LAYERS.items() if room != "__main__"}
+
+
+def test_architecture_names_each_stage_of_a_line() -> None:
+    stage = re.compile(r"^\d\. \*\*(\w+)\*\* \(`(run/line/\w+\.py)`", re.MULTILINE)
+    found = [(name.lower(), path) for name, path in stage.findall(text_of("docs/architecture.md"))]
+
+    assert found == [(name, f"run/line/{name}.py") for name in STAGES]
+
+
+def test_architecture_is_short_enough_for_ten_minutes() -> None:
+    assert len(prose_of("docs/architecture.md").split()) < 2500
 
 
 # --- links

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from loguru import logger
 
 from image_tools.cli import render
 from image_tools.cli.redact import clean
+from image_tools.cli.shared_options import LogOptions
+from image_tools.cli.text import coloured
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -75,6 +78,15 @@ def _open(level: str, *, colours: bool, numbered: bool) -> None:
         levels=[{"name": name, "color": colour} for name, colour in _COLOURS.items()],
         patcher=_patch,
         extra={},
+    )
+
+
+def start_logs(options: LogOptions, environ: Mapping[str, str]) -> None:
+    """Send log lines to standard error, debug ones with `--debug`."""
+    configure(
+        render.log,
+        level="DEBUG" if options.debug else "INFO",
+        colours=coloured(sys.stderr, environ),
     )
 
 

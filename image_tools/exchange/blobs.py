@@ -11,12 +11,12 @@ from image_tools.exchange.api import VERSION_HEADER, Route, answer, byte_range, 
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.placing import landing, mount
 from image_tools.exchange.presence import looked_for
-from image_tools.exchange.sessions import Claim, Session
+from image_tools.exchange.sessions import AwaitedBlob, ToolSession
 from image_tools.oci.digest import Digest
 from image_tools.stores.store import Upload
 
 
-async def head(session: Session, route: Route, _request: web.BaseRequest) -> web.StreamResponse:
+async def head(session: ToolSession, route: Route, _request: web.BaseRequest) -> web.StreamResponse:
     """Whether the blob is there: a destination is asked through its ledger."""
     digest = blob_digest(route.subject)
     size = await _size(session, digest)
@@ -27,7 +27,7 @@ async def head(session: Session, route: Route, _request: web.BaseRequest) -> web
     return described
 
 
-async def get(session: Session, route: Route, request: web.BaseRequest) -> web.StreamResponse:
+async def get(session: ToolSession, route: Route, request: web.BaseRequest) -> web.StreamResponse:
     """The blob, or the part of it a single Range asks for, streamed as the store gives it."""
     digest = blob_digest(route.subject)
     if (content := session.blobs.get(digest)) is not None:
@@ -46,7 +46,7 @@ async def get(session: Session, route: Route, request: web.BaseRequest) -> web.S
     part = _part(digest, first, last, size, wanted is not None)
     bound = last if last < size - 1 else None
     async with session.store.blob(session.repository, digest, first=first, last=bound) as chunks:
-        return await _stream(part, request, session.account.reading(chunks))
+        return await _stream(part, request, session.traffic.reading(chunks))
 
 
 def blob_digest(text: str) -> Digest:
@@ -79,7 +79,7 @@ async def _stream(
     return part
 
 
-async def _size(session: Session, digest: Digest) -> int | None:
+async def _size(session: ToolSession, digest: Digest) -> int | None:
     if digest in session.blobs:
         return len(session.blobs[digest])
     if digest in session.sizes:
@@ -92,9 +92,9 @@ async def _size(session: Session, digest: Digest) -> int | None:
     return found
 
 
-async def _claimed_size(session: Session, ledger: Ledger, digest: Digest) -> int | None:
+async def _claimed_size(session: ToolSession, ledger: Ledger, digest: Digest) -> int | None:
     """The size of a blob at the destination, or None: then this session's tool is to bring it."""
-    while digest not in session.claims:
+    while digest not in session.awaited:
         asked = ledger.ask(session.repository, digest, session.expected.get(digest))
         if asked.flight is None:
             return ledger.size(session.repository, digest)
@@ -109,7 +109,7 @@ async def _claimed_size(session: Session, ledger: Ledger, digest: Digest) -> int
     return None
 
 
-async def _look(session: Session, ledger: Ledger, flight: Flight) -> int | None:
+async def _look(session: ToolSession, ledger: Ledger, flight: Flight) -> int | None:
     upload: Upload | None = None
     if flight.origin is not None:
         size = ledger.size(flight.origin, flight.digest)
@@ -117,7 +117,7 @@ async def _look(session: Session, ledger: Ledger, flight: Flight) -> int | None:
         if flight.origin and size is not None:
             ledger.land(flight, size)
             return size
-    claim = Claim(flight=flight, upload=upload)
+    claim = AwaitedBlob(flight=flight, upload=upload)
     try:
         expected = await session.expected_size(flight.digest)
         found = await looked_for(session.store, session.repository, flight.digest, expected)
@@ -126,7 +126,7 @@ async def _look(session: Session, ledger: Ledger, flight: Flight) -> int | None:
         raise
     flight.short = found.is_other
     if found.size is None:
-        session.claims[flight.digest] = claim
+        session.awaited[flight.digest] = claim
         return None
     ledger.land(flight, found.size)
     await claim.give_up()

@@ -60,7 +60,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.closed = Closed()
+        self.closed = ClosedPlaces()
         self._sizes: dict[Digest, int] = {}
         self._places: dict[Digest, dict[str, None]] = {}
         self._flights: dict[tuple[str, Digest], Flight] = {}
@@ -162,7 +162,7 @@ class Ledger:
         return next((f for (_, d), f in self._flights.items() if d == digest), None)
 
 
-class Closed:
+class ClosedPlaces:
     """The places of one destination store that have refused a push for good.
 
     A quota closes the project (the first component of a repository, the owner at registries
@@ -212,13 +212,13 @@ def _key(scope: Scope, repository: str) -> str:
 
 
 @dataclass(slots=True)
-class Account:
+class Traffic:
     """The book of one image: bytes read from its source, bytes written to its destination.
 
     `parent` is the run's own account, which adds up all images.
     """
 
-    parent: Account | None = None
+    parent: Traffic | None = None
     bytes_read: int = 0
     bytes_written: int = 0
 

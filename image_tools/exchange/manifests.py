@@ -6,12 +6,12 @@ from aiohttp import web
 
 from image_tools.errors import DigestMismatch, InvalidManifest, InvalidReference
 from image_tools.exchange.api import Route, answer, error_answer
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.sessions import ToolSession
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE, RawManifest
 
 
-async def read(session: Session, route: Route, _request: web.BaseRequest) -> web.Response:
+async def read(session: ToolSession, route: Route, _request: web.BaseRequest) -> web.Response:
     """The manifest of a GET or HEAD: the body of a HEAD is dropped by the server."""
     reference = _reference(route.subject)
     if session.hides_tags and isinstance(reference, str):
@@ -23,7 +23,7 @@ async def read(session: Session, route: Route, _request: web.BaseRequest) -> web
     return answer(200, _headers(raw, digest), raw.content)
 
 
-async def write(session: Session, route: Route, request: web.BaseRequest) -> web.Response:
+async def write(session: ToolSession, route: Route, request: web.BaseRequest) -> web.Response:
     """Store the manifest a tool pushes, after the session's own check."""
     reference = _reference(route.subject)
     raw = RawManifest(request.content_type, await _body(request))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from loguru import logger
 
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
-from image_tools.exchange.ledger import Account, Flight, Ledger, Step
+from image_tools.exchange.ledger import Flight, Ledger, Step, Traffic
 from image_tools.exchange.presence import Presence, check_kept, looked_for
 from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
@@ -34,7 +34,7 @@ class Placement:
     origin: Store
     origin_repository: str
     repository: str
-    account: Account
+    traffic: Traffic
     content: bytes | None = None
     changes_tag: bool = False
 
@@ -126,13 +126,13 @@ class Placer:
         return upload
 
     async def _send(self, wish: Placement, flight: Flight, upload: Upload) -> None:
-        blob, account = wish.blob, wish.account
+        blob, traffic = wish.blob, wish.traffic
         try:
             if wish.content is not None:
-                chunks = account.writing(_one(wish.content))
+                chunks = traffic.writing(_one(wish.content))
                 return await upload.put(blob.digest, blob.size, chunks)
             async with wish.origin.blob(wish.origin_repository, blob.digest) as body:
-                chunks = account.writing(_noting(flight, account.reading(body)))
+                chunks = traffic.writing(_noting(flight, traffic.reading(body)))
                 await upload.put(blob.digest, blob.size, chunks)
         except BaseException:
             await upload.abort()

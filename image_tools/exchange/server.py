@@ -26,8 +26,8 @@ from image_tools.exchange.api import (
     route,
     unauthorized,
 )
-from image_tools.exchange.ledger import Account
-from image_tools.exchange.sessions import Book, Session
+from image_tools.exchange.ledger import Traffic
+from image_tools.exchange.sessions import ToolSession, TrackedStore
 from image_tools.stores.store import Store
 from image_tools.web.basic import basic_authorization
 
@@ -45,7 +45,7 @@ class Exchange:
     def __init__(self) -> None:
         self.password = secrets.token_urlsafe(32)
         self.port = 0
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, ToolSession] = {}
         self._numbers = count(1)
         self._runner = web.ServerRunner(
             # Bodies are content with a digest; unpacked on their way, they could fill the memory.
@@ -77,35 +77,37 @@ class Exchange:
             await self.close(session)
         await self._runner.cleanup()
 
-    def open_source(self, store: Store, repository: str, account: Account, **more: Any) -> Session:
+    def open_source(
+        self, store: Store, repository: str, traffic: Traffic, **more: Any
+    ) -> ToolSession:
         """A session that may be read; `more` are fields of Session."""
         key = f"s{next(self._numbers)}"
         return self._add(
-            Session(key=key, store=store, repository=repository, account=account, **more)
+            ToolSession(key=key, store=store, repository=repository, traffic=traffic, **more)
         )
 
     def open_destination(
-        self, book: Book, repository: str, account: Account, **more: Any
-    ) -> Session:
+        self, tracked: TrackedStore, repository: str, traffic: Traffic, **more: Any
+    ) -> ToolSession:
         """A session that may be read and written; `more` are fields of Session."""
         key = f"d{next(self._numbers)}"
-        store, ledger = book.store, book.ledger
+        store, ledger = tracked.store, tracked.ledger
         return self._add(
-            Session(
-                key=key, store=store, repository=repository, account=account, ledger=ledger, **more
+            ToolSession(
+                key=key, store=store, repository=repository, traffic=traffic, ledger=ledger, **more
             )
         )
 
-    def reference(self, session: Session, ending: str) -> str:
+    def reference(self, session: ToolSession, ending: str) -> str:
         """`127.0.0.1:PORT/<session>/<repository><ending>`, `ending` is `@digest` or `:tag`."""
         return f"{self.address}/{session.key}/{session.repository}{ending}"
 
-    async def close(self, session: Session) -> None:
+    async def close(self, session: ToolSession) -> None:
         """End a session: its address is unknown from now on."""
         self._sessions.pop(session.key, None)
         await session.close()
 
-    def _add(self, session: Session) -> Session:
+    def _add(self, session: ToolSession) -> ToolSession:
         session.find = self._by_path
         self._sessions[session.key] = session
         return session
@@ -128,7 +130,7 @@ class Exchange:
         return await self._answer(session, asked, request)
 
     async def _answer(
-        self, session: Session, asked: Route, request: web.BaseRequest
+        self, session: ToolSession, asked: Route, request: web.BaseRequest
     ) -> web.StreamResponse:
         # The server lets an answer go on when its tool has gone: the end of the session ends it.
         work = asyncio.ensure_future(_HANDLERS[asked.endpoint](session, asked, request))
@@ -154,7 +156,7 @@ class Exchange:
             session.blame(bug)
             return failure(bug, asked.endpoint)
 
-    def _by_path(self, path: str) -> Session | None:
+    def _by_path(self, path: str) -> ToolSession | None:
         key, _, repository = path.partition("/")
         session = self._sessions.get(key)
         return session if session is not None and session.repository == repository else None
@@ -179,17 +181,17 @@ async def _welcome_body(request: web.BaseRequest) -> None:
         request.writer.output_size = 0  # The answer itself has not begun.
 
 
-def _fits(session: Session | None, asked: Route) -> bool:
+def _fits(session: ToolSession | None, asked: Route) -> bool:
     return session is not None and session.repository == asked.repository
 
 
-async def _tags(session: Session, _asked: Route, _request: web.BaseRequest) -> web.Response:
+async def _tags(session: ToolSession, _asked: Route, _request: web.BaseRequest) -> web.Response:
     names = await session.store.tags(session.repository)
     document = {"name": f"{session.key}/{session.repository}", "tags": list(names)}
     return answer(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
 
-_Handler = Callable[[Session, Route, web.BaseRequest], Awaitable[web.StreamResponse]]
+_Handler = Callable[[ToolSession, Route, web.BaseRequest], Awaitable[web.StreamResponse]]
 _HANDLERS: dict[Endpoint, _Handler] = {
     Endpoint.MANIFEST_GET: manifests.read,
     Endpoint.MANIFEST_HEAD: manifests.read,

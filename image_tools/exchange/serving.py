@@ -29,8 +29,8 @@ from image_tools.exchange.api import (
     public_route,
     unauthorized,
 )
-from image_tools.exchange.ledger import Account
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.ledger import Traffic
+from image_tools.exchange.sessions import ToolSession
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import Index, index_bytes
@@ -50,7 +50,7 @@ _BCRYPT = ("$2a$", "$2b$", "$2y$")
 _NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(4))
 
 
-class Serving:
+class ArchiveServer:
     """Answers for all repositories of `archive`, to whom `gate` lets in. Belongs to the event loop.
 
     A repository is asked for as `registry/repository` or, as the mirror of a registry, by its name
@@ -58,9 +58,9 @@ class Serving:
     docker.io has. `account` adds up what was read.
     """
 
-    def __init__(self, archive: Archive, gate: Gate | None) -> None:
-        self.account = Account()
-        self._archive, self._gate = archive, gate
+    def __init__(self, archive: Archive, gate: HtpasswdUsers | None) -> None:
+        self.traffic = Traffic()
+        self._archive, self._users = archive, gate
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
@@ -86,7 +86,7 @@ class Serving:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         authorization = request.headers.get("Authorization", "")
-        if self._gate is not None and not await self._gate.lets_in(authorization):
+        if self._users is not None and not await self._users.accepts(authorization):
             return unauthorized()
         asked = public_route(request.method, request.rel_url.path)
         try:
@@ -127,10 +127,10 @@ class Serving:
     def _names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(f"{i.registry}/{i.repository}" for i in self._archive.images))
 
-    def _session(self, path: str, namespace: str) -> Session:
+    def _session(self, path: str, namespace: str) -> ToolSession:
         registry, repository = self._place(path, namespace)
         store = ArchiveStore(self._archive, registry)
-        return Session(key="", store=store, repository=repository, account=self.account)
+        return ToolSession(key="", store=store, repository=repository, traffic=self.traffic)
 
     def _place(self, path: str, namespace: str) -> tuple[str, str]:
         """The registry and the repository that `path` means; NotFound when none has it."""
@@ -175,7 +175,7 @@ def _referrers(found: tuple[Descriptor, ...], artifact_type: str) -> web.Respons
     return answer(200, headers, index_bytes(Index(media.OCI_INDEX, found)))
 
 
-class Gate:
+class HtpasswdUsers:
     """Lets in who knows a user's password; whoever was let in once is known again quickly."""
 
     def __init__(self, users: Mapping[str, bytes]) -> None:
@@ -183,7 +183,7 @@ class Gate:
         self._salt = secrets.token_bytes(32)
         self._known: set[bytes] = set()
 
-    async def lets_in(self, authorization: str) -> bool:
+    async def accepts(self, authorization: str) -> bool:
         """Whether the header `authorization` holds a user's name and password (RFC 7617)."""
         given = authorization.encode(errors="surrogateescape")
         mark = hashlib.blake2b(given, key=self._salt).digest()
@@ -204,7 +204,7 @@ class Gate:
             return False
 
 
-def read_htpasswd(path: Path) -> Gate:
+def read_htpasswd(path: Path) -> HtpasswdUsers:
     """The gate of an htpasswd file with bcrypt passwords (`htpasswd -B`), as docker-registry's.
 
     UsageError for a line that is none, naming it; EnvironmentProblem when it cannot be read.
@@ -226,7 +226,7 @@ def read_htpasswd(path: Path) -> Gate:
         users[user] = password.encode()
     if not users:
         raise UsageError(f"{path} names no user")
-    return Gate(users)
+    return HtpasswdUsers(users)
 
 
 def _login(given: bytes) -> tuple[str, bytes] | None:

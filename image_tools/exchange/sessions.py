@@ -11,22 +11,22 @@ from typing import Any
 from loguru import logger
 
 from image_tools.errors import ImageToolsError, IntegrityError, NotFound, UnknownFailure
-from image_tools.exchange.ledger import Account, Flight, Ledger
+from image_tools.exchange.ledger import Flight, Ledger, Traffic
 from image_tools.exchange.presence import check_kept
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.stores.store import Store, Upload
 
 SizeOf = Callable[[Digest], Awaitable[int | None]]
-Check = Callable[[RawManifest], str | None]
+ManifestCheck = Callable[[RawManifest], str | None]
 
 
-def _nobody(_path: str) -> Session | None:
+def _nobody(_path: str) -> ToolSession | None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class TrackedStore:
     """One destination store with its ledger."""
 
     store: Store
@@ -49,7 +49,7 @@ class Book:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Begun:
+class PendingUpload:
     """Something an `upload` of the store may belong to."""
 
     upload: Upload | None = None
@@ -61,7 +61,7 @@ class Begun:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Transfer(Begun):
+class ToolUpload(PendingUpload):
     """An upload a tool has begun: what it sent so far, hashed by sha256."""
 
     received: int = 0
@@ -69,14 +69,14 @@ class Transfer(Begun):
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Claim(Begun):
+class AwaitedBlob(PendingUpload):
     """A blob the tool of a session was told to bring; `upload` was begun by a refused mount."""
 
     flight: Flight
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Session:
+class ToolSession:
     """One repository of one store, lent to one run of one tool.
 
     `manifests`, `sizes` and `blobs` are answered from memory. `ledger` is there on the side that
@@ -93,14 +93,14 @@ class Session:
     key: str
     store: Store
     repository: str
-    account: Account
+    traffic: Traffic
     ledger: Ledger | None = None
     manifests: dict[Digest, RawManifest] = field(default_factory=dict)
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     sizes: dict[Digest, int] = field(default_factory=dict)
     expected: dict[Digest, int] = field(default_factory=dict)
     origin_size: SizeOf | None = None
-    check: Check | None = None
+    check: ManifestCheck | None = None
     withheld: frozenset[Digest] = frozenset()
     behind: frozenset[Digest] = frozenset()
     tags_become_digests: bool = False
@@ -108,9 +108,9 @@ class Session:
     pushed: list[RawManifest] = field(default_factory=list)
     refusal: str | None = None
     cause: ImageToolsError | None = None
-    claims: dict[Digest, Claim] = field(default_factory=dict)
-    transfers: dict[str, Transfer] = field(default_factory=dict)
-    find: Callable[[str], Session | None] = _nobody
+    awaited: dict[Digest, AwaitedBlob] = field(default_factory=dict)
+    uploads: dict[str, ToolUpload] = field(default_factory=dict)
+    find: Callable[[str], ToolSession | None] = _nobody
     answering: set[asyncio.Task[Any]] = field(default_factory=set)
     _storing: dict[Digest, asyncio.Task[None]] = field(default_factory=dict)
     _endings: dict[Digest, asyncio.Lock] = field(default_factory=dict)
@@ -149,10 +149,10 @@ class Session:
 
         DigestMismatch where the registry keeps another one that was there before.
         """
-        if digest in self.claims:
-            await check_kept(self.store, self.claims[digest].flight, size)
+        if digest in self.awaited:
+            await check_kept(self.store, self.awaited[digest].flight, size)
         self.sizes[digest] = size
-        claim = self.claims.pop(digest, None)
+        claim = self.awaited.pop(digest, None)
         if self.ledger is not None:
             self.ledger.note(self.repository, digest, size)
             if claim is not None:
@@ -181,8 +181,10 @@ class Session:
             if self.ledger is None:
                 await self.store.put_manifest(self.repository, reference, raw)
             else:
-                await Book(self.store, self.ledger).put_manifest(self.repository, reference, raw)
-            self.account.wrote(len(raw.content))
+                await TrackedStore(self.store, self.ledger).put_manifest(
+                    self.repository, reference, raw
+                )
+            self.traffic.wrote(len(raw.content))
         self.pushed.append(raw)
 
     def _has_stored(self, task: asyncio.Task[None]) -> None:
@@ -202,10 +204,10 @@ class Session:
         try:
             await asyncio.gather(*self.answering, return_exceptions=True)
         finally:
-            claims, transfers = tuple(self.claims.values()), tuple(self.transfers.values())
-            self.claims.clear()
-            self.transfers.clear()
-            for claim in claims:
+            awaited, uploads = tuple(self.awaited.values()), tuple(self.uploads.values())
+            self.awaited.clear()
+            self.uploads.clear()
+            for claim in awaited:
                 if self.ledger is not None:
                     self.ledger.crash(claim.flight)
-            await asyncio.gather(*(begun.give_up() for begun in (*claims, *transfers)))
+            await asyncio.gather(*(begun.give_up() for begun in (*awaited, *uploads)))

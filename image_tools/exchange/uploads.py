@@ -10,28 +10,28 @@ from aiohttp import web
 from image_tools.errors import DigestMismatch, ImageToolsError
 from image_tools.exchange.api import Route, answer, error_answer
 from image_tools.exchange.blobs import blob_digest
-from image_tools.exchange.sessions import Session, Transfer
+from image_tools.exchange.sessions import ToolSession, ToolUpload
 from image_tools.oci.digest import Digest
 from image_tools.stores.store import Upload
 
 
-async def begin(session: Session, _route: Route, request: web.BaseRequest) -> web.Response:
+async def begin(session: ToolSession, _route: Route, request: web.BaseRequest) -> web.Response:
     """A new upload; `mount` with a `from` this run knows, or a whole blob with `digest`."""
     if wanted := request.query.get("mount"):
         digest = blob_digest(wanted)
         if await _mounted(session, digest, session.find(request.query.get("from", ""))):
             return _created(session, digest)
-    transfer = Transfer()
+    transfer = ToolUpload()
     if whole := request.query.get("digest"):
         return await _finish(session, transfer, blob_digest(whole), request)
     identity = str(uuid.uuid4())
-    session.transfers[identity] = transfer
+    session.uploads[identity] = transfer
     return _progress(202, session, identity, transfer)
 
 
-async def append(session: Session, route: Route, request: web.BaseRequest) -> web.Response:
+async def append(session: ToolSession, route: Route, request: web.BaseRequest) -> web.Response:
     """Take one more piece of an upload (PATCH)."""
-    transfer = session.transfers.get(route.subject)
+    transfer = session.uploads.get(route.subject)
     if transfer is None:
         return _unknown_upload()
     if not _continues(request, transfer):
@@ -40,32 +40,32 @@ async def append(session: Session, route: Route, request: web.BaseRequest) -> we
         await _append(session, transfer, request)
     except BaseException:
         # Nobody knows how much of this piece the store took: nothing can follow it.
-        session.transfers.pop(route.subject, None)
+        session.uploads.pop(route.subject, None)
         await transfer.give_up()
         raise
     return _progress(202, session, route.subject, transfer)
 
 
-async def end(session: Session, route: Route, request: web.BaseRequest) -> web.Response:
+async def end(session: ToolSession, route: Route, request: web.BaseRequest) -> web.Response:
     """Close an upload, with or without a last body (PUT)."""
     digest = blob_digest(request.query.get("digest", ""))
-    transfer = session.transfers.pop(route.subject, None)
+    transfer = session.uploads.pop(route.subject, None)
     if transfer is None:
         return _unknown_upload()
     return await _finish(session, transfer, digest, request)
 
 
-async def status(session: Session, route: Route, _request: web.BaseRequest) -> web.Response:
+async def status(session: ToolSession, route: Route, _request: web.BaseRequest) -> web.Response:
     """How far an upload has come."""
-    transfer = session.transfers.get(route.subject)
+    transfer = session.uploads.get(route.subject)
     if transfer is None:
         return _unknown_upload()
     return _progress(204, session, route.subject, transfer)
 
 
-async def abort(session: Session, route: Route, _request: web.BaseRequest) -> web.Response:
+async def abort(session: ToolSession, route: Route, _request: web.BaseRequest) -> web.Response:
     """Give an upload up."""
-    transfer = session.transfers.pop(route.subject, None)
+    transfer = session.uploads.pop(route.subject, None)
     if transfer is None:
         return _unknown_upload()
     await transfer.give_up()
@@ -73,7 +73,7 @@ async def abort(session: Session, route: Route, _request: web.BaseRequest) -> we
 
 
 async def _finish(
-    session: Session, transfer: Transfer, digest: Digest, request: web.BaseRequest
+    session: ToolSession, transfer: ToolUpload, digest: Digest, request: web.BaseRequest
 ) -> web.Response:
     try:
         async with session.ending(digest):
@@ -88,7 +88,7 @@ async def _finish(
     return _created(session, digest)
 
 
-async def _drop_rest(transfer: Transfer, digest: Digest, request: web.BaseRequest) -> None:
+async def _drop_rest(transfer: ToolUpload, digest: Digest, request: web.BaseRequest) -> None:
     """Some images hold a layer twice, and tools send both at once: the store gets one."""
     async for chunk in request.content.iter_any():
         transfer.hasher.update(chunk)
@@ -97,7 +97,7 @@ async def _drop_rest(transfer: Transfer, digest: Digest, request: web.BaseReques
 
 
 async def _send_rest(
-    session: Session, transfer: Transfer, digest: Digest, request: web.BaseRequest
+    session: ToolSession, transfer: ToolUpload, digest: Digest, request: web.BaseRequest
 ) -> None:
     """Finish with one PUT when the whole blob comes in this body, else append and commit."""
     length = request.content_length
@@ -111,13 +111,13 @@ async def _send_rest(
         await transfer.upload.commit(digest)
 
 
-def _verify(transfer: Transfer, digest: Digest) -> None:
+def _verify(transfer: ToolUpload, digest: Digest) -> None:
     found = transfer.hasher.hexdigest()
     if digest.algorithm == "sha256" and found != digest.hex:
         raise DigestMismatch(f"expected {digest}, got sha256:{found}")
 
 
-async def _append(session: Session, transfer: Transfer, request: web.BaseRequest) -> None:
+async def _append(session: ToolSession, transfer: ToolUpload, request: web.BaseRequest) -> None:
     if transfer.upload is None:
         session.check_open()
         transfer.upload = await session.store.upload(session.repository)
@@ -125,8 +125,8 @@ async def _append(session: Session, transfer: Transfer, request: web.BaseRequest
         await transfer.upload.append(_counted(session, transfer, request))
 
 
-async def _upload(session: Session, digest: Digest) -> Upload:
-    claim = session.claims.get(digest)
+async def _upload(session: ToolSession, digest: Digest) -> Upload:
+    claim = session.awaited.get(digest)
     if claim is not None and claim.upload is not None:
         begun, claim.upload = claim.upload, None
         return begun
@@ -135,18 +135,18 @@ async def _upload(session: Session, digest: Digest) -> Upload:
 
 
 async def _counted(
-    session: Session, transfer: Transfer, request: web.BaseRequest
+    session: ToolSession, transfer: ToolUpload, request: web.BaseRequest
 ) -> AsyncIterator[bytes]:
     async for chunk in request.content.iter_any():
         transfer.hasher.update(chunk)
         transfer.received += len(chunk)
-        for claim in session.claims.values():
+        for claim in session.awaited.values():
             claim.flight.moved += len(chunk)
-        session.account.wrote(len(chunk))
+        session.traffic.wrote(len(chunk))
         yield chunk
 
 
-async def _mounted(session: Session, digest: Digest, origin: Session | None) -> bool:
+async def _mounted(session: ToolSession, digest: Digest, origin: ToolSession | None) -> bool:
     if origin is None or origin.store is not session.store or session.ledger is None:
         return False
     size = session.ledger.size(origin.repository, digest)
@@ -164,12 +164,14 @@ async def _mounted(session: Session, digest: Digest, origin: Session | None) -> 
     return True
 
 
-def _continues(request: web.BaseRequest, transfer: Transfer) -> bool:
+def _continues(request: web.BaseRequest, transfer: ToolUpload) -> bool:
     stated = request.headers.get("Content-Range", "").removeprefix("bytes ").split("-")[0].strip()
     return not stated or stated == str(transfer.received)
 
 
-def _progress(status: int, session: Session, identity: str, transfer: Transfer) -> web.Response:
+def _progress(
+    status: int, session: ToolSession, identity: str, transfer: ToolUpload
+) -> web.Response:
     headers = {
         "Location": f"/v2/{session.key}/{session.repository}/blobs/uploads/{identity}",
         "Docker-Upload-UUID": identity,
@@ -178,7 +180,7 @@ def _progress(status: int, session: Session, identity: str, transfer: Transfer) 
     return answer(status, headers)
 
 
-def _created(session: Session, digest: Digest) -> web.Response:
+def _created(session: ToolSession, digest: Digest) -> web.Response:
     location = f"/v2/{session.key}/{session.repository}/blobs/{digest}"
     return answer(201, {"Location": location, "Docker-Content-Digest": str(digest)})
 

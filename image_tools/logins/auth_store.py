@@ -1,8 +1,9 @@
-"""Where logins are kept: laid down so that docker, buildx, skopeo and this program find them."""
+"""The auth files of this machine: where docker, buildx, skopeo and this program find logins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,15 +23,43 @@ from image_tools.logins.credential_helper import (
     listed_by_helper,
     store_with_helper,
 )
-from image_tools.logins.credentials import auth_files
 from image_tools.machine.files import PRIVATE, replace_file
 from image_tools.machine.trusted_paths import refuse_planted
 
 T = TypeVar("T")
 
 
+def auth_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the files that may hold logins, in the order in which they are asked.
+
+    containers-auth.json(5), then docker's config.json; REGISTRY_AUTH_FILE replaces them all.
+    """
+    if alone := environ.get("REGISTRY_AUTH_FILE"):
+        yield Path(alone)
+        return
+    home = Path(environ.get("HOME") or Path.home())
+    # Without a runtime folder (root, cron) `skopeo login` writes below /run.
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    yield Path(runtime or f"/run/containers/{os.getuid()}") / (
+        "containers/auth.json" if runtime else "auth.json"
+    )
+    yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "containers/auth.json"
+    yield Path(environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
+
+
+def read_auth_file(path: Path, *, must_be: bool = False) -> AuthFile:
+    """Return the logins in the file at `path`; none if it is not there.
+
+    EnvironmentProblem if it cannot be read, is damaged, or is missing though it `must_be` there.
+    """
+    content = _content(path)
+    if content is None and must_be:
+        raise EnvironmentProblem(f"{path}: REGISTRY_AUTH_FILE names it, but it is not there")
+    return _parsed(path, content or b"")
+
+
 def login_file(environ: Mapping[str, str]) -> Path:
-    """The file new logins go to: REGISTRY_AUTH_FILE, else docker's config.json.
+    """Return the file new logins go to: REGISTRY_AUTH_FILE, else docker's config.json.
 
     Of all auth files docker's alone is read by docker, buildx, skopeo and podman.
     """
@@ -41,13 +70,13 @@ def login_file(environ: Mapping[str, str]) -> Path:
 def keep_login(
     registry: str, credentials: Credentials, environ: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Where the login is kept now: files, or helpers that files name.
+    """Keep a login, and return where: files, or helpers that files name.
 
-    Beside `login_file` it is replaced wherever an older one would be found before it.
+    It goes to `login_file`, and replaces each older one that would be found first.
     EnvironmentProblem names a file or a helper that cannot be used.
     """
     last = login_file(environ)
-    found = {path: _read(path) for path in auth_files(environ)}
+    found = {path: _content(path) or b"" for path in auth_files(environ)}
     return tuple(
         _keep(path, content, registry, credentials, environ)
         for path, content in found.items()
@@ -56,18 +85,17 @@ def keep_login(
 
 
 def forget_logins(registry: str | None, environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The logins for `registry`, None is all, that are gone now: registry and place of each."""
+    """Forget the logins for `registry` (None: all), and return registry and place of each."""
     gone: list[tuple[str, str]] = []
     for path in auth_files(environ):
-        content = _read(path)
+        content = _content(path) or b""
         file = _parsed(path, content)
-        # The file last: while it names a helper's login, the helper can be found again.
+        # The file is written last: while it names a helper, the helper's login can be found again.
         gone += _forget_helped(path, file, registry, environ)
         left, keys = _edited(path, partial(without_logins, content, registry))
         if keys:
             _write(path, left)
-        said = [registry_of_key(key) for key in keys if key in file.auths]
-        gone += [(name, str(path)) for name in said]
+        gone += [(registry_of_key(key), str(path)) for key in keys if key in file.auths]
     return tuple(gone)
 
 
@@ -96,7 +124,7 @@ def _keep(
 
 
 def _helper(file: AuthFile, registry: str) -> tuple[str, str] | None:
-    """The helper for `registry` and what the registry is called there."""
+    """Return the helper for `registry`, and what the registry is called there."""
     own = file.helper_key(registry)
     if own is not None:
         return file.helpers[own], own
@@ -115,17 +143,17 @@ def _forget_helped(
 
 
 def _helped(file: AuthFile, environ: Mapping[str, str]) -> set[tuple[str, str] | None]:
-    """Every login that helpers of `file` may keep."""
+    """Return helper and server of every login that helpers of `file` may keep."""
     stored = listed_by_helper(file.store, environ) if file.store else ()
     own = {(name, server) for server, name in file.helpers.items()}
     return {*own, *((file.store, server) for server in stored)}
 
 
-def _read(path: Path) -> bytes:
+def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return b""
+        return None
     except OSError as error:
         raise EnvironmentProblem(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -145,7 +173,7 @@ def _edited(path: Path, edit: Callable[[], T]) -> T:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace `path`, whole or not at all, for its owner's eyes alone (0600)."""
+    """Replace `path`, whole or not at all, by a file for its owner alone (0600)."""
     # A config.json is often a link into a folder of settings: the link stays.
     try:
         refuse_planted(path)

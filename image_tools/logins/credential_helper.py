@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NOT_FOUND = "credentials not found"
 _TOKEN_USER = "<token>"
 _LONGEST_WORDS = 200
-# Ours, for a registry of ours: no helper has to see them.
+# Passwords of this program's own options: no helper has to see them.
 _OWN_PASSWORDS = frozenset(
     {"DOCKER_PASSWORD", "DEST_PASSWORD", "SOURCE_PASSWORD", "IMAGE_TOOLS_PASSWORD"}
 )
@@ -30,10 +30,10 @@ _ADVICE = "run the helper by hand, or take it out of credHelpers and credsStore"
 def ask_helper(
     name: str, server: str, environ: Mapping[str, str], cancel: Cancel | None = None
 ) -> Credentials | None:
-    """The login the helper `name` keeps for `server`, the key as its auth file writes it.
+    """Return the login that the helper `name` keeps for `server`, None if it knows none.
 
-    None when it knows none. EnvironmentProblem names the helper when it is missing, fails, takes
-    more than 30 seconds or answers something else. Blocks: call it in a thread.
+    `server` is the key as the auth file writes it. EnvironmentProblem names the helper if it is
+    missing, fails, takes more than 30 seconds or answers something else. Blocks.
     """
     return parse_answer(name, _run(name, "get", server.encode(), environ, cancel))
 
@@ -41,7 +41,7 @@ def ask_helper(
 def store_with_helper(
     name: str, server: str, credentials: Credentials, environ: Mapping[str, str]
 ) -> None:
-    """Give a login to the helper `name` to keep; EnvironmentProblem as `ask_helper` raises it."""
+    """Let the helper `name` keep a login; EnvironmentProblem as in `ask_helper`."""
     login = {
         "ServerURL": server,
         "Username": credentials.username,
@@ -51,7 +51,7 @@ def store_with_helper(
 
 
 def erase_with_helper(name: str, server: str, environ: Mapping[str, str]) -> bool:
-    """Have the helper `name` forget the login for `server`; False when it knew none."""
+    """Let the helper `name` forget the login for `server`, and return whether it knew one."""
     if ask_helper(name, server, environ) is None:
         return False
     _done(name, _run(name, "erase", server.encode(), environ))
@@ -59,7 +59,7 @@ def erase_with_helper(name: str, server: str, environ: Mapping[str, str]) -> boo
 
 
 def listed_by_helper(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The servers the helper `name` keeps logins for."""
+    """Return the servers that the helper `name` keeps logins for."""
     done = _run(name, "list", b"", environ)
     _done(name, done)
     try:
@@ -96,7 +96,7 @@ def _done(name: str, done: CompletedRun) -> None:
 
 
 def parse_answer(name: str, done: CompletedRun) -> Credentials | None:
-    """The login in what a helper printed; None when it said that it knows none."""
+    """Return the login in what a helper printed, None if it said that it knows none."""
     _refuse_unfinished(name, done)
     said = done.stdout.decode(errors="replace")
     if done.returncode != 0:
@@ -144,7 +144,7 @@ def _path(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _words(stdout: str, stderr: str) -> str:
-    """The first line of what it said; nothing that could be a login in JSON."""
+    """Return the first line of what it said; empty if that could be a login in JSON."""
     lines = [line.strip() for line in f"{stdout}\n{stderr}".splitlines() if line.strip()]
     if not lines or any(mark in line for line in lines for mark in "{}"):
         return ""

@@ -1,31 +1,27 @@
-"""Where logins come from: the user's own, auth files, credential helpers."""
+"""The login for a repository: the user's own, from auth files, from credential helpers."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import EnvironmentProblem
-from image_tools.logins.auth_file import (
-    AuthFile,
-    Credentials,
-    parse_auth_file,
-    server_key,
-)
+from image_tools.logins.auth_file import AuthFile, Credentials, server_key
+from image_tools.logins.auth_store import auth_files, read_auth_file
 from image_tools.logins.credential_helper import ask_helper
 from image_tools.machine.cancel import Cancel
 
 __all__ = ["Credentials", "Keyring"]
+AskHelper = Callable[[str, str, Mapping[str, str], Cancel], "Credentials | None"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a helper answered, and when (`time.monotonic()`)."""
+    """What a helper answered, and when (seconds of the keyring's clock)."""
 
     login: Credentials | EnvironmentProblem | None
     ended: float
@@ -34,7 +30,8 @@ class _Answer:
 class Keyring:
     """Finds the login for a repository; files are read once, helpers are asked every time.
 
-    `explicit` goes before all files. `on_secret(secret, username)` hears of every secret found.
+    `explicit` goes before all files. `on_secret(secret, username)` is called with every secret that
+    is found. `ask_helper` runs a helper, `clock` gives seconds.
     """
 
     def __init__(
@@ -43,18 +40,21 @@ class Keyring:
         explicit: Credentials | None = None,
         *,
         on_secret: Callable[[str, str], None] | None = None,
+        ask_helper: AskHelper = ask_helper,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._environ, self._explicit, self._on_secret = environ, explicit, on_secret
+        self._ask_helper, self._clock = ask_helper, clock
         self._files: dict[Path, AuthFile] = {}
         self._answers: dict[tuple[str, str], _Answer] = {}
         self._one_at_a_time = threading.Lock()
 
     def use(self, credentials: Credentials) -> None:
-        """Give `credentials` from now on, whatever files and helpers say."""
+        """Return `credentials` from now on, whatever files and helpers say."""
         self._explicit = credentials
 
     async def find(self, registry: str, repository: str) -> Credentials | None:
-        """The login for `repository` of `registry`; None when there is none.
+        """Return the login for `repository` of `registry`, None if there is none.
 
         EnvironmentProblem names the file or the helper that cannot be used.
         """
@@ -104,65 +104,28 @@ class Keyring:
 
     def _file(self, path: Path) -> AuthFile:
         if path not in self._files:
-            self._files[path] = _read(path, must_be=bool(self._environ.get("REGISTRY_AUTH_FILE")))
+            must_be = bool(self._environ.get("REGISTRY_AUTH_FILE"))
+            self._files[path] = read_auth_file(path, must_be=must_be)
         return self._files[path]
 
     def _helped(self, name: str, server: str, cancel: Cancel) -> Credentials | None:
-        begun = time.monotonic()
+        begun = self._clock()
         with self._one_at_a_time:
             answer = self._answers.get((name, server))
-            # Who waited here while another asked takes that answer: it is newer than the question.
+            # An answer that came while this thread waited for the lock is newer than the question.
             if answer is None or answer.ended < begun:
                 answer = self._asked(name, server, cancel)
         if isinstance(answer.login, EnvironmentProblem):
-            raise EnvironmentProblem(answer.login.message, advice=answer.login.advice)
+            raise answer.login.copied()
         return answer.login
 
     def _asked(self, name: str, server: str, cancel: Cancel) -> _Answer:
         login: Credentials | EnvironmentProblem | None
         try:
-            login = ask_helper(name, server, self._environ, cancel)
+            login = self._ask_helper(name, server, self._environ, cancel)
         except EnvironmentProblem as error:
             if cancel.is_set():
                 raise
             login = error
-        answer = self._answers[name, server] = _Answer(login, time.monotonic())
+        answer = self._answers[name, server] = _Answer(login, self._clock())
         return answer
-
-
-def auth_files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """The files that may hold logins, the first first (containers-auth.json(5), docker's CLI)."""
-    alone = environ.get("REGISTRY_AUTH_FILE")
-    if alone:
-        yield Path(alone)
-        return
-    home = Path(environ.get("HOME") or Path.home())
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    # Without a runtime folder (root, cron) `skopeo login` writes below /run.
-    yield (
-        Path(runtime) / "containers/auth.json"
-        if runtime
-        else (Path(f"/run/containers/{os.getuid()}/auth.json"))
-    )
-    yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "containers/auth.json"
-    yield Path(environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
-
-
-def _read(path: Path, *, must_be: bool) -> AuthFile:
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if must_be:
-            raise EnvironmentProblem(
-                f"{path}: REGISTRY_AUTH_FILE names it, but it is not there"
-            ) from error
-        return AuthFile()
-    except OSError as error:
-        raise EnvironmentProblem(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        return parse_auth_file(content)
-    except ValueError:
-        # Without the cause: a JSON error carries the whole text.
-        raise EnvironmentProblem(
-            f"{path}: damaged, no auth file in JSON", advice="repair it, or move it away"
-        ) from None

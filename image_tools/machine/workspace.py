@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from types import TracebackType
 
 from image_tools.errors import EnvironmentProblem
 from image_tools.machine.files import PRIVATE, replace_file
+from image_tools.machine.locks import try_lock
 
 _PREFIX = "image-tools-"
 _OWNER = "owner"
@@ -80,7 +80,7 @@ def own(folder: Path, mark: str) -> int:
     new = folder / f"{mark}.new"
     owner = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try_lock(owner)
         # Renamed once it is locked: a sweep that sees the name sees the lock.
         new.rename(folder / mark)
     except BaseException:
@@ -104,9 +104,8 @@ def _is_left_behind(folder: Path, mark: str) -> bool:
     except OSError:
         return False
     try:
-        with suppress(OSError):
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+        return try_lock(owner)
+    except OSError:
+        return False
     finally:
         os.close(owner)
-    return False

@@ -17,7 +17,7 @@ _URL = re.compile(r"https?://[^\s\"'<>]+")
 
 
 class Stage(Enum):
-    """What was under way. A case may have several: a tool also reads or pushes."""
+    """What was being done; a case may have several: a tool also reads or pushes."""
 
     READING = "reading"
     PUSHING = "pushing"
@@ -31,10 +31,10 @@ class Stage(Enum):
 class Case:
     """One refusal.
 
-    `status` is the HTTP status, None where none is known; `code` the registry's error code in
-    capitals; `words` all that was said, with gaps in place of names (see `without_names`).
-    `is_page`: the answer is a web page; `by_proxy`: a proxy gave it. `media_type` is that of a
-    manifest that was pushed, `foreign` the digests of its layers that have `urls`.
+    `status` is the HTTP status, None if unknown; `code` the registry's error code in capitals;
+    `words` the whole text, with gaps in place of names (see `without_names`). `is_page`: the answer
+    is a web page; `by_proxy`: it came from a proxy. `media_type` is that of a manifest that was
+    pushed, `foreign` the digests of its layers with `urls`.
     """
 
     stages: frozenset[Stage]
@@ -50,7 +50,7 @@ class Case:
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """Return what a hint may name in braces."""
+        """Return the values for the braces in sentences and hints."""
         project, _, image = self.repository.partition("/")
         return {
             "registry": self.registry,
@@ -65,7 +65,7 @@ class Case:
 
 
 def place_of(reference: str) -> tuple[str, str, str]:
-    """Return registry, repository and tag of a reference as people write it."""
+    """Return registry, repository and tag of a reference; empty if it has none."""
     name = reference.partition("@")[0]
     tag = ""
     if ":" in name.rpartition("/")[2] and "/" in name:
@@ -75,9 +75,9 @@ def place_of(reference: str) -> tuple[str, str, str]:
 
 
 def without_names(words: str, reference: str) -> str:
-    """Return `words` with gaps for URLs and for whatever may name `reference`.
+    """Return `words` with gaps for URLs and for names of `reference`.
 
-    A name of one component is cut out only between quotes: bare, it could be a word of the server.
+    A name of one component is replaced only between quotes: else it could be any word.
     """
     text = _URL.sub(GAP, words)
     for name in names_of(reference):
@@ -89,7 +89,7 @@ def without_names(words: str, reference: str) -> str:
 
 
 def names_of(reference: str) -> Iterator[str]:
-    """Yield what a text may call `reference`, longest first; only what has a slash."""
+    """Yield the names of `reference` in a text that have a slash, longest first."""
     registry, repository, tag = place_of(reference)
     name = f"{registry}/{repository}"
     tagged = f"{name}:{tag}" if tag else name

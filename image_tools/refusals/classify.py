@@ -1,4 +1,4 @@
-"""The one answer to what a refusal means: kind, whether it may pass, and what to do.
+"""The one classifier of refusals: kind, whether it is temporary, and what to do.
 
 The table holds each wording of registries and tools once. The first row that applies counts, so the
 order is part of the table: specific rows come before general ones. The wordings are those of the
@@ -23,9 +23,9 @@ UNKNOWN = RefusalRow(kind=UnknownFailure)
 
 @dataclass(frozen=True, slots=True)
 class RefusalReading:
-    """What a refusal means: the row that applies, its sentence and its hint about this case.
+    """What a refusal means: the row that applies, with its sentence and hint for this case.
 
-    `hint` is empty where the kind's own hint is all there is to say.
+    `hint` is empty if that of the kind applies.
     """
 
     row: RefusalRow
@@ -38,7 +38,7 @@ class RefusalReading:
 
 
 def classify(case: Case) -> RefusalReading:
-    """Return what `case` means: the first row of the table that applies. Never raises."""
+    """Return what `case` means: the first row of the table that applies."""
     for row in ROWS:
         groups = row.found(case)
         if groups is not None:

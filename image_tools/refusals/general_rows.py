@@ -1,4 +1,4 @@
-"""Rows of the table: what a status, a code or a common word means by itself."""
+"""Rows of the table: statuses, codes and common words by themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do about a refusal: the hints of the table, with fields of the case in braces."""
+"""The hints of the table: what to do about a refusal. Braces hold fields of the case."""
 
 from __future__ import annotations
 

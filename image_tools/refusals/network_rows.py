@@ -1,4 +1,4 @@
-"""Rows of the table: proxies, TLS and the network between here and the registry."""
+"""Rows of the table: proxies, TLS and the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the table: limits, and what a destination refuses to store."""
+"""Rows of the table: rate limits, and refused pushes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row of the table of refusals: when it applies, and what it means."""
+"""A row of the table of refusals: when it applies, and what it means."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from image_tools.refusals.case import Case, Stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalRow:
-    """A kind of failure and all that has to be true for it; what is empty is not looked at.
+    """A kind of failure and its conditions; an empty condition always holds.
 
-    `words`, `host` (the registry) and `media` (the type pushed) are regular expressions; `pages`
-    wants a web page or none. `said` is the sentence before the registry's words, `hint` replaces
-    that of the kind, `temporary` and `closes` do so too. In `said` and `hint` the fields of the
-    case and the named groups of the expressions stand in braces.
+    `words`, `host` (the registry) and `media` (the type that was pushed) are regular expressions;
+    `pages` asks for a web page, or for none. `said` is the sentence before the registry's words;
+    `hint`, `temporary` and `closes` replace those of the kind. Braces in `said` and `hint` are
+    filled with the fields of the case and the named groups of the expressions.
     """
 
     kind: type[ImageToolsError]
@@ -38,16 +38,16 @@ class RefusalRow:
 
     @property
     def advice(self) -> str:
-        """Return the hint of this row, or that of its kind."""
+        """Return the hint of this row, else that of its kind."""
         return self.hint or self.kind.advice
 
     @property
     def is_temporary(self) -> bool:
-        """Return whether it is worth another try."""
+        """Return whether another attempt may succeed."""
         return self.kind.temporary if self.temporary is None else self.temporary
 
     def found(self, case: Case) -> dict[str, str] | None:
-        """Return the named groups of the expressions where this row applies, else None."""
+        """Return the named groups of the expressions if this row applies, else None."""
         if not all(self._conditions(case)):
             return None
         groups: dict[str, str] = {}
@@ -84,5 +84,5 @@ class RefusalRow:
 
 @cache
 def _compiled(expression: str) -> re.Pattern[str]:
-    """Return the compiled expression: a run without a refusal compiles none of the table."""
+    """Return the compiled expression: a run without refusals compiles none."""
     return re.compile(expression, re.IGNORECASE | re.DOTALL)

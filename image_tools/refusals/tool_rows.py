@@ -1,4 +1,4 @@
-"""Rows of the table: what is wrong on this machine or with a tool, and full storage."""
+"""Rows of the table: full storage, this machine, and its tools."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from image_tools.exchange.ledger import Account
+from image_tools.exchange.ledger import Traffic
 from image_tools.imagelist.entry import Entry
 from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.behind import Behind
@@ -48,7 +48,7 @@ class RunContext:
     """What all lines of one run share on the coordinating side.
 
     `transfers` carry out what was planned; `here` is what this process would do that with.
-    `account` adds up the bytes of all lines. Without `referrers` nobody looks for signatures. What
+    `traffic` adds up the bytes of all lines. Without `referrers` nobody looks for signatures. What
     `base` has need not be at the destination.
     """
 
@@ -64,13 +64,13 @@ class RunContext:
     preflight: Preflight | None = None
     referrers: ReferrerFinder | None = None
     base: Base | None = None
-    account: Account = field(default_factory=Account)
+    traffic: Traffic = field(default_factory=Traffic)
     behind: Behind = field(default_factory=Behind)
 
     def job(self, entry: Entry) -> Job:
         """Return a new job for `entry`; its bytes are added to those of the run."""
         self.endpoints.note_destination(entry.destination)
-        return Job.between(self.endpoints, entry, Account(self.account))
+        return Job.between(self.endpoints, entry, Traffic(self.traffic))
 
     def line_job(self, entry: Entry) -> Job:
         """Return a new job for a line of a list.

@@ -36,7 +36,7 @@ class CopyMode(OutcomeMode):
     async def finish(self, job: Job, task: TransferJob) -> Outcome:
         """Transfer, publish and confirm the image wherever that happens; remember it here."""
         logger.info("Copying [{}] => [{}]", job.entry.source, job.entry.destination)
-        outcome = await self.context.transfers.carry_out(task, job.account)
+        outcome = await self.context.transfers.carry_out(task, job.traffic)
         outcome = remember_copied(self.context, job, outcome)
         logger.info("{}: copied ({})", job.entry.destination, ", ".join(outcome.platforms))
         return outcome

@@ -166,7 +166,7 @@ class Engine(Generic[ResultT]):
             except Exception as error:
                 result = self._failed(line, UnknownFailure(f"{line.entry.source}: a bug"))
                 self._end_run(error)
-            moved = line.job.account.bytes_written if line.job is not None else 0
+            moved = line.job.traffic.bytes_written if line.job is not None else 0
             return self._ended(self._mode.completed(result, seconds=line.seconds, moved=moved))
 
     def _failed(self, line: _LineState, error: ImageToolsError) -> ResultT:
@@ -255,8 +255,8 @@ class Engine(Generic[ResultT]):
             async with context.scheduler.probe(job.lane):
                 return await self._timed(line, mode.finish(job, task))
         await self._tools()
-        registry, account = task.entry.destination.registry, job.account
-        with context.progress.expected(registry, task.blobs, lambda: account.bytes_written):
+        registry, traffic = task.entry.destination.registry, job.traffic
+        with context.progress.expected(registry, task.blobs, lambda: traffic.bytes_written):
             async with context.scheduler.image(task.work):
                 job.check_open()
                 line.started = True

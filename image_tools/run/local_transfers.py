@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from image_tools.errors import ImageToolsError
-from image_tools.exchange.ledger import Account
+from image_tools.exchange.ledger import Traffic
 from image_tools.report import Outcome
 from image_tools.run.context import TransferContext
 from image_tools.run.line.confirm import confirm
@@ -27,11 +27,11 @@ class LocalTransfers:
         """See `Transfers`."""
         await self.context.toolbox.tools()
 
-    async def carry_out(self, job: TransferJob, account: Account) -> Outcome:
+    async def carry_out(self, job: TransferJob, traffic: Traffic) -> Outcome:
         """See `Transfers`."""
         context = self.context
         context.endpoints.note_destination(job.entry.destination)
-        local = Job.between(context.endpoints, job.entry, account)
+        local = Job.between(context.endpoints, job.entry, traffic)
         local.mount_from, local.changes_tag = job.mount_from, job.changes_tag
         for digest, raw in job.manifests:
             context.reader.remember(digest, raw)

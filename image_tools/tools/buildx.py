@@ -14,15 +14,15 @@ MAXIMUM_ENTRIES = 500
 
 
 def version_argv(plugin: str) -> tuple[str, ...]:
-    """The command line that prints the version of the plugin."""
+    """Return the command line that prints the version of the plugin."""
     return (plugin, "version")
 
 
 def create_argv(plugin: str, tag: str, files: Sequence[Path]) -> tuple[str, ...]:
-    """The command line that composes and pushes an index from descriptor files, in their order.
+    """Return the command line that pushes an index of the descriptors in `files`, in their order.
 
-    `plugin` is the plugin's own binary: run through `docker` it costs twice the time, and a
-    private DOCKER_CONFIG would hide it. `tag` is `host/repository:tag`.
+    `plugin` is the plugin's own binary: through `docker` it takes twice the time, and a private
+    DOCKER_CONFIG would hide it. `tag` is `host/repository:tag`.
     """
     return (
         plugin,
@@ -37,15 +37,15 @@ def create_argv(plugin: str, tag: str, files: Sequence[Path]) -> tuple[str, ...]
 
 
 def descriptor_file(descriptor: Descriptor) -> bytes:
-    """The content of a `--file` that says everything, so that buildx looks nothing up."""
+    """Return the content of a `--file`: all fields, so that buildx asks for nothing."""
     return json.dumps(descriptor.to_json(), ensure_ascii=False).encode()
 
 
 def can_express(index: Index) -> str | None:
-    """None when buildx writes exactly `index` from descriptors, else the reason why it does not.
+    """Return why buildx would not write exactly `index` from descriptors, None if it does.
 
-    Each rule was measured on buildx 0.13.1 and 0.29.1: what they refuse here, they would drop,
-    complete from an image config, flatten, merge or escape, without an error.
+    Each rule was measured on buildx 0.13.1 and 0.29.1, which would drop, complete from an image
+    config, flatten, merge or escape these things without an error.
     """
     return next(
         (reason for reason in (_unfit_index(index), *map(_unfit_entry, index.entries)) if reason),
@@ -89,5 +89,5 @@ def _texts(entry: Descriptor) -> tuple[str, ...]:
 
 
 def _escaped(text: str) -> bool:
-    """Whether Go's JSON writer may spell `text` otherwise than Python's does."""
+    """Return whether Go's JSON writer may spell `text` differently from Python's."""
     return not text.isprintable() or any(character in text for character in "<>&")

@@ -1,7 +1,7 @@
 """What a tool's stderr means: exit codes say nothing, so its own words decide.
 
-Here the words are found; what they mean is decided by the table of refusals
-(`image_tools/refusals/`).
+The words are found here, and freed of noise, addresses and references; the table of refusals
+(`image_tools/refusals/`) says what they mean.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CODES = (
     "unauthorized",
 )
 LONGEST = 600
-# Longer words are no sentence of a tool; their middle is left out before anything looks at them.
+# Longer text is no sentence of a tool: its middle is left out before it is searched.
 _MOST_READ = 4000
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
@@ -68,7 +68,7 @@ _LOOPBACK_REFERENCE = re.compile(rf"(?:docker://|(?<![/@\w])){_LOOPBACK_HOST}{_P
 _LOOPBACK = re.compile(rf"(?<![\w.]){_LOOPBACK_HOST}\b")
 _API_PATH = re.compile(r"(?<![\w.…])/v2/[^\s\",:]*")
 _DOCKER_REFERENCE = re.compile(rf"docker://{_ANY_HOST}(?:{_PATH})?")
-# One way only to read each letter, or a registry's long nonsense would be tried in all ways.
+# Each letter can match in one way only: else long nonsense would take exponential time.
 _REFERENCE = re.compile(rf"(?<![\w./:-])[\w-]+[.:][\w.:-]+{_PATH}")
 _NAMED = re.compile(
     r"(?P<before>(?:reading|uploading) manifest |repository |exists in )[^\s\"]+(?=:? )"
@@ -81,10 +81,10 @@ _GENERIC = (_DOCKER_REFERENCE, _URL, _LOOPBACK_REFERENCE, _LOOPBACK, _REFERENCE,
 def diagnose(
     stderr: str, reference: str, *, returncode: int | None = None, tool: str = "skopeo"
 ) -> ImageToolsError:
-    """The error that `stderr` of a failed `tool` means, about the user's `reference`.
+    """Return the error that `stderr` of a failed `tool` means, about the user's `reference`.
 
-    For when the exchange saw no cause of its own. The message is the reference and the tool's own
-    words, without addresses of the exchange and without what URLs carry. A negative `returncode`
+    It is used if the exchange saw no cause. The message is the reference and the tool's own words,
+    without addresses of the exchange, and without path and query of URLs. A negative `returncode`
     is the signal that ended the tool.
     """
     if returncode is not None and returncode < 0:
@@ -100,7 +100,7 @@ def diagnose(
 
 
 def last_line(stderr: str) -> str:
-    """The last meaningful words of a tool, on one line; empty when there are none.
+    """Return the last meaningful words of a tool on one line; empty if there are none.
 
     skopeo's: the text of its last `level=fatal` line, unquoted. buildx's: what follows `ERROR: `,
     with the second line that holds the registry's own code. Progress and escapes are left out.
@@ -111,7 +111,7 @@ def last_line(stderr: str) -> str:
 
 
 def plain(words: str, reference: str) -> str:
-    """`words` to match rules against: names, URLs, digests, paths and `reference` are gaps.
+    """Return `words` for matching: names, URLs, digests, paths and `reference` are gaps.
 
     A repository may be called `x509` or `denied`.
     """
@@ -124,7 +124,7 @@ def plain(words: str, reference: str) -> str:
 
 
 def readable(words: str, reference: str) -> str:
-    """`words` for people: addresses of the exchange are the user's `reference`, URLs only hosts.
+    """Return `words` for people: `reference` for addresses of the exchange, of URLs only the host.
 
     Query and path of a URL may carry a token or the state of an upload.
     """
@@ -135,7 +135,7 @@ def readable(words: str, reference: str) -> str:
 
 
 def _kept_apart(text: str, reference: str) -> str:
-    """`text` without loopback addresses; those of `reference` itself are the user's own words."""
+    """Return `text` without loopback addresses other than those of the user's `reference`."""
     return reference.join(_LOOPBACK.sub(GAP, part) for part in text.split(reference))
 
 
@@ -180,7 +180,7 @@ def _fatal(text: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Text in the quotes of Go's strconv.Quote, which logrus gives to what holds a blank."""
+    """Return `text` without the quotes of Go's strconv.Quote, which logrus adds around blanks."""
     if not text.startswith('"'):
         return text
     return _GO_ESCAPE.sub(_letter, text[1:].removesuffix('"'))
@@ -202,7 +202,7 @@ def _buildx_error(text: str) -> str:
 
 
 def _crash(text: str) -> str:
-    """The first line of a Go program that panicked; the stacks of its threads follow."""
+    """Return the first line of a Go program's panic, which stacks of its threads follow."""
     found = re.search(r"^(?:panic|fatal error|runtime): .+", text, re.MULTILINE)
     return found.group() if found else ""
 

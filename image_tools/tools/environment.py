@@ -1,4 +1,4 @@
-"""What the tools' processes get to see: a small environment, a login file."""
+"""The environment variables of the tools' processes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from image_tools.machine.trusted_paths import trusted_search_path
 # skopeo 1.9.3 and buildx 0.29.1).
 _GO_SETTINGS = {"GOMAXPROCS": "1", "GOGC": "400"}
 _NOBODY = "65534"
-# skopeo's cache of where it saw a blob: with no place to write it, each process has its own in
-# memory. A shared one makes them ask for blobs at the addresses of other sessions.
+# skopeo remembers in which repositories it saw a blob. A shared cache would make it ask for blobs
+# at the addresses of other sessions; without a place for the file, it is kept in memory.
 _NOWHERE = Path("/dev/null/none")
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 _DIRECT_NAMES = (
@@ -32,10 +32,10 @@ _DIRECT_NAMES = (
 
 
 def child_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a tool that talks to the exchange alone.
+    """Return the whole environment of a tool that talks only to the exchange.
 
-    Every folder a tool may read or write lies in `workspace`, a private folder of this run: no
-    login, setting, trust or cache of the user's reaches the tool, and no secret in `base` either.
+    Every folder a tool may read or write lies in `workspace`, a private folder of this run. No
+    login, setting, trust or cache of the user reaches the tool, and no secret in `base`.
     """
     private = {
         "HOME": workspace / "home",
@@ -56,10 +56,10 @@ def child_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, str
 
 
 def direct_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a skopeo that reads a source by itself.
+    """Return the whole environment of a skopeo that reads a source by itself.
 
-    It keeps the user's proxies, trust store and home, where keys of a signature policy may lie;
-    there is no blob cache either, for the other end is still the exchange.
+    It keeps the user's proxies, trust store and home, where keys of a signature policy may lie.
+    There is no blob cache here either, because the destination is still the exchange.
     """
     kept = {name: base[name] for name in _DIRECT_NAMES if base.get(name)}
     own = child_environment(workspace, base)
@@ -69,16 +69,16 @@ def direct_environment(workspace: Path, base: Mapping[str, str]) -> dict[str, st
 
 
 def version_environment(base: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a tool that only tells its version: nothing of the user's."""
+    """Return the environment of a tool that only prints its version."""
     return {"PATH": trusted_search_path(base), "HOME": os.devnull, "LANG": "C.UTF-8"}
 
 
 def prepare_folders(workspace: Path) -> None:
-    """Nothing; makes the folders that `child_environment` names, for the owner alone."""
+    """Make the folders that `child_environment` names, for the owner alone."""
     for name in ("home", "tmp", "docker", "buildx"):
         (workspace / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _own_blob_cache() -> dict[str, str]:
-    """Root's skopeo would ignore XDG_DATA_HOME and keep its cache below /var/lib/containers."""
+    # Root's skopeo would ignore XDG_DATA_HOME and keep its cache below /var/lib/containers.
     return {"_CONTAINERS_ROOTLESS_UID": _NOBODY} if os.geteuid() == 0 else {}

@@ -1,4 +1,4 @@
-"""skopeo for a machine that has none: one static binary, checked before it may run."""
+"""A download of skopeo for a machine without it: one static binary, checked before it may run."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def install_skopeo(
 
     If the file is there already, nothing is downloaded. A second process waits for the first. A
     cut transfer is resumed, also by the next run. `on_progress` is told the bytes that have
-    arrived and the size of the file. Raises DigestMismatch, what `download` raises,
-    DiskFull, EnvironmentProblem if the folder cannot be written, Interrupted if `cancel` is set.
+    arrived and the size of the file. Raises DigestMismatch, what `download` raises, DiskFull,
+    EnvironmentProblem if the folder cannot be written, Interrupted if `cancel` is set.
     """
     part = PartialFile(target.with_name(f"{target.name}.{wanted.sha256[:16]}.part"))
     cancel = cancel or Cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from image_tools.errors import ToolMissing
@@ -40,9 +40,9 @@ _MACOS_PLUGIN_FOLDERS = (
 
 
 def find_skopeo(environ: Mapping[str, str]) -> Path:
-    """skopeo's absolute path: IMAGE_TOOLS_SKOPEO, else on PATH, else what was downloaded.
+    """Return skopeo's absolute path: IMAGE_TOOLS_SKOPEO, else on PATH, else the downloaded one.
 
-    ToolMissing when there is none, or when the variable names no program.
+    ToolMissing if there is none, or if the variable names no program.
     """
     chosen = _chosen(environ, SKOPEO_VARIABLE)
     if chosen is not None:
@@ -53,17 +53,18 @@ def find_skopeo(environ: Mapping[str, str]) -> Path:
     raise ToolMissing("skopeo is not installed", advice=SKOPEO_ADVICE)
 
 
-def find_buildx(environ: Mapping[str, str]) -> Path:
-    """The absolute path of the buildx plugin: IMAGE_TOOLS_BUILDX, else where docker looks for it.
+def find_buildx(environ: Mapping[str, str], system_folders: Iterable[str] | None = None) -> Path:
+    """Return the absolute path of the buildx plugin: IMAGE_TOOLS_BUILDX, else as docker finds it.
 
-    Docker's order (docker CLI 28): extra folders of its config.json, its own folder, the system's;
-    then the user's folder when DOCKER_CONFIG hides it, and PATH. ToolMissing when there is none,
-    or when the variable names no program.
+    Docker's order (docker CLI 28): extra folders of its config.json, its own folder, those of the
+    system (`system_folders`, by default those of Linux or macOS). Then the user's folder, which
+    DOCKER_CONFIG may hide, and PATH. ToolMissing if there is none, or if the variable names no
+    program.
     """
     chosen = _chosen(environ, BUILDX_VARIABLE)
     if chosen is not None:
         return chosen
-    plugins = (folder / PLUGIN for folder in _plugin_folders(environ))
+    plugins = (folder / PLUGIN for folder in _plugin_folders(environ, system_folders))
     for candidate in (*plugins, *_on_path(environ, PLUGIN)):
         if _is_program(candidate):
             return candidate
@@ -71,7 +72,7 @@ def find_buildx(environ: Mapping[str, str]) -> Path:
 
 
 def downloaded_skopeo(environ: Mapping[str, str]) -> Path:
-    """Where a downloaded skopeo lies, whether there is one or not."""
+    """Return where a downloaded skopeo is kept, whether there is one or not."""
     data = environ.get("XDG_DATA_HOME", "")
     base = Path(data) if Path(data).is_absolute() else _home(environ) / ".local/share"
     return base / "image-tools/bin/skopeo"
@@ -97,14 +98,19 @@ def _on_path(environ: Mapping[str, str], name: str) -> Iterator[Path]:
         yield Path(folder) / name
 
 
-def _plugin_folders(environ: Mapping[str, str]) -> Iterator[Path]:
+def _plugin_folders(
+    environ: Mapping[str, str], system_folders: Iterable[str] | None
+) -> Iterator[Path]:
     own = _home(environ) / ".docker"
     config = Path(environ["DOCKER_CONFIG"]).absolute() if environ.get("DOCKER_CONFIG") else own
     yield from _extra_folders(config / "config.json")
     yield config / "cli-plugins"
     yield own / "cli-plugins"
-    system = _MACOS_PLUGIN_FOLDERS if sys.platform == "darwin" else _LINUX_PLUGIN_FOLDERS
-    yield from map(Path, system)
+    if system_folders is None:
+        system_folders = (
+            _MACOS_PLUGIN_FOLDERS if sys.platform == "darwin" else _LINUX_PLUGIN_FOLDERS
+        )
+    yield from map(Path, system_folders)
 
 
 def _extra_folders(config: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Whether a signature policy asks something of an image (containers-policy.json(5))."""
+"""Signature policies: which images have to be signed (containers-policy.json(5))."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _OPEN = "insecureAcceptAnything"
 
 @dataclass(frozen=True, slots=True)
 class SignaturePolicy:
-    """A policy file: `path` is None where the machine has none, which accepts everything."""
+    """A policy file; without one (`path` None) everything is accepted."""
 
     path: Path | None = None
     document: Mapping[str, Any] = field(default_factory=dict)
 
     def demands(self, source: Reference) -> bool:
-        """Whether `source` must be signed, or is refused: the most specific scope decides."""
+        """Return whether `source` must be signed, or refused: the most specific scope decides."""
         if self.path is None:
             return False
         scopes = self.document.get("transports", {}).get("docker", {})
@@ -33,13 +33,15 @@ class SignaturePolicy:
         return _asks(scopes.get("", self.document.get("default")))
 
 
-def read_policy(chosen: Path | None, environ: Mapping[str, str]) -> SignaturePolicy:
-    """The policy of `chosen`, else the user's, else the machine's.
+def read_policy(
+    chosen: Path | None, environ: Mapping[str, str], machine: Path = MACHINE_POLICY
+) -> SignaturePolicy:
+    """Return the policy in `chosen`, else the user's, else that in `machine`.
 
-    EnvironmentProblem when a file cannot be read or says something impossible.
+    EnvironmentProblem if a file cannot be read or is no policy.
     """
     home = Path(environ.get("HOME") or Path.home())
-    usual = (home / ".config/containers/policy.json", MACHINE_POLICY)
+    usual = (home / ".config/containers/policy.json", machine)
     for path in (chosen,) if chosen is not None else usual:
         if chosen is not None or path.exists():
             return SignaturePolicy(path, _document(path))
@@ -66,7 +68,7 @@ def _is_usable(document: dict[str, Any]) -> bool:
 
 
 def _scopes(source: Reference) -> Iterator[str]:
-    """The scopes that name `source`, the most specific first."""
+    """Yield the scopes that name `source`, the most specific first."""
     name = source.name
     if source.tag and source.digest is None:
         yield f"{name}:{source.tag}"

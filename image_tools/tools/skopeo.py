@@ -22,9 +22,9 @@ _FOLDER_VERSION = b"Directory Transport Version: 1.1\n"
 class SkopeoSetting:
     """The files one run gives to every skopeo process, instead of the machine's own.
 
-    `policy` is a containers-policy.json(5), `authfile` a docker-format login file for the exchange,
-    `registries_conf` a file and `registries_d` a folder, both normally empty: with them skopeo asks
-    no mirror and looks for no signature. None of these two leaves skopeo to the machine's.
+    `policy` is a containers-policy.json(5), `authfile` an auth file with the login of the exchange.
+    `registries_conf` is a file and `registries_d` a folder, both normally empty: so skopeo asks no
+    mirror and looks for no signature. With None it uses those of the machine.
     """
 
     skopeo: str
@@ -37,10 +37,10 @@ class SkopeoSetting:
 
 @dataclass(frozen=True, slots=True)
 class DirectSource:
-    """How skopeo itself reaches a source that does not go through the exchange.
+    """How skopeo reaches a source without the exchange.
 
-    `certificates` is a folder as containers-certs.d(5) describes it. `tls_verify` None leaves it
-    to registries.conf: skopeo verifies what is not `insecure` there.
+    `certificates` is a folder as containers-certs.d(5) describes it. With `tls_verify`
+    None registries.conf decides: skopeo verifies what is not `insecure` there.
     """
 
     authfile: Path | None = None
@@ -50,10 +50,10 @@ class DirectSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRequest:
-    """One platform copy; both ends are `host/repository@digest` or `host/repository:tag`.
+    """A copy of one platform; both ends are `host/repository@digest` or `host/repository:tag`.
 
-    With `whole_index` the source is an index, and all it holds is copied. `convert` is for Docker
-    schema 1 alone: it becomes schema 2, and its digest changes.
+    With `whole_index` the source is an index, and everything in it is copied. `convert` is only for
+    Docker schema 1: it becomes schema 2, and its digest changes.
     """
 
     setting: SkopeoSetting
@@ -67,9 +67,9 @@ class CopyRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequest:
-    """A login at `registry`, typed at the terminal; it is written to `authfile`.
+    """A login at `registry` that is typed at the terminal; skopeo writes it to `authfile`.
 
-    `registries_conf` is an empty file: the machine's may name another place for logins.
+    `registries_conf` is an empty file: that of the machine may name credential helpers.
     """
 
     skopeo: str
@@ -83,7 +83,7 @@ class LoginRequest:
 
 @dataclass(frozen=True, slots=True)
 class SigstoreKey:
-    """A private key as cosign writes it, and the file that holds its passphrase."""
+    """A private key as cosign writes it, and the file with its passphrase."""
 
     private_key: Path
     passphrase_file: Path
@@ -91,9 +91,9 @@ class SigstoreKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignRequest:
-    """One manifest that is signed where it lies.
+    """The signing of one manifest in its repository.
 
-    `source` and `destination` are the same manifest as the exchange shows it; `identity` is the
+    `source` and `destination` are addresses of the same manifest in the exchange. `identity` is the
     reference that the signature is for, `registry/repository:tag`.
     """
 
@@ -105,17 +105,16 @@ class SignRequest:
 
 
 def version_argv(skopeo: str) -> tuple[str, ...]:
-    """The command line that prints skopeo's version."""
+    """Return the command line that prints skopeo's version."""
     return (skopeo, "--version")
 
 
 def copy_argv(request: CopyRequest) -> tuple[str, ...]:
-    """The command line of one copy: of a platform, or of all that an index holds.
+    """Return the command line that copies one platform, or everything in an index.
 
-    Global options come first: skopeo 1.6 to 1.22 accept them there. `--preserve-digests` (1.6)
-    is given always but for a conversion, which skopeo refuses or ignores together with it.
-    Signatures are checked by the policy, never copied here: they come along as what they are in
-    the registry, manifests beside the image.
+    Global options come first: skopeo 1.6 to 1.22 accept them there. `--preserve-digests` (1.6) is
+    left out only for a conversion, which skopeo refuses or ignores together with it. Signatures are
+    checked by the policy but not copied here: as referrers or tags they have a copy of their own.
     """
     return (
         *global_options(request.setting),
@@ -132,7 +131,7 @@ def copy_argv(request: CopyRequest) -> tuple[str, ...]:
 
 
 def login_argv(request: LoginRequest) -> tuple[str, ...]:
-    """The command line that asks for a login, and tries it at the registry."""
+    """Return the command line that asks for a login and tries it at the registry."""
     return (
         request.skopeo,
         "--registries-conf",
@@ -149,9 +148,9 @@ def login_argv(request: LoginRequest) -> tuple[str, ...]:
 
 
 def index_only_argv(setting: SkopeoSetting, folder: Path, destination: str) -> tuple[str, ...]:
-    """The command line that pushes the index of `write_index_folder`, byte for byte.
+    """Return the command line that pushes the index of `write_index_folder`, byte for byte.
 
-    The children must lie in the destination repository.
+    The destination repository must have the children.
     """
     return (
         *global_options(setting),
@@ -163,7 +162,7 @@ def index_only_argv(setting: SkopeoSetting, folder: Path, destination: str) -> t
 
 
 def attachments_conf(address: str) -> bytes:
-    """A file for registries.d: signatures are kept in the registry at `address` itself.
+    """Return a file for registries.d: the registry at `address` keeps signatures itself.
 
     JSON, which is YAML too; containers-registries.d(5).
     """
@@ -171,9 +170,9 @@ def attachments_conf(address: str) -> bytes:
 
 
 def sign_argv(request: SignRequest) -> tuple[str, ...]:
-    """The command line that signs one manifest, an index without its children.
+    """Return the command line that signs one manifest, an index without its children.
 
-    Nothing is moved: skopeo writes the manifest again and adds its signature to those there are.
+    skopeo writes the manifest again, and adds its signature to the existing ones.
     """
     setting = request.setting
     return (
@@ -191,9 +190,9 @@ def sign_argv(request: SignRequest) -> tuple[str, ...]:
 def trial_argv(
     setting: SkopeoSetting, key: SigstoreKey, source: Path, target: Path
 ) -> tuple[str, ...]:
-    """The command line that signs the index in the folder `source` into `target`: a try of `key`.
+    """Return the command line that tries `key`: it signs the index in `source` into `target`.
 
-    `source` is one of `write_index_folder`.
+    `source` is a folder of `write_index_folder`.
     """
     return (
         *global_options(setting),
@@ -204,22 +203,22 @@ def trial_argv(
 
 
 def write_index_folder(folder: Path, index: RawManifest) -> None:
-    """Nothing; makes `folder` a source of `index_only_argv` that holds the bytes of `index`."""
+    """Make `folder` a source for `index_only_argv` with the bytes of `index`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "version").write_bytes(_FOLDER_VERSION)
     (folder / "manifest.json").write_bytes(index.content)
 
 
 def cannot_keep(words: str) -> bool:
-    """Whether skopeo says that it would have to change the bytes of an index.
+    """Return whether skopeo says that it would have to change the bytes of an index.
 
-    1.9 does of an index whose entries have fields it does not know, such as artifact types.
+    skopeo 1.9 says so of entries with fields it does not know, such as artifact types.
     """
     return CANNOT_KEEP in words
 
 
 def global_options(setting: SkopeoSetting) -> tuple[str, ...]:
-    """skopeo itself and what stands before its command."""
+    """Return skopeo and the options before its command."""
     return (
         setting.skopeo,
         "--policy",
@@ -255,7 +254,7 @@ def _verification(verify: bool | None) -> tuple[str, ...]:
 
 
 def destination_options(setting: SkopeoSetting) -> tuple[str, ...]:
-    """How a copy reaches the exchange as its destination."""
+    """Return the options for the exchange as the destination of a copy."""
     return ("--dest-tls-verify=false", "--dest-authfile", str(setting.authfile))
 
 

@@ -1,4 +1,4 @@
-"""What skopeo cannot parse and what buildx must not get: known before a tool runs, or by its words.
+"""What skopeo cannot parse and what buildx must not get, before a tool runs or from its words.
 
 Every rule was measured on skopeo 1.9.3, 1.18.0 and 1.22.0 and on buildx 0.13.1 and 0.29.1.
 """
@@ -38,10 +38,10 @@ _CANNOT_PARSE = re.compile(
 
 
 def skopeo_cannot_parse(media_type: str, manifest: Manifest, skopeo: Version) -> str | None:
-    """Return what of `manifest`, served as `media_type`, this skopeo cannot parse; None if nothing.
+    """Return what in `manifest`, served as `media_type`, this skopeo cannot parse, else None.
 
-    The answer completes "skopeo cannot parse …". None also means that nobody knows: skopeo is to
-    be asked then. What is None for `OLDEST_SKOPEO` is None for all.
+    The answer completes "skopeo cannot parse …". None also means unknown: then skopeo has to try.
+    If it is None for `OLDEST_SKOPEO`, it is None for every version.
     """
     if media_type not in media.MANIFESTS:
         return f"manifests of the type {media_type or 'unknown'}"
@@ -55,7 +55,7 @@ def skopeo_cannot_parse(media_type: str, manifest: Manifest, skopeo: Version) ->
 
 
 def cannot_parse(words: str) -> str | None:
-    """Return the part of a tool's `words` that says it cannot parse a manifest, else None."""
+    """Return the part of a tool's `words` that says that it cannot parse a manifest, else None."""
     found = _CANNOT_PARSE.search(words)
     return None if found is None else found.group().strip()
 
@@ -74,9 +74,9 @@ def leaves_the_exchange(found: Manifest | Index | Schema1) -> str | None:
 
 
 def buildx_cannot_pass_on(index: Index) -> str | None:
-    """Return why buildx cannot push the whole `index` as it is, None when it can.
+    """Return why buildx cannot push the whole `index` unchanged, None if it can.
 
-    It asks for the blob of an entry whose type it does not know.
+    If it does not know the type of an entry, it asks for a blob with the digest of the entry.
     """
     known = media.MANIFESTS | media.INDEXES
     odd = next((e.media_type for e in index.entries if e.media_type not in known), None)

@@ -1,4 +1,4 @@
-"""Versions of the tools: what they print, and what is too old."""
+"""Versions of the tools: how they print them, and which are too old."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BUILDX = re.compile(r"docker/buildx v?(\d+)\.(\d+)(?:\.(\d+))?\S*")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """A tool's version; `text` is how the tool writes it, suffix and all."""
+    """A tool's version; `text` is how the tool writes it, with its suffix."""
 
     major: int
     minor: int
@@ -38,7 +38,7 @@ class Version:
 
     @property
     def is_known(self) -> bool:
-        """Whether the build was told its version: buildx built from source says 0.0.0."""
+        """Return whether the build has a version: buildx built from source prints 0.0.0."""
         return (self.major, self.minor, self.patch) != (0, 0, 0)
 
     def __str__(self) -> str:
@@ -70,20 +70,20 @@ _RULES: Mapping[Tool, _Rule] = {
 
 
 def parse_skopeo(text: str) -> Version:
-    """The version in the output of `skopeo --version`; EnvironmentProblem when there is none."""
+    """Return the version in the output of `skopeo --version`; EnvironmentProblem if none."""
     return _parsed("skopeo", _SKOPEO, text)
 
 
 def parse_buildx(text: str) -> Version:
-    """The version in the output of `docker-buildx version`, Debian's and Docker Desktop's too.
+    """Return the version in the output of `docker-buildx version`, also of Docker Desktop's.
 
-    EnvironmentProblem when there is none.
+    EnvironmentProblem if there is none.
     """
     return _parsed("docker buildx", _BUILDX, text)
 
 
 def require(tool: Tool, version: Version) -> None:
-    """Nothing; ToolTooOld for a skopeo before 1.6 or a buildx before 0.11."""
+    """Raise ToolTooOld for a skopeo before 1.6 or a buildx before 0.11."""
     rule = _RULES[tool]
     if version.is_known and version < rule.minimum:
         least = f"{rule.minimum.major}.{rule.minimum.minor}"
@@ -96,10 +96,10 @@ def require(tool: Tool, version: Version) -> None:
 def probe(
     tool: Tool, path: Path, environment: Mapping[str, str], *, cancel: Cancel | None = None
 ) -> Version:
-    """The version of the tool at `path`, which is run once; a usable one.
+    """Return the version of the tool at `path`, which is run once.
 
-    ToolMissing when it cannot be started, EnvironmentProblem when it does not answer as that
-    tool does, ToolTooOld when it is too old.
+    ToolMissing if it cannot be started, EnvironmentProblem if it prints no version of that tool,
+    ToolTooOld if it is too old.
     """
     name, parse = str(path), parse_skopeo if tool == "skopeo" else parse_buildx
     module = skopeo if tool == "skopeo" else buildx

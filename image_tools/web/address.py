@@ -1,4 +1,4 @@
-"""Where a registry and its content are reached: hosts and URLs, without any I/O."""
+"""Hosts and URLs of registries and their content, without any I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.reference import DOCKER_HUB
 
 DOCKER_HUB_API = "registry-1.docker.io"
-# What yarl raises on text that is none; 1.22 stumbles over "//[]@".
+# What yarl raises on text that is not a URL; 1.22 raises IndexError on "//[]@".
 NO_URL = (ValueError, IndexError)
 _PRINTABLE = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
@@ -26,24 +26,24 @@ _PARAMETER = re.compile(
 
 
 def api_host(registry: str) -> str:
-    """The `host[:port]` that answers for `registry`: docker.io's is another one."""
+    """Return the `host[:port]` that answers for `registry`; docker.io has another one."""
     return DOCKER_HUB_API if registry == DOCKER_HUB else registry
 
 
 def root_url(registry: str, scheme: str) -> URL:
-    """`scheme://host[:port]` of a registry."""
+    """Return `scheme://host[:port]` of a registry."""
     return URL(f"{scheme}://{api_host(registry)}", encoded=True).origin()
 
 
 def named(registry: str, repository: str, reference: str | Digest | None = None) -> str:
-    """What people call it: `registry/repository`, `:tag` or `@digest` behind it."""
+    """Return the name for people: `registry/repository`, followed by `:tag` or `@digest`."""
     if reference is None:
         return f"{registry}/{repository}"
     return f"{registry}/{repository}{'@' if isinstance(reference, Digest) else ':'}{reference}"
 
 
 def endpoint(root: URL, path: str, **query: str) -> URL:
-    """The URL of `/v2/<path>` below `root`; the values of `query` are encoded here."""
+    """Return the URL of `/v2/<path>` below `root`; the values of `query` are encoded here."""
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
     return URL(f"{root}/v2/{path}{'?' if pairs else ''}{pairs}", encoded=True)
 
@@ -61,15 +61,15 @@ def shown(url: str) -> str:
 
 
 def same_origin(one: URL, other: URL) -> bool:
-    """Whether both URLs lead to one server: scheme, host and port."""
+    """Return whether both URLs have the same scheme, host and port."""
     return _origin(one) == _origin(other)
 
 
 def follow(base: URL, location: str, reference: str, *, allows_plain: bool) -> URL:
-    """The URL a Location or Link field names in an answer from `base`.
+    """Return the URL in a Location or Link field of an answer from `base`.
 
-    A registry behind a proxy that ends TLS often writes `http://` and its own host: TLS is kept
-    there. Unavailable when it leads nowhere, TlsProblem when it leaves TLS for another host.
+    A registry behind a proxy that ends TLS often writes `http://` and its own host: then TLS is
+    kept. Unavailable if it is not usable, TlsProblem if it leads from TLS to plain HTTP elsewhere.
     """
     target = located(base, location)
     if target is None:
@@ -87,9 +87,9 @@ def follow(base: URL, location: str, reference: str, *, allows_plain: bool) -> U
 
 
 def located(base: URL, location: str) -> URL | None:
-    """The URL a Location field names in an answer from `base`; None when nobody can go there.
+    """Return the URL in a Location field of an answer from `base`, None if it is not usable.
 
-    What is no printable ASCII is encoded as it came; everything else stays as the server wrote it.
+    Other characters than printable ASCII are encoded; the rest stays as the server wrote it.
     """
     try:
         coded = quote(location.encode(errors="surrogateescape"), safe=_PRINTABLE)
@@ -100,14 +100,14 @@ def located(base: URL, location: str) -> URL | None:
 
 
 def is_usable(url: URL) -> bool:
-    """Whether `url` is one of HTTP whose host and port are possible. ValueError when it is none."""
+    """Return whether `url` is one of HTTP with a possible host and port; ValueError for some."""
     if url.scheme not in ("http", "https") or not url.host or not url.port:
         return False
     return _HOST.fullmatch(url.raw_host or "") is not None
 
 
 def with_digest(location: URL, digest: Digest) -> URL:
-    """An upload's URL that closes it: its own query is kept as it is (distribution spec)."""
+    """Return the URL that closes an upload; its own query is kept (distribution spec)."""
     between = "&" if location.raw_query_string else "?"
     return URL(f"{location}{between}digest={quote(str(digest), safe='')}", encoded=True)
 
@@ -117,7 +117,7 @@ def _origin(url: URL) -> tuple[str, str, int | None]:
 
 
 def next_page(links: Iterable[str]) -> str | None:
-    """The target of the first `rel="next"` in Link fields (RFC 8288), None on the last page."""
+    """Return the target of the first `rel="next"` in Link fields (RFC 8288), None without one."""
     for link in links:
         for found in _LINK.finditer(link):
             if "next" in _relations(found["parameters"]):
@@ -126,7 +126,7 @@ def next_page(links: Iterable[str]) -> str | None:
 
 
 def _relations(parameters: str) -> list[str]:
-    """The relation types of one link, in lower case: the first `rel` counts."""
+    """Return the relation types of one link, in lower case; only its first `rel` counts."""
     for found in _PARAMETER.finditer(parameters):
         if found["name"].lower() == "rel":
             return (found["quoted"] or found["plain"] or "").lower().split()

@@ -1,4 +1,4 @@
-"""A request body that streams, counts, notices a silent receiver, and is sent once only."""
+"""A request body that is streamed: counted, given up if the receiver stalls, sent only once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ STALL_SECONDS = 60.0
 
 
 class StreamBody(Payload):
-    """`chunks` as a body, of `size` bytes (None: chunked transfer encoding).
+    """`chunks` as a body of `size` bytes (None: chunked transfer encoding).
 
-    `failure` is what stopped it: the error of `chunks` itself, or our own, not that of the line.
-    After `stop` nothing more is sent: the server has already answered.
+    `stall` is how many seconds the receiver may take no byte. `failure` is what ended the body: an
+    error of `chunks` or of this class, not one of the connection.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class StreamBody(Payload):
         self.failure: Exception | None = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
-        """Never text: asked for by the base class only."""
+        """Raise TypeError: the base class wants this method."""
         raise TypeError("a streaming body is no text")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send everything; whatever fails is kept in `failure` and raised."""
+        """Send everything; an error is kept in `failure` and raised."""
         if self.started:
-            # aiohttp repeats a PUT on a connection that died idle; the chunks are gone by then.
+            # aiohttp repeats a PUT if an idle connection was closed, but the chunks are gone.
             raise self._failed(Unavailable(f"{self._reference}: the connection was lost"))
         self.started = True
         held: bytes | None = None
@@ -53,11 +53,11 @@ class StreamBody(Payload):
             async for chunk in chunks:
                 if held is not None:
                     await self._write(writer, held)
-                    # A turn of the loop: an early answer is read before the next write fails.
+                    # One turn of the loop: an early answer is read before the next write fails.
                     await asyncio.sleep(0)
                 held = chunk
-        # The last piece goes when it is known to be the last: were there something left to wait
-        # for, the answer would come before the body has ended, and cost the connection.
+        # The last chunk is sent when it is known to be the last. Otherwise the answer could come
+        # before the body has ended, and the connection could not be used again.
         if held is not None:
             await self._write(writer, held)
         self.complete = True
@@ -67,15 +67,15 @@ class StreamBody(Payload):
         writer: AbstractStreamWriter,
         content_length: int | None,  # noqa: ARG002
     ) -> None:
-        """Send everything: the length was announced from `size` and is checked here."""
+        """Send everything; `size` was announced and is checked here."""
         await self.write(writer)
 
     def stop(self) -> None:
-        """Send no further chunk."""
+        """Send no further chunk: the server has already answered."""
         self._stopped = True
 
     async def _arriving(self) -> AsyncGenerator[bytes, None]:
-        """The chunks, counted; what fails here is the giver's failure, not the line's."""
+        """Yield the chunks, counted; an error here is that of their source."""
         try:
             async for chunk in self._chunks:
                 if self._stopped:
@@ -112,5 +112,5 @@ class StreamBody(Payload):
 
 
 def own_failure(body: object) -> Exception | None:
-    """What ended a body before the line did: the cause behind a broken connection."""
+    """Return the error that ended a body: the cause behind a broken connection."""
     return body.failure if isinstance(body, StreamBody) else None

@@ -1,4 +1,4 @@
-"""Kept-alive connections: one session, contexts by host, proxies, redirects followed by hand."""
+"""Connections that are kept alive: TLS by host, proxies, and redirects with each method."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from image_tools.web.address import located, registry_of, same_origin
 from image_tools.web.basic import basic_authorization
 from image_tools.web.body import STALL_SECONDS, StreamBody, own_failure
 from image_tools.web.network_failures import network_failure
-from image_tools.web.patience import in_time
 from image_tools.web.proxies import proxy_for
+from image_tools.web.responses import drain
+from image_tools.web.time_limit import in_time
 from image_tools.web.tls import (
     TlsChoice,
     shared_context,
@@ -25,44 +26,38 @@ from image_tools.web.tls import (
 )
 from image_tools.web.tls_failures import expiry, has_expired
 
-__all__ = [
-    "COMMIT_SECONDS",
-    "CONNECT_SECONDS",
-    "KEEPALIVE_SECONDS",
-    "Connections",
-    "Request",
-    "Timing",
-    "drain",
-    "network_failure",
-]
-
 CONNECT_SECONDS = 15.0
 # A registry over object storage copies a large blob before it answers the last PUT.
 COMMIT_SECONDS = 600.0
-# Less than any patience: aiohttp 3.14 lets the timer of an answer without a body run on, and a
-# connection that was idle for that long fails at once.
+# Shorter than every time-out: aiohttp 3.14 does not stop the timer of an answer without a body, and
+# a connection that was idle for that long fails at once.
 KEEPALIVE_SECONDS = 30.0
 READ_BUFFER = 256 * 1024
-MOST_REDIRECTS = 5
+# As many as Go's HTTP client follows.
+MOST_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": f"image-tools/{__version__}", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Seconds: to connect with TLS, without a byte in either direction, to close an upload."""
+    """Time-outs in seconds: to connect, without a byte in either direction, to close an upload.
+
+    An idle connection is closed after `keepalive` seconds.
+    """
 
     connect: float = CONNECT_SECONDS
     stall: float = STALL_SECONDS
     commit: float = COMMIT_SECONDS
+    keepalive: float = KEEPALIVE_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request; `reference` is what people call the thing it is about.
+    """One HTTP request; `reference` is what it is about, for messages.
 
-    `is_slow`: the server may keep silent as long as closing an upload takes. One that `stays` is
-    not sent on: its body is a secret, or its address matters.
+    `is_slow`: the server may be silent for as long as closing an upload takes. A redirect of a
+    request that `stays` is not followed: its body is a secret, or its address matters.
     """
 
     method: str
@@ -76,15 +71,15 @@ class Request:
 
     @property
     def follows(self) -> bool:
-        """Whether it goes where the server redirects it to."""
+        """Return whether a redirect is followed."""
         return not self.stays or self.method in ("GET", "HEAD")
 
 
 class Connections:
-    """All connections on behalf of one registry, to itself and to whom it redirects to.
+    """All connections for one registry or server, and for the hosts that it redirects to.
 
-    There is no limit per host here: a download that waits for the upload it feeds would otherwise
-    stop for good when both ends are one registry. The pace and the callers bound the number.
+    There is no limit per host: if both ends are one registry, a download waits for the upload that
+    it feeds, and both could wait for ever. The pace and the callers bound the number.
     """
 
     def __init__(
@@ -98,25 +93,25 @@ class Connections:
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._proxies: dict[str, str | None] = {}
-        # Where servers sent an upload on: to the same path of another one, or, None, elsewhere.
+        # Where servers redirect uploads: to the same path of another server, or (None) elsewhere.
         self._sent_on: dict[str, URL | None] = {}
 
     @property
     def stall(self) -> float:
-        """Seconds without a byte after which a connection is given up."""
+        """Return the seconds without a byte after which a connection is given up."""
         return self._timing.stall
 
     @property
     def whole(self) -> float:
-        """Seconds after which an answer that is read as a whole has to be there."""
+        """Return the seconds after which a whole answer has to be there."""
         return self._timing.commit
 
     async def open(self, request: Request) -> aiohttp.ClientResponse:
-        """The answer's head, body unread, from where redirects lead; each keeps the method.
+        """Return the answer at the end of all redirects, its body unread; the caller closes it.
 
-        A gateway before a registry sends uploads on with any of the five statuses
-        (distribution-spec#299, #607). The login goes to no other host. TlsProblem, TimedOut or
-        Unavailable where no answer came. The caller releases or closes it.
+        A redirect keeps the method: gateways redirect uploads with any of the five statuses
+        (distribution-spec#299, #607). The login goes to no other host. Raises TlsProblem, TimedOut,
+        Unavailable or one of their kinds if no answer came.
         """
         here = self._known_target(request)
         response = await self._send(request, here, _authorization(request, here))
@@ -134,7 +129,7 @@ class Connections:
         return response
 
     def _known_target(self, request: Request) -> URL:
-        """Where a body that is sent once only has to go: where the server sent the last one on."""
+        """Return where to send a body that can be sent only once: where the last one had to go."""
         url = request.url
         if not isinstance(request.body, StreamBody):
             return url
@@ -142,7 +137,7 @@ class Connections:
         return url if other is None else URL(f"{other}{url.raw_path_qs}", encoded=True)
 
     def _keep_body(self, request: Request, here: URL, target: URL) -> None:
-        """Nothing while the body can be sent on; else an error that says to begin once more."""
+        """Raise Unavailable, so that the upload is repeated, if its body was sent to `here`."""
         if not isinstance(request.body, StreamBody):
             return
         origin, is_same_path = str(here.origin()), here.raw_path_qs == target.raw_path_qs
@@ -151,16 +146,16 @@ class Connections:
         if request.body.started:
             said = f"{request.reference}: the upload is redirected to {registry_of(target)}"
             error = Unavailable(f"{said} after its body was sent")
-            # Once more it goes there at once, or waits for the answer before its body is sent.
+            # The next one goes there at once, or waits for the answer before its body is sent.
             error.another_way = is_same_path or not was_known
             raise error
 
     def is_read_by_proxy(self, url: URL) -> bool:
-        """Return whether a proxy reads what is asked at `url`: plain HTTP, and a proxy for it."""
+        """Return whether a proxy can read a request to `url`: plain HTTP, and a proxy for it."""
         return url.scheme == "http" and self._proxy(url)[0] is not None
 
     async def close(self) -> None:
-        """Close every connection; nothing can be asked afterwards."""
+        """Close every connection; later requests fail."""
         self._is_closed = True
         if self._session is not None:
             await self._session.close()
@@ -196,7 +191,7 @@ class Connections:
         proxy, proxy_headers = self._proxy(url)
         if proxy_headers and url.scheme == "http":
             headers.update(proxy_headers)
-        # Settled before the try: a broken certificate file is no failure of the network.
+        # Before the try: a broken certificate file is not a failure of the network.
         context = await self._context(url)
         try:
             answering = self._open_session().request(
@@ -212,7 +207,7 @@ class Connections:
                 expect100=self._asks_first(request, url),
             )
             if isinstance(request.body, StreamBody):
-                # It has patience of its own, for as long as it is.
+                # Its time-out is for each chunk.
                 response = await _response(answering)
             else:
                 response = await in_time(self._patience(request), _response(answering))
@@ -223,21 +218,21 @@ class Connections:
         return response
 
     def _asks_first(self, request: Request, url: URL) -> bool:
-        """Whether the server is to say where the body goes before it is sent (RFC 9110, 10.1.1).
+        """Return whether to send `Expect: 100-continue` before the body (RFC 9110, 10.1.1).
 
-        Not all servers wait for an answer to that, so it is the second best.
+        Not all servers support it, so it is only used where uploads are redirected.
         """
         return isinstance(request.body, StreamBody) and str(url.origin()) in self._sent_on
 
     def _patience(self, request: Request) -> float:
-        """The seconds until the head of an answer has to be there, whatever is sent meanwhile."""
+        """Return the seconds after which the head of an answer has to be there."""
         timing = self._timing
         return 2 * timing.connect + (timing.commit if request.is_slow else timing.stall)
 
     async def _explain(
         self, error: BaseException, request: Request, url: URL, proxy: URL | None
     ) -> BaseException:
-        """What ended the body, else the failure behind an exception of aiohttp or the system."""
+        """Return what ended the body, else the error for an exception of aiohttp or the system."""
         if (own := own_failure(request.body)) is not None:
             return own
         shown = shows_certificate(registry_of(url), self._environ)
@@ -271,7 +266,7 @@ class Connections:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._timing.keepalive),
                 headers=_HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -286,20 +281,9 @@ def _timeout(connect: float, silence: float) -> aiohttp.ClientTimeout:
 
 
 def _authorization(request: Request, url: URL) -> str | None:
-    """The header of the request, for nobody but the server it is meant for."""
+    """Return the header of the request, only for the server of its URL."""
     return request.authorization if same_origin(url, request.url) else None
 
 
 async def _response(answering: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
     return await answering
-
-
-async def drain(response: aiohttp.ClientResponse) -> None:
-    """Read the small body of an answer nobody needs, so that its connection may be used again."""
-    try:
-        if (response.content_length or 0) <= READ_BUFFER:
-            await response.content.read(READ_BUFFER)
-    except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
-        pass
-    finally:
-        response.release()

@@ -1,4 +1,4 @@
-"""Why no answer came: an exception of aiohttp, of TLS or of the system as an error of ours."""
+"""Errors for requests without an answer, from exceptions of aiohttp, TLS and the system."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _SAID = {
 def network_failure(
     error: BaseException, reference: str, url: URL, *, shown: bool = True, expired: str = ""
 ) -> CopyFailed:
-    """Why no answer came from the host of `url`, in plain words; `shown` as in `tls_cause`.
+    """Return the error for a request without an answer from the host of `url`.
 
-    `expired` is the day on which its certificate ended, where that is known.
+    `shown` and `expired` are as in `tls_cause`.
     """
     host = registry_of(url)
     cause = tls_cause(error, host, shown=shown, expired=expired)
@@ -58,7 +58,7 @@ def network_failure(
 
 
 def _network_words(error: BaseException, host: str) -> tuple[str, int | None]:
-    """Return what an exception says, as the table of refusals knows it; a proxy's status beside."""
+    """Return what an exception says, in words of the table of refusals, and a proxy's status."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"{error.status} {_words(error)}", error.status
     if isinstance(error, aiohttp.ClientProxyConnectionError):
@@ -76,12 +76,12 @@ def _network_words(error: BaseException, host: str) -> tuple[str, int | None]:
 
 
 def _words(error: BaseException) -> str:
-    """What an exception says, without addresses: their query may hold a signature."""
+    """Return what an exception says, without URLs: their query may hold a signature."""
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer was cut off"
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        # Its text may be the head of the answer, with all that stands there.
+        # Its text may be the whole head of an answer.
         return "it was closed before the end of the answer"
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    said = said[:_LONGEST_WORDS]  # It may quote megabytes of what came.
+    said = said[:_LONGEST_WORDS]  # It may quote megabytes of the answer.
     return re.sub(r"\S+://\S+", "…", " ".join(said.split())) or type(error).__name__

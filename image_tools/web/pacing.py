@@ -1,4 +1,4 @@
-"""One pace for all requests to a registry: a window, and one rest for all when it asks for it."""
+"""One pace for all requests to a registry: a window of requests, and rests after a 429."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST_WAIT = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The permission to send one request; `rests` counts the rests before it began."""
+    """The permission to send one request; `rests` is the number of rests before it."""
 
     rests: int
 
@@ -28,7 +28,7 @@ class Pace:
     """How many requests may be under way at `registry`, and when none may.
 
     `on_rest(seconds)` is called once per rest. `clock` gives seconds, `sleep` waits for some.
-    A rest over `LONGEST_WAIT` seconds is not waited for: requests fail at once until it is over.
+    During a rest of more than `LONGEST_WAIT` seconds requests fail at once.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Pace:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
-        """One request's turn, as soon as window and rest allow it; RateLimited if too long."""
+        """Wait for the turn of one request; RateLimited if the rest is too long."""
         await self._enter()
         try:
             yield Turn(self._rests)
@@ -60,7 +60,7 @@ class Pace:
             self._wake()
 
     async def rested(self) -> Turn:
-        """The turn of a request outside the window (a long upload), as soon as no rest is on."""
+        """Wait for the turn of a request that takes no place in the window (a long upload)."""
         while self._remaining() > 0:
             self._refuse_long_rest()
             await self._sleep(self._remaining())
@@ -76,9 +76,9 @@ class Pace:
         self._wake()
 
     def limited(self, turn: Turn, retry_after: float | None) -> float:
-        """Begin or prolong the rest after a 429; the seconds until it ends.
+        """Begin or prolong the rest after a 429, and return the seconds until it ends.
 
-        Requests that were under way when the rest began tell nothing new: they may only prolong it.
+        Requests that were under way when the rest began may only prolong it.
         """
         now = self._clock()
         if turn.rests == self._rests:

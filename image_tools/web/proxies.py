@@ -1,4 +1,4 @@
-"""Which proxy leads to a host: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, as Go's tools read them."""
+"""The proxy for a host: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as Go's tools read them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from image_tools.web.tls import is_loopback
 
 
 def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> str | None:
-    """The proxy's URL for `scheme` to `host`:`port`, None for a direct way.
+    """Return the URL of the proxy for `scheme` to `host`:`port`, None for a direct connection.
 
-    Loopback is never proxied (golang.org/x/net/http/httpproxy). EnvironmentProblem when the
-    variable names a kind of proxy we do not speak, or no host and port that can be.
+    Loopback has no proxy (golang.org/x/net/http/httpproxy). EnvironmentProblem if the variable
+    names another kind of proxy than http and https, or an impossible host or port.
     """
     name = f"{scheme}_proxy"
     value = environ.get(name) or environ.get(name.upper()) or ""

@@ -18,23 +18,23 @@ _in_use: WeakValueDictionary[_Key, ssl.SSLContext] = WeakValueDictionary()
 
 @dataclass(frozen=True, slots=True)
 class TlsChoice:
-    """What the user chose for one side.
+    """What the user chose for one end.
 
-    `verify` None: verification is on, but loopback names may also speak plain HTTP, as docker
-    treats them. True: TLS and nothing else. False: TLS unverified, else plain HTTP.
-    `ca_file` is one more authority, beside those of the system.
+    `verify` None: verification is on, but loopback hosts may also speak plain HTTP, as for docker.
+    True: only TLS. False: TLS without verification, else plain HTTP. `ca_file` is an authority in
+    addition to those of the system.
     """
 
     verify: bool | None = None
     ca_file: Path | None = None
 
     def allows_plain(self, host: str) -> bool:
-        """Whether plain HTTP may be spoken to `host` (name or address, no port)."""
+        """Return whether plain HTTP may be spoken to `host` (name or address, no port)."""
         return self.verify is False or (self.verify is None and is_loopback(host))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is localhost or a loopback address, with or without brackets."""
+    """Return whether `host` is localhost or a loopback address, with or without brackets."""
     bare = host.strip("[]").rstrip(".").lower()
     if bare == "localhost" or bare.endswith(".localhost"):
         return True
@@ -45,10 +45,10 @@ def is_loopback(host: str) -> bool:
 
 
 def shared_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """What `tls_context` gives; the same one for all registries without a certs.d folder.
+    """Return the `tls_context`, the same one for all registries without a certs.d folder.
 
     Reading the system's authorities takes 30 ms, as long as many requests. A context is shared
-    only while somebody uses it, so that the next run sees files that have changed.
+    only while it is in use, so that the next run sees files that have changed.
     """
     if _has_folder(registry, environ):
         return tls_context(choice, registry, environ)
@@ -60,7 +60,7 @@ def shared_context(choice: TlsChoice, registry: str, environ: Mapping[str, str])
 
 
 def tls_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """The context for connections to `registry` (host or host:port).
+    """Return a context for connections to `registry` (host or host:port).
 
     Authorities: the system's (SSL_CERT_FILE and SSL_CERT_DIR instead, where set), the choice's
     file, and the certs.d folders of docker and containers (containers-certs.d(5)).
@@ -69,7 +69,7 @@ def tls_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) ->
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # Go's tools take any certificate of the pool as an anchor, a server's own among them.
+    # Go's tools trust every certificate of the pool, also a server's own.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if choice.verify is False:
         context.check_hostname = False
@@ -84,7 +84,7 @@ def tls_context(choice: TlsChoice, registry: str, environ: Mapping[str, str]) ->
 
 
 def certificate_folders(registry: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The certs.d folders of `registry`, the user's before the system's."""
+    """Return the certs.d folders of `registry`, the user's before the system's."""
     home = Path(environ.get("HOME") or Path.home())
     parents = (
         home / ".config/containers/certs.d",
@@ -96,7 +96,7 @@ def certificate_folders(registry: str, environ: Mapping[str, str]) -> tuple[Path
 
 
 def shows_certificate(registry: str, environ: Mapping[str, str]) -> bool:
-    """Whether a client certificate lies in a certs.d folder of `registry`."""
+    """Return whether a certs.d folder of `registry` has a client certificate."""
     return any(
         path.suffix == ".cert"
         for folder in certificate_folders(registry, environ)
@@ -109,7 +109,7 @@ def _has_folder(registry: str, environ: Mapping[str, str]) -> bool:
     try:
         return any(folder.exists() for folder in certificate_folders(registry, environ))
     except OSError:
-        return True  # Reading it tells in its own words what is wrong.
+        return True  # `_load_folder` says what is wrong.
 
 
 def _load_system(context: ssl.SSLContext, environ: Mapping[str, str]) -> None:
@@ -126,7 +126,7 @@ def _load_system(context: ssl.SSLContext, environ: Mapping[str, str]) -> None:
 
 
 def _load_quietly(context: ssl.SSLContext, path: Path) -> None:
-    """One file of SSL_CERT_DIR; whatever else lies there is passed over, as Go does."""
+    """Load a file of SSL_CERT_DIR; other files than certificates are skipped, as by Go."""
     try:
         context.load_verify_locations(cafile=str(path))
     except OSError:
@@ -160,7 +160,7 @@ def _load_client(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     if not key.exists():
         raise EnvironmentProblem(f"{key}: missing, the key of {certificate.name}")
     try:
-        # Asking for a passphrase would stop an unattended run: an encrypted key is an error.
+        # A question for a passphrase would stop an unattended run: an encrypted key is an error.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         raise EnvironmentProblem(

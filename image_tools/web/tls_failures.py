@@ -7,7 +7,7 @@ import datetime
 import ssl
 from collections.abc import Iterator
 
-from image_tools.web.patience import in_time
+from image_tools.web.time_limit import in_time
 
 _NO_TLS_REASONS = frozenset(
     {
@@ -22,17 +22,17 @@ _NO_TLS_REASONS = frozenset(
 _UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})
 _WRONG_NAME = frozenset({62, 63, 64})
 _NOT_YET, _EXPIRED = 9, 10
-SECONDS = 5.0
+_SECONDS = 5.0
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
 
 def tls_cause(
     error: BaseException, host: str, *, shown: bool = True, expired: str = ""
 ) -> str | None:
-    """Why TLS with `host` failed, in plain words; None when `error` is nothing of TLS.
+    """Return why TLS with `host` failed, in plain words; None if `error` is not one of TLS.
 
-    `shown`: a client certificate was sent. Registries built with Go 1.19 answer a wrong one and
-    none at all with the same alert. `expired` is the day on which a certificate ended.
+    `shown`: a client certificate was sent. Registries built with Go 1.19 send the same alert for a
+    wrong one and for none. `expired` is the day on which a certificate ended; empty if unknown.
     """
     problem = _ssl_error(error)
     if problem is None:
@@ -54,7 +54,7 @@ def tls_cause(
 
 
 def speaks_no_tls(error: BaseException) -> bool:
-    """Whether `error` of a handshake means that the other side speaks something else than TLS."""
+    """Return whether `error` of a handshake means that the server does not speak TLS."""
     problem = _ssl_error(error)
     if problem is None:
         return any(isinstance(link, (ConnectionResetError, EOFError)) for link in _chain(error))
@@ -71,13 +71,13 @@ def has_expired(error: BaseException) -> bool:
 
 
 async def expiry(host: str, port: int) -> str:
-    """Return the day, as 2024-05-01, on which the certificate that `host` shows ended.
+    """Return the day, as 2024-05-01, on which the certificate of `host` ended.
 
-    Empty where it cannot be found out in a few seconds, or has not ended (then it is another of
-    the chain). Shakes hands once more without verification, and sends nothing.
+    OpenSSL's exception does not tell it: a second handshake without verification does, and sends
+    nothing. Empty if that takes more than a few seconds, or if another one of the chain ended.
     """
     try:
-        certificate = await in_time(SECONDS, _shown(host, port))
+        certificate = await in_time(_SECONDS, _shown(host, port))
         ended = not_after(certificate)
     except (OSError, ValueError, IndexError, asyncio.TimeoutError):
         return ""
@@ -148,15 +148,15 @@ def _certificate_cause(problem: ssl.SSLCertVerificationError, host: str, expired
 
 
 def _ssl_error(error: BaseException) -> ssl.SSLError | None:
-    """The innermost error of TLS; a refused certificate first, for it says why."""
+    """Return the innermost error of TLS; first a refused certificate, which says why."""
     found = [link for link in _chain(error) if isinstance(link, ssl.SSLError)]
-    # aiohttp derives an error of its own from this class, and leaves the code out.
+    # aiohttp has a subclass without the code.
     refused = [link for link in found if hasattr(link, "verify_code")]
     return next(iter(refused or found[::-1]), None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and what it was raised from, by way of aiohttp's own fields too."""
+    """Yield `error` and its causes, also those in aiohttp's own fields."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

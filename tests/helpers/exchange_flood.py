@@ -150,7 +150,7 @@ def flood(skopeo: str, size: int) -> dict[str, Any]:
         return {
             "returncode": done.returncode,
             "stderr": done.stderr,
-            "read": lab.account.bytes_read,
+            "read": lab.traffic.bytes_read,
             "taken": destination.taken,
             "ahead": destination.ahead,
             "growth": memory("VmHWM") - before,

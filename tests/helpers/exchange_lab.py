@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from image_tools.exchange.ledger import Account, Ledger
+from image_tools.exchange.ledger import Ledger, Traffic
 from image_tools.exchange.server import Exchange
-from image_tools.exchange.sessions import Book, Session
+from image_tools.exchange.sessions import ToolSession, TrackedStore
 from image_tools.machine.event_loop import LoopThread
 from tests.helpers.memory_store import MemoryStore
 
@@ -58,8 +58,8 @@ class ExchangeLab:
         self._loop = loop
         self.exchange = self.await_(_started())
         self.source, self.destination = source, destination
-        self.ledger, self.account = Ledger(), Account()
-        self.book = Book(destination, self.ledger)
+        self.ledger, self.traffic = Ledger(), Traffic()
+        self.tracked = TrackedStore(destination, self.ledger)
 
     def await_(self, work: Coroutine[Any, Any, T]) -> T:
         """Give what `work` gives, run on the exchange's loop."""
@@ -73,15 +73,15 @@ class ExchangeLab:
 
         return self.await_(called())
 
-    def open_source(self, repository: str, **more: Any) -> Session:
+    def open_source(self, repository: str, **more: Any) -> ToolSession:
         """Open a session that may be read."""
         opened = self.exchange.open_source
-        return self.call(opened, self.source, repository, self.account, **more)
+        return self.call(opened, self.source, repository, self.traffic, **more)
 
-    def open_destination(self, repository: str, **more: Any) -> Session:
+    def open_destination(self, repository: str, **more: Any) -> ToolSession:
         """Open a session that may be written."""
         opened = self.exchange.open_destination
-        return self.call(opened, self.book, repository, self.account, **more)
+        return self.call(opened, self.tracked, repository, self.traffic, **more)
 
     def asked_little(self, bound: int) -> bool:
         """Tell whether fewer than `bound` requests came; says which when not."""
@@ -90,7 +90,7 @@ class ExchangeLab:
         print(*self.exchange.seen, sep="\n")  # noqa: T201 - pytest shows it with the failure
         return False
 
-    def close(self, *sessions: Session) -> None:
+    def close(self, *sessions: ToolSession) -> None:
         """Close sessions, in their order."""
         for session in sessions:
             self.await_(self.exchange.close(session))

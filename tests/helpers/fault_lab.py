@@ -21,7 +21,7 @@ from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run import endpoints as ends
 from image_tools.stores.remote.client import RemoteOptions
-from image_tools.web import connect, pacing
+from image_tools.web import pacing
 from image_tools.web.connect import Timing
 from tests.helpers import fault_types, images
 from tests.helpers.content import SCHEMA1_TYPES, Image
@@ -62,12 +62,16 @@ class Result:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all waiting short: for a silent registry, after a 429, for the next token."""
-    timing = Timing(connect=STALL_SECONDS, stall=STALL_SECONDS, commit=STALL_SECONDS)
+    timing = Timing(
+        connect=STALL_SECONDS,
+        stall=STALL_SECONDS,
+        commit=STALL_SECONDS,
+        # Shorter than the patience, as in earnest.
+        keepalive=STALL_SECONDS / 2,
+    )
     policy = RetryPolicy(times=REPEATS, delay=0.01)
     options = partial(RemoteOptions, timing=timing, token_policy=policy)
     monkeypatch.setattr(ends, "RemoteOptions", options)
-    # Shorter than the patience, as in earnest.
-    monkeypatch.setattr(connect, "KEEPALIVE_SECONDS", STALL_SECONDS / 2)
     monkeypatch.setattr(pacing, "FIRST_REST", 0.02)
 
 

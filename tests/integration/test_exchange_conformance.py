@@ -350,7 +350,7 @@ def test_push_by_post_and_put_stores_the_blob(lab, session):
     assert told.headers["location"] == f"/v2/{session.path}/blobs/{BLOB}"
     assert lab.destination.places(BLOB) == [REPOSITORY]
     assert lab.ask("GET", f"{session.path}/blobs/{BLOB}").body == CONTENT
-    assert lab.account.bytes_written == SIZE
+    assert lab.traffic.bytes_written == SIZE
 
 
 def test_push_by_one_post_stores_the_blob(lab, session):
@@ -481,13 +481,13 @@ def test_push_that_waits_for_100_continue_is_welcomed(lab, session):
 def test_mount_from_another_session_of_the_store_moves_no_byte(lab, session, quote):
     other = lab.open_destination("team/base")
     assert upload(lab, f"{other.key}/team/base", CONTENT).status == 201
-    written, origin = lab.account.bytes_written, f"{other.key}{quote}team{quote}base"
+    written, origin = lab.traffic.bytes_written, f"{other.key}{quote}team{quote}base"
 
     told = lab.ask("POST", f"{session.path}/blobs/uploads/?mount={BLOB}&from={origin}")
 
     assert (told.status, told.headers["location"]) == (201, f"/v2/{session.path}/blobs/{BLOB}")
     assert lab.destination.places(BLOB) == [REPOSITORY, "team/base"]
-    assert lab.account.bytes_written == written
+    assert lab.traffic.bytes_written == written
 
 
 MOUNTS = {

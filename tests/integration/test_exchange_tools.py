@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from image_tools.errors import CopyFailed, DigestMismatch, NotFound, RateLimited, Unavailable
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.sessions import ToolSession
 from image_tools.logins.auth_file import Credentials, auth_document
 from image_tools.machine import run as process
 from image_tools.machine.cancel import Cancel
@@ -95,7 +95,7 @@ class Bench:
     def copy(
         self,
         tool: tools.Tool,
-        sessions: tuple[Session, Session],
+        sessions: tuple[ToolSession, ToolSession],
         endings: tuple[str, str],
         **more: Any,
     ) -> process.CompletedRun:
@@ -106,11 +106,13 @@ class Bench:
         )
         return self.run(copy_argv(request), self.cancel)
 
-    def sessions(self, source: str = FROM, target: str = TO) -> tuple[Session, Session]:
+    def sessions(self, source: str = FROM, target: str = TO) -> tuple[ToolSession, ToolSession]:
         """Open a session at either end."""
         return self.lab.open_source(source), self.lab.open_destination(target)
 
-    def bring(self, tool: tools.Tool, digest: Digest, *names: str) -> tuple[Session, Session]:
+    def bring(
+        self, tool: tools.Tool, digest: Digest, *names: str
+    ) -> tuple[ToolSession, ToolSession]:
         """Copy a manifest by digest, which must end well; give the closed sessions."""
         sessions = self.sessions(*names)
         done = self.copy(tool, sessions, (f"@{digest}", f"@{digest}"))
@@ -119,7 +121,7 @@ class Bench:
         return sessions
 
     def compose(
-        self, tool: tools.Tool, session: Session, index: Index, tag: str = ":v1"
+        self, tool: tools.Tool, session: ToolSession, index: Index, tag: str = ":v1"
     ) -> process.CompletedRun:
         """Run buildx over the descriptors of an index."""
         files = []
@@ -195,8 +197,8 @@ def test_skopeo_streams_what_is_absent_once(bench, tool, kind):
     if kind != "empty_layers":  # whose one layer skopeo fetches twice, at once
         written_bytes = sizes(manifest) + len(held.manifests[digest].content)
         assert bench.lab.source.count("blob") == len(blobs)
-        assert bench.lab.account.bytes_read == sizes(manifest)
-        assert bench.lab.account.bytes_written == written_bytes
+        assert bench.lab.traffic.bytes_read == sizes(manifest)
+        assert bench.lab.traffic.bytes_written == written_bytes
 
 
 @every_skopeo
@@ -210,7 +212,7 @@ def test_skopeo_sends_nothing_that_is_there(bench, tool):
 
     assert [*bench.lab.destination.repositories[TO].manifests] == [digest]
     assert bench.lab.destination.count("upload") == 0
-    assert bench.lab.account.bytes_read == manifest.config.size
+    assert bench.lab.traffic.bytes_read == manifest.config.size
 
 
 @every_skopeo

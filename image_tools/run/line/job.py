@@ -1,4 +1,4 @@
-"""One list entry under way in one process: its stores, its account, what was said about it."""
+"""One list entry under way in one process: its stores, its traffic, what was said about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from loguru import logger
 
 from image_tools.errors import ImageToolsError
-from image_tools.exchange.ledger import Account
+from image_tools.exchange.ledger import Traffic
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.plan.schedule import Lane
@@ -18,7 +18,7 @@ from image_tools.stores.remote.limits.meter import Share
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Job:
-    """One entry with both its repositories and its own account of bytes.
+    """One entry with both its repositories and its own count of bytes.
 
     `held` are pulls that skopeo will make by itself. `mount_from` is the repository of the
     destination registry that holds the source's blobs too, if there is one. `by_own_client`: a tool
@@ -31,7 +31,7 @@ class Job:
     source: Repository
     end: Destination
     mount_from: str | None = None
-    account: Account = field(default_factory=Account)
+    traffic: Traffic = field(default_factory=Traffic)
     held: Share | None = None
     by_own_client: bool = False
     changes_tag: bool = False
@@ -39,7 +39,7 @@ class Job:
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
-    def between(cls, endpoints: Endpoints, entry: Entry, account: Account) -> Job:
+    def between(cls, endpoints: Endpoints, entry: Entry, traffic: Traffic) -> Job:
         """Return a job for `entry` between the stores of `endpoints`."""
         source, destination = entry.source, entry.destination
         return cls(
@@ -47,7 +47,7 @@ class Job:
             source=Repository(endpoints.source_store(source.registry), source.repository),
             end=endpoints.destination_end(destination.registry),
             mount_from=endpoints.mount_place(source, destination),
-            account=account,
+            traffic=traffic,
         )
 
     def warn(self, text: str) -> None:
@@ -79,13 +79,23 @@ class Job:
 
     def check_open(self) -> None:
         """Raise the reason if an earlier refusal closed the destination to pushes."""
-        self.end.book.ledger.closed.check(
+        self.end.ledger.closed.check(
             str(self.entry.destination), self.destination.name, changes_tag=self.changes_tag
         )
 
     def closed_by(self, error: ImageToolsError) -> None:
         """Remember for later images what `error`, the end of this one, closes."""
-        self.end.book.ledger.closed.note(self.destination.name, error)
+        self.end.ledger.closed.note(self.destination.name, error)
+
+    async def ensure_project(self) -> None:
+        """Create the destination's project where the registry has projects and lacks this one.
+
+        Raise CopyFailed if it could not be created.
+        """
+        projects, name = self.end.store.abilities.projects, self.destination.name
+        if projects is not None and await projects.ensure_project(name):
+            place = f"{self.end.store.name}/{name.partition('/')[0]}"
+            logger.info("{}: the project was missing and is created", place)
 
     @property
     def lane(self) -> Lane:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from image_tools.exchange.ledger import Account
+from image_tools.exchange.ledger import Traffic
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
@@ -81,10 +81,10 @@ class Transfers(Protocol):
     async def ready(self) -> None:
         """Return once both tools are usable; raise ToolMissing or ToolTooOld otherwise."""
 
-    async def carry_out(self, job: TransferJob, account: Account) -> Outcome:
+    async def carry_out(self, job: TransferJob, traffic: Traffic) -> Outcome:
         """Copy the image of `job`, publish its tag and read it back; return the outcome `copied`.
 
-        The bytes that move are counted in `account`. Raise ImageToolsError for what prevented it.
+        The bytes that move are counted in `traffic`. Raise ImageToolsError for what prevented it.
         """
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One open archive: its content, and what is in it under which name."""
+"""One open archive: its content, and its images by name."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ from image_tools.stores.archive.catalogue import (
     subject_of,
     tag_note,
 )
-from image_tools.stores.archive.content import Content
+from image_tools.stores.archive.content import Content, add_blob
 
 
 class Archive:
     """The images in `content`. Blocking, and safe for many threads.
 
-    What an earlier run left behind is taken up, and with `anew` nothing else: the tags that were
-    published before are gone with the next `publish`. `lent` are the sizes in bytes of blobs that
-    images here rely on and that lie somewhere else; `damaged` are blobs that count as absent.
+    What an earlier run left is continued. With `anew`, the tags that were published before are
+    dropped with the next `publish`. `lent` are the sizes in bytes of blobs that images rely on and
+    that are kept elsewhere. In a repair, `damaged` are blobs that count as absent, and `fetched`
+    the sizes in bytes of those that were brought again.
     """
 
     def __init__(self, content: Content, *, writing: bool = False, anew: bool = False) -> None:
@@ -46,30 +47,32 @@ class Archive:
         self.name = content.name
         published = parse_catalogue(content.index(), self.name)
         if writing:
-            published.index_bytes()  # Better now than at the end of a long run.
+            published.index_bytes()  # Fails now rather than at the end of a long run.
         notes = content.notes()
         self.catalogue = replayed(published.without_tags() if anew else published, notes)
         self.lent: Mapping[Digest, int] = {}
         self.damaged: Collection[Digest] = ()
+        self.fetched: Mapping[Digest, int] = {}
         self._anew, self._changed = anew, anew or bool(notes)
-        # The event loop remembers where images came from while threads add others.
+        # The event loop adds origins while threads add images.
         self._lock = threading.Lock()
         self._referrers: defaultdict[Digest, dict[Digest, Descriptor]] | None = None
 
     @property
     def images(self) -> tuple[Reference, ...]:
-        """The references of all tags, in their order."""
+        """Return the references of all tags, sorted."""
         return tuple(sorted(self.catalogue.tags))
 
     def tagged(self, reference: Reference) -> Descriptor | None:
-        """What a tag leads to, None when it is not here."""
+        """Return the descriptor a tag leads to, None when there is no such tag."""
         found = self.catalogue.tags.get(reference)
         return None if found is None else found.descriptor
 
     def manifest(self, digest: Digest) -> RawManifest:
-        """The manifest of `digest`, verified; NotFound when it is not here.
+        """Return the manifest of `digest`, verified.
 
-        ArchiveDamaged when its bytes are others, InvalidManifest when it is none.
+        Raises NotFound when it is absent, ArchiveDamaged when its bytes have another digest,
+        InvalidManifest when they are no manifest.
         """
         size = self.content.size(digest)
         if size is None:
@@ -87,7 +90,7 @@ class Archive:
         return RawManifest(self._media_type(RawManifest("", content)), content)
 
     def named_manifest(self, reference: Reference) -> RawManifest:
-        """The manifest a tag leads to; ArchiveDamaged when it is not what its entry says."""
+        """Return the manifest a tag leads to; raises ArchiveDamaged if its entry differs."""
         entry = self.tagged(reference)
         if entry is None:
             raise NotFound(f"{self.name}: {reference} is not in it")
@@ -95,7 +98,7 @@ class Archive:
             found = self.manifest(entry.digest)
         except NotFound as error:
             raise ArchiveDamaged(f"{self.name}: {reference}: {entry.digest} is missing") from error
-        # Where the bytes do not say what they are, the entry does.
+        # A manifest that does not state its media type gets that of its entry.
         stated = RawManifest(entry.media_type or found.media_type, found.content)
         real = self._media_type(stated)
         if (real, len(found.content)) != (stated.media_type, entry.size):
@@ -106,24 +109,24 @@ class Archive:
         return stated
 
     def blob_size(self, digest: Digest) -> int | None:
-        """The size in bytes of a blob that is here or is lent, else None."""
+        """Return the size in bytes of a blob that is in the archive or lent, else None."""
         size = self.content.size(digest)
         return self.lent.get(digest) if size is None else size
 
     def missing(self, raw: RawManifest) -> tuple[Digest, ...]:
-        """The blobs of an image's manifest that are neither here nor lent, in their size."""
+        """Return the blobs of an image's manifest that are absent, not lent, or of another size."""
         found = parse(raw)
         blobs = self._needed(found) if isinstance(found, Manifest) else ()
         return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) != blob.size)
 
     def add_manifest(self, raw: RawManifest) -> None:
-        """Take up a manifest whose blobs are here, durably; NotFound when one of them is not."""
+        """Add a manifest durably; raises NotFound when one of its blobs is missing."""
         for digest in self.missing(raw):
             raise NotFound(f"{self.name}: blob {digest} of {raw.digest} is not in it")
         self._add(raw)
 
     def rely_on(self, record: RawManifest | None) -> None:
-        """Keep `record`, which says what is lent and where it lies; None: nothing is."""
+        """Keep `record`, which says what is lent and where it is kept; None when nothing is."""
         if record is not None:
             self._add(record)
         with self._lock:
@@ -132,7 +135,7 @@ class Archive:
             )
 
     def add_tag(self, reference: Reference, raw: RawManifest) -> None:
-        """Let a tag lead to a manifest that is here, durably."""
+        """Point a tag at a manifest that is in the archive, durably."""
         descriptor = replace(raw.descriptor, media_type=self._media_type(raw))
         with self._lock:
             self.content.note(tag_note(reference, descriptor))
@@ -141,7 +144,7 @@ class Archive:
             self._changed = True
 
     def add_referrer(self, raw: RawManifest) -> None:
-        """Note a manifest that is here and may speak about another one, durably."""
+        """Note a manifest that is in the archive, if it has a subject, durably."""
         if subject_of(raw) is None:
             return
         with self._lock:
@@ -161,12 +164,12 @@ class Archive:
             self._changed = True
 
     def origin(self, reference: Reference) -> Origin | None:
-        """Where the image under a tag came from, None when nobody knows."""
+        """Return where the image under a tag came from, None when unknown."""
         known = self.catalogue.tags.get(reference)
         return None if known is None else known.origin
 
     def referrers(self, digest: Digest) -> tuple[Descriptor, ...]:
-        """The manifests that name `digest` as their subject."""
+        """Return the manifests that name `digest` as their subject."""
         with self._lock:
             if self._referrers is None:
                 self._referrers = defaultdict(dict)
@@ -175,9 +178,9 @@ class Archive:
             return tuple(self._referrers.get(digest, {}).values())
 
     def is_whole(self, digest: Digest, *, lent: bool = False) -> bool:
-        """Whether all that a manifest leads to is here, within the bounds of a walk.
+        """Return whether everything a manifest leads to is here, within the bounds of a walk.
 
-        With `lent` that counts, too, what is lent.
+        With `lent`, blobs that are lent count as here.
         """
         blobs: dict[Digest, int] = {}
 
@@ -188,7 +191,7 @@ class Archive:
         try:
             asking = walk(self.manifest(digest), wants=everything, on_manifest=look)
         except (ArchiveDamaged, InvalidManifest):
-            return True  # It is here; that it is damaged is told by whoever reads it.
+            return True  # It is here; its damage is reported when it is read.
         except NotFound:
             return False
         tree = driven(asking, lambda entry: self.manifest(entry.digest))
@@ -199,9 +202,9 @@ class Archive:
         return all(size(digest) == stated for digest, stated in blobs.items())
 
     def reachable(self) -> frozenset[Digest]:
-        """The digests of all manifests and blobs that a tag or a referrer leads to.
+        """Return the digests of all manifests and blobs that a tag or a referrer leads to.
 
-        The index an image was selected from is one of them, where it was kept (`--keep-digest`).
+        An index that an image was selected from is among them if it was kept (`--keep-digest`).
         """
         tags = self.catalogue.tags.values()
         kept = [tagged.origin.digest for tagged in tags if tagged.origin is not None]
@@ -210,15 +213,15 @@ class Archive:
         return self._reachable([*starts, *(entry.digest for entry in self.catalogue.nameless)])
 
     def _needed(self, found: Manifest) -> tuple[Descriptor, ...]:
-        """The blobs an image must have here; a foreign layer only where it was here once."""
+        """Return the blobs an image must have here; a foreign layer only if it was here once."""
         here = (layer for layer in found.foreign if layer.digest in self.damaged)
         return (*found.blobs, *here)
 
     def _reachable(self, waiting: list[Digest]) -> frozenset[Digest]:
-        """All that `waiting` lead to, however deep: what is not among it is removed.
+        """Return everything that `waiting` leads to, however deep; the rest is removed.
 
-        No walk of `oci.tree`: not an image but the archive is gone through, each manifest in it
-        once, so the archive itself is the bound.
+        This is no walk of `oci.tree`, whose bounds are those of one image: it visits each manifest
+        of the archive once.
         """
         found = set[Digest]()
         while waiting:
@@ -241,24 +244,19 @@ class Archive:
     def publish(self) -> None:
         """Make what was added the archive, durably and at once.
 
-        Nothing is done when nothing was added; no archive is replaced by an empty one.
+        Does nothing when nothing was added, and never replaces an archive by an empty one.
         """
         if self._changed and (self.catalogue.tags or not self._anew):
             self.content.publish(self.catalogue.index_bytes())
             self._changed = False
 
     def close(self) -> None:
-        """Give back all files; what arrived without a `publish` stays for the next run."""
+        """Close all files; what arrived without a `publish` stays for the next run."""
         self.content.close()
 
     def _add(self, raw: RawManifest) -> None:
-        incoming = self.content.begin(len(raw.content), compressible=True)
-        try:
-            incoming.write(raw.content)
-            incoming.finish(raw.digest)
-        except BaseException:
-            incoming.drop()
-            raise
+        size, chunks = len(raw.content), (raw.content,)
+        add_blob(self.content, raw.digest, size, chunks, compressible=True)
         self._changed = True
 
     def _media_type(self, raw: RawManifest) -> str:
@@ -285,5 +283,5 @@ class Archive:
 
 
 def damaged_blob(name: str, digest: Digest) -> ArchiveDamaged:
-    """The failure of a blob whose bytes are not those of its digest."""
+    """Return the error of a blob whose bytes have another digest."""
     return ArchiveDamaged(f"{name}: blob {digest} is damaged: its bytes have another digest")

@@ -1,8 +1,8 @@
-"""What an archive holds under which name: index.json as values (image spec, image-layout.md).
+"""The names in an archive: index.json as values (image spec, image-layout.md).
 
-A tag is an entry with annotations: `org.opencontainers.image.ref.name` and containerd's
-`io.containerd.image.name`, both the whole reference. Entries without a name are manifests that
-speak about others (referrers); what other programs wrote without a whole reference is kept.
+A tag is an entry with the annotations `org.opencontainers.image.ref.name` and containerd's
+`io.containerd.image.name`, both the whole reference. Entries without a name are referrers. What
+other programs wrote without a whole reference is kept.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _KNOWN = frozenset({"schemaVersion", "mediaType", "manifests"})
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an image came from when it was last saved: its reference, digest, and what was wanted.
+    """Where an image came from when it was last saved: its reference and its digest.
 
-    `selection` is the state's key of the wish (`run.options.Options.state_key`). `kept` are entries
-    that stayed in its index without having been chosen.
+    `selection` is the state's key of the selected platforms (`run.options.Options.state_key`).
+    `kept` are entries that stayed in its index without having been chosen.
     """
 
     source: str
@@ -66,35 +66,35 @@ class Tagged:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All tags of an archive, the nameless entries, and what else stood in index.json."""
+    """All tags of an archive, the nameless entries, and the other fields of index.json."""
 
     tags: Mapping[Reference, Tagged] = field(default_factory=dict)
     nameless: tuple[Descriptor, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     def tagged(self, reference: Reference, descriptor: Descriptor) -> Catalogue:
-        """This catalogue, where `reference` leads to `descriptor`."""
+        """Return this catalogue with `reference` leading to `descriptor`."""
         return replace(self, tags={**self.tags, reference: Tagged(descriptor)})
 
     def with_origin(self, reference: Reference, origin: Origin) -> Catalogue:
-        """This catalogue, where it is known whence the image under `reference` came."""
+        """Return this catalogue with the origin of the image under `reference`."""
         known = self.tags[reference]
         return replace(self, tags={**self.tags, reference: replace(known, origin=origin)})
 
     def with_nameless(self, descriptor: Descriptor) -> Catalogue:
-        """This catalogue with one more nameless entry, unless it has that one."""
+        """Return this catalogue with one more nameless entry, unless it has that one."""
         if any(entry.digest == descriptor.digest for entry in self.nameless):
             return self
         return replace(self, nameless=(*self.nameless, descriptor))
 
     def with_stated(self, descriptor: Descriptor, name: Reference) -> Catalogue:
-        """This catalogue with an entry that states `name`, which has no tag."""
+        """Return this catalogue with an entry that states `name`, which has no tag."""
         stated = replace(descriptor, annotations=((IMAGE_NAME, str(name)),))
         return replace(self, nameless=(*self.nameless, stated))
 
     @property
     def relied(self) -> Digest | None:
-        """The digest of the record of what images here rely on, and which lies elsewhere."""
+        """Return the digest of the record of blobs that are kept elsewhere."""
         annotations = self.extras.get("annotations")
         text = annotations.get(_RELIED) if isinstance(annotations, dict) else None
         try:
@@ -103,7 +103,7 @@ class Catalogue:
             return None
 
     def relying_on(self, record: Descriptor | None) -> Catalogue:
-        """This catalogue with another such record; None where nothing lies elsewhere."""
+        """Return this catalogue with another such record; None when nothing is kept elsewhere."""
         known = self.extras.get("annotations")
         annotations = dict(known) if isinstance(known, dict) else {}
         annotations.pop(_RELIED, None)
@@ -115,21 +115,21 @@ class Catalogue:
         )
 
     def named(self, entry: Descriptor, reference: Reference) -> Catalogue:
-        """This catalogue, where one of the nameless entries is called `reference`."""
+        """Return this catalogue with one of the nameless entries named `reference`."""
         return self.tagged(reference, _bare(entry)).without(entry)
 
     def without(self, entry: Descriptor) -> Catalogue:
-        """This catalogue without one of the nameless entries."""
+        """Return this catalogue without one of the nameless entries."""
         return replace(self, nameless=tuple(one for one in self.nameless if one != entry))
 
     def without_tags(self) -> Catalogue:
-        """This catalogue with nothing in it that could be asked for."""
+        """Return this catalogue without any entries."""
         return Catalogue(extras=self.extras)
 
     def index_bytes(self) -> bytes:
-        """index.json: tags in the order of their names, then the nameless entries.
+        """Return index.json: the tags sorted by name, then the nameless entries.
 
-        ArchiveDamaged when something that was read is nested too deep to be written again.
+        Raises ArchiveDamaged when something that was read is nested too deep to be written again.
         """
         named = [_entry(reference, self.tags[reference]) for reference in sorted(self.tags)]
         document = {
@@ -146,9 +146,10 @@ class Catalogue:
 
 
 def parse_catalogue(content: bytes, name: str) -> Catalogue:
-    """The catalogue in the bytes of an index.json; nothing for none. `name` is for messages.
+    """Return the catalogue in the bytes of an index.json, an empty one for no bytes.
 
-    ArchiveDamaged when it is no index, or gives one name to two manifests.
+    `name` is for messages. Raises ArchiveDamaged when it is no index, or gives one name to two
+    manifests.
     """
     if not content:
         return Catalogue()
@@ -180,18 +181,18 @@ def _sorted(name: str, entries: Iterable[Descriptor], extras: Mapping[str, Any])
 
 
 def reference_of(entry: Descriptor) -> Reference | None:
-    """The whole reference an entry is named by; None where it states less than that."""
+    """Return the whole reference that names an entry, None when it states less than that."""
     whole = next((name for name in _names_of(entry) if name.tag is not None), None)
     return None if whole is None else Reference(whole.registry, whole.repository, whole.tag)
 
 
 def repository_of(entry: Descriptor) -> Reference | None:
-    """The name an entry has without a tag, maybe with a digest; None where it states no name."""
+    """Return the name of an entry without a tag, maybe with a digest; None when it states none."""
     return next((name for name in _names_of(entry) if name.tag is None), None)
 
 
 def tag_of(entry: Descriptor) -> str | None:
-    """The tag that an entry states beside its name, or alone: as oras and skopeo write it."""
+    """Return the tag that an entry states beside its name, or alone (oras, skopeo)."""
     text = dict(entry.annotations).get(REF_NAME, "").partition("@")[0]
     try:
         return parse_tag(text)
@@ -212,7 +213,7 @@ def _names_of(entry: Descriptor) -> Iterator[Reference]:
 
 
 def _is_name(text: str, key: str) -> bool:
-    """Whether `text` is the name of an image: `REF_NAME` may be a tag or a digest alone."""
+    """Return whether `text` names an image: `REF_NAME` may be a tag or a digest alone."""
     name, _, digest = text.partition("@")
     if key == IMAGE_NAME:
         return bool(name)
@@ -228,23 +229,23 @@ def _is_digest(text: str) -> bool:
 
 
 def tag_note(reference: Reference, descriptor: Descriptor) -> str:
-    """The journal's line for a tag that was set."""
+    """Return the journal's line for a tag that was set."""
     return json.dumps({"tag": str(reference), "descriptor": descriptor.to_json()})
 
 
 def origin_note(reference: Reference, origin: Origin) -> str:
-    """The journal's line for where the image under a tag came from."""
+    """Return the journal's line for where the image under a tag came from."""
     said = {"source": origin.source, "digest": str(origin.digest), "selection": origin.selection}
     return json.dumps({"origin": str(reference), **said, "kept": _kept_text(origin.kept)})
 
 
 def nameless_note(descriptor: Descriptor) -> str:
-    """The journal's line for a nameless entry."""
+    """Return the journal's line for a nameless entry."""
     return json.dumps({"descriptor": descriptor.to_json()})
 
 
 def replayed(catalogue: Catalogue, notes: Iterable[str]) -> Catalogue:
-    """`catalogue` after what the notes of a killed run say; those that cannot be read are left."""
+    """Return `catalogue` after the notes of a killed run; those that cannot be read are skipped."""
     for note in notes:
         try:
             catalogue = _replayed(catalogue, json.loads(note))
@@ -312,7 +313,7 @@ def _damaged(name: str, what: str) -> ArchiveDamaged:
 
 
 def subject_of(raw: RawManifest) -> Digest | None:
-    """The digest of what a manifest speaks about; None where it names no subject."""
+    """Return the digest that a manifest names as its subject, None without one."""
     subject = _object(raw).get("subject")
     stated = subject.get("digest") if isinstance(subject, dict) else None
     try:
@@ -322,7 +323,7 @@ def subject_of(raw: RawManifest) -> Digest | None:
 
 
 def referrer(raw: RawManifest) -> Descriptor:
-    """A manifest as a list of referrers has it: with its artifact type and its annotations."""
+    """Return a manifest as a list of referrers shows it: with artifact type and annotations."""
     document = _object(raw)
     config = document.get("config")
     kind = document.get("artifactType") or (

@@ -13,25 +13,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_tools.errors import ArchiveDamaged, InvalidReference, NotFound
-from image_tools.machine.files import disk_errors, flush, sync_folder
+from image_tools.machine.files import MIB, disk_errors, flush, replace_file, sync_folder
 from image_tools.machine.locks import locked_file
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.content import LAYOUT
 from image_tools.stores.archive.file.journal import Journal
 
-LONGEST_INDEX = 64 * 1024 * 1024
+LONGEST_INDEX = 64 << 20
 _LAYOUT_VERSION = "1.0.0"
 _OWN = ".image-tools"
 _NOTE = "note"
-_PIECE = 1 << 20
 
 
 class FolderContent:
-    """The blobs and the index of one folder; everything but them is in a folder of its own in it.
+    """The `Content` of a folder; everything but blobs and index is in a folder of its own in it.
 
-    A blob is there when a file of its name is: it is renamed to it when all of it is on the disk.
-    Nothing outside is read or written: links are no blobs. Not `trusting` one that is there
-    already counts only when its bytes have its digest.
+    A blob is there when a file of its name is, because the file is renamed once it is on the disk.
+    Nothing outside is read or written: links are no blobs. If not `trusting`, an old blob counts
+    only when its bytes have its digest.
     """
 
     def __init__(self, path: Path, *, name: str, writing: bool, trusting: bool = True) -> None:
@@ -51,7 +50,7 @@ class FolderContent:
             self._notes = self._left_behind() if writing else ()
 
     def index(self) -> bytes:
-        """The bytes of index.json; empty where there is none yet. ArchiveDamaged when too long."""
+        """See `Content`. Raises ArchiveDamaged when it is longer than 64 MiB."""
         try:
             with self._opened(self._path / "index.json") as file:
                 content = file.read(LONGEST_INDEX + 1)
@@ -62,7 +61,7 @@ class FolderContent:
         return content
 
     def size(self, digest: Digest) -> int | None:
-        """The size of a blob in bytes, None when it is not here."""
+        """See `Content`."""
         try:
             found = self._place(digest).lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -76,14 +75,14 @@ class FolderContent:
             return True
         hasher = digest.hasher()
         with self.open(digest) as file:
-            while piece := file.read(_PIECE):
+            while piece := file.read(MIB):
                 hasher.update(piece)
         if hasher.hexdigest() == digest.hex:
             self._sound.add(digest)
         return digest in self._sound
 
     def digests(self) -> Iterator[tuple[Digest, int]]:
-        """All blobs with their sizes; files whose names are no digests are passed over."""
+        """See `Content`. Files whose names are no digests are skipped."""
         for folder in _folders(self._blobs):
             for path in folder.iterdir():
                 with suppress(InvalidReference):
@@ -92,19 +91,19 @@ class FolderContent:
                         yield digest, size
 
     def open(self, digest: Digest) -> BinaryIO:
-        """The bytes of a blob; NotFound when it is not here."""
+        """See `Content`."""
         try:
             return self._opened(self._place(digest))
         except FileNotFoundError as error:
             raise NotFound(f"{self.name}: blob {digest} is not in it") from error
 
     def begin(self, size: int | None, *, compressible: bool) -> FolderBlobWriter:  # noqa: ARG002
-        """A new blob, in a file without a name yet."""
+        """See `Content`. The blob is in a file with a temporary name."""
         with disk_errors(self.name, size):
             return FolderBlobWriter(self, self._own, size)
 
     def keep(self, path: Path, digest: Digest) -> None:
-        """Give the whole file `path` the name of `digest`, durably."""
+        """Rename the complete file `path` to the name of `digest`, durably."""
         place = self._place(digest)
         place.parent.mkdir(parents=True, exist_ok=True)
         path.replace(place)
@@ -112,7 +111,7 @@ class FolderContent:
         self._sound.add(digest)
 
     def note(self, line: str) -> None:
-        """Keep one line durably until the next `publish`."""
+        """See `Content`."""
         with disk_errors(self.name):
             with self._lock:
                 if self._journal is None:
@@ -120,15 +119,14 @@ class FolderContent:
             self._journal.append(_NOTE, line)
 
     def notes(self) -> tuple[str, ...]:
-        """The lines that an earlier, killed run left behind."""
+        """See `Content`."""
         return self._notes
 
     def publish(self, index: bytes) -> None:
-        """Write index.json and oci-layout; what was for a next run is removed."""
+        """See `Content`."""
         with disk_errors(self.name):
             self._replace("oci-layout", LAYOUT)
             self._replace("index.json", index)
-            sync_folder(self._path)
             if self._journal is not None:
                 self._journal.remove()
                 self._journal = None
@@ -136,12 +134,12 @@ class FolderContent:
             self._trusting = True
 
     def forget(self, digest: Digest) -> None:
-        """Remove a blob that nothing leads to."""
+        """See `RemovesBlobs`."""
         with disk_errors(self.name):
             self._place(digest).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give back the journal."""
+        """See `Content`."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -151,7 +149,7 @@ class FolderContent:
             self._guard = None
 
     def _tidy(self) -> None:
-        """Take away what says nothing; where blobs wait for an index, a folder of ours says so."""
+        """Remove empty folders; where blobs wait for an index, our own folder has to stay."""
         for path in () if self._has_index() else (*_folders(self._blobs), self._blobs):
             with suppress(OSError):
                 path.rmdir()
@@ -169,7 +167,7 @@ class FolderContent:
         return self._blobs / digest.algorithm / digest.hex
 
     def _left_behind(self) -> tuple[str, ...]:
-        """The notes of a run that was killed; its half blobs are removed."""
+        """Remove the partial blobs of a killed run, and return its notes."""
         self._own.mkdir(mode=0o700, exist_ok=True)
         for path in self._own.glob("*.blob"):
             path.unlink(missing_ok=True)
@@ -180,20 +178,10 @@ class FolderContent:
 
     def _replace(self, name: str, content: bytes) -> None:
         self._own.mkdir(mode=0o700, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self._own, prefix=f"{name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-            Path(temporary).replace(self._path / name)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(self._path / name, content, temporary=self._own / f"{name}.new")
 
     def _opened(self, path: Path) -> BinaryIO:
-        """A plain file, opened without following a link or waiting for a pipe."""
+        """Open a regular file, without following a link or waiting for a pipe."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -216,7 +204,7 @@ class FolderBlobWriter:
         self._file, self._path = os.fdopen(descriptor, "wb", buffering=0), Path(name)
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """See `BlobWriter`."""
         rest = memoryview(data)
         with disk_errors(self._content.name, self._left()):
             while rest:
@@ -225,7 +213,7 @@ class FolderBlobWriter:
                 rest = rest[count:]
 
     def finish(self, digest: Digest) -> None:
-        """Keep what was written under its digest, in place of what may be damaged."""
+        """See `BlobWriter`. Replaces a blob that may be damaged."""
         with disk_errors(self._content.name, self._left()):
             os.fchmod(self._file.fileno(), 0o644)
             flush(self._file.fileno())
@@ -236,7 +224,7 @@ class FolderBlobWriter:
         return None if self._size is None else self._size - self._written
 
     def drop(self) -> None:
-        """Forget what was written."""
+        """See `BlobWriter`."""
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
@@ -244,12 +232,12 @@ class FolderBlobWriter:
 
 
 def is_layout(path: Path) -> bool:
-    """Whether `path` is a folder with an image layout in it, finished or not."""
+    """Return whether `path` is a folder with an image layout in it, finished or not."""
     return (path / "oci-layout").is_file() or (path / _OWN).is_dir()
 
 
 def check_layout(path: Path) -> None:
-    """Nothing when `path` holds a layout of the version we know; ArchiveDamaged otherwise."""
+    """Raise ArchiveDamaged unless `path` holds an image layout of version 1.0.0."""
     try:
         with (path / "oci-layout").open("rb") as file:
             document = json.loads(file.read(4096))

@@ -1,4 +1,4 @@
-"""What belongs to an image in an archive: all it leads to, and what of that is not there."""
+"""What belongs to an image in an archive: everything it leads to, and what of that is missing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LONGEST_CONFIG = 8 << 20
 
 @dataclass(slots=True)
 class ImageContents:
-    """One image: its digest, the sizes in bytes of all it leads to, and its platforms.
+    """One image: its digest, the sizes in bytes of everything it leads to, and its platforms.
 
-    `lent` are the sizes of what lies somewhere else, and is relied on. `problems` say what is
-    missing, has another size, or cannot be read, each with its digest. `foreign` are the addresses
-    of foreign layers that are not here: nothing is wrong with that.
+    `lent` are the sizes of blobs it relies on that are kept elsewhere. `problems` say for each
+    digest what is missing, has another size, or cannot be read. `foreign` are the addresses of
+    foreign layers that are not here, which is no problem.
     """
 
     reference: Reference
@@ -37,31 +37,31 @@ class ImageContents:
 
     @property
     def is_named(self) -> bool:
-        """Whether it has a name: `contents_at` gives what has none."""
+        """Return whether the image has a name: those of `contents_at` have none."""
         return bool(self.reference.repository)
 
     @property
     def name(self) -> str:
-        """Its reference, else its digest."""
+        """Return its reference, else its digest."""
         return str(self.reference if self.is_named else self.digest)
 
 
 def contents_at(archive: Archive, digest: Digest) -> ImageContents:
-    """What is under an entry that has no name, only its digest."""
+    """Return the contents of an entry that has no name, only a digest."""
     found = ImageContents(Reference("", "", None, digest), digest)
     _walk(archive, found)
     return found
 
 
 def contents(archive: Archive) -> Iterator[ImageContents]:
-    """What is under each tag of the archive, in the order of the names."""
+    """Yield the contents of each tag of the archive, sorted by name."""
     for reference in archive.images:
         if (found := contents_of(archive, reference)) is not None:
             yield found
 
 
 def contents_of(archive: Archive, reference: Reference) -> ImageContents | None:
-    """What is under one tag, None where there is no such tag."""
+    """Return the contents of one tag, None when there is no such tag."""
     entry = archive.tagged(reference)
     if entry is None:
         return None
@@ -114,7 +114,7 @@ def _look(archive: Archive, found: ImageContents, manifest: Manifest) -> None:
 
 
 def _stated(archive: Archive, manifest: Manifest) -> Platform:
-    """The platform a config states, where it is an image's and can be read."""
+    """Return the platform in an image's config; an unknown one when it cannot be read."""
     if manifest.config is None or not manifest.is_image:
         return Platform()
     size = archive.content.size(manifest.config.digest)
@@ -128,9 +128,9 @@ def _stated(archive: Archive, manifest: Manifest) -> Platform:
 
 
 def incomplete_images(archive: Archive) -> frozenset[Reference]:
-    """The tags that lead to something missing, and those whose signatures or referrers do.
+    """Return the tags that lead to something missing, and those whose referrers do.
 
-    The tags that cosign lays beside an image (`sha256-HEX.sig`) are among them.
+    The tags that cosign adds to an image (`sha256-HEX.sig`) are among them.
     """
     found = tuple(contents(archive))
     broken = {image.reference for image in found if image.problems}
@@ -157,6 +157,6 @@ def _subjects_of_broken_referrers(archive: Archive) -> set[Digest]:
             if subject and not archive.is_whole(entry.digest, lent=True):
                 found.add(subject)
         except ImageToolsError:
-            # Nobody knows any more what it speaks about.
+            # Its subject is unknown now: it may be any image.
             found |= {tagged.descriptor.digest for tagged in archive.catalogue.tags.values()}
     return found

@@ -1,7 +1,7 @@
-"""What somewhere else already has: a small file that stands for an archive or a registry.
+"""A small file that says what an archive or a registry elsewhere already holds.
 
-JSON: `images` with the digest, where that came from, and the places of their blobs in `blobs`,
-which are pairs of digest and size in bytes.
+JSON: `images` with their digests, origins, and the positions of their blobs in `blobs`, which are
+pairs of digest and size in bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST = 256 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldImage:
-    """One image that is there: its digest, whence it came where that is known, and its blobs."""
+    """An image that is held: its digest, its origin where known, and its blobs."""
 
     reference: Reference
     digest: Digest
@@ -37,9 +37,9 @@ class HeldImage:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What `name` has: images, and the sizes in bytes of all blobs and manifests.
+    """What `name` holds: images, and the sizes in bytes of all blobs and manifests.
 
-    `read_from` are the places of a registry that were asked just now; no file says it.
+    `read_from` are the repositories of a registry that were just asked; it is in no file.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Inventory:
     read_from: tuple[Reference, ...] = field(default=(), compare=False)
 
     def holders(self) -> dict[Digest, tuple[Reference, ...]]:
-        """For each blob the images that have it."""
+        """Return for each blob the images that have it."""
         found: dict[Digest, list[Reference]] = {}
         for held in self.images.values():
             for digest in held.blobs:
@@ -56,7 +56,7 @@ class Inventory:
         return {digest: tuple(references) for digest, references in found.items()}
 
     def only(self, blobs: Iterable[Digest]) -> Inventory:
-        """The part of this inventory that is about `blobs`."""
+        """Return the part of this inventory that is about `blobs`."""
         kept = {digest: self.sizes[digest] for digest in blobs if digest in self.sizes}
         images = {}
         for reference, held in self.images.items():
@@ -65,7 +65,7 @@ class Inventory:
         return Inventory(self.name, images, kept)
 
     def to_bytes(self) -> bytes:
-        """The content of an inventory file."""
+        """Return the content of an inventory file."""
         places = {digest: place for place, digest in enumerate(self.sizes)}
         document = {
             "schema": SCHEMA,
@@ -78,7 +78,7 @@ class Inventory:
 
 
 def inventory_of(archive: Archive) -> Inventory:
-    """The inventory of an archive; what of an image is not there is left out."""
+    """Return the inventory of an archive, without what is missing of an image."""
     images, sizes = dict[Reference, HeldImage](), dict[Digest, int]()
     for found in contents(archive):
         sizes.update(found.sizes)
@@ -92,7 +92,7 @@ def inventory_of(archive: Archive) -> Inventory:
 
 
 def relied_on(archive: Archive) -> Inventory:
-    """What an archive says it relies on; empty for a whole one. ArchiveDamaged when unreadable."""
+    """Return what an archive relies on, empty for a whole one; raises ArchiveDamaged."""
     digest = archive.catalogue.relied
     if digest is None:
         return Inventory(archive.name)
@@ -109,7 +109,7 @@ def relied_on(archive: Archive) -> Inventory:
 
 
 def note_relied(archive: Archive, bases: Iterable[Inventory]) -> None:
-    """Write down which of the blobs of `bases` the images of an archive rely on, if they do."""
+    """Record which of the blobs of `bases` the images of an archive rely on."""
     lent: dict[Digest, int] = {}
     for found in contents(archive):
         lent.update(found.lent)
@@ -127,7 +127,7 @@ def note_relied(archive: Archive, bases: Iterable[Inventory]) -> None:
 
 
 def parse_inventory(content: bytes, name: str) -> Inventory:
-    """The inventory in the bytes of a file; ArchiveDamaged, naming `name`, when it is none."""
+    """Return the inventory in a file's bytes; raises ArchiveDamaged, which names `name`."""
     if len(content) > LARGEST:
         raise ArchiveDamaged(f"{name}: {len(content)} bytes are too many for an inventory")
     try:

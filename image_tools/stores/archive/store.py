@@ -1,4 +1,4 @@
-"""An archive as a registry: the Store that the exchange, the plan and the run work with."""
+"""An archive as a registry: the `Store` that the exchange, the plan and the run work with."""
 
 # ruff: noqa: ARG002 - repositories share what is in an archive
 
@@ -35,11 +35,11 @@ BlobLenders = Mapping[Digest, tuple[Store, str]]
 
 
 class ArchiveStore:
-    """What lies under `registry` in an archive.
+    """The images under `registry` in an archive.
 
     Repositories share all blobs and all manifests; only tags belong to one of them. It belongs to
-    one event loop; what reads or writes files runs in threads. `lenders` say in which repository of
-    which registry the blobs lie that are not here.
+    one event loop; file access runs in threads. `lenders` say in which repository of which registry
+    the blobs are kept that are not here.
     """
 
     def __init__(self, archive: Archive, registry: str, lenders: BlobLenders | None = None) -> None:
@@ -48,7 +48,7 @@ class ArchiveStore:
 
     @property
     def name(self) -> str:
-        """The archive as people call it."""
+        """Return the archive's path, for messages."""
         return self.archive.name
 
     @property
@@ -57,14 +57,14 @@ class ArchiveStore:
         return Abilities(archive=self)
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
-        """The head of a manifest, or None when it is not in the archive."""
+        """Return the head of a manifest, None when it is not in the archive."""
         try:
             found = await self.manifest(repository, reference)
         except NotFound:
             return None
         except InvalidManifest:
             if isinstance(reference, Digest):
-                return None  # A blob, and no manifest: a registry does not know it as one.
+                return None  # A blob: to a registry it is an unknown manifest.
             raise
         except ArchiveDamaged as error:
             if not self.archive.writing:
@@ -77,7 +77,7 @@ class ArchiveStore:
         return ManifestHead(digest, found.media_type, len(found.content))
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """The manifest, verified; NotFound when it is not in the archive."""
+        """Return the manifest, verified; raises NotFound when it is not in the archive."""
         if isinstance(reference, Digest):
             return await in_thread(lambda: self.archive.manifest(reference))
         named = self._named(repository, reference)
@@ -92,20 +92,20 @@ class ArchiveStore:
         await in_thread(lambda: self._put(repository, reference, manifest))
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
-        """The size of a blob in bytes, or None when it is neither in the archive nor lent."""
+        """Return the size of a blob in bytes, None when it is neither in the archive nor lent."""
         return await in_thread(lambda: self.archive.blob_size(digest))
 
     async def holds(self, digest: Digest) -> bool:
-        """Whether the bytes of a blob are in the archive itself."""
+        """Return whether the bytes of a blob are in the archive itself."""
         return await in_thread(lambda: self.archive.content.size(digest)) is not None
 
     @asynccontextmanager
     async def blob(
         self, repository: str, digest: Digest, *, first: int = 0, last: int | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """An open blob, from byte `first` to `last`.
+        """Open a blob from byte `first` to `last`, both inclusive.
 
-        A whole one whose digest is another raises ArchiveDamaged in place of its last bytes.
+        A whole blob with another digest raises ArchiveDamaged in place of its last bytes.
         """
         size = await in_thread(lambda: self.archive.content.size(digest))
         if size is None:
@@ -135,17 +135,17 @@ class ArchiveStore:
         return store.blob(repository, digest, first=first, last=last)
 
     async def mount(self, repository: str, digest: Digest, origin: str) -> ArchiveUpload | None:
-        """None when the blob is in the archive, else an upload begun."""
+        """Return None when the blob is in the archive, else an upload."""
         if await self.blob_size(repository, digest) is not None:
             return None
         return await self.upload(repository)
 
     async def upload(self, repository: str) -> ArchiveUpload:
-        """A new upload session."""
+        """Return a new upload session."""
         return ArchiveUpload(self.archive)
 
     async def tags(self, repository: str) -> tuple[str, ...]:
-        """The tags of a repository; NotFound when there are none."""
+        """Return the tags of a repository; raises NotFound when there are none."""
         place = (self.registry, repository)
         tags = self.archive.images
         found = tuple(str(one.tag) for one in tags if (one.registry, one.repository) == place)
@@ -154,14 +154,14 @@ class ArchiveStore:
         return found
 
     async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
-        """The manifests that name `digest` as their subject."""
+        """Return the manifests that name `digest` as their subject."""
         return await in_thread(lambda: self.archive.referrers(digest))
 
     async def close(self) -> None:
-        """Nothing: the archive is closed by who opened it."""
+        """Do nothing: the opener of the archive closes it."""
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Whether all that a manifest leads to is here or lent: a volume may have been lost."""
+        """Return whether everything a manifest leads to is here or lent; volumes may be lost."""
         return await in_thread(lambda: self.archive.is_whole(digest, lent=True))
 
     def chosen(self, image: Reference) -> Chosen | None:
@@ -170,7 +170,7 @@ class ArchiveStore:
         return None if origin is None else origin.chosen
 
     async def _has_blobs_of(self, manifest: RawManifest) -> bool:
-        """Whether an image to add to is whole: one that is not has to be brought again."""
+        """Return whether an image has all blobs it needs; otherwise it is saved again."""
         if not self.archive.writing:
             return True
         return await in_thread(lambda: not self.archive.missing(manifest))
@@ -188,7 +188,7 @@ class ArchiveStore:
     async def _verified(
         self, file: BinaryIO, digest: Digest, size: int
     ) -> AsyncGenerator[bytes, None]:
-        """The whole blob; its last piece is held back until the digest is known to be right."""
+        """Yield the whole blob; its last piece is held back until the digest is verified."""
         hasher, read, held = digest.hasher(), 0, b""
 
         def step() -> bytes:
@@ -232,10 +232,9 @@ _COMPRESSED = (
 
 
 class ArchiveUpload:
-    """One upload; its blocking work is done in a thread of its own, about 1 MiB at a time.
+    """One upload; its blocking work runs in a thread of its own, about 1 MiB at a time.
 
-    A thread of its own, because one that waits for its turn to write must not keep those from
-    writing whom it waits for.
+    In a shared thread, an upload that waits for another blob of its digest could block that one.
     """
 
     def __init__(self, archive: Archive) -> None:
@@ -246,11 +245,11 @@ class ArchiveUpload:
         self._received = 0
 
     async def append(self, chunks: AsyncIterator[bytes]) -> None:
-        """Take `chunks` behind what came before."""
+        """Take `chunks` behind those that came before."""
         await self._receive(chunks, None, ("sha256", "sha512"))
 
     async def commit(self, digest: Digest) -> None:
-        """Keep what was received; DigestMismatch when it has not this digest."""
+        """Keep what was received; raises DigestMismatch when it has another digest."""
         await self._keep(digest)
 
     async def put(self, digest: Digest, size: int, chunks: AsyncIterator[bytes]) -> None:
@@ -261,7 +260,7 @@ class ArchiveUpload:
         await self._keep(digest)
 
     async def abort(self) -> None:
-        """Forget what was received; never raises."""
+        """Discard what was received; never raises."""
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             await in_thread(incoming.drop, self._thread)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from image_tools.exchange.ledger import Account
+from image_tools.exchange.ledger import Traffic
 
 CHUNKS = [b"one", b"three", b""]
 
@@ -17,13 +17,13 @@ async def chunks(broken: bool = False) -> AsyncIterator[bytes]:
         raise OSError("cut")
 
 
-def books(*accounts: Account) -> list[tuple[int, int]]:
-    return [(account.bytes_read, account.bytes_written) for account in accounts]
+def books(*accounts: Traffic) -> list[tuple[int, int]]:
+    return [(traffic.bytes_read, traffic.bytes_written) for traffic in accounts]
 
 
 def test_accounts_of_two_images_add_up_in_the_runs() -> None:
-    run = Account()
-    first, second = Account(run), Account(run)
+    run = Traffic()
+    first, second = Traffic(run), Traffic(run)
 
     first.read(1)
     first.wrote(2)
@@ -33,8 +33,8 @@ def test_accounts_of_two_images_add_up_in_the_runs() -> None:
 
 
 def test_reading_and_writing_pass_all_chunks_on() -> None:
-    run = Account()
-    image = Account(run)
+    run = Traffic()
+    image = Traffic(run)
 
     async def scene() -> list[bytes]:
         return [chunk async for chunk in image.writing(image.reading(chunks()))]
@@ -44,7 +44,7 @@ def test_reading_and_writing_pass_all_chunks_on() -> None:
 
 
 def test_writing_that_stops_counts_the_last_chunk_that_was_taken() -> None:
-    image = Account()
+    image = Traffic()
 
     async def scene() -> None:
         passing = image.writing(chunks())
@@ -55,7 +55,7 @@ def test_writing_that_stops_counts_the_last_chunk_that_was_taken() -> None:
 
 
 def test_reading_that_breaks_keeps_what_came() -> None:
-    image = Account()
+    image = Traffic()
 
     async def scene() -> str:
         try:

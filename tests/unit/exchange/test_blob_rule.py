@@ -11,8 +11,8 @@ import pytest
 from image_tools.errors import DigestMismatch
 from image_tools.exchange import blobs
 from image_tools.exchange.api import Endpoint, Route
-from image_tools.exchange.ledger import Account, Ledger, Step
-from image_tools.exchange.sessions import Session
+from image_tools.exchange.ledger import Ledger, Step, Traffic
+from image_tools.exchange.sessions import ToolSession
 from image_tools.oci.digest import Digest
 from tests.helpers.memory_store import MemoryStore
 
@@ -31,18 +31,18 @@ class Bench:
     def __post_init__(self) -> None:
         self.store.repositories[NAME].blobs[DIGEST] = SHORT
 
-    def session(self, **more: Any) -> Session:
-        return Session(
+    def session(self, **more: Any) -> ToolSession:
+        return ToolSession(
             key="d1",
             store=self.store,
             repository=NAME,
-            account=Account(),
+            traffic=Traffic(),
             ledger=self.ledger,
             **more,
         )
 
 
-def status(session: Session) -> int:
+def status(session: ToolSession) -> int:
     route = Route(Endpoint.BLOB_HEAD, subject=str(DIGEST))
     return asyncio.run(blobs.head(session, route, None)).status  # type: ignore[arg-type]
 

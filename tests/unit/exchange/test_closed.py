@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from image_tools.errors import CopyFailed, QuotaExceeded, ReadOnly, Scope, TagImmutable, Unavailable
-from image_tools.exchange.ledger import Closed
+from image_tools.exchange.ledger import ClosedPlaces
 
 
 def refused(kind: type[CopyFailed], closes: Scope | None = None) -> CopyFailed:
@@ -28,7 +28,7 @@ def refused(kind: type[CopyFailed], closes: Scope | None = None) -> CopyFailed:
 def test_closed_place_is_where_the_refusal_says(
     error: CopyFailed, closed: list[str], still_open: list[str]
 ) -> None:
-    places = Closed()
+    places = ClosedPlaces()
     places.note("team/app", error)
 
     assert [places.refusal(name) for name in closed] == [error] * len(closed)
@@ -36,7 +36,7 @@ def test_closed_place_is_where_the_refusal_says(
 
 
 def test_closed_tags_are_those_that_exist() -> None:
-    places, error = Closed(), refused(TagImmutable)
+    places, error = ClosedPlaces(), refused(TagImmutable)
     places.note("team/app", error)
 
     assert places.refusal("team/app", changes_tag=True) is error
@@ -44,7 +44,7 @@ def test_closed_tags_are_those_that_exist() -> None:
 
 
 def test_check_of_a_closed_place_says_that_it_was_not_tried_and_why() -> None:
-    places = Closed()
+    places = ClosedPlaces()
     places.note("team/app", refused(QuotaExceeded))
 
     with pytest.raises(QuotaExceeded) as caught:
@@ -57,7 +57,7 @@ def test_check_of_a_closed_place_says_that_it_was_not_tried_and_why() -> None:
 
 
 def test_first_refusal_of_a_place_is_the_one_that_is_told() -> None:
-    places, first = Closed(), refused(QuotaExceeded)
+    places, first = ClosedPlaces(), refused(QuotaExceeded)
     places.note("team/app", first)
     places.note("team/other", refused(QuotaExceeded))
 

@@ -21,7 +21,7 @@ from image_tools.errors import (
     Unavailable,
 )
 from image_tools.exchange import placing
-from image_tools.exchange.ledger import Account, Ledger, Step
+from image_tools.exchange.ledger import Ledger, Step, Traffic
 from image_tools.exchange.placing import Placement, Placer, landing
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -39,7 +39,7 @@ class Site:
 
     def __init__(self, *, lanes: int = 8, times: int = 0, mounts: bool = True) -> None:
         self.source, self.destination = MemoryStore("source"), MemoryStore(mounts=mounts)
-        self.ledger, self.account = Ledger(), Account()
+        self.ledger, self.traffic = Ledger(), Traffic()
         for name in MANY:
             self.source.add_blob(name, CONTENT)
         self.placer = Placer(
@@ -55,7 +55,7 @@ class Site:
             origin=self.source,
             origin_repository=repository,
             repository=repository,
-            account=self.account,
+            traffic=self.traffic,
             content=content,
         )
 
@@ -89,7 +89,7 @@ def test_place_into_twenty_repositories_fetches_once_uploads_once_and_mounts(lan
 
         assert site.destination.places(BLOB.digest) == sorted(MANY)
         assert site.counts() == (1, 1, 19)
-        assert (site.account.bytes_read, site.account.bytes_written) == (BLOB.size, BLOB.size)
+        assert (site.traffic.bytes_read, site.traffic.bytes_written) == (BLOB.size, BLOB.size)
         assert site.at_rest()
 
     run(scene)
@@ -116,7 +116,7 @@ def test_place_what_lies_there_already_sends_nothing() -> None:
         await site.place("team/app1", "team/app2")
 
         assert site.counts() == (0, 0, 1)
-        assert site.account.bytes_written == 0
+        assert site.traffic.bytes_written == 0
 
     run(scene)
 
@@ -181,7 +181,7 @@ def test_place_known_content_reads_nothing_from_the_source() -> None:
         await site.placer.place(site.wish("team/app1", CONTENT))
 
         assert site.counts() == (0, 1, 0)
-        assert (site.account.bytes_read, site.account.bytes_written) == (0, BLOB.size)
+        assert (site.traffic.bytes_read, site.traffic.bytes_written) == (0, BLOB.size)
 
     run(scene)
 
@@ -279,7 +279,7 @@ def test_place_while_all_lanes_are_taken_opens_no_flight() -> None:
             origin=site.source,
             origin_repository="other",
             repository="other",
-            account=site.account,
+            traffic=site.traffic,
         )
         first = asyncio.create_task(site.placer.place(site.wish("team/app0")))
         second = asyncio.create_task(site.placer.place(wish))
@@ -311,7 +311,7 @@ def test_place_from_a_silent_source_leaves_the_lanes_of_others_free() -> None:
                 origin=other,
                 origin_repository="other",
                 repository="other",
-                account=site.account,
+                traffic=site.traffic,
             )
         )
         gate.open()

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from image_tools.errors import EnvironmentProblem
-from image_tools.logins.auth_store import forget_logins, keep_login, login_file
+from image_tools.logins.auth_store import auth_files, forget_logins, keep_login, login_file
 from image_tools.logins.credentials import Credentials
 
 LOGIN = Credentials("me", "secret")
@@ -82,3 +83,12 @@ def test_forget_logins_where_there_are_none_writes_nothing(
 ) -> None:
     assert forget_logins(None, environ) == ()
     assert [*tmp_path.iterdir()] == []
+
+
+def test_auth_files_variables_move_them() -> None:
+    moved = {"HOME": "/h", "XDG_RUNTIME_DIR": "/r", "XDG_CONFIG_HOME": "/c", "DOCKER_CONFIG": "/d"}
+    places = ("/r/containers/auth.json", "/c/containers/auth.json", "/d/config.json")
+
+    assert tuple(map(str, auth_files(moved))) == places
+    assert str(next(auth_files({"HOME": "/h"}))) == f"/run/containers/{os.getuid()}/auth.json"
+    assert tuple(auth_files({**moved, "REGISTRY_AUTH_FILE": "/x"})) == (Path("/x"),)

@@ -6,13 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
-from image_tools.logins import credentials
-from image_tools.logins.credentials import Credentials, Keyring, auth_files
+from image_tools.logins.credentials import Credentials, Keyring
 
 A, B, C = (Credentials(name, f"secret-{name}") for name in "abc")
 R = "r.example"
@@ -28,21 +27,24 @@ def environ(home: Path) -> dict[str, str]:
     return {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run")}
 
 
-@pytest.fixture
-def helpers(monkeypatch: pytest.MonkeyPatch) -> dict[object, object]:
-    """Give the answers of helpers by name and server; everything else is not found."""
-    asked: list[tuple[str, str]] = []
-    answers: dict[object, object] = {"asked": asked}
+class Helpers(dict[tuple[str, str], object]):
+    """The answers of helpers by name and server; `asked` are the questions."""
 
-    def ask(name: str, server: str, *_: object) -> object:
-        asked.append((name, server))
-        answer = answers.get((name, server))
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, str]] = []
+
+    def ask(self, name: str, server: str, *_: object) -> Any:
+        self.asked.append((name, server))
+        answer = self.get((name, server))
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr(credentials, "ask_helper", ask)
-    return answers
+
+@pytest.fixture
+def helpers() -> Helpers:
+    return Helpers()
 
 
 def write(
@@ -79,15 +81,6 @@ def test_find_in_several_files_first_place_wins(
 
 def test_find_no_file_is_none(environ: dict[str, str]) -> None:
     assert find(Keyring(environ)) is None
-
-
-def test_auth_files_variables_move_them() -> None:
-    moved = {"HOME": "/h", "XDG_RUNTIME_DIR": "/r", "XDG_CONFIG_HOME": "/c", "DOCKER_CONFIG": "/d"}
-    places = ("/r/containers/auth.json", "/c/containers/auth.json", "/d/config.json")
-
-    assert tuple(map(str, auth_files(moved))) == places
-    assert str(next(auth_files({"HOME": "/h"}))).startswith("/run/containers/")
-    assert tuple(auth_files({**moved, "REGISTRY_AUTH_FILE": "/x"})) == (Path("/x"),)
 
 
 def test_find_named_file_is_the_only_one(home: Path, environ: dict[str, str]) -> None:
@@ -166,56 +159,54 @@ HELPED = {
 def test_find_with_helpers_asks_the_right_one(
     home: Path,
     environ: dict[str, str],
-    helpers: dict[object, object],
+    helpers: Helpers,
     registry: str,
-    answers: dict[object, object],
+    answers: dict[tuple[str, str], object],
     auths: dict[str, object],
     login: Credentials | None,
 ) -> None:
     write(home / PLACES[2], helper={R: "own"}, store="store", **auths)
     helpers.update(answers)
 
-    assert find(Keyring(environ), registry) == login
+    assert find(Keyring(environ, ask_helper=helpers.ask), registry) == login
 
 
 def test_find_helper_is_asked_again_each_time(
-    home: Path, environ: dict[str, str], helpers: dict[object, object]
+    home: Path, environ: dict[str, str], helpers: Helpers
 ) -> None:
     write(home / PLACES[2], helper={R: "own"})
-    keyring = Keyring(environ)
+    keyring = Keyring(environ, ask_helper=helpers.ask)
 
     helpers["own", R] = A
     first = find(keyring)
     helpers["own", R] = B
 
     assert (first, find(keyring)) == (A, B)
-    assert helpers["asked"] == [("own", R)] * 2
+    assert helpers.asked == [("own", R)] * 2
 
 
 def test_find_helper_at_once_by_many_shares_an_answer(
     home: Path,
     environ: dict[str, str],
-    helpers: dict[object, object],
-    monkeypatch: pytest.MonkeyPatch,
+    helpers: Helpers,
 ) -> None:
     write(home / PLACES[2], helper={R: "own"})
     helpers["own", R] = A
     # Time stands still: no question is younger than the answer to the one before it.
-    monkeypatch.setattr(credentials, "time", SimpleNamespace(monotonic=lambda: 0.0))
-    keyring = Keyring(environ)
+    keyring = Keyring(environ, ask_helper=helpers.ask, clock=lambda: 0.0)
 
     assert (find(keyring), find(keyring)) == (A, A)
-    assert helpers["asked"] == [("own", R)]
+    assert helpers.asked == [("own", R)]
 
 
 def test_find_helper_fails_its_failure_is_raised(
-    home: Path, environ: dict[str, str], helpers: dict[object, object]
+    home: Path, environ: dict[str, str], helpers: Helpers
 ) -> None:
     write(home / PLACES[2], store="desktop")
     helpers["desktop", R] = ToolMissing("docker-credential-desktop is not in PATH", advice="do")
 
     with pytest.raises(EnvironmentProblem) as caught:
-        find(Keyring(environ))
+        find(Keyring(environ, ask_helper=helpers.ask))
 
     assert (caught.value.message, caught.value.advice) == (
         "docker-credential-desktop is not in PATH",

@@ -118,7 +118,7 @@ def test_all_registries_of_an_archive_share_one_ledger(archive: Archive) -> None
     both = ends(destination_archive=archive)
     one, other = both.destination_end("docker.io"), both.destination_end("quay.io")
 
-    assert one.book.ledger is other.book.ledger
+    assert one.ledger is other.ledger
     nginx = Reference.parse(NGINX)
     assert ends().mount_place(nginx, nginx) == "library/nginx"
 

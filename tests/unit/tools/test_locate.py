@@ -7,13 +7,11 @@ import pytest
 
 from image_tools.errors import ToolMissing
 from image_tools.tools import locate
-from image_tools.tools.locate import downloaded_skopeo, find_buildx, find_skopeo
+from image_tools.tools.locate import downloaded_skopeo, find_skopeo
 
 
-@pytest.fixture(autouse=True)
-def no_system_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locate, "_LINUX_PLUGIN_FOLDERS", ())
-    monkeypatch.setattr(locate, "_MACOS_PLUGIN_FOLDERS", ())
+def find_buildx(environ: dict[str, str]) -> Path:
+    return locate.find_buildx(environ, system_folders=())
 
 
 def program(path: Path, mode: int = 0o755) -> Path:

@@ -39,11 +39,8 @@ def test_demands_by_the_most_specific_scope(docker: Any, default: Any, demands: 
     assert policy.demands(Reference.parse(IMAGE)) is demands
 
 
-def test_read_policy_no_file_anywhere_demands_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("image_tools.tools.policy.MACHINE_POLICY", tmp_path / "none.json")
-    policy = read_policy(None, {"HOME": str(tmp_path)})
+def test_read_policy_no_file_anywhere_demands_nothing(tmp_path: Path) -> None:
+    policy = read_policy(None, {"HOME": str(tmp_path)}, tmp_path / "none.json")
     assert (policy.path, policy.demands(Reference.parse(IMAGE))) == (None, False)
 
 

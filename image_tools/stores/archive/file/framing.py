@@ -4,8 +4,9 @@ An entry is a tar entry in two frames: its tar header, then its content padded t
 header has a frame of its own, of fixed length, because a blob's name (its digest) is known only
 when all of it has arrived: the header is written last, into the place kept for it.
 
-What cannot be compressed is stored: in gzip as stored deflate blocks (RFC 1951, 3.2.4), in zstd as
-raw blocks (RFC 8878, 3.1.1.2), of fixed sizes, so that a byte's place in the file is computed.
+Content that cannot be compressed is stored: in gzip as stored deflate blocks (RFC 1951, 3.2.4), in
+zstd as raw blocks (RFC 8878, 3.1.1.2). They have fixed sizes, so that the place of each byte in the
+file can be computed.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _GZIP_LEVEL, _ZSTD_LEVEL = 6, 3
 
 @dataclass(frozen=True, slots=True)
 class _Geometry:
-    """The bytes a stored frame has before, between and behind its content."""
+    """The number of bytes in a stored frame before, between and behind its content."""
 
     before: int
     block: int
@@ -53,14 +54,14 @@ HEADER = 3 * BLOCK
 
 
 def padded(size: int) -> int:
-    """`size` rounded up to tar's blocks of 512 bytes."""
+    """Return `size` rounded up to tar's blocks of 512 bytes."""
     return -(-size // BLOCK) * BLOCK
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """The tar header of a file, `HEADER` bytes: POSIX.1-2001 (pax), also where ustar would do.
+    """Return the tar header of a file: `HEADER` bytes of POSIX.1-2001 (pax), for any name and size.
 
-    So its length depends on neither name nor size. ValueError when the name is too long for that.
+    Raises ValueError when the name is too long for that.
     """
     records = _record("path", name) + _record("size", str(size))
     if len(records) > BLOCK:
@@ -71,7 +72,7 @@ def tar_header(name: str, size: int) -> bytes:
 
 
 def _record(key: str, value: str) -> bytes:
-    """One pax record: its own length in decimal, then `key=value` and a line end."""
+    """Return one pax record: its own length in decimal, then `key=value` and a line end."""
     rest = f" {key}={value}\n".encode()
     length = len(rest) + 1
     while len(str(length)) + len(rest) != length:
@@ -84,7 +85,10 @@ def _blocks(data: bytes) -> bytes:
 
 
 def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
-    """One ustar header: mode 0644, owner root, time 0, so that equal content gives equal bytes."""
+    """Return one ustar header: mode 0644, owner root, time 0, so that archives are reproducible.
+
+    Not `TarInfo.tobuf`: the bytes of its device numbers depend on the version of Python.
+    """
     who = b"0000644\0" + b"0000000\0" * 2
     front = name.ljust(100, b"\0") + who + b"%011o\0" % size + b"%011o\0" % 0
     rear = kind + bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\0" * 2
@@ -93,35 +97,35 @@ def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
 
 
 def header_frame(form: Form, name: str, size: int) -> bytes:
-    """The frame of an entry's tar header, `header_length` bytes."""
+    """Return the frame of an entry's tar header: `header_length` bytes."""
     return stored(form, tar_header(name, size))
 
 
 def header_length(form: Form) -> int:
-    """The length of every header frame of this form."""
+    """Return the length of every header frame of this form, in bytes."""
     return stored_length(form, HEADER)
 
 
 def end_frame(form: Form) -> bytes:
-    """The frame of tar's end of archive: two blocks of zeros."""
+    """Return the frame of tar's end of archive: two blocks of zeros."""
     return stored(form, END_OF_TAR)
 
 
 def stored(form: Form, content: bytes) -> bytes:
-    """One stored frame of `content`, padded."""
+    """Return one stored frame of `content`, padded."""
     frame = Stored(form, len(content))
     return b"".join((*frame.encode(content), *frame.end()))
 
 
 def stored_length(form: Form, size: int) -> int:
-    """The length of a stored frame of `size` bytes of content; without content there is none."""
+    """Return the length of a stored frame of `size` bytes of content; there is none for 0 bytes."""
     shape, total = _GEOMETRY[form], padded(size)
     blocks = -(-total // shape.block)
     return shape.before + blocks * shape.block_header + total + shape.behind if total else 0
 
 
 def fitting(form: Form, length: int) -> int:
-    """The size of the longest content, in whole tar blocks, whose stored frame has that length."""
+    """Return the size of the longest content, in tar blocks, with a stored frame of that length."""
     shape = _GEOMETRY[form]
     inside = length - shape.before - shape.behind
     blocks = -(-inside // (shape.block + shape.block_header))
@@ -129,7 +133,7 @@ def fitting(form: Form, length: int) -> int:
 
 
 def place(form: Form, offset: int) -> tuple[int, int]:
-    """Where byte `offset` of the content is in its stored frame, and how many follow in one piece.
+    """Return where byte `offset` of the content is in its frame, and how many follow in one piece.
 
     The padding counts as content here.
     """
@@ -139,14 +143,14 @@ def place(form: Form, offset: int) -> tuple[int, int]:
 
 
 class Stored:
-    """A stored frame as it grows. The size of its content is known before."""
+    """A stored frame as it grows, of content whose size is known before."""
 
     def __init__(self, form: Form, size: int) -> None:
         self._form, self._shape = form, _GEOMETRY[form]
         self._size, self._total, self._at, self._crc = size, padded(size), 0, 0
 
     def encode(self, data: bytes | memoryview) -> list[bytes | memoryview]:
-        """The next bytes of the frame, in pieces that share memory with `data`."""
+        """Return the next bytes of the frame, in pieces that share memory with `data`."""
         pieces: list[bytes | memoryview] = []
         if self._form is Form.GZIP:
             self._crc = zlib.crc32(data, self._crc)
@@ -162,14 +166,14 @@ class Stored:
         return pieces
 
     def end(self) -> list[bytes | memoryview]:
-        """The last bytes of the frame: the padding and the trailer; all content was encoded."""
+        """Return the last bytes of the frame, behind all content: padding and checksum."""
         pieces = self.encode(bytes(self._total - self._size))
         if self._form is Form.GZIP and self._total:
             pieces.append(struct.pack("<II", self._crc, self._total & 0xFFFFFFFF))
         return pieces
 
     def _opening(self) -> bytes:
-        """The header of the next block, behind that of the frame when it is the first."""
+        """Return the header of the next block; for the first, behind that of the frame."""
         length = min(self._shape.block, self._total - self._at)
         last = self._at + length == self._total
         if self._form is Form.GZIP:
@@ -186,7 +190,7 @@ class Stored:
 
 
 class Compressed:
-    """A compressed frame as it grows: deflate level 6, zstd level 3; plain tar has none."""
+    """A compressed frame as it grows: deflate level 6, zstd level 3. Plain tar has none."""
 
     def __init__(self, form: Form) -> None:
         self._size = 0
@@ -197,20 +201,20 @@ class Compressed:
         )
 
     def encode(self, data: bytes) -> bytes:
-        """The next bytes of the frame, often none."""
+        """Return the next bytes of the frame, often none."""
         self._size += len(data)
         return self._compressor.compress(data)
 
     def end(self) -> bytes:
-        """The last bytes of the frame, the padding in them."""
+        """Return the last bytes of the frame, including the padding."""
         padding = bytes(padded(self._size) - self._size)
         return self._compressor.compress(padding) + self._compressor.flush()
 
 
 def footer_frame(form: Form, payload: bytes) -> bytes:
-    """What ends the file: `payload` where unpacking tools do not look; in plain tar nothing.
+    """Return `payload` wrapped so that unpacking tools skip it; nothing for plain tar.
 
-    gzip: an extra field in an empty member (RFC 1952, 2.3.1.1); zstd: a skippable frame (RFC 8878,
+    gzip: an extra field in an empty member (RFC 1952, 2.3.1.1). zstd: a skippable frame (RFC 8878,
     3.1.2).
     """
     if form is Form.GZIP:
@@ -222,7 +226,7 @@ def footer_frame(form: Form, payload: bytes) -> bytes:
 
 
 def form_of(start: bytes) -> Form | None:
-    """The form a file that begins with `start` (a block) may have, by its magic number."""
+    """Return the form of a file that begins with `start` (a block), by its magic number."""
     if start.startswith(_GZIP_HEADER[:2]):
         return Form.GZIP
     if start.startswith(_ZSTD_MAGIC):

@@ -34,10 +34,10 @@ def saved_path(path: Path) -> Path:
 
 
 class Journal:
-    """An append-only file of entries (kind, text), each durable before `append` returns.
+    """An append-only file of entries (kind, text), each durable when `append` returns.
 
-    A line is the CRC-32 of what follows in 8 hex digits, a blank, the kind, a blank, the text. A
-    line that was cut by a crash ends the journal: it and what follows is taken off. Safe for many
+    A line is the CRC-32 of what follows in 8 hex digits, a space, the kind, a space, and the text.
+    A line that a crash cut off ends the journal; it and what follows are removed. Safe for many
     threads; two processes must not open one journal.
     """
 
@@ -49,9 +49,9 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> Journal:
-        """The journal in `path`, made when missing; `entries` are those of an earlier run.
+        """Return the journal in `path`, made if missing; `entries` are those of an earlier run.
 
-        ArchiveDamaged when the file is none. OSError where it cannot be written.
+        Raises ArchiveDamaged when the file is no journal, OSError when it cannot be written.
         """
         refuse_planted(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -70,9 +70,9 @@ class Journal:
         return cls(path, descriptor, entries)
 
     def append(self, kind: str, text: str) -> None:
-        """Add an entry; it is on the disk when this returns. `kind` is one word, `text` one line.
+        """Add an entry durably. `kind` is one word, `text` one line.
 
-        Threads that come at once share one flush. OSError when it cannot be written.
+        Concurrent threads share one flush. Raises OSError when it cannot be written.
         """
         if " " in kind or "\n" in kind + text:
             raise ValueError(f"no entry of a journal: {kind!r} {text!r}")
@@ -92,7 +92,7 @@ class Journal:
         try:
             write_all(self._descriptor, line)
         except OSError:
-            # Half a line would end the journal before all that follows.
+            # After a partial line, the entries that follow would be lost.
             os.ftruncate(self._descriptor, before)
             raise
 
@@ -102,16 +102,16 @@ class Journal:
             os.close(self._descriptor)
 
     def remove(self) -> None:
-        """Close the file and take it away: what it says is in the archive itself now."""
+        """Close and remove the file: its entries are in the archive itself now."""
         self.close()
         self.path.unlink(missing_ok=True)
         sync_folder(self.path.parent)
 
 
 def _parsed(content: bytes, path: Path) -> tuple[tuple[Entry, ...], int]:
-    """The whole entries of `content`, and how many bytes they and the header take."""
+    """Return the complete entries of `content`, and how many bytes they and the header take."""
     if not content.startswith(_HEADER):
-        if _HEADER.startswith(content):  # cut while it was made
+        if _HEADER.startswith(content):  # killed while it was made
             return (), 0
         raise ArchiveDamaged(
             f"{path} is no journal of this program",

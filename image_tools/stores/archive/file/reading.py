@@ -1,7 +1,6 @@
-"""Reading frames of an archive file: any byte of a stored one, a compressed one from its start.
+"""Read frames of an archive file: a stored one at any byte, a compressed one from its start.
 
-What is decompressed is counted and ends at the size the table says; memory is bounded whatever the
-file holds.
+Decompressing ends at the size in the table, and its memory is bounded whatever the file holds.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ _LARGEST_WINDOW = 1 << 23
 
 
 class RangeSource(Protocol):
-    """Bytes that can be read at any place, by many threads."""
+    """Bytes that many threads can read at any offset."""
 
     @property
     def name(self) -> str:
-        """The archive's path, for messages."""
+        """Return the archive's path, for messages."""
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset`; none at the end. ArchiveDamaged when unreadable."""
+        """Return up to `length` bytes from `offset`, none at the end; raises ArchiveDamaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class FileSource:
     descriptor: int
 
     def size(self) -> int:
-        """The size of the file in bytes."""
+        """Return the size of the file in bytes."""
         return os.fstat(self.descriptor).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
@@ -55,7 +54,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class BytesSource:
-    """Bytes of a file that were saved elsewhere: those from `start`."""
+    """The bytes of a file from `start` that were saved elsewhere."""
 
     name: str
     start: int
@@ -67,7 +66,7 @@ class BytesSource:
 
 
 class _Span(io.RawIOBase):
-    """The bytes of a source from `offset` to `end`, forward."""
+    """The bytes of a source from `offset` to `end`, for forward reading."""
 
     def __init__(self, source: RangeSource, offset: int, end: int) -> None:
         self._source, self._at, self._end = source, offset, end
@@ -83,9 +82,9 @@ class _Span(io.RawIOBase):
 
 
 def unpacked(form: Form, source: RangeSource, offset: int, end: int) -> Iterator[bytes]:
-    """The content of all frames between two places in the file, in chunks of bounded size.
+    """Yield the content of all frames between two offsets, in chunks of bounded size.
 
-    It ends early when the file does. ArchiveDamaged when it is no frame.
+    Ends early when the file does. Raises ArchiveDamaged when it meets something else than a frame.
     """
     span = _Span(source, offset, end)
     try:
@@ -102,7 +101,7 @@ def unpacked(form: Form, source: RangeSource, offset: int, end: int) -> Iterator
 
 
 def _inflated(span: _Span) -> Iterator[bytes]:
-    """The content of gzip members, one behind the other; each one's checksum is compared."""
+    """Yield the content of consecutive gzip members; zlib verifies each one's checksum."""
     inflater, data = zlib.decompressobj(31), b""
     while True:
         data = data or span.read(CHUNK)
@@ -118,39 +117,49 @@ def _inflated(span: _Span) -> Iterator[bytes]:
         yield content
 
 
-class EntryReader(io.RawIOBase):
-    """The content of one entry, seekable; wrapped in a buffer by `open_entry`."""
+class SeekableReader(io.RawIOBase):
+    """A file of `size` bytes to read at any place; the next byte is at `_at`."""
 
-    def __init__(self, form: Form, source: RangeSource, entry: FileEntry) -> None:
-        self._form, self._source, self._entry = form, source, entry
-        self._start = entry.offset + header_length(form)
-        self._at = 0
-        self._chunks: Iterator[bytes] = iter(())
-        self._left, self._decoded = memoryview(b""), -1
+    def __init__(self, size: int) -> None:
+        self._size, self._at = size, 0
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The place of the next byte."""
+        """Return the offset of the next byte."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a byte; a compressed entry is read again from its start when it is behind."""
-        base = (0, self._at, self._entry.size)[whence]
+        """Go to a byte and return its offset."""
+        base = (0, self._at, self._size)[whence]
         if base + offset < 0:
             raise ValueError("a place before the start")
         self._at = base + offset
         return self._at
 
+
+class EntryReader(SeekableReader):
+    """The content of one entry, seekable; `open_entry` adds a buffer.
+
+    To go back in a compressed entry, it is read again from its start.
+    """
+
+    def __init__(self, form: Form, source: RangeSource, entry: FileEntry) -> None:
+        super().__init__(entry.size)
+        self._form, self._source, self._entry = form, source, entry
+        self._start = entry.offset + header_length(form)
+        self._chunks: Iterator[bytes] = iter(())
+        self._left, self._decoded = memoryview(b""), -1
+
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Fill `buffer` with some of the next bytes."""
-        wanted = min(len(buffer), self._entry.size - self._at)
+        """Fill `buffer` with some of the next bytes and return their number."""
+        wanted = min(len(buffer), self._size - self._at)
         if wanted <= 0:
             return 0
         data = self._stored(wanted) if self._entry.stored else self._forward(wanted)
@@ -179,29 +188,29 @@ class EntryReader(io.RawIOBase):
 
 
 class _OwnDescriptor(EntryReader):
-    """An entry of a file that stays open for as long as this does."""
+    """An entry with a duplicate of the file's descriptor."""
 
     def __init__(self, form: Form, source: FileSource, entry: FileEntry) -> None:
         self._own = FileSource(source.name, os.dup(source.descriptor))
         super().__init__(form, self._own, entry)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the descriptor."""
         if not self.closed:
             os.close(self._own.descriptor)
         super().close()
 
 
 def open_entry(form: Form, source: FileSource, entry: FileEntry) -> BinaryIO:
-    """The content of an entry as a seekable file; ArchiveDamaged while reading when it is broken.
+    """Return the content of an entry as a seekable file, which may outlive `source`.
 
-    It may outlive `source`.
+    Reading raises ArchiveDamaged when the entry is broken.
     """
     return io.BufferedReader(_OwnDescriptor(form, source, entry), CHUNK)
 
 
 def read_entry(form: Form, source: RangeSource, entry: FileEntry, limit: int) -> bytes:
-    """All content of a small entry; ArchiveDamaged when it has more than `limit` bytes, or less."""
+    """Return all content of an entry; raises ArchiveDamaged when it exceeds `limit` bytes."""
     if entry.size > limit:
         raise damaged(source.name, f"{entry.name} has {entry.size} bytes")
     return io.BufferedReader(EntryReader(form, source, entry), CHUNK).read(entry.size)

@@ -1,4 +1,4 @@
-"""The table of contents of an archive file: what is where.
+"""The table of contents of an archive file: which entry is where.
 
 It is the last real entry, `contents.jsonl`: a first line about the file, then one JSON object per
 entry.
@@ -35,7 +35,7 @@ _SET = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What an entry is of a blob too big for one volume: its bytes from `start`, of `whole`."""
+    """The part of a blob that is too big for one volume: from byte `start`, of `whole`."""
 
     blob: Digest
     start: int
@@ -44,10 +44,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One file of an archive.
+    """One file in an archive file.
 
-    `offset` and `length` are of its frames in the archive file, in bytes; `size` and `digest` of
-    its content; `stored` when the content is not compressed.
+    `offset` and `length` in bytes are those of its frames, `size` and `digest` those of its
+    content, which is `stored` when it is not compressed.
     """
 
     name: str
@@ -60,7 +60,7 @@ class FileEntry:
 
     @property
     def end(self) -> int:
-        """Where the next entry begins."""
+        """Return the offset at which the next entry begins."""
         return self.offset + self.length
 
 
@@ -74,26 +74,26 @@ class VolumeNumber:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The entries of an archive file in their order, and which volume it is, if one of several."""
+    """The entries of an archive file in order, and its volume number if it is one of several."""
 
     entries: tuple[FileEntry, ...]
     volume: VolumeNumber | None = None
 
 
 def blob_name(digest: Digest) -> str:
-    """The name of a blob in an image layout (OCI image spec, image-layout.md, "Blobs")."""
+    """Return the name of a blob in an image layout (OCI image spec, image-layout.md, "Blobs")."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
 def piece_name(piece: Piece, size: int) -> str:
-    """The name of a piece; sorted by name and put together, the pieces are the blob."""
+    """Return the name of a piece; sorted by name and concatenated, the pieces are the blob."""
     return f"{blob_name(piece.blob)}.{piece.start:020d}-{piece.start + size:020d}"
 
 
 def table_bytes(table: Table) -> bytes:
-    """The text of the table, padded to tar's blocks.
+    """Return the text of the table, padded to tar's blocks.
 
-    ArchiveDamaged when nobody would read so long a table.
+    Raises ArchiveDamaged when it is longer than what is read.
     """
     lines = [json.dumps(line, separators=(",", ":")) for line in _lines(table)]
     text = "\n".join(lines).encode()
@@ -115,7 +115,7 @@ def _lines(table: Table) -> Iterator[dict[str, Any]]:
 
 
 def entry_value(entry: FileEntry) -> dict[str, Any]:
-    """An entry as a JSON object."""
+    """Return an entry as a JSON object."""
     value: dict[str, Any] = {
         "name": entry.name,
         "offset": entry.offset,
@@ -131,9 +131,9 @@ def entry_value(entry: FileEntry) -> dict[str, Any]:
 
 
 def parse_table(archive: str, form: Form, text: bytes, end: int) -> Table:
-    """The table written in `text`, for a file whose entries end at byte `end`.
+    """Return the table written in `text`, for a file whose entries end at byte `end`.
 
-    Every entry begins where the one before ends, and none is there twice. ArchiveDamaged otherwise.
+    Raises ArchiveDamaged unless every entry begins where the one before ends, and all names differ.
     """
     try:
         lines = iter(_values(text))
@@ -164,21 +164,21 @@ def _volume(value: Any) -> VolumeNumber | None:
 
 
 def whole_number(value: object) -> int:
-    """`value` when it is a number of bytes; ValueError otherwise."""
+    """Return `value` if it is a number of bytes; raises ValueError."""
     if type(value) is not int or not 0 <= value <= _MOST:
         raise ValueError("a size or place that is no number")
     return value
 
 
 def some_text(value: object) -> str:
-    """`value` when it is text; ValueError otherwise."""
+    """Return `value` if it is text; raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("a name that is no text")
     return value
 
 
 def parse_entry(form: Form, value: Any) -> FileEntry:
-    """The entry of a JSON object; ValueError or InvalidReference when it is none of ours."""
+    """Return the entry in a JSON object; raises ValueError or InvalidReference."""
     if not isinstance(value, dict) or value.keys() not in (_KEYS, _PIECE_KEYS):
         raise ValueError("an entry of unknown shape")
     digest, piece = Digest.parse(some_text(value["digest"])), _piece(value)
@@ -204,7 +204,7 @@ def _piece(value: dict[str, Any]) -> Piece | None:
 
 
 def _checked(entries: Iterable[FileEntry], end: int) -> Iterator[FileEntry]:
-    """The entries, each one's place and name compared with those before it."""
+    """Yield the entries; each one's place and name is compared with those before it."""
     at, names = 0, set[str]()
     for entry in entries:
         if entry.offset != at:

@@ -1,6 +1,6 @@
 """Unpacking: every file of a foreign archive becomes a blob, named by the digest of its bytes.
 
-No file is ever made by a name from the archive. What a name says of the digest is compared.
+No file is ever created under a name from the archive. A digest in a name is compared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from image_tools.errors import ArchiveDamaged, InvalidReference
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.content import Content, damaged
+from image_tools.stores.archive.content import Content, add_blob, damaged
 from image_tools.stores.archive.others.cache import Cache
 from image_tools.stores.archive.others.source import EntryContent, ForeignArchive
 from image_tools.stores.archive.others.tar import Kind, Member
@@ -33,7 +33,7 @@ class Survey:
     total: int
 
     def file(self, path: str) -> Member:
-        """The file under a name, through links; ArchiveDamaged when there is none."""
+        """Return the file under a name, through links; raises ArchiveDamaged when there is none."""
         found = self.members.get(path)
         for _ in range(_MOST_HOPS):
             if found is None or found.kind is not Kind.LINK:
@@ -45,10 +45,10 @@ class Survey:
 
 
 def survey(source: ForeignArchive, cache: Cache, *, most: int = MOST_MEMBERS) -> Survey:
-    """What is in an archive; DiskFull when the cache has no room for it.
+    """Return the entries of an archive, of which there may be up to `most`.
 
-    ArchiveDamaged when it has too many entries, or two of one name: the second might be what one
-    tool reads and the first what another does, and so with names that differ by case alone.
+    Raises DiskFull when the cache has no room for it. Raises ArchiveDamaged for more entries, and
+    for two with one name, also if only their case differs: two tools might read different ones.
     """
     members, folded, total, room = dict[str, Member](), set[str](), 0, cache.room
     for member, _ in source.members():
@@ -62,7 +62,7 @@ def survey(source: ForeignArchive, cache: Cache, *, most: int = MOST_MEMBERS) ->
         members[member.name] = member
         total += member.size
         if total > room and source.packed:
-            # Going on would unpack all of it, however much that is.
+            # To continue would mean to unpack everything, whatever its size.
             raise cache.refuse(source.name, total, or_more=True)
     if total > room:
         raise cache.refuse(source.name, total, or_more=False)
@@ -71,7 +71,7 @@ def survey(source: ForeignArchive, cache: Cache, *, most: int = MOST_MEMBERS) ->
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """What was unpacked: the digest of every file by its name, and where the bytes are."""
+    """What was unpacked: the digest of every file by its name, and the content with the bytes."""
 
     found: Survey
     content: Content
@@ -79,33 +79,33 @@ class Blobs:
 
     @property
     def name(self) -> str:
-        """The archive's path."""
+        """Return the archive's path."""
         return self.found.name
 
     def digest(self, path: str) -> Digest:
-        """The digest of a file; ArchiveDamaged when it is not in the archive."""
+        """Return the digest of a file; raises ArchiveDamaged when it is not in the archive."""
         return self.digests[self.found.file(path).name]
 
     def size(self, digest: Digest) -> int:
-        """The size of a blob in bytes; ArchiveDamaged when it is not there."""
+        """Return the size of a blob in bytes; raises ArchiveDamaged when it is missing."""
         size = self.content.size(digest)
         if size is None:
             raise damaged(self.name, f"blob {digest} is not in it")
         return size
 
     def open(self, digest: Digest) -> BinaryIO:
-        """The bytes of a blob."""
+        """Return the bytes of a blob."""
         return self.content.open(digest)
 
     def document(self, path: str) -> Any:
-        """The JSON value in a file; ArchiveDamaged when it is none, or over 64 MiB."""
+        """Return the JSON value in a file of up to 64 MiB; raises ArchiveDamaged."""
         try:
             return json.loads(self.read(path))
         except (ValueError, RecursionError) as error:
             raise damaged(self.name, f"{path} is not JSON: {error}") from error
 
     def read(self, path: str) -> bytes:
-        """All bytes of a document."""
+        """Return the bytes of a document; raises ArchiveDamaged when it is over 64 MiB."""
         digest = self.digest(path)
         if self.size(digest) > LONGEST_DOCUMENT:
             raise damaged(self.name, f"{path} has more than 64 MiB")
@@ -113,22 +113,16 @@ class Blobs:
             return file.read(LONGEST_DOCUMENT)
 
     def keep(self, document: bytes) -> Digest:
-        """Store a manifest or index that was made of what the archive says."""
+        """Store a manifest or index that was assembled here, and return its digest."""
         digest = Digest.of(document)
-        incoming = self.content.begin(len(document), compressible=True)
-        try:
-            incoming.write(document)
-            incoming.finish(digest)
-        except BaseException:
-            incoming.drop()
-            raise
+        add_blob(self.content, digest, len(document), (document,), compressible=True)
         return digest
 
 
 def unpack(source: ForeignArchive, found: Survey, content: Content) -> Blobs:
     """Store every file of the archive under its digest, in one pass.
 
-    ArchiveDamaged when a file is not what its name says, or the archive has changed.
+    Raises ArchiveDamaged when a file is not what its name says, or the archive has changed.
     """
     digests = dict[str, Digest]()
     for member, body in source.members():
@@ -173,7 +167,7 @@ def _counted(name: str, member: Member, body: EntryContent) -> Iterator[bytes]:
 
 
 def _stated(path: str) -> Digest | None:
-    """The digest that the name of a blob states."""
+    """Return the digest that the name of a blob states, if any."""
     match = _BLOB_NAME.fullmatch(path)
     try:
         return Digest.parse(f"{match[1]}:{match[2]}") if match else None

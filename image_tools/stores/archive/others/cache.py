@@ -1,4 +1,4 @@
-"""The private folder that an archive of others is unpacked into; gone when it is closed."""
+"""The private folder into which a foreign archive is unpacked; removed when it is closed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import DiskFull, EnvironmentProblem
+from image_tools.machine.files import mib
 from image_tools.machine.workspace import own, sweep
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.folder import FolderContent
 
 _OWNER = ".image-tools-cache"
 _NAME = re.compile(r".+\.cache-[a-z0-9_]{8}")
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """How archives of others are opened.
+    """How archives of other programs are opened.
 
-    `cache` is the folder to unpack in, None for that of the archive; with `keep_cache` what was
-    unpacked stays. `names` are what images are called that have no whole name: one with a digest
-    is for that image, one without for the others. Where it is `lenient` an image may stay without
-    a name; else one is asked for.
+    `cache` is the folder to unpack in, None for that of the archive; with `keep_cache` the result
+    stays. `names` are for images without a whole name: one with a digest is for that image, one
+    without for the others. If `lenient`, images may stay without a name; otherwise that is an
+    error.
     """
 
     cache: Path | None = None
@@ -44,15 +44,15 @@ class Cache:
 
     @classmethod
     def make(cls, archive: Path, choice: Foreign) -> Cache:
-        """A new one, after those of killed runs were removed there.
+        """Return a new folder; those of killed runs are removed first.
 
-        EnvironmentProblem when it cannot be made.
+        Raises EnvironmentProblem when it cannot be made.
         """
         base = choice.cache or archive.absolute().parent
         prefix = f"{archive.absolute().name[:100]}.cache-"
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # What somebody kept has no owner's mark.
+            # A folder that was kept on request has no owner's mark.
             sweep((one for one in base.iterdir() if _NAME.fullmatch(one.name)), _OWNER)
             path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
             return cls(path, own(path, _OWNER), keep=choice.keep_cache)
@@ -64,20 +64,20 @@ class Cache:
 
     @property
     def room(self) -> int:
-        """The bytes that are free where it lies."""
+        """Return the bytes that are free on its disk."""
         return shutil.disk_usage(self.path).free
 
     def refuse(self, archive: str, needed: int, *, or_more: bool) -> DiskFull:
-        """The failure of an archive that does not fit."""
+        """Return the error of an archive that does not fit."""
         least = "more than " if or_more else ""
         return DiskFull(
-            f"no room to unpack {archive} in {self.path.parent}: {least}{needed / _MIB:,.1f} MiB"
-            f" are needed, {self.room / _MIB:,.1f} MiB are free",
+            f"no room to unpack {archive} in {self.path.parent}: {least}{mib(needed)}"
+            f" are needed, {mib(self.room)} are free",
             advice="name a folder with more room: --cache DIR",
         )
 
     def close(self) -> None:
-        """Remove it, unless it is to be kept; what cannot be removed is left to a later run."""
+        """Remove the folder unless it is kept; what cannot be removed is left to a later run."""
         if self._keep:
             with suppress(OSError):
                 (self.path / _OWNER).unlink()
@@ -88,18 +88,18 @@ class Cache:
         self._owner = -1
 
     def remove(self) -> None:
-        """Remove it whatever was wanted: what is in it is no archive."""
+        """Remove the folder in any case: what is in it is no archive."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 class CachedContent(FolderContent):
-    """What was unpacked of an archive, to read; the folder goes when it is closed."""
+    """What was unpacked of an archive, to read."""
 
     def __init__(self, cache: Cache, name: str) -> None:
         super().__init__(cache.path, name=name, writing=False)
         self._cache = cache
 
     def close(self) -> None:
-        """Remove the folder, unless it is to be kept."""
+        """Close the content, and remove the folder unless it is to be kept."""
         super().close()
         self._cache.close()

@@ -1,9 +1,9 @@
 """What `docker save` writes (manifest.json, Docker image specification v1.2), as OCI images.
 
-The manifests are assembled here and not by `skopeo copy docker-archive: oci:`: so nothing is packed
-again, the same file always gives the same digests, and reading an archive needs no tool. A copy to
-a registry is skopeo's, as of any other image. What binds layers to an image is the list of diff
-ids in its config: each is compared.
+The manifests are assembled here and not by `skopeo copy docker-archive: oci:`, so nothing is
+compressed again, one file always gives the same digests, and reading an archive needs no tool.
+Copying to a registry is skopeo's work, as for any other image. The list of diff ids in the config
+binds layers to an image; each is compared.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from image_tools.stores.archive.content import Form, damaged
 from image_tools.stores.archive.file.framing import form_of
 from image_tools.stores.archive.file.reading import RangeSource, unpacked
 from image_tools.stores.archive.others.blobs import Blobs
-from image_tools.stores.archive.others.tar import inside
+from image_tools.stores.archive.others.tar import path_inside
 
 MANIFEST = "manifest.json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _ENDINGS = {Form.GZIP: "+gzip", Form.ZSTD: "+zstd"}
 _MOST_UNPACKED = 1 << 38
 _HEX_DIGITS = 64
-_NONE = "<none>"  # An image without a tag, as docker shows it.
+_NONE = "<none>"  # docker's name for an image without a tag
 
 
 def docker_catalogue(blobs: Blobs, top: str) -> Catalogue:
-    """The images that the manifest.json under `top` names, their manifests stored.
+    """Return the images in the manifest.json under `top`, after storing their manifests.
 
-    ArchiveDamaged when an image is not what manifest.json or its config says.
+    Raises ArchiveDamaged when an image is not what manifest.json or its config says.
     """
     catalogue = Catalogue()
     for stated in _listed(blobs, blobs.document(f"{top}{MANIFEST}"), MANIFEST):
@@ -76,7 +76,7 @@ def _references(blobs: Blobs, stated: dict[str, Any]) -> Iterator[Reference]:
 
 
 def _image(blobs: Blobs, top: str, stated: object) -> Descriptor:
-    """The manifest of one image, made of its config and its layers."""
+    """Store the manifest of one image, made of its config and its layers."""
     if not isinstance(stated, dict):
         raise damaged(blobs.name, f"{MANIFEST} lists what is no image")
     path = _path(blobs, top, stated.get("Config"))
@@ -105,7 +105,7 @@ def _image(blobs: Blobs, top: str, stated: object) -> Descriptor:
 def _path(blobs: Blobs, top: str, name: object) -> str:
     if not isinstance(name, str):
         raise damaged(blobs.name, f"{MANIFEST} lacks the name of a file")
-    return inside(blobs.name, f"{top}{name}")
+    return path_inside(blobs.name, f"{top}{name}")
 
 
 def _diff_ids(blobs: Blobs, path: str) -> list[Digest]:
@@ -124,7 +124,7 @@ def _descriptor(blobs: Blobs, media_type: str, digest: Digest) -> dict[str, obje
 
 
 def _layer(blobs: Blobs, path: str, diff_id: Digest) -> dict[str, object]:
-    """The descriptor of a layer whose tar has the digest `diff_id`."""
+    """Return the descriptor of a layer whose tar has the digest `diff_id`."""
     digest = blobs.digest(path)
     if digest == diff_id:
         return _descriptor(blobs, _LAYER, digest)
@@ -137,7 +137,7 @@ def _layer(blobs: Blobs, path: str, diff_id: Digest) -> dict[str, object]:
 
 
 class _Layer:
-    """A packed layer, as a source of bytes."""
+    """A compressed layer as a `RangeSource`."""
 
     def __init__(self, blobs: Blobs, digest: Digest) -> None:
         self.name, self._file = blobs.name, blobs.open(digest)

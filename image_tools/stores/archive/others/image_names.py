@@ -1,7 +1,7 @@
-"""What images are called that have no whole name in their archive: no tag, no repository, nothing.
+"""Names for images that have no whole name in their archive.
 
-Docker, podman, containerd, skopeo, oras and crane write such ones. The repository of a name is
-kept, and an image without one gets the name that the user gives: nobody guesses one.
+Docker, podman, containerd, skopeo, oras and crane write images without a tag, a repository, or
+both. A stated repository is kept; an image without one gets a name from the user, never a guess.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_SHOWN = 5
 
 
 class NameAsked(UsageError):
-    """An image has no name, or not enough of one, to be published under."""
+    """An image has no name, or not enough of one, to be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class _Image:
 
 
 def named(archive: Archive, choice: Foreign) -> Catalogue:
-    """The catalogue of `archive` with a whole name for every image.
+    """Return the catalogue of `archive` with a whole name for every image.
 
-    NameAsked where an image needs one, UsageError when it is not clear which image `choice.names`
-    mean; where `choice` is lenient images stay without a name instead.
+    Raises NameAsked when an image needs a name, unless `choice` is lenient, and UsageError when it
+    is unclear which image `choice.names` are for.
     """
     waiting = [*unnamed(archive)]
     given = _given(archive, choice.names, waiting)
@@ -72,7 +72,7 @@ def named(archive: Archive, choice: Foreign) -> Catalogue:
 
 
 def unnamed(archive: Archive) -> Iterator[_Image]:
-    """The entries without a whole name that are images: none that belongs to another one."""
+    """Yield the images without a whole name; entries that belong to another image are none."""
     candidates = dict[Descriptor, bool]()
     inner = set[Digest]()
     for entry in archive.catalogue.nameless:
@@ -80,7 +80,7 @@ def unnamed(archive: Archive) -> Iterator[_Image]:
             raw = archive.manifest(entry.digest)
             found, speaks = parse(raw), subject_of(raw) is not None
         except ImageToolsError:
-            # It is missing or none: with a tag it has to be named, so that its loss is told.
+            # Missing, or no manifest: with a tag it needs a name, so that its loss is reported.
             candidates[entry] = False
             continue
         candidates[entry] = not speaks and not entry.is_attestation
@@ -95,7 +95,7 @@ def unnamed(archive: Archive) -> Iterator[_Image]:
 def _given(
     archive: Archive, names: Iterable[Reference], waiting: list[_Image]
 ) -> dict[Descriptor, Reference]:
-    """The names that the user gives, by the entry of each image."""
+    """Return the names that the user gives, by the entry of each image."""
     found = dict[Descriptor, Reference]()
     common = list[Reference]()
     for name in names:
@@ -109,7 +109,7 @@ def _given(
         else:
             common.append(name)
     left = [image for image in waiting if image.entry not in found]
-    # A name of one's own counts where no other image lacks one altogether.
+    # Images that state a repository need no name as long as another image states none.
     left = [image for image in left if image.name is None] or left
     if not common:
         return found
@@ -148,7 +148,7 @@ def _refuse_taken(archive: Archive, given: dict[Descriptor, Reference]) -> None:
 
 
 def _meant(name: Reference, waiting: list[_Image]) -> list[_Image]:
-    """The images that `name` is for by its digest, or by the repository they state."""
+    """Return the images that `name` is for by its digest, or by the repository they state."""
     if name.digest is not None:
         return [image for image in waiting if image.digest == name.digest]
     same = [image for image in waiting if image.name and image.name.name == name.name]
@@ -160,10 +160,10 @@ def _with_tag(name: Reference, image: _Image) -> Reference:
 
 
 def _own_name(catalogue: Catalogue, waiting: list[_Image], image: _Image) -> Reference | None:
-    """The repository that an image states, with a tag; None where it cannot be told which.
+    """Return the repository that an image states, with a tag; None when that is ambiguous.
 
-    One that is stated with a digest is called latest only where it is the only one of its
-    repository, one without anything where no other is stated so.
+    An image stated with a digest becomes `latest` only as the only one of its repository, one
+    stated without a digest only if no other is stated so.
     """
     assert image.name is not None
     if image.tag is not None:
@@ -209,7 +209,7 @@ def _unclear(where: str, images: list[_Image], why: str) -> UsageError:
 
 
 def _asked(where: str, images: list[_Image]) -> NameAsked:
-    """The failure of images that nobody knows a name for."""
+    """Return the error of images for which a name is missing."""
     if len({image.digest for image in images}) == 1:
         only = images[0]
         lacks = f"a tag for {only.name.name}" if only.name else "a name"

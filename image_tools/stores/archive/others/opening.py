@@ -1,7 +1,7 @@
-"""Archives that other programs wrote, and those of the predecessor: opened through a cache folder.
+"""Archives of other programs and of the predecessor, opened through a cache folder.
 
-Known are tars and folders of `docker save` (also that of Docker 25 and later, which is an image
-layout), image layouts in a tar, and `saved-images-list.json` with what lies beside it.
+Known are tars and folders of `docker save` (also of Docker 25 and later, an image layout), image
+layouts in a tar, and `saved-images-list.json` with the folders beside it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.errors import ArchiveDamaged, UsageError
+from image_tools.machine.files import mib
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.catalogue import Catalogue
 from image_tools.stores.archive.content import damaged
@@ -25,11 +26,9 @@ from image_tools.stores.archive.others.image_names import named
 from image_tools.stores.archive.others.predecessor import LIST, predecessor_catalogue
 from image_tools.stores.archive.others.source import ForeignArchive, opened_source
 
-_MIB = 1 << 20
-
 
 class Layout(Enum):
-    """What an archive is, by the file that says so."""
+    """The kinds of archive, by the file that identifies them."""
 
     PREDECESSOR = LIST
     OCI = "oci-layout"
@@ -37,10 +36,10 @@ class Layout(Enum):
 
 
 def foreign_archive(path: Path, choice: Foreign) -> Archive:
-    """The archive at `path`, to read, unpacked into a folder that goes when it is closed.
+    """Return the archive at `path`, to read, unpacked into a folder that goes when it is closed.
 
-    ArchiveDamaged when it is none that is known or was changed; DiskFull when there is no room for
-    it; UsageError when an image needs a name.
+    Raises ArchiveDamaged when it is of no known kind or was changed, DiskFull when there is no room
+    for it, UsageError when an image needs a name.
     """
     with _opened(path) as source:
         cache = Cache.make(path, choice)
@@ -62,13 +61,13 @@ def _opened(path: Path) -> Iterator[ForeignArchive]:
 
 
 def check_foreign(path: Path) -> None:
-    """Nothing when `path` may be an archive of others; UsageError or ArchiveDamaged otherwise."""
+    """Raise UsageError or ArchiveDamaged unless `path` may be an archive of another program."""
     with _opened(path):
         pass
 
 
 def with_names(archive: Archive, choice: Foreign) -> Archive:
-    """`archive`, a folder that others may have written, with names for all its images."""
+    """Return `archive`, which others may have written, with names for all images; else close it."""
     try:
         archive.catalogue = named(archive, choice)
     except BaseException:
@@ -80,8 +79,7 @@ def with_names(archive: Archive, choice: Foreign) -> Archive:
 def _fill(cache: Cache, source: ForeignArchive, choice: Foreign) -> None:
     found = survey(source, cache)
     layout, top = _layout(found)
-    size = f"{found.total / _MIB:,.1f} MiB"
-    logger.info("{} ({}) is unpacked into {}", source.name, size, cache.path)
+    logger.info("{} ({}) is unpacked into {}", source.name, mib(found.total), cache.path)
     content = FolderContent(cache.path, name=str(cache.path), writing=True)
     try:
         content.publish(_index(layout, unpack(source, found, content), top))
@@ -100,7 +98,7 @@ def _fill(cache: Cache, source: ForeignArchive, choice: Foreign) -> None:
 
 
 def _layout(found: Survey) -> tuple[Layout, str]:
-    """What the archive is, and the folder in it where that begins, with a slash behind."""
+    """Return the kind of an archive, and the folder in it where it begins, ending in a slash."""
     for layout in Layout:
         tops = {name.removesuffix(layout.value) for name in found.members if _is(name, layout)}
         if tops:
@@ -119,7 +117,7 @@ def _is(name: str, layout: Layout) -> bool:
 
 
 def _index(layout: Layout, blobs: Blobs, top: str) -> bytes:
-    """index.json of the archive: its own, or one that says the same."""
+    """Return index.json of the archive: its own, or an equivalent."""
     if layout is Layout.DOCKER:
         return _bytes(blobs.name, docker_catalogue(blobs, top))
     if layout is Layout.PREDECESSOR:

@@ -1,8 +1,8 @@
-"""What the predecessor of this program saved: `saved-images-list.json` and a layout per platform.
+"""Archives of this program's predecessor: `saved-images-list.json`, and a layout per platform.
 
-Of its two layouts the newer one has image layouts (oci:) whose blobs lie together in `share`, the
-older one skopeo's `dir:`. Each platform has a folder of its own; together they are one image, whose
-index is made here, as the predecessor made it when it loaded.
+The newer of its two formats has image layouts (oci:) that share their blobs in `share`, the older
+one skopeo's `dir:`. Each platform has a folder of its own. Their common index is made here, as the
+predecessor made it when it loaded them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from image_tools.oci.reference import Reference
 from image_tools.stores.archive.catalogue import Catalogue
 from image_tools.stores.archive.content import damaged
 from image_tools.stores.archive.others.blobs import Blobs
-from image_tools.stores.archive.others.tar import inside
+from image_tools.stores.archive.others.tar import path_inside
 
 LIST = "saved-images-list.json"
 _PLATFORM_FIELDS = {"Arch": "architecture", "OS": "os", "Variant": "variant"}
@@ -37,7 +37,10 @@ _VERSION_FIELDS = ("OsVersion", "OSVersion")
 
 
 def predecessor_catalogue(blobs: Blobs, top: str) -> Catalogue:
-    """The images of the list under `top`, their indexes stored. ArchiveDamaged where it lies."""
+    """Return the images in the list under `top`, after storing their indexes.
+
+    Raises ArchiveDamaged when the list is wrong.
+    """
     catalogue = Catalogue()
     listed = _object(blobs, blobs.document(f"{top}{LIST}")).get("List")
     for stated in _objects(blobs, listed):
@@ -45,7 +48,7 @@ def predecessor_catalogue(blobs: Blobs, top: str) -> Catalogue:
         if reference in catalogue.tags:
             raise damaged(blobs.name, f"{LIST} has {reference} twice")
         entries = [_entry(blobs, top, image) for image in _objects(blobs, stated.get("Images"))]
-        # An image that could not be saved is listed without any platform.
+        # An image that could not be saved is listed without platforms.
         if entries:
             catalogue = catalogue.tagged(reference, _index(blobs, entries))
     return catalogue
@@ -75,7 +78,7 @@ def _reference(blobs: Blobs, stated: dict[str, Any]) -> Reference:
 
 
 def _entry(blobs: Blobs, top: str, image: dict[str, Any]) -> Descriptor:
-    folder = inside(blobs.name, f"{top}{image.get('Folder')}")
+    folder = path_inside(blobs.name, f"{top}{image.get('Folder')}")
     is_layout = f"{folder}/index.json" in blobs.found.members
     digest = _of_layout(blobs, folder) if is_layout else blobs.digest(f"{folder}/manifest.json")
     if blobs.size(digest) > MAXIMUM_MANIFEST_SIZE:
@@ -100,7 +103,7 @@ def _entry(blobs: Blobs, top: str, image: dict[str, Any]) -> Descriptor:
 
 
 def _of_layout(blobs: Blobs, folder: str) -> Digest:
-    """The digest of the one manifest in an image layout."""
+    """Return the digest of the only manifest in an image layout."""
     document = _object(blobs, blobs.document(f"{folder}/index.json"))
     listed = _objects(blobs, document.get("manifests"))
     if len(listed) != 1:

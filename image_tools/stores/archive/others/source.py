@@ -1,4 +1,4 @@
-"""Where the entries of an archive of others come from: a tar, packed or not, or a folder."""
+"""Where the entries of a foreign archive come from: a tar, compressed or not, or a folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from image_tools.stores.archive.others.tar import (
     Member,
     PlainStream,
     UnpackedStream,
-    inside,
-    led,
+    link_target,
+    path_inside,
     walk,
 )
 
@@ -31,33 +31,29 @@ _OTHERS = {
 }
 
 
-class EntryContent(Protocol):
-    """The bytes of one entry, to be taken once."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Them, in pieces."""
+EntryContent = Iterable[bytes]
 
 
 class ForeignArchive(Protocol):
-    """The entries of an archive; they can be gone through several times."""
+    """The entries of an archive, which can be walked several times."""
 
     @property
     def name(self) -> str:
-        """The archive's path."""
+        """Return the archive's path."""
 
     @property
     def packed(self) -> bool:
-        """Whether going through it takes as long as reading all of it."""
+        """Return whether walking the entries means reading and unpacking everything."""
 
     def members(self) -> Iterator[tuple[Member, EntryContent]]:
-        """All entries in their order; ArchiveDamaged where it is no archive any more."""
+        """Yield all entries in order; raises ArchiveDamaged where it is broken."""
 
     def close(self) -> None:
-        """Give its file back."""
+        """Close its file."""
 
 
 class TarSource:
-    """A tar in a file, in gzip or zstd or plain."""
+    """A tar in a file: plain, gzip or zstd."""
 
     def __init__(self, path: Path, descriptor: int, form: Form) -> None:
         self.name, self.packed, self._form = str(path), form is not Form.TAR, form
@@ -65,7 +61,7 @@ class TarSource:
 
     @property
     def begins_as_ours(self) -> bool:
-        """Whether its first entry is that of our archives, byte for byte."""
+        """Return whether its first entry is that of this program's archives, byte for byte."""
         first = header_frame(self._form, LAYOUT_NAME, len(LAYOUT))
         return self._source.read_at(0, len(first)) == first
 
@@ -83,7 +79,7 @@ class TarSource:
 
 
 class FolderSource:
-    """A folder; its links are told of and never followed."""
+    """A folder; its links are reported and never followed."""
 
     packed = False
 
@@ -98,11 +94,11 @@ class FolderSource:
                 yield self._member(f"{top}/{name}", name, descriptor)
 
     def _member(self, path: str, name: str, folder: int) -> tuple[Member, EntryContent]:
-        place = inside(self.name, path)
+        place = path_inside(self.name, path)
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISLNK(found.st_mode):
-                target = led(self.name, place, os.readlink(name, dir_fd=folder))
+                target = link_target(self.name, place, os.readlink(name, dir_fd=folder))
                 return Member(place, Kind.LINK, target=target), ()
         except OSError as error:
             raise damaged(self.name, f"{place}: {error.strerror}") from error
@@ -124,7 +120,7 @@ class FolderSource:
 
 @contextmanager
 def opened_source(path: Path) -> Iterator[ForeignArchive]:
-    """The entries of what lies at `path`; UsageError when it is nothing that could hold images."""
+    """Open the entries of what lies at `path`; raises UsageError when it can hold no images."""
     source = FolderSource(path) if path.is_dir() else _opened_file(path)
     try:
         yield source

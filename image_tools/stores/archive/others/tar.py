@@ -1,7 +1,7 @@
-"""The entries of a tar from a stranger: every field bounded, nothing unpacked by its name.
+"""The entries of a foreign tar: every field is bounded, and no file is created by its name.
 
-POSIX.1-2001 (ustar, pax) and GNU tar. The tarfile module is not used here: it takes headers of any
-length into memory, and has many kinds of exceptions for what it does not like.
+POSIX.1-2001 (ustar, pax) and GNU tar. The tarfile module is not used: it reads headers of any
+length into memory, and raises many kinds of exceptions for broken ones.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One entry: its name from the top of the archive, `size` in bytes, where a link leads."""
+    """One entry: its name from the top of the archive, `size` in bytes, a link's target."""
 
     name: str
     kind: Kind
@@ -48,17 +48,17 @@ class Stream(Protocol):
 
     @property
     def name(self) -> str:
-        """The archive's path, for messages."""
+        """Return the archive's path, for messages."""
 
     def read(self, most: int) -> bytes:
-        """At most `most` of the next bytes; none at the end."""
+        """Return up to `most` of the next bytes, none at the end."""
 
     def skip(self, count: int) -> None:
-        """Go on `count` bytes; ArchiveDamaged when there are fewer."""
+        """Skip `count` bytes; raises ArchiveDamaged when there are fewer."""
 
 
 class PlainStream:
-    """A tar that is not compressed: what is skipped is not read."""
+    """A tar that is not compressed: skipped bytes are not read."""
 
     def __init__(self, source: FileSource) -> None:
         self.name, self._source, self._at, self._size = source.name, source, 0, source.size()
@@ -77,7 +77,7 @@ class PlainStream:
 
 
 class UnpackedStream:
-    """A tar that comes out of a decompressor."""
+    """A tar from a decompressor."""
 
     def __init__(self, name: str, chunks: Iterator[bytes]) -> None:
         self.name, self._chunks, self._left = name, chunks, b""
@@ -98,7 +98,7 @@ class UnpackedStream:
 
 
 class Body:
-    """The content of the entry a walk is at; what is not taken is skipped."""
+    """The content of the current entry of a walk; what is not read is skipped."""
 
     def __init__(self, stream: Stream, size: int) -> None:
         self._stream, self._left, self._padding = stream, size, padded(size) - size
@@ -119,7 +119,7 @@ class Body:
 
 @dataclass(slots=True)
 class _ExtendedHeader:
-    """What extended headers say of the entry behind them."""
+    """What extended headers say about the entry behind them."""
 
     name: str | None = None
     target: str | None = None
@@ -128,9 +128,9 @@ class _ExtendedHeader:
 
 
 def walk(stream: Stream) -> Iterator[tuple[Member, Body]]:
-    """All entries in their order, to the end of the archive.
+    """Yield all entries in order, to the end of the archive.
 
-    ArchiveDamaged when an entry is none, is no file, folder or link, or would lie outside.
+    Raises ArchiveDamaged when an entry is broken, is no file, folder or link, or would lie outside.
     """
     said = _ExtendedHeader()
     while True:
@@ -159,18 +159,18 @@ def _member(name: str, block: bytes, said: _ExtendedHeader, size: int) -> Member
     kind, own = block[156:157], said.name if said.name is not None else _own_name(name, block)
     size = size if said.size is None else said.size
     if kind in (b"0", b"\0", b"7") and not own.endswith("/"):
-        return Member(inside(name, own), Kind.FILE, size)
+        return Member(path_inside(name, own), Kind.FILE, size)
     if size:
         raise damaged(name, f"its entry {own[:200]!r} is no file and has {size} bytes")
     if kind in (b"0", b"\0", b"5"):
-        return Member(inside(name, own, or_top=True), Kind.FOLDER)
+        return Member(path_inside(name, own, or_top=True), Kind.FOLDER)
     if kind not in (b"1", b"2"):
         raise damaged(name, f"its entry {own[:200]!r} is no file, folder or link")
     target = said.target if said.target is not None else _text(name, block[157:257])
-    where = inside(name, own)
+    where = path_inside(name, own)
     if kind == b"1":
-        return Member(where, Kind.LINK, target=inside(name, target))
-    return Member(where, Kind.LINK, target=led(name, where, target))
+        return Member(where, Kind.LINK, target=path_inside(name, target))
+    return Member(where, Kind.LINK, target=link_target(name, where, target))
 
 
 def _own_name(name: str, block: bytes) -> str:
@@ -179,8 +179,8 @@ def _own_name(name: str, block: bytes) -> str:
     return f"{prefix}/{own}" if prefix else own
 
 
-def inside(name: str, path: str, *, or_top: bool = False) -> str:
-    """`path` without what does not matter in it; ArchiveDamaged when it is not in the archive."""
+def path_inside(name: str, path: str, *, or_top: bool = False) -> str:
+    """Return `path` normalized; raises ArchiveDamaged when it leads out of the archive."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     strange = path.startswith("/") or ".." in parts or _CONTROL.search(path)
     if strange or len(path) > LONGEST_NAME or not (parts or or_top):
@@ -188,8 +188,8 @@ def inside(name: str, path: str, *, or_top: bool = False) -> str:
     return "/".join(parts)
 
 
-def led(name: str, place: str, target: str) -> str:
-    """Where a symbolic link at `place` leads; ArchiveDamaged when that is outside."""
+def link_target(name: str, place: str, target: str) -> str:
+    """Return the target of a symbolic link at `place`; raises ArchiveDamaged for one outside."""
     parts = place.split("/")[:-1]
     for part in target.split("/"):
         if part == "..":
@@ -205,7 +205,7 @@ def led(name: str, place: str, target: str) -> str:
 
 
 def _extend(stream: Stream, said: _ExtendedHeader, kind: bytes, size: int) -> None:
-    """Take up an extended header: pax (x, g), GNU's long name (L) or long link (K)."""
+    """Read an extended header: pax (x, g), GNU's long name (L) or long link (K)."""
     said.seen += 1
     if size > _LONGEST_EXTENSION or said.seen > 8:
         raise damaged(stream.name, "the extended header of an entry is too long")
@@ -233,7 +233,7 @@ def _take_records(name: str, said: _ExtendedHeader, content: bytes, *, for_all: 
 
 
 def _records(name: str, content: bytes) -> Iterator[tuple[str, str]]:
-    """The records of a pax header: length in decimal, a blank, `key=value`, a line end."""
+    """Yield the records of a pax header: length in decimal, a space, `key=value`, a line end."""
     at = 0
     while at < len(content):
         match = _RECORD.match(content, at)
@@ -248,7 +248,7 @@ def _records(name: str, content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _number(name: str, field: bytes) -> int:
-    """A number of a header: octal, or GNU's base 256."""
+    """Return a number of a header: octal, or GNU's base 256."""
     if field[0] == 0x80:
         found = int.from_bytes(field[1:], "big")
     else:
@@ -262,7 +262,7 @@ def _number(name: str, field: bytes) -> int:
 
 
 def _text(name: str, content: bytes, *, whole: bool = False) -> str:
-    """UTF-8, up to the first zero unless `whole`."""
+    """Return UTF-8 text, up to the first zero byte unless `whole`."""
     try:
         return (content if whole else content.partition(b"\0")[0]).decode()
     except UnicodeDecodeError as error:

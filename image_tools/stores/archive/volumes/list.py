@@ -1,4 +1,4 @@
-"""The list of all volumes of an archive, in the last of them; and the names they have."""
+"""The names of volumes, and the list of all volumes in the last of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"(.+)\.part([1-9][0-9]{0,5})")
 
 @dataclass(frozen=True, slots=True)
 class BlobInVolume:
-    """A blob in a volume, or a piece of one; `size` in bytes is of what is in the volume."""
+    """A blob in a volume, or a piece of one; `size` in bytes is that of what is in the volume."""
 
     digest: Digest
     size: int
@@ -28,13 +28,13 @@ class BlobInVolume:
 
     @property
     def blob(self) -> tuple[Digest, int]:
-        """The whole blob and its size."""
+        """Return the digest and size in bytes of the whole blob."""
         return (self.piece.blob, self.piece.whole) if self.piece else (self.digest, self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedVolume:
-    """A volume as the list tells of it: its size in bytes and the digest of its table."""
+    """A volume in the list: its size in bytes and the digest of its table."""
 
     number: int
     size: int
@@ -44,7 +44,7 @@ class ListedVolume:
 
 @dataclass(frozen=True, slots=True)
 class VolumeList:
-    """All volumes of a set but the one the list is in; `part_size` is what none may exceed."""
+    """All volumes of a set but the one with the list; none exceeds `part_size` bytes."""
 
     set_id: str
     part_size: int
@@ -52,18 +52,18 @@ class VolumeList:
 
 
 def volume_path(base: Path, number: int) -> Path:
-    """`images.tar.gz` and 2: `images.tar.gz.part2`."""
+    """Return the path of a volume: `images.tar.gz.part2` for `images.tar.gz` and 2."""
     return base.with_name(f"{base.name}.part{number}")
 
 
 def base_and_number(path: Path) -> tuple[Path, int | None]:
-    """`images.tar.gz.part2`: `images.tar.gz` and 2; any other name: itself and None."""
+    """Return `images.tar.gz` and 2 for `images.tar.gz.part2`; for other names the path and None."""
     found = _NAME.fullmatch(path.name)
     return (path.with_name(found[1]), int(found[2])) if found else (path, None)
 
 
 def volume_numbers(base: Path, ending: str = "") -> tuple[int, ...]:
-    """The numbers of the files beside `base` that are named as its volumes, and `ending`."""
+    """Return the numbers of the files named as volumes of `base`, followed by `ending`, sorted."""
     prefix = f"{base.name}.part"
     if not base.parent.is_dir():
         return ()
@@ -73,14 +73,14 @@ def volume_numbers(base: Path, ending: str = "") -> tuple[int, ...]:
     return tuple(sorted(n for whole, n in found if n is not None and whole == base))
 
 
-def held(entries: tuple[FileEntry, ...]) -> tuple[BlobInVolume, ...]:
-    """The blobs and pieces among some entries."""
+def blobs_in(entries: tuple[FileEntry, ...]) -> tuple[BlobInVolume, ...]:
+    """Return the blobs and pieces among some entries."""
     blobs = (entry for entry in entries if entry.name.startswith("blobs/"))
     return tuple(BlobInVolume(entry.digest, entry.size, entry.piece) for entry in blobs)
 
 
 def list_bytes(volumes: VolumeList) -> bytes:
-    """The list as JSON."""
+    """Return the list as JSON."""
     value = {
         "version": _VERSION,
         "set": volumes.set_id,
@@ -107,7 +107,7 @@ def _held_value(blob: BlobInVolume) -> list[str | int]:
 
 
 def parse_list(archive: str, content: bytes) -> VolumeList:
-    """The list written in `content`; ArchiveDamaged when it is none, or far too long."""
+    """Return the list written in `content`; raises ArchiveDamaged when it is none, or too long."""
     if len(content) > BIGGEST_LIST:
         raise damaged(archive, "its list of volumes is too big")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,12 +12,12 @@ from image_tools.errors import DigestMismatch
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.file.blob_writers import StoredBlobWriter
-from image_tools.stores.archive.file.reading import CHUNK
+from image_tools.stores.archive.file.reading import CHUNK, SeekableReader
 from image_tools.stores.archive.file.toc import FileEntry, Piece
 
 
 class _Part:
-    """One piece on its way, with the digest it has so far."""
+    """A piece on its way, with the digest of what has arrived of it."""
 
     def __init__(self, direct: StoredBlobWriter, start: int, size: int) -> None:
         self.direct, self.start, self.left = direct, start, size
@@ -35,7 +34,7 @@ class _Part:
 
 
 class PieceWriter:
-    """The `BlobWriter` of a blob in pieces. `begin` makes a place for at most so many bytes."""
+    """The `BlobWriter` of a blob in pieces; `begin` opens the next, of up to so many bytes."""
 
     def __init__(self, size: int, begin: Callable[[int], tuple[StoredBlobWriter, int]]) -> None:
         self._size, self._taken, self._begin = size, 0, begin
@@ -79,7 +78,7 @@ class PieceWriter:
 
 @dataclass(frozen=True, slots=True)
 class PieceInVolume:
-    """A piece and the volume it is in."""
+    """A piece and the volume that holds it."""
 
     volume: FileContent
     entry: FileEntry
@@ -87,9 +86,9 @@ class PieceInVolume:
 
 
 def chain(places: Iterable[PieceInVolume]) -> tuple[PieceInVolume, ...]:
-    """The pieces that make up a whole blob, in order; none when one is missing.
+    """Return the pieces that make up a whole blob, in order; none when one is missing.
 
-    There may be more: those a killed run left behind.
+    There may be others, left by a killed run.
     """
     following: dict[int, PieceInVolume] = {}
     for place in sorted(places, key=lambda place: place.piece.start, reverse=True):
@@ -103,26 +102,13 @@ def chain(places: Iterable[PieceInVolume]) -> tuple[PieceInVolume, ...]:
     return tuple(found)
 
 
-class _Joined(io.RawIOBase):
-    """PieceWriter as one file; one of them is open at a time."""
+class _JoinedReader(SeekableReader):
+    """Pieces as one file, of which one is open at a time."""
 
     def __init__(self, places: Sequence[PieceInVolume]) -> None:
-        self._places, self._at = places, 0
-        self._size = places[0].piece.whole
+        super().__init__(places[0].piece.whole)
+        self._places = places
         self._open: tuple[PieceInVolume, BinaryIO] | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        self._at = (0, self._at, self._size)[whence] + offset
-        return self._at
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         place = next((place for place in self._places if self._within(place)), None)
@@ -155,5 +141,5 @@ class _Joined(io.RawIOBase):
 
 
 def open_joined(places: Sequence[PieceInVolume]) -> BinaryIO:
-    """A whole blob from the pieces that `chain` gave."""
-    return io.BufferedReader(_Joined(places), CHUNK)
+    """Return a whole blob from the pieces that `chain` returned."""
+    return io.BufferedReader(_JoinedReader(places), CHUNK)

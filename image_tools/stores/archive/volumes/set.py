@@ -1,4 +1,4 @@
-"""Finding the volumes of an archive, and telling which are missing or damaged."""
+"""Find the volumes of an archive, and say which are missing or damaged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import ArchiveDamaged, UsageError
+from image_tools.machine.files import mib
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.content import Form, damaged
 from image_tools.stores.archive.file.archive_file import FileContent, file_form
@@ -22,12 +23,10 @@ from image_tools.stores.archive.volumes.list import (
     volume_path,
 )
 
-_MIB = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class UnreadableVolume:
-    """A volume that cannot be read: why, and what is in it by the list."""
+    """A volume that is missing or damaged: why, and what is in it according to the list."""
 
     path: Path
     why: str
@@ -35,20 +34,20 @@ class UnreadableVolume:
 
     @property
     def blobs(self) -> frozenset[Digest]:
-        """The blobs that are in it, or of which a piece is."""
+        """Return the blobs that are in it, wholly or in part."""
         return frozenset(held.blob[0] for held in self.holds)
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         if not self.holds:
             return f"{self.path.name} {self.why}"
-        size = sum(held.size for held in self.holds) / _MIB
-        return f"{self.path.name} {self.why}: {len(self.holds)} blobs, {size:,.1f} MiB"
+        size = mib(sum(held.size for held in self.holds))
+        return f"{self.path.name} {self.why}: {len(self.holds)} blobs, {size}"
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeSet:
-    """The volumes of an archive; the last of them has `index` and the list."""
+    """The volumes of an archive; the last of them has `index` and the list of the others."""
 
     form: Form
     set_id: str
@@ -59,9 +58,9 @@ class VolumeSet:
 
 
 def has_volumes(path: Path) -> bool:
-    """Whether `path`, with or without `.partN`, is the name of an archive in volumes.
+    """Return whether `path`, with or without `.partN`, is the name of an archive in volumes.
 
-    The volume of that name may be one that is missing.
+    The volume of that name may itself be missing.
     """
     base, _ = base_and_number(path)
     return bool(volume_numbers(base)) and not base.exists()
@@ -73,9 +72,9 @@ def set_name(path: Path) -> Path:
 
 
 def find_set(path: Path) -> VolumeSet:
-    """The volumes of the archive of which `path` is one, or the name they have in common.
+    """Return the volumes of an archive; `path` is one of them, or the name that they share.
 
-    ArchiveDamaged when the last one, with the list of all, is not there.
+    Raises ArchiveDamaged when the last one, with the list of all, is missing.
     """
     base, _ = base_and_number(path)
     whole, broken = _opened(base)
@@ -91,10 +90,10 @@ def find_set(path: Path) -> VolumeSet:
 
 
 def find_remains(path: Path, part_size: int | None) -> VolumeSet:
-    """What is left of an archive whose last volume, with the list of all, is gone: no index.
+    """Return what is left of an archive without its last volume, so without index and list.
 
-    Where `part_size` is None, it is the size of the biggest volume. ArchiveDamaged when no volume
-    is whole.
+    If `part_size` is None, it is the size of the biggest volume. Raises ArchiveDamaged when no
+    volume is whole.
     """
     base, _ = base_and_number(path)
     whole, broken = _opened(base)
@@ -114,7 +113,7 @@ def find_remains(path: Path, part_size: int | None) -> VolumeSet:
 
 
 def _opened(base: Path) -> tuple[dict[int, FileContent], dict[int, str]]:
-    """The volumes that are whole by themselves, and what is wrong with the others."""
+    """Return the volumes that are whole by themselves, and what is wrong with the others."""
     whole, broken = dict[int, FileContent](), dict[int, str]()
     for number in volume_numbers(base):
         path = volume_path(base, number)
@@ -178,7 +177,7 @@ def _wrong(listed: ListedVolume, listing: VolumeList, content: FileContent | Non
 def unfinished_volumes(
     base: Path, form: Form, set_id: str
 ) -> tuple[list[FileContent], list[FileContent]]:
-    """The volumes of this set that a killed run has finished, and those it has begun."""
+    """Return the volumes of this set that a killed run has finished, and those it has begun."""
     finished, _ = _opened(base)
     growing = list[FileContent]()
     try:
@@ -196,7 +195,7 @@ def unfinished_volumes(
 
 
 def is_published(base: Path, set_id: str, first: int) -> bool:
-    """Whether a run that began behind volume `first` of a set has ended, but for its journal."""
+    """Return whether a run that began behind volume `first` has ended, except for its journal."""
     last = max(volume_numbers(base), default=0)
     if last <= first or volume_numbers(base, ".partial"):
         return False
@@ -209,7 +208,7 @@ def is_published(base: Path, set_id: str, first: int) -> bool:
 
 
 def _clear_journals(base: Path) -> None:
-    """Take away what a run left that was killed when it had just finished a volume."""
+    """Remove the journals of a run that was killed just after it had finished a volume."""
     for number in volume_numbers(base, ".partial.journal"):
         partial = partial_path(volume_path(base, number))
         if not partial.exists():
@@ -217,14 +216,14 @@ def _clear_journals(base: Path) -> None:
 
 
 def new_volume(base: Path, form: Form, set_id: str, number: int) -> FileContent:
-    """A volume to write, or to go on with. As `FileContent.create`."""
+    """Return a volume to write, or to continue. Raises what `FileContent.create` does."""
     return FileContent.create(volume_path(base, number), form, VolumeNumber(set_id, number))
 
 
 def clear(base: Path) -> None:
-    """Take away the volumes of an archive that is replaced.
+    """Remove the volumes of an archive that is replaced.
 
-    UsageError when a file of such a name is none of ours.
+    Raises UsageError when a file of such a name is no archive of this program.
     """
     for number in volume_numbers(base):
         path = volume_path(base, number)

@@ -11,7 +11,7 @@ import pytest
 
 from image_tools.errors import AccessDenied, CopyFailed, Unavailable
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.sessions import Book
+from image_tools.exchange.sessions import TrackedStore
 from image_tools.imagelist.entry import Entry
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
@@ -56,7 +56,7 @@ class Lab:
         self.job = Job(
             entry=Entry(number=1, line=1, raw="raw", source=source, destination=destination),
             source=Repository(self.source, REPOSITORY),
-            end=Destination(Book(self.destination, Ledger()), cast(Any, None)),
+            end=Destination(TrackedStore(self.destination, Ledger()), cast(Any, None)),
         )
 
     def broken(self) -> frozenset[Digest]:

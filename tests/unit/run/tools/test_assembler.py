@@ -10,7 +10,7 @@ import pytest
 
 from image_tools.errors import DigestMismatch
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.sessions import Book
+from image_tools.exchange.sessions import TrackedStore
 from image_tools.imagelist.entry import Entry
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
@@ -43,7 +43,7 @@ def reason(store: MemoryStore, top: RawManifest) -> str | None:
     job = Job(
         entry=Entry(number=1, line=1, raw="raw", source=reference, destination=reference),
         source=Repository(store, REPOSITORY),
-        end=Destination(Book(store, Ledger()), NOTHING),
+        end=Destination(TrackedStore(store, Ledger()), NOTHING),
     )
     assembler = Assembler(NOTHING, Reader(), NOTHING, NOTHING, NOTHING)
     return asyncio.run(assembler._leaves_the_exchange(job, top))

@@ -11,7 +11,7 @@ from loguru import logger
 from image_tools.errors import IntegrityError, Unavailable
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.placing import Placer
-from image_tools.exchange.sessions import Book
+from image_tools.exchange.sessions import TrackedStore
 from image_tools.imagelist.entry import Entry
 from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
@@ -37,7 +37,7 @@ def job_for(store: MemoryStore) -> Job:
         destination=Reference.parse("r.example/library/x:1"),
     )
     ledger = Ledger()
-    end = Destination(Book(store, ledger), Placer(store, ledger, PATIENT, 1))
+    end = Destination(TrackedStore(store, ledger), Placer(store, ledger, PATIENT, 1))
     return Job(entry=entry, source=Repository(store, "library/x"), end=end)
 
 
@@ -60,7 +60,7 @@ def test_write_manifest_is_stored_byte_for_byte_and_counted(ending: str) -> None
     stored = asyncio.run(store.manifest("library/x", RAW.digest))
     assert stored == RAW
     assert asyncio.run(store.manifest_head("library/x", "1")) is not None or ending != ":1"
-    assert (job.account.bytes_written, job.by_own_client) == (len(RAW.content), True)
+    assert (job.traffic.bytes_written, job.by_own_client) == (len(RAW.content), True)
 
 
 def test_write_each_reason_is_told_once(told: list[str]) -> None:
@@ -90,8 +90,8 @@ def test_write_manifest_the_store_failed_on_and_still_hides_is_an_error() -> Non
             return None
 
     job = job_for(Hiding())
-    job.end.book.ledger.forget("library/x", RAW.digest)
+    job.end.ledger.forget("library/x", RAW.digest)
 
     with pytest.raises(IntegrityError, match="accepted the manifest and does not return it"):
         asyncio.run(OwnClient(PATIENT).write(job, RAW, ":1", "no tool can"))
-    assert (job.account.bytes_written, job.by_own_client) == (0, False)
+    assert (job.traffic.bytes_written, job.by_own_client) == (0, False)

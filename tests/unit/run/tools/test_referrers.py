@@ -11,7 +11,7 @@ import pytest
 
 from image_tools.errors import AccessDenied, InvalidManifest, Unavailable
 from image_tools.exchange.ledger import Ledger
-from image_tools.exchange.sessions import Book
+from image_tools.exchange.sessions import TrackedStore
 from image_tools.imagelist.entry import Entry
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
@@ -57,14 +57,14 @@ class Lab:
 
     def __init__(self, *, overwrite: bool = False) -> None:
         self.source, self.destination = MemoryStore("src.example"), MemoryStore("dst.example")
-        book = Book(self.destination, Ledger())
+        tracked = TrackedStore(self.destination, Ledger())
         source, destination = (
             Reference(store.name, REPOSITORY, "1") for store in (self.source, self.destination)
         )
         self.job = Job(
             entry=Entry(number=1, line=1, raw="raw", source=source, destination=destination),
             source=Repository(self.source, REPOSITORY),
-            end=Destination(book, cast(Any, None)),
+            end=Destination(tracked, cast(Any, None)),
         )
         self.copied: list[str] = []
         self.reader = Reader()
