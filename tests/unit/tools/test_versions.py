@@ -7,7 +7,12 @@ import pytest
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
 from image_tools.machine import run as process
 from image_tools.machine.run import CompletedRun
-from image_tools.tools.versions import Version, parse_buildx, parse_skopeo, probe, require
+from image_tools.tools.versions import Tool, Version, parse_version, probe, require
+
+
+def found(text: str, tool: Tool) -> tuple[Version, str]:
+    version = parse_version(tool, text)
+    return version, str(version)
 
 
 @pytest.mark.parametrize(
@@ -18,8 +23,8 @@ from image_tools.tools.versions import Version, parse_buildx, parse_skopeo, prob
         ("warning: x\nSkopeo version v1.6", Version(1, 6), "1.6"),
     ],
 )
-def test_parse_skopeo_output_is_its_version(text, version, spelled):
-    assert (parse_skopeo(text), str(parse_skopeo(text))) == (version, spelled)
+def test_parse_version_of_skopeo_is_its_version(text, version, spelled):
+    assert found(text, "skopeo") == (version, spelled)
 
 
 @pytest.mark.parametrize(
@@ -31,17 +36,17 @@ def test_parse_skopeo_output_is_its_version(text, version, spelled):
         ("github.com/docker/buildx 0.0.0+unknown", Version(0, 0, 0), "0.0.0+unknown"),
     ],
 )
-def test_parse_buildx_output_is_its_version(text, version, spelled):
-    assert (parse_buildx(text), str(parse_buildx(text))) == (version, spelled)
+def test_parse_version_of_buildx_is_its_version(text, version, spelled):
+    assert found(text, "buildx") == (version, spelled)
 
 
-@pytest.mark.parametrize("parse", [parse_skopeo, parse_buildx])
+@pytest.mark.parametrize("tool", ["skopeo", "buildx"])
 @pytest.mark.parametrize(
     ("text", "seen"), [("", "nothing"), (" \n", "nothing"), ("podman version 5.0.0\nx", "podman")]
 )
-def test_parse_other_program_says_what_it_printed(parse, text, seen):
+def test_parse_version_of_another_program_says_what_it_printed(tool, text, seen):
     with pytest.raises(EnvironmentProblem, match=f"it printed '{seen}"):
-        parse(text)
+        parse_version(tool, text)
 
 
 @pytest.mark.parametrize(
