@@ -116,7 +116,8 @@ class Keyring:
             if answer is None or answer.ended < begun:
                 answer = self._asked(name, server, cancel)
         if isinstance(answer.login, EnvironmentProblem):
-            raise answer.login.copied()
+            # Many share it, and raising an error changes it.
+            raise EnvironmentProblem(answer.login.message, advice=answer.login.advice)
         return answer.login
 
     def _asked(self, name: str, server: str, cancel: Cancel) -> _Answer:
