@@ -26,9 +26,8 @@ from image_tools.run.line.reader import Reader
 from image_tools.run.line.referrers import ReferrerFinder
 from image_tools.run.local_transfers import LocalTransfers
 from image_tools.run.memory import Base, FromArchive, Memory, PassedOn
-from image_tools.run.preflight import Preflight
+from image_tools.run.preflight import Ask, Preflight
 from image_tools.run.progress import Progress
-from image_tools.run.prompting import Ask
 from image_tools.run.quota import Quota
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import Assembler
