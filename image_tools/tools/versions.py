@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
-from image_tools.machine import run as process
 from image_tools.machine.cancel import Cancel
+from image_tools.machine.run import CompletedRun, run
 from image_tools.tools.locate import (
     BUILDX_ADVICE,
     BUILDX_VARIABLE,
@@ -103,7 +103,12 @@ def require(tool: Tool, version: Version) -> None:
 
 
 def probe(
-    tool: Tool, path: Path, environment: Mapping[str, str], *, cancel: Cancel | None = None
+    tool: Tool,
+    path: Path,
+    environment: Mapping[str, str],
+    *,
+    cancel: Cancel | None = None,
+    run: Callable[..., CompletedRun] = run,
 ) -> Version:
     """Return the version of the tool at `path`, which is run once.
 
@@ -112,7 +117,7 @@ def probe(
     """
     name, rule = str(path), _RULES[tool]
     try:
-        completed = process.run(
+        completed = run(
             (name, rule.word), environment=environment, timeout=PROBE_SECONDS, cancel=cancel
         )
     except ToolMissing as error:
