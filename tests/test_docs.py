@@ -49,6 +49,7 @@ from tests.helpers.fault_declared import rule_of
 from tests.helpers.fault_page import with_tables
 from tests.helpers.fault_rules import COPIED, EXCEPTIONS, GENERAL
 from tests.helpers.population import POPULATION
+from tests.test_architecture import LAYERS
 from tests.zoo.products import PRODUCTS
 
 DOCUMENTS = (
@@ -329,7 +330,13 @@ def test_demo_list_names_the_whole_population() -> None:
     assert named == {(repository, tag) for repository, tag, _ in POPULATION}
 
 
-# --- docs/architecture.md
+# --- docs/architecture.md, and the documents beside it about the inside
+
+INSIDE = (
+    *("docs/architecture.md", "docs/tools.md", "docs/registries.md", "docs/archives.md"),
+    *("docs/runtime.md", "CONTRIBUTING.md"),
+)
+STAGES = ("probe", "read", "plan", "transfer", "publish", "confirm", "remember")
 
 
 def test_architecture_names_every_folder_of_the_package() -> None:
@@ -346,17 +353,38 @@ def test_architecture_says_of_every_command_what_it_does_with_the_plan() -> None
     assert {name for row in table for name in spans(row[0])} == {page.name for page in PAGES}
 
 
-def test_architecture_names_modules_that_exist() -> None:
-    said = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text_of("docs/architecture.md")))
-    there = {str(path.relative_to(ROOT)) for path in ROOT.glob("image_tools/**/*")}
+@pytest.mark.parametrize("name", INSIDE)
+def test_architecture_names_modules_that_exist(name: str) -> None:
+    said = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text_of(name)))
+    places = (*ROOT.glob("image_tools/**/*"), *ROOT.glob("tests/**/*.py"))
+    there = {str(path.relative_to(ROOT)) for path in places}
 
     missing = {
-        name
-        for name in said
-        if not any(f"/{one}".endswith(f"/{name.rstrip('/')}") for one in there)
+        one for one in said if not any(f"/{path}".endswith(f"/{one.rstrip('/')}") for path in there)
     }
-    assert missing == {"tests/test_architecture.py", "tests/zoo/"}
-    assert all((ROOT / name).exists() for name in missing)
+    assert {one for one in missing if not (ROOT / one).exists()} == set()
+
+
+def test_architecture_names_the_layers_of_its_test() -> None:
+    table = rows(text_of("docs/architecture.md"), "## Rooms and layers")
+    named = {
+        room.strip("/").removesuffix(".py"): int(row[0].strip("| "))
+        for row in table
+        for room in spans(row[1])
+    }
+
+    assert named == {room: layer for room, layer in LAYERS.items() if room != "__main__"}
+
+
+def test_architecture_names_each_stage_of_a_line() -> None:
+    stage = re.compile(r"^\d\. \*\*(\w+)\*\* \(`(run/line/\w+\.py)`", re.MULTILINE)
+    found = [(name.lower(), path) for name, path in stage.findall(text_of("docs/architecture.md"))]
+
+    assert found == [(name, f"run/line/{name}.py") for name in STAGES]
+
+
+def test_architecture_is_short_enough_for_ten_minutes() -> None:
+    assert len(prose_of("docs/architecture.md").split()) < 2500
 
 
 # --- links

@@ -14,7 +14,7 @@ from image_tools.cli.text import is_terminal
 from image_tools.errors import EnvironmentProblem
 from image_tools.logins.auth_file import Credentials
 from image_tools.logins.auth_store import keep_login
-from image_tools.run.prompting import Ask, Prompt
+from image_tools.run.preflight import Ask, Prompt
 
 _YES = frozenset({"y", "yes"})
 

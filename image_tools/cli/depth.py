@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from image_tools.errors import UsageError
-from image_tools.run.line.deep_walk import Depth
+from image_tools.run.deep_walk import Depth
 from image_tools.run.validation import Validation
 
 

@@ -10,7 +10,7 @@ from image_tools.cli.listing import Reading, read_images
 from image_tools.cli.reaching import reaching, start_logs
 from image_tools.cli.redact import clean
 from image_tools.cli.request import chosen_registries
-from image_tools.commands.checkup import Check, Checkup
+from image_tools.commands.check_machine import Check, Checkup
 from image_tools.commands.doctor import DoctorRequest, known_registries
 from image_tools.commands.doctor import doctor as examined
 from image_tools.imagelist.registries import Registries

@@ -21,7 +21,7 @@ from image_tools.commands.opening import Approach, Opening, opened
 from image_tools.errors import Unauthorized, UsageError
 from image_tools.logins.auth_file import Credentials
 from image_tools.retry import RetryPolicy
-from image_tools.run.prompting import Prompt
+from image_tools.run.preflight import Prompt
 from image_tools.web.tls import TlsChoice
 
 _ADVICE = "give --username NAME and --password-stdin, and the password on standard input"

@@ -1,4 +1,4 @@
-"""`archive ls`: what is in an archive, from its tables alone."""
+"""`archive ls`: list the images of an archive from its tables, without reading layers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedImage:
-    """One tag, or an image without a name: `reference` is None then.
+    """One tag, or an image without a name, whose `reference` is None.
 
-    `size` in bytes counts what several platforms share once. `source` is where the image came
-    from; `problem` what of it is not there, by its structure.
+    `size` is in bytes; what several platforms share counts once. `source` is where the image came
+    from, `problem` names the parts that are missing.
     """
 
     reference: Reference | None
@@ -35,11 +35,11 @@ class ArchivedImage:
 
     @property
     def name(self) -> str:
-        """Its reference, else its digest."""
+        """Return its reference, else its digest."""
         return self.digest if self.reference is None else str(self.reference)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that scripts rely on."""
+        """Return the JSON object that scripts rely on."""
         return {
             "reference": "" if self.reference is None else str(self.reference),
             "digest": self.digest,
@@ -61,11 +61,11 @@ class Listing:
 
     @property
     def exit_code(self) -> int:
-        """1 when something of an image is not there."""
+        """Return 1 when a part of an image is missing."""
         return int(any(image.problem for image in self.images))
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that scripts rely on."""
+        """Return the JSON object that scripts rely on."""
         return {
             "schema": SCHEMA,
             "command": "archive ls",
@@ -77,10 +77,10 @@ class Listing:
 
 
 def archive_ls(path: Path, foreign: Foreign) -> Listing:
-    """What is in the archive at `path`; ArchiveDamaged or UsageError when it is none.
+    """Return the images of the archive at `path`; ArchiveDamaged or UsageError when it is none.
 
-    No layer is read, but of an archive of others, which is opened as `foreign` says. What lies
-    beside images under tags of its own is counted, and not listed.
+    Layers are read only in archives of other programs, which are opened as `foreign` says.
+    Referrers under tags of their own are counted, but not listed.
     """
     archive = read_archive(path, foreign=foreign)
     try:

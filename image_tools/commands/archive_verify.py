@@ -1,4 +1,4 @@
-"""`archive verify`: every byte of an archive hashed, in one pass."""
+"""`archive verify`: hash every byte of an archive, in one pass."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ OnBytes = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """One blob or manifest that is not what it should be, and the images that need it."""
+    """One damaged or missing blob or manifest, and the images that need it."""
 
     digest: Digest
     problem: str
     images: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that scripts rely on."""
+        """Return the JSON object that scripts rely on."""
         return {"digest": str(self.digest), "problem": self.problem, "images": list(self.images)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """A foreign layer that is not in the archive, its addresses, and the images it belongs to."""
+    """A foreign layer that is not in the archive, its addresses, and the images that need it."""
 
     digest: Digest
     urls: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that scripts rely on."""
+        """Return the JSON object that scripts rely on."""
         return {"digest": str(self.digest), "urls": list(self.urls), "images": list(self.images)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was read, and what is damaged in it; a line for every volume that is lost.
+    """The size of the archive and its damage; `lost` has a line for every lost volume.
 
-    `foreign` layers may be absent: whoever saved them did not find them at the source.
+    `foreign` layers may be absent: the source did not have them when the archive was saved.
     """
 
     archive: Path
@@ -61,7 +61,7 @@ class Verification:
     foreign: tuple[Absent, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that scripts rely on."""
+        """Return the JSON object that scripts rely on."""
         return {
             "schema": SCHEMA,
             "command": "archive verify",
@@ -78,10 +78,10 @@ class Verification:
 def archive_verify(
     path: Path, foreign: Foreign, on_bytes: OnBytes = lambda _done, _total: None
 ) -> Verification:
-    """What is damaged in the archive at `path`: blobs with other bytes, images with parts missing.
+    """Return the damage of the archive at `path`: blobs with wrong bytes, images with lost parts.
 
-    `on_bytes` hears how many bytes of all were read; `foreign` is how an archive of others is
-    opened. ArchiveDamaged when it cannot be opened.
+    `on_bytes` gets the number of bytes read so far and of all. `foreign` is how an archive of
+    other programs is opened. ArchiveDamaged when it cannot be opened.
     """
     archive = read_archive(path, whole=False, foreign=foreign)
     try:

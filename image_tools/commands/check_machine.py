@@ -1,4 +1,4 @@
-"""The checks of `doctor` that ask no registry: tools, policy, files, proxies, room on disks."""
+"""The checks of `doctor` on this machine: tools, policy, files, proxies, free disk space."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from image_tools.commands.checkup import Check, good, wrong
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.logins.auth_file import parse_auth_file
 from image_tools.logins.auth_store import auth_files
@@ -23,7 +25,8 @@ from image_tools.tools.versions import Tool, probe
 from image_tools.web.proxies import proxy_for
 from image_tools.web.tls import TlsChoice, certificate_folders, tls_context
 
-# Blobs are streamed; what lies on disk is small, but a full disk stops everything.
+SCHEMA = 1
+# Blobs are streamed; little is written to disk, but a full disk stops everything.
 LEAST_FREE = 256 * 1024 * 1024
 _OS_RELEASE = Path("/etc/os-release")
 _INSTALLERS = {
@@ -41,8 +44,66 @@ _FINDERS: Mapping[Tool, Callable[[Mapping[str, str]], Path]] = {
 _PACKAGES = {"skopeo": "skopeo", "buildx": "docker-buildx"}
 
 
+class CheckResult(Enum):
+    """How a check ended; a `NOTE` is not a fault."""
+
+    OK = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check: what it found, and the one command that fixes it."""
+
+    name: str
+    verdict: CheckResult
+    finding: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the check as a JSON object."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict.value,
+            "finding": self.finding,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """All checks, in the order in which they are shown."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 1 when a check found a fault, else 0."""
+        return int(any(check.verdict is CheckResult.WRONG for check in self.checks))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that scripts rely on."""
+        return {
+            "schema": SCHEMA,
+            "command": "doctor",
+            "ok": not self.exit_code,
+            "checks": [check.to_json() for check in self.checks],
+        }
+
+
+def good(name: str, finding: str) -> Check:
+    """Return a check that found no fault."""
+    return Check(name=name, verdict=CheckResult.OK, finding=finding)
+
+
+def wrong(name: str, finding: str, remedy: str) -> Check:
+    """Return a check that found a fault; `remedy` fixes it."""
+    return Check(name=name, verdict=CheckResult.WRONG, finding=finding, remedy=remedy)
+
+
 def machine_checks(environ: Mapping[str, str], state: Path) -> Iterator[Check]:
-    """Every check of this machine; `state` is the state file runs would use."""
+    """Yield every check of this machine; `state` is the state file of runs."""
     for tool in _FINDERS:
         yield _tool(tool, environ)
     yield _policy(environ)
@@ -67,7 +128,7 @@ def _tool(tool: Tool, environ: Mapping[str, str]) -> Check:
 
 
 def _install(tool: Tool) -> str:
-    """The command that installs `tool` here; empty where nobody knows."""
+    """Return the command that installs `tool` on this system; empty where it is unknown."""
     if platform.system() == "Darwin":
         return f"brew install {_PACKAGES[tool]}"
     try:
@@ -75,8 +136,8 @@ def _install(tool: Tool) -> str:
     except OSError:
         return ""
     lines = (line.partition("=") for line in text.splitlines())
-    said = {name: value.strip("\"'") for name, _, value in lines}
-    words = [said.get("ID", ""), *said.get("ID_LIKE", "").split()]
+    release = {name: value.strip("\"'") for name, _, value in lines}
+    words = [release.get("ID", ""), *release.get("ID_LIKE", "").split()]
     installer = next((_INSTALLERS[word] for word in words if word in _INSTALLERS), "")
     return f"{installer} {_PACKAGES[tool]}" if installer else ""
 
@@ -129,7 +190,7 @@ def _secrecy(path: Path) -> Check:
 
 
 def _certificates(environ: Mapping[str, str]) -> Iterator[Check]:
-    """The system's authorities, then every certs.d folder there is."""
+    """Yield a check of the system's authorities, then of every certs.d folder."""
     yield _context("certificates", "", environ, "the system's authorities")
     parents = dict.fromkeys(folder.parent for folder in certificate_folders("x", environ))
     names = sorted({path.name for parent in parents for path in _folders(parent)})
@@ -146,7 +207,7 @@ def _folders(parent: Path) -> list[Path]:
 
 def _context(name: str, registry: str, environ: Mapping[str, str], finding: str) -> Check:
     try:
-        # No folder can have the name of the empty registry but certs.d itself.
+        # A folder for the registry "//" can only be certs.d itself.
         context = tls_context(TlsChoice(), registry or "//", environ)
     except EnvironmentProblem as problem:
         return wrong(name, problem.message, _look_at(problem))
@@ -159,7 +220,7 @@ def _proxies(environ: Mapping[str, str]) -> Iterator[Check]:
         name = f"{scheme.upper()}_PROXY"
         shown = name if environ.get(name) else name.lower()
         try:
-            # A host that no NO_PROXY can name.
+            # No NO_PROXY can name this host.
             proxy = proxy_for(scheme, "registry.invalid", 0, {**environ, "no_proxy": ""})
         except EnvironmentProblem as problem:
             yield wrong("proxy", problem.message, f"unset {shown}")
@@ -180,5 +241,5 @@ def _room(name: str, folder: Path, remedy: str) -> Check:
 
 
 def _look_at(problem: EnvironmentProblem) -> str:
-    """The command that shows the file a problem is about."""
+    """Return the command that shows the file a problem is about."""
     return f"ls -l {shlex.quote(problem.message.partition(': ')[0])}"

@@ -1,33 +1,30 @@
-"""`delete`: one manifest of a registry, with every tag that leads to it."""
+"""`delete`: delete one manifest of a registry, with every tag that leads to it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from image_tools.commands.opening import Opening
+from image_tools.commands.opening import Opening, ask_each
 from image_tools.errors import NotFound
-from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference, tag_key
 from image_tools.stores.remote.registry import Remote
 
 SCHEMA = 1
-MOST_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteRequest:
-    """What is to be deleted: by its digest when it states one, else what its tag leads to."""
+    """The manifest to delete: by its digest if `reference` has one, else by its tag."""
 
     reference: Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedImage:
-    """What goes when `reference` is deleted; `deleted` says whether it has gone."""
+    """The manifest behind `reference` and its tags; `deleted` is set once they are gone."""
 
     reference: str
     digest: Digest
@@ -36,7 +33,7 @@ class DeletedImage:
     deleted: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that scripts rely on."""
+        """Return the JSON object that scripts rely on."""
         return {
             "schema": SCHEMA,
             "command": "delete",
@@ -51,10 +48,10 @@ class DeletedImage:
 def delete(
     request: DeleteRequest, opening: Opening, confirm: Callable[[DeletedImage], bool]
 ) -> DeletedImage:
-    """What was deleted, or left because `confirm` said no; it is asked once all is known.
+    """Delete a manifest if `confirm` agrees, and return what it was.
 
-    NotFound when there is nothing to delete, AccessDenied where the registry does not let us,
-    IntegrityError where a tag still leads to it afterwards.
+    NotFound when there is no such manifest, AccessDenied when the registry refuses,
+    IntegrityError when a tag still leads to it afterwards.
     """
     reference = request.reference
     doomed = opening.run(_found(reference, opening))
@@ -65,7 +62,7 @@ def delete(
         store = opening.registry(reference.registry)
         return await store.delete_manifest(reference.repository, doomed.digest, doomed.tags)
 
-    # Gone in the meantime is as good as deleted.
+    # When it is gone meanwhile, that is as good as deleted.
     opening.run(remove())
     return replace(doomed, deleted=True)
 
@@ -85,18 +82,16 @@ async def _found(reference: Reference, opening: Opening) -> DeletedImage:
 
 
 async def _tags_of(store: Remote, repository: str, digest: Digest) -> list[str]:
-    """The tags that lead to `digest`: registries do not tell, so every tag is looked up."""
-    places = asyncio.Semaphore(MOST_AT_ONCE)
+    """Return the tags that lead to `digest`; no registry has that list, so every tag is asked."""
 
     async def leads(tag: str) -> bool:
-        async with places:
-            head = await store.manifest_head(repository, tag)
-            return head is not None and head.digest == digest
+        head = await store.manifest_head(repository, tag)
+        return head is not None and head.digest == digest
 
     try:
         tags = await store.tags(repository)
     except NotFound:
-        # Some registries know a repository without any tag only by its manifests.
+        # Some registries do not know a repository without tags.
         return []
-    found = await together(leads(tag) for tag in tags)
+    found = await ask_each(tags, leads)
     return [tag for tag, wanted in zip(tags, found, strict=True) if wanted]

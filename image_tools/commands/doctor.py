@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong on this machine and at its registries, and what mends it."""
+"""`doctor`: find what is wrong on this machine and at its registries, and how to fix it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,29 @@ from pathlib import Path
 
 from loguru import logger
 
-from image_tools.commands.check_machine import machine_checks
-from image_tools.commands.checkup import Check, CheckResult, Checkup, good, wrong
-from image_tools.commands.opening import Opening
+from image_tools.commands.check_machine import (
+    Check,
+    CheckResult,
+    Checkup,
+    good,
+    machine_checks,
+    wrong,
+)
+from image_tools.commands.opening import Opening, ask_each
 from image_tools.errors import EnvironmentProblem, ImageToolsError, TlsProblem, Unauthorized
 from image_tools.logins.auth_file import AuthFile, parse_auth_file
 from image_tools.logins.auth_store import auth_files
-from image_tools.machine.concurrency import together, within
+from image_tools.machine.concurrency import within
 from image_tools.stores.remote.registry import Remote
 
 LONGEST_ANSWER = 20.0
-# Tokens carry times: some servers take a minute's difference, few more.
+# Tokens carry times; servers accept a difference of about a minute.
 MOST_CLOCK_DIFFERENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorRequest:
-    """What is looked at: `registries` beside the machine; `state` is the state file of runs."""
+    """The registries to check beside this machine; `state` is the state file of runs."""
 
     registries: tuple[str, ...]
     state: Path
@@ -35,25 +41,25 @@ class DoctorRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    """What one registry showed: its checks, and how far its clock is ahead of ours in seconds."""
+    """The checks of one registry, and how many seconds its clock is ahead of ours."""
 
     checks: tuple[Check, ...]
     ahead: float | None = None
 
 
 def known_registries(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The registries that auth files have logins for; none for files that cannot be read."""
+    """Return the registries with a login in an auth file; unreadable files count as empty."""
     found = {name for path in auth_files(environ) for name in _file(path).registries}
     return tuple(sorted(found))
 
 
 def doctor(request: DoctorRequest, opening: Opening, environ: Mapping[str, str]) -> Checkup:
-    """All checks; nothing that is wrong is an exception."""
+    """Run all checks; a fault is a row of the result, not an exception."""
     machine = tuple(machine_checks(environ, request.state))
 
     async def visited() -> list[_Visit]:
         stores = [opening.registry(name) for name in request.registries]
-        return await together(_visit(store) for store in stores)
+        return await ask_each(stores, _visit)
 
     visits = opening.run(visited())
     checks = [check for visit in visits for check in visit.checks]
@@ -61,14 +67,14 @@ def doctor(request: DoctorRequest, opening: Opening, environ: Mapping[str, str])
 
 
 async def _visit(store: Remote) -> _Visit:
-    found = await within(LONGEST_ANSWER, _looked_at(store))
+    found = await within(LONGEST_ANSWER, _checked(store))
     if found is not None:
         return found
     said = f"no answer within {LONGEST_ANSWER:.0f} s"
     return _Visit((wrong(f"registry {store.name}", said, _curl(store.name)),))
 
 
-async def _looked_at(store: Remote) -> _Visit:
+async def _checked(store: Remote) -> _Visit:
     name = f"registry {store.name}"
     try:
         greeting = await store.admission.greeting()
@@ -92,7 +98,7 @@ async def _login(store: Remote) -> Check:
     except Unauthorized as problem:
         return wrong(name, problem.message, remedy)
     except EnvironmentProblem as problem:
-        # A damaged file or a missing helper stops a new login as well.
+        # A damaged file or a missing helper would stop a new login as well.
         mends = remedy in problem.advice or not problem.advice
         return wrong(name, problem.message, remedy if mends else problem.advice)
     except ImageToolsError as problem:
@@ -105,13 +111,13 @@ async def _login(store: Remote) -> Check:
 
 
 def _with_hint(problem: ImageToolsError) -> str:
-    """What is wrong, with the hint of that very problem; the remedy is a command."""
+    """Return the message with the hint of that error; the remedy has to be a command."""
     hint = problem.own_advice
     return f"{problem.message}; {hint}" if hint else problem.message
 
 
 def _clock(differences: list[float | None]) -> list[Check]:
-    """Our clock against the registries': one that agrees is enough."""
+    """Compare our clock with the registries': one that agrees is enough."""
     known = [difference for difference in differences if difference is not None]
     if not known:
         return []
@@ -123,7 +129,7 @@ def _clock(differences: list[float | None]) -> list[Check]:
 
 
 def _ahead(date: str) -> float | None:
-    """How far a server whose Date field (RFC 9110) this is goes ahead of us, in seconds."""
+    """Return how many seconds a server is ahead of us, by its Date field (RFC 9110)."""
     try:
         return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
     except (TypeError, ValueError, IndexError, OverflowError):

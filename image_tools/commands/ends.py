@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loguru import logger
 
+from image_tools.errors import ArchiveDamaged
 from image_tools.imagelist.entry import Entry, ImageList
 from image_tools.logins.auth_file import Credentials
+from image_tools.machine.files import mib
 from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import is_referrer_tag
 from image_tools.report import Report
 from image_tools.run.base_inventory import Lending
 from image_tools.run.endpoints import Access, Endpoints
-from image_tools.run.memory import Memory, OriginMemory
+from image_tools.run.memory import Memory, OriginMemory, RepairMemory
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.content import EmptyContent, Form
+from image_tools.stores.archive.image_contents import incomplete_images
 from image_tools.stores.archive.inventory import Inventory, note_relied, relied_on
 from image_tools.stores.archive.opening import (
     PathKind,
     add_to_archive,
     detect,
+    lost_volumes,
     new_archive,
     read_archive,
+    repair_archive,
     sweep,
 )
 from image_tools.stores.archive.others.cache import Foreign
@@ -33,6 +38,7 @@ from image_tools.web.tls import TlsChoice
 
 # The names of the other images in an archive do not matter to a run that writes or compares it.
 _ANY_NAMES = Foreign(lenient=True)
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +138,8 @@ class ArchiveDestination:
 
     def to_write(self) -> OpenDestination:
         """Open the archive and lock it; AlreadyRunning when another run writes it."""
+        if self.repair:
+            return _to_repair(self)
         # The run that held the lock may have created it meanwhile.
         if self.is_added_to:
             return OpenArchive(add_to_archive(self.path), self)
@@ -169,7 +177,7 @@ class OpenArchive(OpenDestination):
         """Publish the archive; an interrupted run leaves it as it is, for the next run."""
         archive, base = self.archive, self._end.base
         if interrupted:
-            say_unfinished(archive)
+            _say_unfinished(archive)
             return
         if archive.lent:
             note_relied(archive, [relied_on(archive), *([base] if base else [])])
@@ -178,6 +186,72 @@ class OpenArchive(OpenDestination):
             sweep(archive)
 
 
-def say_unfinished(archive: Archive) -> None:
+def _say_unfinished(archive: Archive) -> None:
     """Warn that the archive still has to be finished."""
     logger.warning("{} is not finished: run again, it goes on from here", archive.name)
+
+
+def _to_repair(end: ArchiveDestination) -> RepairedArchive:
+    """Read every byte of the archive at `end`, warn of what is damaged, open it for a repair."""
+    logger.info("{}: every byte of it is read, to see what is damaged", end.path)
+    archive = repair_archive(end.path, end.part_size)
+    for line in lost_volumes(archive):
+        logger.warning("{}", line)
+    for digest in archive.damaged:
+        logger.warning("{}: blob {} is damaged", archive.name, digest)
+    return RepairedArchive(archive, end)
+
+
+class RepairedArchive(OpenArchive):
+    """An archive that is being repaired; it takes only the images that lack something."""
+
+    def memory(self) -> Memory:
+        """See `OpenDestination`."""
+        return RepairMemory(self.archive)
+
+    def chosen(self, images: ImageList) -> ImageList:
+        """Return the entries that lack something, each with the digest it was saved with."""
+        archive = self.archive
+        if not archive.catalogue.tags:
+            logger.warning("{}: what is in it is not known, all of the list is saved", archive.name)
+            return images
+        wanted = incomplete_images(archive)
+        logger.info("{}: something is missing of {} images", archive.name, len(wanted))
+        named = (entry for entry in images.entries if entry.destination in wanted)
+        return replace(images, entries=tuple(_pinned(entry, archive) for entry in named))
+
+    def publish(self, *, interrupted: bool) -> None:
+        """Publish the archive when nothing is missing any more."""
+        archive, fetched = self.archive, self.archive.fetched
+        size = mib(sum(fetched.values()))
+        logger.info("{}: {} blobs fetched again, {}", archive.name, len(fetched), size)
+        if interrupted or incomplete_images(archive):
+            _say_unfinished(archive)
+            return
+        archive.content.publish(archive.catalogue.index_bytes())
+        logger.info("{} is whole", archive.name)
+        for digest in archive.damaged:
+            logger.warning("{}: the damaged blob {} is in no image", archive.name, digest)
+
+    def check(self, report: Report) -> None:
+        """Raise ArchiveDamaged when the list did not name every image that lacks something."""
+        left = tuple(map(str, sorted(incomplete_images(self.archive))))
+        if left and not report.exit_code:
+            raise ArchiveDamaged(
+                f"{self.archive.name} is not whole yet: something is missing of {_named(left)}",
+                advice="run again with a list that names them, and the --arch and --os of the save;"
+                " save without --repair drops platforms that are lost and not chosen",
+            )
+
+
+def _pinned(entry: Entry, archive: Archive) -> Entry:
+    """Return `entry` with the digest that was saved: its tag may have moved since."""
+    origin = archive.origin(entry.destination)
+    if origin is None or origin.source != str(entry.source):
+        return entry
+    return replace(entry, source=replace(entry.source, digest=origin.digest))
+
+
+def _named(images: tuple[str, ...]) -> str:
+    more = len(images) - _MOST_NAMED
+    return ", ".join(images[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

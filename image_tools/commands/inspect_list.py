@@ -1,28 +1,24 @@
-"""`inspect list`: one row for every line of an image list."""
+"""`inspect list`: describe the image on every line of a list."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from image_tools.commands.inspecting import Inspector
+from image_tools.commands.inspect import Inspector
 from image_tools.commands.inspection import Inspection
-from image_tools.commands.opening import Opening
+from image_tools.commands.opening import Opening, ask_each
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import Problem
 from image_tools.imagelist.reader import NamedImage
-from image_tools.machine.concurrency import together
 from image_tools.run.line.reader import Reader
 
 SCHEMA = 1
-# More at once would only wait in each registry's own window.
-MOST_AT_ONCE = 16
 
 
 class RowStatus(Enum):
-    """What became of a line; the values are the words of tables and JSON."""
+    """What became of a line, in the words of tables and JSON."""
 
     FOUND = "found"
     FAILED = "failed"
@@ -31,7 +27,10 @@ class RowStatus(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectListRequest:
-    """The images of a list in its order, and the lines that name none; `sizes` reads more."""
+    """The images of a list in its order, and its invalid lines.
+
+    `sizes` reads the manifest of every platform as well.
+    """
 
     names: tuple[NamedImage, ...]
     problems: tuple[Problem, ...] = ()
@@ -40,7 +39,7 @@ class InspectListRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedImage:
-    """One line of the list and what was found; `kind` is the failure's stable word."""
+    """One line of the list and its image; `kind` names the failure for scripts."""
 
     line: int
     raw: str
@@ -53,33 +52,33 @@ class ListedImage:
 
     @property
     def digest(self) -> str:
-        """The digest of the image, empty where none was found."""
+        """Return the digest of the image; empty without one."""
         return "" if self.inspection is None else str(self.inspection.digest)
 
     @property
     def media_type(self) -> str:
-        """The media type of the image, empty where none was found."""
+        """Return the media type of the image; empty without one."""
         return "" if self.inspection is None else self.inspection.media_type
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms of the image, in its order."""
+        """Return the platforms of the image, in the order of its index."""
         found = () if self.inspection is None else self.inspection.images
         return tuple(str(image.platform) for image in found)
 
     @property
     def size(self) -> int | None:
-        """The bytes of all blobs, None where they are not known."""
+        """Return the size of all blobs in bytes, None where it is not known."""
         return None if self.inspection is None else self.inspection.size
 
     @property
     def attestations(self) -> int:
-        """How many attestations the image has."""
+        """Return the number of attestations of the image."""
         found = () if self.inspection is None else self.inspection.images
         return sum(len(image.attestations) for image in found)
 
     def to_json(self) -> dict[str, Any]:
-        """This row as a JSON object; its keys are the columns of the CSV."""
+        """Return the row as a JSON object; its keys are the columns of the CSV."""
         return {
             "line": self.line,
             "raw": self.raw,
@@ -104,11 +103,11 @@ class RowList:
 
     @property
     def exit_code(self) -> int:
-        """0 when every line was found, else 1."""
+        """Return 0 when every image was found, else 1."""
         return int(any(row.status is not RowStatus.FOUND for row in self.rows))
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON document of `inspect list`."""
+        """Return the JSON document of `inspect list`."""
         return {
             "schema": SCHEMA,
             "command": "inspect list",
@@ -119,7 +118,7 @@ class RowList:
 
 
 def inspect_list(request: InspectListRequest, opening: Opening) -> RowList:
-    """A row for every line; a failed image is one of them, no exception."""
+    """Return a row for every line; an image that cannot be read is a row, not an exception."""
     invalid = [
         ListedImage(
             line=p.line, raw=p.raw, status=RowStatus.INVALID, reason=p.reason, kind="invalid-line"
@@ -132,33 +131,26 @@ def inspect_list(request: InspectListRequest, opening: Opening) -> RowList:
 
 async def _rows(request: InspectListRequest, opening: Opening) -> list[ListedImage]:
     opening.expect(named.reference for named in request.names)
-    places, reader = asyncio.Semaphore(MOST_AT_ONCE), Reader()
+    reader = Reader()
 
-    async def look(named: NamedImage) -> ListedImage:
-        async with places:
-            inspector = Inspector(opening.source(named.reference.registry), named.reference, reader)
-            return await _row(named, inspector, deep=request.sizes)
-
-    return await together(look(named) for named in request.names)
-
-
-async def _row(named: NamedImage, inspector: Inspector, *, deep: bool) -> ListedImage:
-    try:
-        found = await inspector.image(deep=deep, attached=False)
-    except ImageToolsError as error:
-        return ListedImage(
+    async def row(named: NamedImage) -> ListedImage:
+        bare = ListedImage(
             line=named.line,
             raw=named.raw,
+            status=RowStatus.FOUND,
             reference=str(named.reference),
-            status=RowStatus.FAILED,
-            reason=error.message,
-            kind=error.kind,
-            advice=error.advice,
         )
-    return ListedImage(
-        line=named.line,
-        raw=named.raw,
-        reference=str(named.reference),
-        status=RowStatus.FOUND,
-        inspection=found,
-    )
+        inspector = Inspector(opening.source(named.reference.registry), named.reference, reader)
+        try:
+            found = await inspector.image(deep=request.sizes, attached=False)
+        except ImageToolsError as error:
+            return replace(
+                bare,
+                status=RowStatus.FAILED,
+                reason=error.message,
+                kind=error.kind,
+                advice=error.advice,
+            )
+        return replace(bare, inspection=found)
+
+    return await ask_each(request.names, row)

@@ -1,4 +1,4 @@
-"""What can be told of an image without pulling it: its platforms, sizes, and what is signed."""
+"""The description of an image: its platforms, their sizes, its signatures and attestations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from image_tools.oci.platform import Platform
 class PlatformImage:
     """One platform of an image.
 
-    `size` is the sum of its blobs in bytes, `layers` their number, `created` what its config says;
-    None and empty where nothing tells, or where it was not read. `present` is false where the
-    registry does not have what the index lists.
+    `size` is the sum of its blobs in bytes, `layers` the number of its layers, `created` the date
+    in its config; None and empty where it is unknown or was not read. `present` is false where
+    the registry lacks what the index lists.
     """
 
     platform: Platform
@@ -32,7 +32,7 @@ class PlatformImage:
     blobs: tuple[Descriptor, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """This platform as a JSON object."""
+        """Return the platform as a JSON object."""
         return {
             "platform": str(self.platform),
             "os": self.platform.os,
@@ -51,10 +51,10 @@ class PlatformImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A manifest that speaks about an image: `kind` is cosign's word or the artifact's type.
+    """A manifest about an image; `kind` is cosign's name for it or the artifact's type.
 
-    `subject` is what it speaks about, the image or one of its platforms. `tag` is where it lies,
-    empty for one that names its subject itself (a referrer).
+    `subject` is the image or the platform that it is about. `tag` is its tag, empty for a
+    referrer, which names its subject itself.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Attached:
     tag: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """This manifest as a JSON object."""
+        """Return the manifest as a JSON object."""
         return {
             "kind": self.kind,
             "digest": str(self.digest),
@@ -74,9 +74,9 @@ class Attached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """One image: its top manifest, its platforms in order, what is attached to it.
+    """One image: its top manifest, its platforms in the order of the index, and what is attached.
 
-    `orphans` are attestations of images the index does not list.
+    `orphans` are attestations of images that the index does not list.
     """
 
     reference: str
@@ -88,13 +88,13 @@ class Inspection:
 
     @property
     def size(self) -> int | None:
-        """The bytes of all blobs, each counted once; None where not all are known."""
+        """Return the size of all blobs in bytes, each counted once; None where some are unknown."""
         if any(image.size is None for image in self.images):
             return None
         return sum_of(blob for image in self.images for blob in image.blobs)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that scripts rely on, without schema and command."""
+        """Return the JSON object that scripts rely on, without schema and command."""
         return {
             "reference": self.reference,
             "digest": str(self.digest),
@@ -107,12 +107,12 @@ class Inspection:
 
 
 def sum_of(blobs: Iterable[Descriptor]) -> int:
-    """The bytes of `blobs`, each digest counted once."""
+    """Return the size of `blobs` in bytes, each digest counted once."""
     return sum({blob.digest: blob.size for blob in blobs}.values())
 
 
 def created_in(config: bytes) -> str:
-    """The moment an image's config says it was made (RFC 3339); empty where it says none."""
+    """Return the creation date in the config of an image (RFC 3339); empty without one."""
     try:
         document = json.loads(config)
     except (ValueError, RecursionError):

@@ -1,17 +1,15 @@
-"""`inventory` and `archive inventory`: what a registry or an archive has, as a small file."""
+"""`inventory` and `archive inventory`: list what a registry or an archive holds."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
 from loguru import logger
 
-from image_tools.commands.opening import Opening
+from image_tools.commands.opening import Opening, ask_each
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import Entry
-from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
@@ -22,11 +20,9 @@ from image_tools.stores.archive.inventory import HeldImage, Inventory, inventory
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.others.cache import Foreign
 
-MOST_AT_ONCE = 16
-
 
 def archive_inventory(path: Path) -> Inventory:
-    """What the archive at `path` holds; ArchiveDamaged or UsageError when it is none."""
+    """Return what the archive at `path` holds; ArchiveDamaged or UsageError when it is none."""
     archive = read_archive(path, foreign=Foreign(lenient=True))
     try:
         return inventory_of(archive)
@@ -35,23 +31,18 @@ def archive_inventory(path: Path) -> Inventory:
 
 
 def inventory(entries: Iterable[Entry], name: str, opening: Opening) -> Inventory:
-    """What the destinations of `entries` hold, under the names that archives give these images.
+    """Return what the destinations of `entries` hold, by the names these images have in archives.
 
-    An image that is not there is left out. Raises what keeps a registry from being read.
+    An image that does not exist is left out. Raises the error of a registry that cannot be read.
     """
     return opening.run(_inventory(entries, name, opening))
 
 
 async def _inventory(entries: Iterable[Entry], name: str, opening: Opening) -> Inventory:
-    entries, reader, room = tuple(entries), Reader(), asyncio.Semaphore(MOST_AT_ONCE)
+    entries, reader = tuple(entries), Reader()
     opening.expect([entry.destination for entry in entries])
     sizes: dict[Digest, int] = {}
-
-    async def look(entry: Entry) -> HeldImage | None:
-        async with room:
-            return await _held(entry, opening, reader, sizes)
-
-    found = await together(look(entry) for entry in entries)
+    found = await ask_each(entries, lambda entry: _held(entry, opening, reader, sizes))
     images = {held.reference: held for held in found if held is not None}
     return Inventory(name, images, sizes, tuple(entry.destination for entry in entries))
 
@@ -80,7 +71,7 @@ async def _held(
 async def _walk(
     reader: Reader, repository: Repository, digest: Digest, blobs: dict[Digest, int]
 ) -> None:
-    """Add to `blobs` the sizes of all manifests and blobs that `digest` leads to."""
+    """Add the sizes of all manifests and blobs that `digest` leads to to `blobs`."""
 
     def look(entry: Descriptor, raw: RawManifest, found: Parsed) -> None:
         blobs[entry.digest] = len(raw.content)

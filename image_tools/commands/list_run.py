@@ -18,7 +18,6 @@ from image_tools.commands.ends import (
     RegistryEnd,
     archived_images,
 )
-from image_tools.commands.repair import open_to_repair
 from image_tools.commands.request import ListRequest
 from image_tools.commands.session import RunSession
 from image_tools.commands.wiring import Surroundings, Wiring
@@ -39,13 +38,12 @@ from image_tools.stores.archive.archive import Archive
 from image_tools.validation.demand import Demand
 
 T = TypeVar("T")
-Wire = Callable[[Wiring, ImageList], Coroutine[Any, Any, RunContext]]
 
 
 class ListRun:
     """One run of what `request` says, as a context that holds its folder, port and locks.
 
-    `wire` builds the context of the run on its event loop.
+    `wiring` builds the context of the run.
     """
 
     def __init__(
@@ -53,10 +51,10 @@ class ListRun:
         request: ListRequest,
         surroundings: Surroundings,
         *,
-        wire: Wire = Wiring.context,
+        wiring: type[Wiring] = Wiring,
     ) -> None:
         self.request = request
-        self._surroundings, self._wire = surroundings, wire
+        self._surroundings, self._wiring = surroundings, wiring
         self._session = RunSession(surroundings.environ)
         self._stack = ExitStack()
         self._locked: set[str] = set()
@@ -167,8 +165,6 @@ class ListRun:
             return end.to_compare()
         if self.request.options.dry_run:
             return end.to_plan()
-        if end.repair:
-            return self._patiently(lambda: open_to_repair(end))
         return self._patiently(end.to_write)
 
     def _patiently(self, begin: Callable[[], OpenDestination]) -> OpenDestination:
@@ -217,7 +213,7 @@ class ListRun:
 
     def _context_for(self, images: ImageList) -> RunContext:
         if self._context is None:
-            wiring = Wiring(
+            wiring = self._wiring(
                 request=self.request,
                 surroundings=self._surroundings,
                 workspace=self._session.workspace,
@@ -225,7 +221,7 @@ class ListRun:
                 destination=self._destination,
                 state=self._state,
             )
-            self._context = self._session.wait(self._wire(wiring, images))
+            self._context = self._session.wait(wiring.context(images))
         return self._context
 
     def _engine_for(self, images: ImageList) -> Engine[Outcome]:

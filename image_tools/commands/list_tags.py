@@ -1,4 +1,4 @@
-"""`list-tags`: the tags of one repository, in the order of their versions."""
+"""`list-tags`: list the tags of one repository, in the order of their versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListTagsRequest:
-    """Which repository, and which of its tags: those `pattern` is found in, None is all."""
+    """The repository, and a pattern that the tags have to match anywhere; None matches all."""
 
     repository: Reference
     pattern: re.Pattern[str] | None = None
@@ -22,14 +22,14 @@ class ListTagsRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagList:
-    """The tags that were asked for, in order, and how many the repository has."""
+    """The matching tags, in order, and the number of all tags of the repository."""
 
     repository: str
     tags: tuple[str, ...]
     total: int
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that scripts rely on."""
+        """Return the JSON object that scripts rely on."""
         return {
             "schema": SCHEMA,
             "command": "list-tags",
@@ -40,7 +40,7 @@ class TagList:
 
 
 def list_tags(request: ListTagsRequest, opening: Opening) -> TagList:
-    """The tags of a repository; NotFound when the registry does not know it."""
+    """Return the tags of a repository; NotFound when the registry does not know it."""
     found = opening.run(_tags(request.repository, opening))
     pattern = request.pattern
     chosen = found if pattern is None else [tag for tag in found if pattern.search(tag)]

@@ -1,4 +1,4 @@
-"""`login` and `logout`: a login is tried at its registry, then kept where all tools find it."""
+"""`login` and `logout`: try a login at its registry and store it where all tools find it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from image_tools.logins.auth_store import forget_logins, keep_login
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """A login that was let in, and where it is kept now: files, or helpers that files name."""
+    """A login that the registry accepted; `places` are the files or helpers it is stored in."""
 
     registry: str
     username: str
@@ -21,15 +21,16 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True)
 class LoggedOut:
-    """The logins that are gone: registry and place of each."""
+    """The logins that were removed: registry and place of each."""
 
     gone: tuple[tuple[str, str], ...]
 
 
 def log_in(registry: str, opening: Opening, environ: Mapping[str, str]) -> LoggedIn:
-    """What was kept, once the login `opening` has for `registry` is let in.
+    """Store the login that `opening` has for `registry`, once the registry accepts it.
 
-    Unauthorized, and nothing kept, when it is not; EnvironmentProblem where it cannot be kept.
+    Unauthorized when it does not: nothing is stored then. EnvironmentProblem when it cannot be
+    stored.
     """
 
     async def tried() -> LoggedIn:
@@ -47,15 +48,15 @@ def log_in(registry: str, opening: Opening, environ: Mapping[str, str]) -> Logge
 
 
 def log_out(registry: str | None, environ: Mapping[str, str]) -> LoggedOut:
-    """What is gone now: all logins for `registry`, None is all there are.
+    """Remove all logins for `registry`, or for all registries when it is None.
 
-    EnvironmentProblem names a file or a helper that cannot be used.
+    EnvironmentProblem names the file or the helper that cannot be used.
     """
     return LoggedOut(forget_logins(registry, environ))
 
 
 def speaks_plain(registry: str, opening: Opening) -> bool:
-    """Whether `registry` speaks plain HTTP; raises why it does not answer."""
+    """Return whether `registry` speaks plain HTTP; raise why it does not answer."""
 
     async def asked() -> bool:
         return await opening.registry(registry).admission.is_plain()

@@ -1,4 +1,4 @@
-"""`serve`: an archive as a read-only registry, for a cluster or a single pull."""
+"""`serve`: serve an archive as a read-only registry."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from image_tools.machine.event_loop import LoopThread
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.others.cache import Foreign
 
-_HEARING = 0.2
+_STEP_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeRequest:
-    """What is served, where and to whom: everybody without `htpasswd`, plain HTTP without `tls`.
+    """The archive, the address and the protection; without `htpasswd` anyone may pull.
 
-    `tls` are a certificate and its key, PEM. Port 0 is one the system chooses.
-    `foreign` is how an archive of others is opened.
+    `tls` is a certificate and its key in PEM, None for plain HTTP. With port 0 the system chooses
+    one. `foreign` is how an archive of other programs is opened.
     """
 
     archive: Path
@@ -36,7 +36,7 @@ class ServeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What is served where; `warnings` say to whom it is open that one may not think of."""
+    """The address and the number of images; `warnings` are about who else can reach them."""
 
     address: str
     images: int
@@ -44,10 +44,10 @@ class Served:
 
 
 def serve(request: ServeRequest, on_ready: Callable[[Served], None], stopped: Cancel) -> int:
-    """Serve until `stopped` is set; the bytes that were read.
+    """Serve until `stopped` is set, and return the number of bytes that were read.
 
-    `on_ready` hears when the port is open. ArchiveDamaged, EnvironmentProblem or UsageError when
-    it cannot be served.
+    `on_ready` is called when the port is open. ArchiveDamaged, EnvironmentProblem or UsageError
+    when the archive cannot be served.
     """
     tls = None if request.tls is None else _context(*request.tls)
     gate = None if request.htpasswd is None else read_htpasswd(request.htpasswd)
@@ -62,8 +62,8 @@ def serve(request: ServeRequest, on_ready: Callable[[Served], None], stopped: Ca
         )
         try:
             on_ready(served)
-            # In steps: a signal that the kernel gave to another thread waits for this one.
-            while not stopped.wait(_HEARING):
+            # In steps: the kernel may deliver a signal to another thread.
+            while not stopped.wait(_STEP_SECONDS):
                 pass
         finally:
             loop.submit(serving.stop()).result()
@@ -84,7 +84,7 @@ def _warnings(request: ServeRequest) -> tuple[str, ...]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
+    """Return whether only this machine can reach `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 from loguru import logger
 
@@ -24,9 +26,8 @@ from image_tools.run.line.reader import Reader
 from image_tools.run.line.referrers import ReferrerFinder
 from image_tools.run.local_transfers import LocalTransfers
 from image_tools.run.memory import Base, FromArchive, Memory, PassedOn
-from image_tools.run.preflight import Preflight
+from image_tools.run.preflight import Ask, Preflight
 from image_tools.run.progress import Progress
-from image_tools.run.prompting import Ask
 from image_tools.run.quota import Quota
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import Assembler
@@ -39,7 +40,7 @@ from image_tools.state import State
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.remote.limits.meter import Meters
 from image_tools.stores.remote.registries_conf import load
-from image_tools.tools.policy import SignaturePolicy, read_policy
+from image_tools.tools.policy import MACHINE_POLICY, SignaturePolicy, read_policy
 from image_tools.tools.skopeo import SigstoreKey
 
 
@@ -61,7 +62,13 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the context of a run is built from: the request, and the ends that are open."""
+    """What the context of a run is built from: the request, and the ends that are open.
+
+    `copiers` and `assemblers` are the classes that run the tools.
+    """
+
+    copiers: ClassVar[type[Copier]] = Copier
+    assemblers: ClassVar[type[Assembler]] = Assembler
 
     request: ListRequest
     surroundings: Surroundings
@@ -74,7 +81,7 @@ class Wiring:
         """Return a context for `images`; it belongs to the event loop this runs on."""
         request, progress = self.request, self.surroundings.progress
         options, base = request.options, self._base()
-        endpoints = self._endpoints(images)
+        endpoints = self.endpoints(images)
         if base is not None:
             endpoints.note_base(base.inventory.read_from)
         reader, scheduler = Reader(), Scheduler(options.dispatched, options.jobs)
@@ -101,10 +108,10 @@ class Wiring:
     ) -> TransferContext:
         """Return what this process carries out transfers with."""
         request, options = self.request, self.request.options
-        toolbox = self._toolbox()
+        toolbox = self.toolbox()
         direct = DirectWay(self._policy(), options.direct, endpoints, toolbox)
-        copier = Copier(toolbox, options, reader, scheduler, direct)
-        assembler = Assembler(toolbox, reader, scheduler, options.retry, copier.own)
+        copier = self.copiers(toolbox, options, reader, scheduler, direct)
+        assembler = self.assemblers(toolbox, reader, scheduler, options.retry, copier.own)
         referrers, signer = None, None
         if not request.remove_signatures:
             referrers = ReferrerCopier(reader, copier, assembler, options.overwrite)
@@ -123,7 +130,8 @@ class Wiring:
             signer=signer,
         )
 
-    def _endpoints(self, images: ImageList) -> Endpoints:
+    def endpoints(self, images: ImageList) -> Endpoints:
+        """Return the stores of the run, which are opened when first used."""
         source, destination = self.request.source, self.request.destination
         environ = self.surroundings.environ
         return Endpoints(
@@ -142,7 +150,8 @@ class Wiring:
             meters=Meters(self.request.options.pull_budget),
         )
 
-    def _toolbox(self) -> Toolbox:
+    def toolbox(self) -> Toolbox:
+        """Return the tools of the run, which are found when first used."""
         progress = self.surroundings.progress
 
         def show_download(done: int, total: int | None) -> None:
@@ -184,12 +193,17 @@ def _access(end: RegistryEnd | ArchiveSource | ArchiveDestination, registries: s
     return end.access(registries) if isinstance(end, RegistryEnd) else Access()
 
 
-def policy_of(request: ListRequest, environ: Mapping[str, str]) -> SignaturePolicy:
-    """Return the signature policy of a run; a policy that accepts everything is logged."""
+def policy_of(
+    request: ListRequest, environ: Mapping[str, str], machine: Path = MACHINE_POLICY
+) -> SignaturePolicy:
+    """Return the signature policy of a run; a policy that accepts everything is logged.
+
+    `machine` is the policy that applies to all users of this machine.
+    """
     if request.insecure_policy:
         logger.info("--insecure-policy: no signature policy is applied to any source")
         return SignaturePolicy()
-    policy = read_policy(request.policy, environ)
+    policy = read_policy(request.policy, environ, machine)
     if policy.path is None:
         logger.info(
             "this machine has no signature policy: images are accepted, signed or not"

@@ -1,4 +1,4 @@
-"""Finding at the destination what an archive relies on, before anything is written there."""
+"""Find the blobs that a delta archive relies on, before anything is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = 5
 
 @dataclass(slots=True, eq=False)
 class Lending:
-    """Looks at the destinations for the blobs that `archive` has not.
+    """Looks at the destinations for the blobs that `archive` lacks.
 
     `archived_to` says where an image of the archive it relies on was loaded to.
     """
@@ -71,7 +71,7 @@ class Lending:
                 yield place.repository
 
     async def _look(self, registry: str, digest: Digest, places: list[str]) -> Digest | None:
-        """None when one of the repositories has the blob, which is noted; else its digest."""
+        """Return None if a repository has the blob, which is noted; else return its digest."""
         end: Destination = self.endpoints.destination_end(registry)
         for repository in places:
             size = await end.store.blob_size(repository, digest)

@@ -1,4 +1,4 @@
-"""Both ends of the copies: the stores of the run, opened when first needed."""
+"""The stores of both ends of a run, opened when first needed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from loguru import logger
+
+from image_tools.errors import UsageError
 from image_tools.exchange.ledger import Ledger
 from image_tools.exchange.placing import Placer
 from image_tools.exchange.sessions import TrackedStore
 from image_tools.logins.credentials import Credentials, Keyring
 from image_tools.oci.digest import Digest
-from image_tools.oci.place import registry_key
+from image_tools.oci.place import PlaceKey, key_of, place_key, registry_key
 from image_tools.oci.reference import DOCKER_HUB, Reference
 from image_tools.retry import RetryPolicy
-from image_tools.run.written_places import WrittenPlaces
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.harbor import Harbor, HarborSetting
@@ -37,7 +39,7 @@ class Access:
     registry: str | None = None
 
     def login_for(self, registry: str) -> Credentials | None:
-        """The given login when it is meant for `registry`."""
+        """Return the given login if it is meant for `registry`."""
         return self.login if registry == self.registry else None
 
 
@@ -90,13 +92,13 @@ class Endpoints:
         self.written = WrittenPlaces(self.conf)
 
     def source_store(self, registry: str) -> Store:
-        """The store to read `registry` from, through its mirrors where registries.conf has some."""
+        """Return the store to read `registry` from, through the mirrors of registries.conf."""
         if registry not in self._stores:
             self._stores[registry] = self._source(registry)
         return self._stores[registry]
 
     def destination_end(self, registry: str) -> Destination:
-        """The store to write to on `registry`, with its ledger."""
+        """Return the store to write to on `registry`, with its ledger."""
         if registry not in self._destinations:
             store = self._destination(registry)
             tracked = TrackedStore(store, self._ledger())
@@ -135,9 +137,9 @@ class Endpoints:
             self.written.add_base(place)
 
     def mount_place(self, source: Reference, destination: Reference) -> str | None:
-        """The repository of the destination registry that the source's blobs are in, else None.
+        """Return the repository of the destination registry that has the source's blobs, else None.
 
-        It is the place that is really asked which counts, whatever the source is called.
+        The place that is really asked counts, not the name in the list.
         """
         if not self._are_registries:
             return None
@@ -163,15 +165,19 @@ class Endpoints:
                 admission.use(credentials)
 
     async def source_credentials(self, registry: str, repository: str) -> Credentials | None:
-        """The login for a source or for one of its mirrors, for a skopeo that reads by itself."""
+        """Return the login for a source or for one of its mirrors, for a skopeo that reads by
+        itself.
+        """
         return await self._keyring(registry, self.source).find(registry, repository)
 
     def source_places(self, source: Reference) -> tuple[PullSource, ...]:
-        """Where `source` is looked for: its mirrors in order, then its own location."""
+        """Return where `source` is looked for: its mirrors in order, then its own location."""
         return self.written.places(source)
 
     def leaves_out_mirrors(self, source: Reference) -> bool:
-        """Whether registries.conf names mirrors of `source` that are destinations of this run."""
+        """Return whether registries.conf names mirrors of `source` that are destinations of this
+        run.
+        """
         return self.written.places(source) != self.conf.sources(source.registry, source.repository)
 
     async def close(self) -> None:
@@ -202,7 +208,7 @@ class Endpoints:
         return self._remote(registry, False)
 
     def _ledger(self) -> Ledger:
-        """A new book; one for all of an archive, in which all repositories share the blobs."""
+        """Return a new ledger; an archive has one for all repositories, which share its blobs."""
         if self.destination_archive is not None and self._destinations:
             return next(iter(self._destinations.values())).ledger
         return Ledger()
@@ -227,9 +233,10 @@ class Endpoints:
 
 
 def certificates_folder(ca_file: Path | None, others: Iterable[Path], folder: Path) -> Path:
-    """`folder` as containers-certs.d(5) wants it: the authority of `ca_file` and all of `others`.
+    """Return `folder`, filled as containers-certs.d(5) wants it.
 
-    `others` are folders of that kind too; those that do not exist are passed over.
+    It trusts the authority of `ca_file` and holds everything in `others`, which are folders of that
+    kind; folders that do not exist are skipped.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if ca_file is not None:
@@ -251,3 +258,55 @@ def _by_registry(references: Iterable[Reference]) -> dict[str, list[str]]:
     for reference in references:
         found.setdefault(reference.registry, {})[reference.repository] = None
     return {registry: list(names) for registry, names in found.items()}
+
+
+@dataclass(slots=True, eq=False)
+class WrittenPlaces:
+    """Knows the destination repositories of a run, by the place that is really asked.
+
+    They become known line by line. Belongs to the event loop.
+    """
+
+    conf: RegistriesConf
+    _keys: dict[PlaceKey, str] = field(default_factory=dict)
+    _told: set[PlaceKey] = field(default_factory=set)
+
+    def add(self, destination: Reference) -> None:
+        """Note a repository that is written to, or compared."""
+        self._keys.setdefault(key_of(destination), "a destination")
+
+    def add_base(self, place: Reference) -> None:
+        """Note a repository of which it is known what it has: the source is compared with that."""
+        self._keys.setdefault(key_of(place), "the base")
+
+    def leaves_out(self, mirror: PullSource) -> bool:
+        """Return whether nothing is read from `mirror`, since it is a destination, or the base."""
+        key = place_key(mirror.registry, mirror.repository)
+        if key not in self._keys:
+            return False
+        if key not in self._told:
+            self._told.add(key)
+            logger.info(
+                "{}/{} is a mirror in registries.conf and {} of this run: not read",
+                mirror.registry,
+                mirror.repository,
+                self._keys[key],
+            )
+        return True
+
+    def places(self, source: Reference) -> tuple[PullSource, ...]:
+        """Return where `source` is read: the mirrors that are no destination, then its location."""
+        *mirrors, own = self.conf.sources(source.registry, source.repository)
+        return (*(one for one in mirrors if not self.leaves_out(one)), own)
+
+    def check_apart(self, source: Reference, destination: Reference) -> None:
+        """Raise UsageError where both are one tag of one repository, however they are written."""
+        own = self.conf.sources(source.registry, source.repository)[-1]
+        if place_key(own.registry, own.repository) != key_of(destination):
+            return
+        if source.target == (destination.tag or "latest"):
+            raise UsageError(
+                f"source and destination are the same place: {source} is {destination}",
+                advice="give the line another source or destination; registries.conf may give a"
+                " place other names",
+            )

@@ -35,9 +35,9 @@ Row = tuple[str, str]
 
 
 def origin_of(images: ImageList, destination: str) -> ListOrigin:
-    """What the failed list of a run over `images` to `destination` says of itself.
+    """Return what the failed list of a run over `images` to `destination` says of itself.
 
-    The lines of a failed list stay those of the list it was made of.
+    The lines of a failed list keep the origin of the list it was made from.
     """
     if images.origin is not None:
         return ListOrigin(
@@ -51,10 +51,11 @@ def origin_of(images: ImageList, destination: str) -> ListOrigin:
 
 
 def lines_of(images: ImageList) -> frozenset[Line] | None:
-    """The lines of `images` where they may not be all that its name stands for, else None.
+    """Return the lines of `images` if they may be only a part of what its name stands for, else
+    None.
 
-    So it is with a failed list, which may be a part of one, and with what has no name of its own:
-    standard input, a pipe. Of typed lines the next ones are not known yet: they count as the same.
+    That is so for a failed list, and for lists without a name of their own: standard input, a pipe.
+    Of typed lines the next ones are not known yet, so they count as the same list.
     """
     is_nameless = images.name == STANDARD_INPUT or _is_stream(images.name)
     if images.typed or (images.origin is None and not is_nameless):
@@ -151,7 +152,7 @@ class FailedList:
 
     @property
     def place(self) -> str:
-        """The file's name for people and scripts; empty for what is no file."""
+        """Return the file's name for people and scripts; empty for a target that is not a file."""
         return "" if self._is_device else str(self.shown)
 
     def _append(self, text: str, durably: bool) -> None:

@@ -1,4 +1,4 @@
-"""Which file takes the failed lines of a run: never that of another list or destination."""
+"""The file for the failed lines of a run: never that of another list or destination."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Owner:
 
 
 def chosen_place(asked: Path, owner: Owner) -> Path:
-    """The file for the failed lines of `owner`: `asked`, or one beside it.
+    """Return the file for the failed lines of `owner`: `asked`, or one beside it.
 
-    A failed list of the same list and destination is used again, `asked` first; else `asked` is
-    taken where it is free, else the first free NAME-2, NAME-3 and so on.
+    A failed list of the same list and destination is used again, `asked` first; else `asked` if it
+    is free, else the first free NAME-2, NAME-3 and so on.
     """
     if is_own(asked, owner):
         return asked
@@ -53,9 +53,9 @@ def chosen_place(asked: Path, owner: Owner) -> Path:
 
 
 def is_own(path: Path, owner: Owner) -> bool:
-    """Whether `owner` may replace the file at `path`: no line in it would be lost by that.
+    """Return whether `owner` may replace the file at `path` without losing a line.
 
-    It holds failed lines of the same origin, or is the list itself.
+    The file holds failed lines of the same origin, or is the list itself.
     """
     if not path.is_file() or _is_planted(path):
         return False
@@ -78,14 +78,14 @@ def _is_covered(path: Path, lines: frozenset[Line] | None) -> bool:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nothing is lost when `path` is written."""
+    """Return whether nothing is lost when `path` is written."""
     if _is_planted(path):
         return False
     return not path.exists() or (path.is_file() and path.stat().st_size == 0)
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether both names lead to one file that is there."""
+    """Return whether both names lead to one file that is there."""
     with suppress(OSError):
         return one.samefile(other)
     return False
@@ -103,7 +103,7 @@ def check_place(path: Path) -> None:
 
 
 def refused(path: Path, why: str) -> UsageError:
-    """The error about a failed list that cannot be written to `path`."""
+    """Return the error about a failed list that cannot be written to `path`."""
     return UsageError(f"--failed: {path} cannot be written: {why}")
 
 

@@ -1,4 +1,4 @@
-"""Asking the person at the terminal for a login: `skopeo login` asks and tries it."""
+"""Ask the person at the terminal for a login: `skopeo login` asks and tries it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from image_tools.logins.auth_file import Credentials, parse_auth_file
 from image_tools.machine.terminal import run_in_terminal
 from image_tools.machine.workspace import Workspace
 from image_tools.run.endpoints import certificates_folder
-from image_tools.run.prompting import Prompt
+from image_tools.run.preflight import Prompt
 from image_tools.tools.environment import direct_environment, prepare_folders
 from image_tools.tools.locate import find_skopeo
 from image_tools.tools.skopeo import LoginRequest, login_argv
@@ -17,9 +17,10 @@ from image_tools.web.tls import certificate_folders
 
 
 def ask_login(prompt: Prompt, environ: Mapping[str, str]) -> Credentials | None:
-    """The login that was typed and let in; None when skopeo ended without one.
+    """Return the login that was typed and accepted; None if skopeo ended without one.
 
-    skopeo writes it into a private folder that is gone on return. ToolMissing without skopeo.
+    skopeo writes it into a private folder that is removed on return. Raise ToolMissing without
+    skopeo.
     """
     try:
         skopeo = find_skopeo(environ)

@@ -22,7 +22,7 @@ class Memory(Protocol):
     """What earlier runs finished: source and destination as text, the state's key of the wish."""
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
-        """The digests of both ends when this image was last finished, None when nobody knows."""
+        """Return the digests of both ends when this image was last finished, None if unknown."""
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
@@ -31,13 +31,13 @@ class Memory(Protocol):
 
 
 class OriginMemory:
-    """The memory of an archive that is written: it lies in the archive itself."""
+    """The memory of an archive that is written, kept in the archive itself."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
-        """What the entry says of where its image came from; for another wish nothing."""
+        """Return what the entry says of where its image came from; None for another selection."""
         reference = Reference.parse(destination)
         origin, entry = self._archive.origin(reference), self._archive.tagged(reference)
         if origin is None or entry is None:
@@ -61,14 +61,14 @@ class OriginMemory:
 
 
 class RepairMemory(OriginMemory):
-    """The same while an archive is repaired: whence its images came it knew before."""
+    """The same while an archive is repaired: the origins of its images were known before."""
 
     def __init__(self, archive: Archive) -> None:
         super().__init__(archive)
         self._before = {one: (archive.tagged(one), archive.origin(one)) for one in archive.images}
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
-        """Nothing: what is remembered is what was lost."""
+        """Return None: what is remembered is what was lost."""
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
@@ -120,7 +120,7 @@ class PassedOn:
         self._source, self._destination = source, destination
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
-        """Nothing: both ends are at hand, and are compared."""
+        """Return None: both ends are at hand, and are compared."""
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered
@@ -138,13 +138,13 @@ class PassedOn:
 
 
 class Base:
-    """What the far side has already, as an inventory says."""
+    """What the destination site has already, as its inventory says."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
 
     def unchanged(self, entry: Entry, source: ManifestHead, selection: str) -> Digest | None:
-        """The digest of an image that the far side has as it is wanted; None where it has not."""
+        """Return the digest of an image that the base has as it is wanted; None otherwise."""
         held = self.inventory.images.get(entry.destination)
         if held is None:
             return None

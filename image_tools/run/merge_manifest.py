@@ -74,7 +74,7 @@ async def _part(context: RunContext, job: Job) -> CombinedSource:
 
 
 async def _existing(context: RunContext, job: Job) -> DestinationImage | None:
-    """What lies under the tag that is written; None for whatever cannot be compared."""
+    """Return what lies under the tag that is written; None if it cannot be compared."""
     head = await job.destination.store.manifest_head(job.destination.name, job.tag)
     if head is None:
         return None

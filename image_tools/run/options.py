@@ -13,7 +13,7 @@ _RULES = "rules2"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The wishes of a run; `timeout` in seconds for one image, None without limit.
+    """The options of a run; `timeout` in seconds for one image, None without limit.
 
     `key_id` stands for the key that signs what is copied; empty when nothing is signed.
     `pull_budget` is how many manifests of one registry may be read, None as many as it allows.
@@ -44,7 +44,9 @@ class Options:
 
     @property
     def state_key(self) -> str:
-        """Under which a finished image is remembered: what else must be equal to skip it."""
+        """Return the key under which a finished image is remembered: a run with another key looks
+        again.
+        """
         wishes = (
             ("+overwrite", self.overwrite),
             ("+arch-tags", self.arch_tags),
@@ -59,18 +61,18 @@ class Options:
 
     @property
     def waits_for_quota(self) -> bool:
-        """Whether the run waits for a pull limit; a plan is not worth that."""
+        """Return whether the run waits for a pull limit; a plan is not worth that."""
         return self.wait_for_quota and not self.dry_run
 
     @property
     def flights(self) -> int:
-        """How many blobs of one source may be on their way to one destination at once."""
+        """Return how many blobs of one source may be on their way to one destination at once."""
         return min(24, 4 * self.jobs + 4)
 
     @property
     def dispatched(self) -> int:
-        """How many images are worked on at once: some place their blobs while others copy.
+        """Return how many images are worked on at once: some place their blobs while others copy.
 
-        Without placing there is nothing to do ahead: more would only wait, on their own time.
+        Without placing there is nothing to do ahead: more images would wait on their own time.
         """
         return min(40, 2 * self.jobs) if self.jobs > 1 and self.ahead else self.jobs

@@ -1,4 +1,4 @@
-"""Outcomes of list lines, made from what happened."""
+"""Build the outcomes of list lines from what happened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERRUPTED = "interrupted"
 
 
 def outcome_of(entry: Entry, status: Status) -> Outcome:
-    """A bare outcome of `entry`."""
+    """Return a bare outcome of `entry`."""
     return Outcome(
         number=entry.number,
         line=entry.line,
@@ -31,7 +31,7 @@ def outcome_of(entry: Entry, status: Status) -> Outcome:
 
 
 def failed(entry: Entry, error: ImageToolsError) -> Outcome:
-    """The outcome of an entry that `error` ended or put off; the reason names one of its ends."""
+    """See `Mode`."""
     reason = str(error)
     if entry.source.name not in reason and entry.destination.name not in reason:
         reason = f"{entry.source}: {reason}"
@@ -45,7 +45,7 @@ def failed(entry: Entry, error: ImageToolsError) -> Outcome:
 
 
 def interrupted(entry: Entry, *, started: bool) -> Outcome:
-    """The outcome of an entry that a signal ended, or kept from starting."""
+    """Return the outcome of an entry that a signal ended, or kept from starting."""
     if started:
         broken = outcome_of(entry, Status.FAILED)
         return replace(broken, reason="interrupted while it was copied", kind=INTERRUPTED)
@@ -53,7 +53,7 @@ def interrupted(entry: Entry, *, started: bool) -> Outcome:
 
 
 def invalid(problem: Problem) -> Outcome:
-    """The outcome of a line that could not be read."""
+    """Return the outcome of a line that could not be read."""
     return Outcome(
         number=problem.number,
         line=problem.line,
@@ -80,11 +80,11 @@ class OutcomeMode:
         return outcome
 
     def interrupted(self, entry: Entry, *, started: bool) -> Outcome:
-        """See `Mode`."""
+        """Return the outcome of an entry that a signal ended, or kept from starting."""
         return interrupted(entry, started=started)
 
     def invalid(self, problem: Problem) -> Outcome:
-        """See `Mode`."""
+        """Return the outcome of a line that could not be read."""
         return invalid(problem)
 
     def completed(self, result: Outcome, *, seconds: float, moved: int) -> Outcome:
@@ -97,7 +97,7 @@ class OutcomeMode:
 
 
 def plan_row(entry: Entry, action: PlanAction) -> PlanRow:
-    """A bare row of a plan for `entry`."""
+    """Return a bare row of a plan for `entry`."""
     return PlanRow(
         number=entry.number,
         source=str(entry.source),
@@ -107,7 +107,7 @@ def plan_row(entry: Entry, action: PlanAction) -> PlanRow:
 
 
 def invalid_row(problem: Problem) -> PlanRow:
-    """The row of a plan for a line that could not be read."""
+    """Return the row of a plan for a line that could not be read."""
     return PlanRow(
         number=problem.number,
         source=problem.raw.strip(),
@@ -118,7 +118,7 @@ def invalid_row(problem: Problem) -> PlanRow:
 
 
 def pulls_of(meter: Meter) -> Pulls:
-    """What a meter with a limit counted."""
+    """Return what a meter with a limit counted."""
     told = meter.window.told
     return Pulls(
         registry=meter.registry,
@@ -153,6 +153,6 @@ def kept_warning(kept: Kept) -> str:
 
 
 def platforms_of(entries: tuple[Descriptor, ...]) -> tuple[str, ...]:
-    """The platforms of an index's entries as text, each once, attestations left out."""
+    """Return the platforms of entries as text, each once, without attestations."""
     named = (str(entry.platform) for entry in entries if not entry.is_attestation)
     return tuple(dict.fromkeys(named))

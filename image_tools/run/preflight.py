@@ -1,4 +1,4 @@
-"""Before anything is moved: does each destination let us in, and does it take pushes?"""
+"""Check before anything is moved that each destination accepts the login and pushes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TypeVar
 from loguru import logger
 
 from image_tools.errors import CopyFailed, Unauthorized
+from image_tools.logins.auth_file import Credentials
 from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.job import Job
-from image_tools.run.line.projects import ensure_project
-from image_tools.run.prompting import Ask, Prompt
 from image_tools.stores.store import ChecksAdmission
+from image_tools.web.tls import TlsChoice
 
 TRIES = 3
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class _RegistryAdmission:
     refused_pushes: Unauthorized | None = None
 
     def closed(self, *, push: bool) -> Unauthorized | None:
-        """Why nobody gets in, to read or to `push`."""
+        """Return why the registry refuses every image, to read or to `push`; else None."""
         return self.refused or (self.refused_pushes if push else None)
 
     def close(self, error: Unauthorized, *, push: bool) -> None:
@@ -72,10 +72,11 @@ class Preflight:
     async def prepared(
         self, job: Job, prepare: Callable[[], Awaitable[T]], copies: type | None = None
     ) -> T:
-        """What `prepare()` gives; where that is one of `copies`, the destination takes pushes.
+        """Return the result of `prepare()`; if it is one of `copies`, the repository accepts
+        pushes.
 
-        Unauthorized, without another question, for all images of a registry that refuses the
-        login. AccessDenied or whatever else the registry says of a repository without pushes.
+        Raise Unauthorized, without another request, for every image of a registry that refused the
+        login; AccessDenied or another refusal for a repository that accepts no pushes.
         """
         admission = job.end.store.abilities.admission
         if admission is None:
@@ -105,7 +106,7 @@ class Preflight:
     async def _open(
         self, job: Job, admission: ChecksAdmission, error: Unauthorized, *, push: bool
     ) -> None:
-        """Nothing when somebody has typed a login that is let in; raises `error` otherwise."""
+        """Return once somebody has typed a login that is accepted; raise `error` otherwise."""
         registry = job.end.store.name
         door = self._doors[registry]
         if door.closed(push=push) is not None:
@@ -117,9 +118,9 @@ class Preflight:
             raise error
 
     async def _is_about_login(self, job: Job, admission: ChecksAdmission, *, push: bool) -> bool:
-        """Whether the destination lacks a login, or refuses the one there is.
+        """Return whether the destination lacks a login, or refuses the one there is.
 
-        What it lets in has no right in this repository; or it was the source that refused.
+        If it accepts the login, that has no right in this repository, or the source refused it.
         """
         name, store = job.destination.name, job.end.store
         try:
@@ -134,7 +135,7 @@ class Preflight:
         return push
 
     async def _typed(self, registry: str, admission: ChecksAdmission, error: Unauthorized) -> bool:
-        """Whether somebody typed a login that the registry lets in; three tries."""
+        """Return whether somebody typed a login that the registry accepts, within `TRIES` tries."""
         if self._ask is None:
             return False
         reason, is_plain = error.message, await admission.is_plain()
@@ -158,7 +159,7 @@ class Preflight:
         return False
 
     async def try_push(self, job: Job, admission: ChecksAdmission) -> None:
-        """Nothing when the repository takes pushes; raises why it does not."""
+        """Raise the refusal unless the repository accepts pushes; it is asked once in a run."""
         room = self._rooms[job.end.store.name, job.destination.name]
         async with room.lock:
             if not room.tried:
@@ -171,8 +172,8 @@ class Preflight:
 
 
 async def _refusal(job: Job, admission: ChecksAdmission) -> CopyFailed | None:
-    """Why no push is taken. What may pass is no refusal: the copy will see."""
-    await ensure_project(job)
+    """Return why no push is accepted, None if one is or if the failure may pass."""
+    await job.ensure_project()
     try:
         await admission.try_push(job.destination.name)
     except Unauthorized:
@@ -186,12 +187,26 @@ async def _refusal(job: Job, admission: ChecksAdmission) -> CopyFailed | None:
 
 
 def _about_rights(error: Unauthorized) -> Unauthorized:
-    """`error`, which another login may not have: this one is accepted."""
+    """Return `error` with the hint that the login is accepted but has no right to push."""
     return error.copied(
         advice="the login is accepted and may not push here: ask for the right, or use another one"
     )
 
 
 def _about(error: Unauthorized, job: Job) -> Unauthorized:
-    """`error`, which came for another image, for this one."""
+    """Return `error`, which another image met, as the failure of this one."""
     return error.copied(f"{job.entry.destination}: not tried: {error.message}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Which login is asked for; `is_plain`: the registry speaks plain HTTP. `reason`: why."""
+
+    registry: str
+    tls: TlsChoice = TlsChoice()
+    is_plain: bool = False
+    username: str = ""
+    reason: str = ""
+
+
+Ask = Callable[[Prompt], Credentials | None]

@@ -1,4 +1,4 @@
-"""How far a run is: written by jobs in any thread, read by whoever shows it."""
+"""The progress of a run: written from any thread, read by the display."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Progress:
             self._failed += status in UNFINISHED
 
     def snapshot(self) -> Snapshot:
-        """The counters as they are now, active jobs in the order they began."""
+        """Return the counters as they are now, active jobs in the order they began."""
         bytes_done = self.bytes_source()
         with self._lock:
             return Snapshot(

@@ -1,4 +1,4 @@
-"""Who may read manifests where a registry counts them: cheap images first, none begun in vain."""
+"""Share out the pulls that a registry counts: cheap images first, none begun in vain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What one image wants of `registry`, the one that has it; `listed` is the one of its line.
+    """What one image needs of `registry`, which has it; `listed` is the registry of its line.
 
     `ask` puts a question to the registry that costs nothing and tells what is left. `size` is that
     of its manifest in bytes.
@@ -40,11 +40,11 @@ class Wanted:
 
     @property
     def rank(self) -> tuple[int, int, int]:
-        """What is cheap goes first, then the shorter index, which lists less, then the earlier."""
+        """Return the order: cheap images first, then the shorter index, then the earlier line."""
         return self.need.cost, self.size, self.number
 
     def after(self, error: Deferred) -> Wanted:
-        """What it still wants, now that `error` told how much that is, and where."""
+        """Return what the image still wants, now that `error` told how much that is, and where."""
         need = PullNeed(error.needed, error.needed)
         return replace(self, registry=error.registry or self.registry, need=need)
 
@@ -57,7 +57,7 @@ class _QuotaTicket:
 
 @dataclass(slots=True, eq=False)
 class _Queue:
-    """Who waits at one registry; `active` are the shares that are out.
+    """The images that wait at one registry; `active` shares are out.
 
     `gathered`: who comes later is not waited for any more.
     """
@@ -140,7 +140,7 @@ class Quota:
             raise
 
     def _serve(self, queue: _Queue) -> None:
-        """Grant what can be granted, and put off what never can."""
+        """Grant every request that fits, and refuse those that never will."""
         queue.waiting.sort(key=lambda ticket: ticket.wanted.rank)
         if queue.waiting and not self._is_gathering(queue):
             self._grant(queue)
@@ -150,7 +150,7 @@ class Quota:
             _rest(queue)
 
     def _is_gathering(self, queue: _Queue) -> bool:
-        """Whether cheaper images may still come, and not all that may come fit anyway."""
+        """Return whether cheaper images may still come, unless all that may come fit anyway."""
         coming = sum(self._looking[name] for name in {t.wanted.listed for t in queue.waiting})
         if queue.gathered or not coming:
             return False
@@ -175,7 +175,7 @@ class Quota:
             _give(queue, queue.waiting[0], cost)
 
     def _decide(self, queue: _Queue) -> None:
-        """Nobody gives anything back any more, and the cheapest does not seem to fit."""
+        """Grant or refuse requests when no share is out and the cheapest does not seem to fit."""
         free = queue.meter.free or 0
         modest = min(queue.waiting, key=lambda t: (t.wanted.need.least, t.wanted.rank))
         if modest.wanted.need.least <= free:
@@ -221,10 +221,10 @@ class Quota:
 
 
 def _fits(queue: _Queue, cost: int) -> bool:
-    """Whether the next image may begin.
+    """Return whether the next image may begin.
 
-    Where not all fit only a few begin at once: each may turn out to be dearer than it looks, and
-    what was read of it by then is lost.
+    If not all fit, only a few begin at once: each may cost more than it seems, and what was read of
+    it by then is lost.
     """
     free = queue.meter.free
     if free is None or free >= sum(ticket.wanted.need.cost for ticket in queue.waiting):
@@ -255,7 +255,7 @@ def _withdraw(queue: _Queue, ticket: _QuotaTicket) -> None:
 
 
 def _rest(queue: _Queue) -> None:
-    """Nobody waits: the next ones are gathered anew."""
+    """Start gathering afresh: no image waits any more."""
     queue.gathered = False
     if queue.timer is not None:
         queue.timer.cancel()
@@ -276,5 +276,5 @@ def _pause(meter: Meter, until: float) -> float:
 
 
 def _deferred(error: RateLimited) -> Deferred:
-    """The failure of an image a registry did not even let us look at, for hours to come."""
+    """Return the failure of an image whose registry refuses even a HEAD for hours to come."""
     return Deferred(str(error), registry="", retry_after=error.retry_after)

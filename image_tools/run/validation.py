@@ -1,4 +1,4 @@
-"""Comparing a destination with what is asked for, by rules of its own: nothing is written.
+"""The mode of validations: compare a destination with what is asked for; nothing is written.
 
 It shares with a mirror run how both ends are reached and read, and nothing of what decides: a
 mistake in a plan, or in what the state remembers, has to be seen here.
@@ -22,8 +22,8 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.report import Change, Outcome, Status
 from image_tools.run.context import RunContext
-from image_tools.run.line.deep_walk import Depth, Walk
-from image_tools.run.line.held_image import Holding
+from image_tools.run.deep_walk import Depth, Walk
+from image_tools.run.held_image import Holding
 from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Probed, heads, held_by_base, unknown_source
 from image_tools.run.line.read import read_top

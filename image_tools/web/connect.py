@@ -16,25 +16,15 @@ from image_tools.web.address import located, registry_of, same_origin
 from image_tools.web.basic import basic_authorization
 from image_tools.web.body import STALL_SECONDS, StreamBody, own_failure
 from image_tools.web.network_failures import network_failure
-from image_tools.web.patience import in_time
 from image_tools.web.proxies import proxy_for
+from image_tools.web.responses import drain
+from image_tools.web.time_limit import in_time
 from image_tools.web.tls import (
     TlsChoice,
     shared_context,
     shows_certificate,
 )
 from image_tools.web.tls_failures import expiry, has_expired
-
-__all__ = [
-    "COMMIT_SECONDS",
-    "CONNECT_SECONDS",
-    "KEEPALIVE_SECONDS",
-    "Connections",
-    "Request",
-    "Timing",
-    "drain",
-    "network_failure",
-]
 
 CONNECT_SECONDS = 15.0
 # A registry over object storage copies a large blob before it answers the last PUT.
@@ -297,14 +287,3 @@ def _authorization(request: Request, url: URL) -> str | None:
 
 async def _response(answering: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
     return await answering
-
-
-async def drain(response: aiohttp.ClientResponse) -> None:
-    """Read an answer that is not needed, if it is small, so that its connection is used again."""
-    try:
-        if (response.content_length or 0) <= READ_BUFFER:
-            await response.content.read(READ_BUFFER)
-    except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
-        pass
-    finally:
-        response.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +19,10 @@ from image_tools.web.address import located, registry_of, shown
 from image_tools.web.basic import basic_authorization
 from image_tools.web.connect import Connections, Request
 from image_tools.web.network_failures import network_failure
+from image_tools.web.responses import answered_range
 
 OnProgress = Callable[[int, "int | None"], None]
-_CONTENT_RANGE = re.compile(r"bytes[ ](\d+)-(\d+)/(\d+|\*)")
 _PARTIAL, _NOT_SATISFIABLE = 206, 416
-
-
-@dataclass(frozen=True, slots=True)
-class AnsweredRange:
-    """What an answer brings: bytes from `first` on; `total` is the file's size, None if unknown."""
-
-    first: int
-    total: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +97,6 @@ async def download(
             f"{request.reference}: cut after {done} of {total} bytes",
             advice="run again: what has arrived stays",
         )
-
-
-def answered_range(response: aiohttp.ClientResponse) -> AnsweredRange | None:
-    """Return which bytes an answer holds, None if a 206 says nothing usable."""
-    if response.status != _PARTIAL:
-        return AnsweredRange(0, response.content_length)
-    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-    if not found:
-        return None
-    return AnsweredRange(int(found[1]), None if found[3] == "*" else int(found[3]))
 
 
 def _request(url: str, part: PartialFile) -> Request:

@@ -7,7 +7,7 @@ import datetime
 import ssl
 from collections.abc import Iterator
 
-from image_tools.web.patience import in_time
+from image_tools.web.time_limit import in_time
 
 _NO_TLS_REASONS = frozenset(
     {

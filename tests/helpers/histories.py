@@ -25,7 +25,7 @@ from image_tools.plan.inputs import DestinationImage, PlanOptions
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, plan
 from image_tools.plan.selection import Selection
-from image_tools.run.line.deep_walk import Depth
+from image_tools.run.deep_walk import Depth
 from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Probed
 from image_tools.run.line.reader import Reader, Repository

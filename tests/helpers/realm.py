@@ -56,14 +56,14 @@ class MemoryRealm:
         self.requests.append(request)
         scopes = scopes_of(request)
         status, headers, body = self.rule(scopes) or (200, {}, self._token(scopes))
-        return self._response(status, headers, body)
+        return self._response(request, status, headers, body)
 
     def _token(self, scopes: tuple[str, ...]) -> bytes:
         number = len(self.requests)
         text = granting_jwt(self.grants(scopes), number) if self.jwt else f"token-{number}"
         return json.dumps({"token": text, "expires_in": self.life}).encode()
 
-    def _response(self, status: int, headers: dict[str, str], body: bytes) -> Any:
+    def _response(self, request: Request, status: int, headers: dict[str, str], body: bytes) -> Any:
         pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
 
         async def readany() -> bytes:
@@ -72,9 +72,14 @@ class MemoryRealm:
         def let_go() -> None:
             self.released += 1
 
-        content = SimpleNamespace(readany=readany)
+        content = SimpleNamespace(readany=readany, is_eof=lambda: False)
         return SimpleNamespace(
-            status=status, headers=headers, content=content, release=let_go, close=let_go
+            status=status,
+            headers=headers,
+            content=content,
+            url=request.url,
+            release=let_go,
+            close=let_go,
         )
 
 

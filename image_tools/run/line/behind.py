@@ -1,4 +1,4 @@
-"""Looking behind the destination's tag: is all that its index leads to still there?
+"""Look behind the destination's tag: is everything its index leads to still there?
 
 A registry's garbage collector may take what a tagged index leads to (distribution 2.8 with `-m`).
 The tag and its digest stay, so two heads do not show it.
@@ -28,7 +28,7 @@ from image_tools.oci.tree import Answer, Fault, Parsed, everything, walk
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Repository
 from image_tools.run.options import Options
-from image_tools.run.tools.foreign_layers import is_held
+from image_tools.run.tools.own_client import is_held
 
 QUESTIONS = 16
 
@@ -89,7 +89,7 @@ class Behind:
         return all(await together((*needed, *foreign)))
 
     async def _is_brought(self, job: Job, layer: Descriptor) -> bool:
-        """A foreign layer may be absent where the source does not hold it either."""
+        """Return whether a foreign layer is there, or is missing at the source too."""
         return await self._is_there(job, layer) or not await is_held(job, layer)
 
     async def _is_there(self, job: Job, blob: Descriptor) -> bool:

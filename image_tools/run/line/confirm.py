@@ -14,7 +14,7 @@ from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.context import TransferContext
 from image_tools.run.line.hidden_tag import POLICIES, is_not_shown
 from image_tools.run.line.job import Job
-from image_tools.run.line.platform_choice import kept_unasked
+from image_tools.run.line.platforms import kept_unasked
 from image_tools.run.line.publish import Published
 from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import change_of, outcome_of, platforms_of

@@ -1,4 +1,4 @@
-"""What lies under a destination's tag already: read, and what of it is lost."""
+"""Read what the destination's tag leads to already, and what of it is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A destination that does not show the tag which is to be written: is there one, and may it go?"""
+"""A destination that does not show the tag to be written: is there one, and may it be replaced?"""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _ADVICE = "use --overwrite to replace the tag without reading it"
 
 
 def is_not_shown(error: CopyFailed) -> bool:
-    """Whether a registry refuses to show something: no proxy, no web page, nothing that passes."""
+    """Return whether a registry itself refuses, for good, to show something."""
     is_registrys = error.answered and not isinstance(error, (Unavailable, RateLimited))
     return is_registrys and error.status in _NOT_SHOWN
 
 
 def may_be_new(error: CopyFailed) -> bool:
-    """Whether the repository may be one that only a push creates (Quay, helm#31567)."""
+    """Return whether the repository may be one that only a push creates (Quay, helm#31567)."""
     return isinstance(error, Unauthorized) and error.answered
 
 
 async def behind_refusal(context: RunContext, job: Job, error: CopyFailed) -> ManifestHead | None:
-    """None where a new tag can be written: none is there, or it is to be replaced unseen.
+    """Return None if a new tag can be written: there is none, or it may be replaced unread.
 
     Artifactory, and S3 without the right to list, answer 403 for a tag that does not exist
-    (cosign#2973, ggcr#1691): one that takes pushes and names no such tag has none. Raises `error`
-    with a hint if the tag may exist and would have to be merged.
+    (cosign#2973, ggcr#1691): if the repository accepts pushes and does not list the tag, there is
+    none. Raise `error` with a hint if the tag may exist and would have to be merged.
     """
     admission = None if context.options.dry_run else job.destination.store.abilities.admission
     if may_be_new(error):
@@ -58,7 +58,10 @@ async def _lists_tag(job: Job) -> bool | None:
 async def _try_new(
     context: RunContext, job: Job, admission: ChecksAdmission, error: CopyFailed
 ) -> ManifestHead | None:
-    """Nothing when a login that is accepted may push to what it may not read; else `error`."""
+    """Return the head of the tag, once a login that cannot read the repository has pushed to it.
+
+    Raise `error` if the login is refused or may not push.
+    """
     try:
         login = await admission.login(job.destination.name)
     except CopyFailed as refusal:
@@ -81,7 +84,7 @@ async def _try_new(
 async def _try_push(
     context: RunContext, job: Job, admission: ChecksAdmission, error: CopyFailed
 ) -> None:
-    """Nothing when the repository takes pushes; else the refusal to show the tag counts."""
+    """Raise `error`, the refusal to show the tag, unless the repository accepts pushes."""
     try:
         if context.preflight is None:
             await admission.try_push(job.destination.name)

@@ -87,6 +87,16 @@ class Job:
         """Remember for later images what `error`, the end of this one, closes."""
         self.end.ledger.closed.note(self.destination.name, error)
 
+    async def ensure_project(self) -> None:
+        """Create the destination's project where the registry has projects and lacks this one.
+
+        Raise CopyFailed if it could not be created.
+        """
+        projects, name = self.end.store.abilities.projects, self.destination.name
+        if projects is not None and await projects.ensure_project(name):
+            place = f"{self.end.store.name}/{name.partition('/')[0]}"
+            logger.info("{}: the project was missing and is created", place)
+
     @property
     def lane(self) -> Lane:
         """Return the registries this job occupies."""

@@ -18,12 +18,11 @@ from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.referrers import FoundReferrers, subjects
 from image_tools.report import Outcome
 from image_tools.run.context import RunContext
-from image_tools.run.line.arch_tags import own_tag
 from image_tools.run.line.behind import looks_behind
 from image_tools.run.line.destination_image import refuse_unreadable, warn_of_lost
 from image_tools.run.line.hidden_tag import is_not_shown
 from image_tools.run.line.job import Job
-from image_tools.run.line.platform_choice import check_required, chosen, kept_unasked, wish_of
+from image_tools.run.line.platforms import check_required, chosen, kept_unasked, own_tag, wish_of
 from image_tools.run.line.probe import is_broken, skipped, unchanged
 from image_tools.run.line.read import ReadImage
 from image_tools.run.line.remember import remember

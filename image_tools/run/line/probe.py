@@ -1,4 +1,4 @@
-"""The first look at a list line: the heads of both its ends, which no registry counts."""
+"""Probe a line: a HEAD at both ends, which no registry counts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Probed:
     broken: frozenset[Digest] = frozenset()
 
     def wanted(self, context: RunContext, job: Job, *, tops_only: bool = False) -> Wanted:
-        """What it wants of a pull limit; with `tops_only` no child of its index is read."""
+        """Return what the image wants of a pull limit; with `tops_only` no child of its index is
+        read.
+        """
         source, selection = self.source, context.options.selection
         target = job.entry.source.target
         return Wanted(
@@ -54,7 +56,10 @@ class Probed:
 
 
 async def probe(context: RunContext, job: Job) -> Probed | Outcome:
-    """What two heads tell of `job`, which no registry counts: its outcome, if nothing is to do."""
+    """Return the outcome if two heads tell that nothing is to be done, else what they told.
+
+    No registry counts these requests as pulls.
+    """
     source, shown = await _heads(job)
     if source is None:
         raise unknown_source(job)
@@ -75,9 +80,9 @@ async def probe(context: RunContext, job: Job) -> Probed | Outcome:
 
 
 def skipped(context: RunContext, job: Job, offered: tuple[str, ...]) -> Outcome:
-    """The outcome of an image that has none of the wanted platforms but those `offered`.
+    """Return the outcome of an image that has no wanted platform, but those `offered`.
 
-    PlatformMissing where that is a failure.
+    Raise PlatformMissing where that is a failure.
     """
     shown = ", ".join(offered) or "none"
     reason = f"{job.entry.source}: none of the wanted platforms; the source has: {shown}"
@@ -88,14 +93,14 @@ def skipped(context: RunContext, job: Job, offered: tuple[str, ...]) -> Outcome:
 
 
 def held_by_base(context: RunContext, job: Job, source: ManifestHead) -> Digest | None:
-    """The digest of the image as the far side has it, where it is the wanted one; else None."""
+    """Return the digest of the image in the base inventory if it is the wanted one, else None."""
     if context.base is None or context.options.force:
         return None
     return context.base.unchanged(job.entry, source, context.options.state_key)
 
 
 def unknown_source(job: Job) -> NotFound:
-    """The failure of an image that is not where the list says."""
+    """Return the failure of an image that is not where the list says."""
     store, source = job.source.store, job.entry.source
     if store.abilities.archive is not None:
         return NotFound(
@@ -106,7 +111,7 @@ def unknown_source(job: Job) -> NotFound:
 
 
 async def heads(job: Job) -> tuple[ManifestHead | None, ManifestHead | None]:
-    """The heads of the source and of the destination, None where the registry knows none."""
+    """Return the heads of the source and of the destination, None where there is none."""
     source, destination = await _heads(job)
     if isinstance(destination, CopyFailed):
         raise destination
@@ -124,7 +129,7 @@ async def _heads(job: Job) -> tuple[ManifestHead | None, ManifestHead | CopyFail
 
 
 async def _destination_head(job: Job) -> ManifestHead | CopyFailed | None:
-    """The head of the tag that is written, None where there is none, or why it is not shown."""
+    """Return the head of the tag that is written, None if there is none, or why it is hidden."""
     try:
         return await job.destination.store.manifest_head(job.destination.name, job.tag)
     except CopyFailed as error:
@@ -136,7 +141,7 @@ async def _destination_head(job: Job) -> ManifestHead | CopyFailed | None:
 def is_unchanged(
     context: RunContext, job: Job, source: ManifestHead, destination: ManifestHead
 ) -> bool:
-    """Whether two heads alone show that nothing has to be done, or the state remembers so."""
+    """Return whether two heads, or what the state remembers, show that nothing is to be done."""
     options = context.options
     if options.force:
         return False
@@ -163,7 +168,7 @@ def _remembered(context: RunContext, job: Job) -> Remembered | None:
 
 
 def _known_offer(context: RunContext, job: Job, source: ManifestHead) -> tuple[str, ...] | None:
-    """The platforms of a source that an earlier run has skipped, unless it has moved since."""
+    """Return the platforms of a source that an earlier run skipped, unless it has changed since."""
     known = _remembered(context, job)
     if known is None or known.destination_digest is not None:
         return None
@@ -214,6 +219,6 @@ def unchanged(
 
 
 async def is_broken(job: Job, digest: Digest) -> bool:
-    """Whether the archive that is added to has lost something of the image it holds."""
+    """Return whether the archive that is added to has lost something of the image it holds."""
     archive = job.destination.store.abilities.archive
     return archive is not None and not await archive.is_whole(digest)

@@ -1,4 +1,4 @@
-"""Reading images of a store: every manifest and config once in a run."""
+"""Read images of a store: every manifest and config once in a run."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ class Reader:
         self._size = 0
 
     async def manifest(self, repository: Repository, digest: Digest) -> RawManifest:
-        """The manifest of `digest`; NotFound when the repository does not know it."""
+        """Return the manifest of `digest`; raise NotFound if the repository does not have it."""
         return await self._once(digest, lambda: repository.store.manifest(repository.name, digest))
 
     async def config(self, repository: Repository, config: Descriptor) -> bytes:
-        """The bytes of an image's config, at most 8 MiB."""
+        """Return the bytes of an image's config, at most 8 MiB."""
 
         async def read() -> RawManifest:
             return RawManifest(config.media_type, await _right(repository, config))
@@ -81,11 +81,13 @@ class Reader:
         return (await self._once(config.digest, read)).content
 
     def known(self, digest: Digest) -> RawManifest | None:
-        """The manifest or config of `digest` when it is still remembered."""
+        """Return the manifest or config of `digest` if it is still remembered."""
         return self._contents.get(digest)
 
     async def child(self, repository: Repository, descriptor: Descriptor) -> ChildManifest:
-        """The manifest behind one entry; InvalidManifest when it is no image manifest."""
+        """Return the manifest behind one entry; raise InvalidManifest if it is not an image
+        manifest.
+        """
         raw = await self.manifest(repository, descriptor.digest)
         found = parse(raw)
         if not isinstance(found, Manifest):
@@ -93,7 +95,7 @@ class Reader:
         return ChildManifest(descriptor, raw, found)
 
     async def source_image(self, repository: Repository, top: RawManifest) -> SourceImage:
-        """The image of `top`, nested indexes opened, platforms completed from the configs."""
+        """Return the image of `top`: nested indexes opened, platforms completed by the configs."""
         found = parse(top)
         if isinstance(found, Index):
             cover_at_least(self._unread(found))
@@ -111,10 +113,11 @@ class Reader:
     async def destination_image(
         self, repository: Repository, head: ManifestHead
     ) -> DestinationImage:
-        """What lies under a destination's tag; InvalidManifest when one cannot merge with it.
+        """Return what lies under a destination's tag; raise InvalidManifest if it cannot be merged
+        with.
 
-        Entries whose manifests are missing or damaged are left out and told, as far as that is
-        seen: only nested indexes, and what states no platform, are read.
+        Entries whose manifests are missing or damaged are returned apart, as far as that is seen:
+        only nested indexes, and entries that state no platform, are read.
         """
         top = await self.manifest(repository, head.digest)
         found = parse(top)
@@ -136,7 +139,7 @@ class Reader:
         wants: Wants = says_index,
         on_manifest: OnManifest | None = None,
     ) -> Tree:
-        """The tree below `top`; see `oci.tree.walk`.
+        """Return the tree below `top`; see `oci.tree.walk`.
 
         Content that is missing or damaged is a problem of the tree; other failures are raised.
         """
@@ -146,7 +149,7 @@ class Reader:
     async def tree_once(
         self, repository: Repository, top: RawManifest, on_manifest: OnManifest
     ) -> Tree:
-        """The tree below `top`, all manifests read; an index that is there often is opened once."""
+        """Return the tree below `top`, all manifests read; each index in it is opened once."""
         asking = walk(top, wants=everything, on_manifest=on_manifest, repeats=False)
         return await driven(asking, lambda entry: self._answer(repository, entry))
 
@@ -164,7 +167,7 @@ class Reader:
         )
 
     def _unread(self, index: Index) -> int:
-        """How many manifests must be read to open `index`, as far as it tells."""
+        """Return how many manifests must be read to open `index`, as far as it tells."""
         asked = {entry.digest for entry in index.entries if not _says_enough(entry)}
         return len(asked - self._contents.keys())
 
@@ -186,7 +189,7 @@ class Reader:
             return error
 
     async def _completed(self, repository: Repository, entry: Descriptor) -> Descriptor:
-        """The entry with its platform; read from the config only where the entry has none."""
+        """Return the entry with its platform, read from the config only if the entry has none."""
         if _says_enough(entry):
             return entry
         found = parse(await self.manifest(repository, entry.digest))
@@ -216,7 +219,9 @@ class Reader:
 
 
 def _says_enough(entry: Descriptor) -> bool:
-    """Whether an entry of an index tells its platform, so that nothing behind it must be read."""
+    """Return whether an entry of an index tells its platform, so that nothing behind it must be
+    read.
+    """
     if says_index(entry):
         return False
     stated = entry.platform
@@ -224,9 +229,9 @@ def _says_enough(entry: Descriptor) -> bool:
 
 
 async def _right(repository: Repository, blob: Descriptor) -> bytes:
-    """The bytes of a blob, read once more where they are wrong.
+    """Return the bytes of a blob, read once more if they are wrong.
 
-    A store repeats whatever else may pass; of a stream it has given most away by then.
+    A store repeats what else may pass; of a stream it has given most away by then.
     """
     try:
         return await _whole(repository, blob)

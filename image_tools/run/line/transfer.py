@@ -16,9 +16,8 @@ from image_tools.plan.merge import select
 from image_tools.plan.plan import Plan, plan
 from image_tools.plan.referrers import apart
 from image_tools.run.context import TransferContext
-from image_tools.run.line.arch_tags import arch_tag, own_tag
 from image_tools.run.line.job import Job
-from image_tools.run.line.projects import ensure_project
+from image_tools.run.line.platforms import arch_tag, own_tag
 from image_tools.run.line.transfer_job import TransferJob
 from image_tools.tools.skopeo import cannot_keep
 
@@ -42,7 +41,7 @@ async def transfer(context: TransferContext, job: Job, task: TransferJob) -> Tra
     if context.signer is not None:
         # A key that cannot sign is to be known before anything is moved.
         await context.signer.ready()
-    await ensure_project(job)
+    await job.ensure_project()
     note_source_blobs(job, task.children)
     decided = task.plan if task.convert is None else await _converted(context, job, task)
     if decided.as_it_is:

@@ -1,4 +1,4 @@
-"""Publishing what a tag holds in the end: by buildx, byte for byte by skopeo, or by ourselves."""
+"""Write indexes: by buildx, byte for byte by skopeo, or by our own client."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader
 from image_tools.run.scheduler import Scheduler
-from image_tools.run.tools.failure import cause_of
 from image_tools.run.tools.own_client import OWN_CLIENT, OwnClient
-from image_tools.run.tools.toolbox import Toolbox
+from image_tools.run.tools.toolbox import Toolbox, cause_of
 from image_tools.tools.buildx import can_express, create_argv, descriptor_file
 from image_tools.tools.skopeo import cannot_keep, index_only_argv, write_index_folder
 from image_tools.tools.unreadable import buildx_cannot_pass_on, leaves_the_exchange
@@ -108,13 +107,13 @@ class Assembler:
         return WrittenIndex(raw.digest, OWN_CLIENT)
 
     async def _must_not_pass(self, job: Job, raw: RawManifest) -> str | None:
-        """Why buildx must not push `raw` as it is; None when it may."""
+        """Return why buildx must not push `raw` as it is; None if it may."""
         found = parse(raw)
         reason = buildx_cannot_pass_on(found) if isinstance(found, Index) else None
         return reason or await self._leaves_the_exchange(job, raw)
 
     async def _leaves_the_exchange(self, job: Job, raw: RawManifest) -> str | None:
-        """Why buildx would ask other addresses for `raw` or what is behind it; None: it won't."""
+        """Return why buildx would send requests for `raw` to other addresses, else None."""
         reasons: list[str | None] = []
 
         def look(_entry: Descriptor, _raw: RawManifest, found: Parsed) -> None:
@@ -143,7 +142,7 @@ class Assembler:
         return WrittenIndex(_digest(job, session), INDEX_ONLY)
 
     async def _passed_on(self, job: Job, raw: RawManifest, tag: str | None) -> WrittenIndex:
-        """Alone in the hands of buildx 0.13 and 0.29, an index keeps its bytes."""
+        """Write `raw` by buildx: 0.13 and 0.29 keep the bytes of an index that is given alone."""
         tools = await self.toolbox.tools()
         path = self.toolbox.new_folder("index") / "descriptor.json"
         path.write_bytes(descriptor_file(raw.descriptor))
@@ -159,7 +158,7 @@ class Assembler:
         return WrittenIndex(_digest(job, session), BUILDX)
 
     async def _composed(self, job: Job, final: FinalIndex, tag: str | None) -> WrittenIndex | None:
-        """None when buildx was stopped from writing something else than `final`, or cannot read."""
+        """Write `final` by buildx; return None if it cannot read it or wrote something else."""
         tools = await self.toolbox.tools()
         files = _descriptor_files(self.toolbox.new_folder("entries"), final)
         try:
@@ -179,7 +178,7 @@ class Assembler:
         return WrittenIndex(_digest(job, session), BUILDX)
 
     def _memory(self, entries: Iterable[Descriptor]) -> dict[str, Any]:
-        """What buildx asks about the children, as far as the run has read them.
+        """Return what buildx asks about the children, as far as the run has read them.
 
         buildx 0.29 reads every child and looks for each of its blobs: 34 requests for 4 platforms.
         """
@@ -230,7 +229,7 @@ def _unknown(error: InvalidManifest) -> str:
 
 
 def _unseen(problem: EntryProblem) -> str | None:
-    """Why buildx must not get an index with this problem, since nobody saw what is behind it."""
+    """Return why buildx must not get an index with this problem: its content is unknown."""
     if problem.fault is Fault.MISSTATED or isinstance(problem.error, NotFound):
         return None  # What is missing buildx does not find either, and says so.
     if not isinstance(problem.error, InvalidManifest):

@@ -1,4 +1,4 @@
-"""Copying one platform: its blobs are placed, then skopeo copies and writes the manifest."""
+"""Copy platforms by skopeo: their blobs are placed first, then skopeo writes the manifests."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-
-from loguru import logger
 
 from image_tools.errors import ImageToolsError, ManifestUnsupported, UnknownFailure
 from image_tools.exchange.presence import size_of
@@ -25,10 +23,8 @@ from image_tools.run.line.reader import Reader, Repository
 from image_tools.run.options import Options
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.direct import DirectWay
-from image_tools.run.tools.failure import cause_of
-from image_tools.run.tools.foreign_layers import ForeignLayers, placement
-from image_tools.run.tools.own_client import OwnClient
-from image_tools.run.tools.toolbox import Toolbox
+from image_tools.run.tools.own_client import ForeignLayers, OwnClient, placement, warn_of_retry
+from image_tools.run.tools.toolbox import Toolbox, cause_of
 from image_tools.tools.skopeo import CopyRequest, cannot_keep, copy_argv
 from image_tools.tools.unreadable import OLDEST_SKOPEO, cannot_parse, skopeo_cannot_parse
 
@@ -80,12 +76,16 @@ class Copier:
         )
 
     def takes_several(self, job: Job) -> bool:
-        """Whether one run may bring several platforms: what flows through skopeo would queue."""
+        """Return whether one run may copy several platforms: layers that flow through skopeo queue
+        up.
+        """
         return self.options.ahead and not self.direct.applies_to(job.entry.source)
 
     async def place(self, job: Job, children: tuple[ChildManifest, ...]) -> None:
         """Place the blobs of `children`."""
-        await repeat_async(self.options.retry, lambda: self._place(job, children), on_retry=_warn)
+        await repeat_async(
+            self.options.retry, lambda: self._place(job, children), on_retry=warn_of_retry
+        )
 
     async def copy_several(self, job: Job, bundle: CopyAll, tag: str) -> None:
         """Bring the children of `bundle` by digest, and its index last where that is the image.
@@ -99,9 +99,9 @@ class Copier:
         )
 
     async def convert(self, job: Job, tag: str | None) -> RawManifest:
-        """The schema 2 manifest a schema 1 source becomes, pushed under `tag`, else by digest."""
+        """Return the schema 2 manifest of a schema 1 source, pushed under `tag`, else by digest."""
         return await repeat_async(
-            self.options.retry, lambda: self._convert(job, tag), on_retry=_warn
+            self.options.retry, lambda: self._convert(job, tag), on_retry=warn_of_retry
         )
 
     async def _refusal(self, child: ChildManifest) -> str | None:
@@ -113,7 +113,7 @@ class Copier:
         return skopeo_cannot_parse(media_type, manifest, tools.skopeo)
 
     async def _tried(self, job: Job, child: ChildManifest, ending: str) -> str | None:
-        """None once skopeo has copied `child`, else what it says it cannot parse."""
+        """Return None once skopeo has copied `child`, else what it says it cannot parse."""
         try:
             await self._by_skopeo(job, child, ending, direct=False)
         except ManifestUnsupported as error:
@@ -141,7 +141,7 @@ class Copier:
         await repeat_async(
             self.options.retry,
             lambda: self._attempt(job, children, run, ahead),
-            on_retry=_warn,
+            on_retry=warn_of_retry,
         )
 
     async def _attempt(
@@ -199,7 +199,7 @@ class Copier:
         return frozenset(raw.digest for raw in pushed)
 
     def _memory(self, children: tuple[ChildManifest, ...]) -> dict[str, Any]:
-        """What skopeo asks the source about `children`, as far as the run has read it."""
+        """Return what skopeo asks the source about `children`, as far as the run has read it."""
         named = (child.manifest.config for child in children)
         configs = (self.reader.known(config.digest) for config in named if config is not None)
         return {
@@ -253,7 +253,7 @@ class Copier:
 
 
 async def _holder(job: Job, config: Descriptor) -> Repository:
-    """Where a config is read: an archive that has it already costs no request."""
+    """Return where to read a config: an archive that has it already costs no request."""
     there = job.destination
     archive = there.store.abilities.archive
     return there if archive is not None and await archive.holds(config.digest) else job.source
@@ -285,7 +285,3 @@ def _one_of(digests: frozenset[Digest]) -> ManifestCheck:
 async def _close(toolbox: Toolbox, *sessions: ToolSession) -> None:
     for session in sessions:
         await toolbox.exchange.close(session)
-
-
-def _warn(error: ImageToolsError, seconds: float) -> None:
-    logger.warning("{}; trying again in {:.0f} s", error, seconds)

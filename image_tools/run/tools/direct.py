@@ -28,7 +28,7 @@ class DirectWay:
     _answers: dict[Reference, bool] = field(default_factory=dict)
 
     def applies_to(self, source: Reference) -> bool:
-        """Whether skopeo reads `source` by itself."""
+        """Return whether skopeo reads `source` by itself."""
         if source not in self._answers:
             self._answers[source] = self.always or self.policy.demands(source)
         return self._answers[source]
@@ -40,7 +40,7 @@ class DirectWay:
         return "leave out --direct, or install a newer skopeo"
 
     async def request(self, source: Reference, request: CopyRequest, ending: str) -> CopyRequest:
-        """`request` with the real source at `ending`, its own login, trust and policy."""
+        """Return `request` with the real source at `ending`, its own login, trust and policy."""
         setting = request.setting
         if self.policy.demands(source) and self.policy.path is not None:
             setting = under_policy(setting, self.policy.path)
@@ -58,10 +58,11 @@ class DirectWay:
         return replace(request, setting=setting, source=name, source_direct=direct)
 
     def _registries_conf(self, folder: Path, source: Reference) -> Path | None:
-        """The file the variable names, for that does not reach skopeo; it finds the others.
+        """Return the registries.conf for skopeo, None if it finds the right one by itself.
 
-        Where they name a destination of the run as a mirror, it is one without that. UsageError
-        where a drop-in file would count more for skopeo.
+        The file in the environment variable does not reach skopeo. Where the files name a
+        destination of the run as a mirror, write one without it. Raise UsageError if a drop-in file
+        would override that.
         """
         if self.endpoints.leaves_out_mirrors(source):
             if (file := overriding(self.endpoints.conf, source.name)) is not None:
@@ -76,20 +77,20 @@ class DirectWay:
         return Path(chosen) if chosen else None
 
     def _verify(self, registries: Iterable[str]) -> bool | None:
-        """What skopeo is told of TLS; None leaves it to registries.conf, else it verifies."""
+        """Return what to tell skopeo of TLS; None leaves it to registries.conf."""
         tls = self.endpoints.source.tls
         if tls.verify is not None:
             return tls.verify
         return False if all(tls.allows_plain(_host(name)) for name in registries) else None
 
     def _certificates(self, folder: Path, registries: Iterable[str]) -> Path | None:
-        """One folder in place of all that skopeo would look into: it takes no second authority."""
+        """Return one folder with all trusted authorities: skopeo takes only one folder."""
         environ, ca_file = self.endpoints.environ, self.endpoints.source.tls.ca_file
         found = [one for name in registries for one in certificate_folders(name, environ)]
         return certificates_folder(ca_file, found, folder / "certificates")
 
     async def _login(self, folder: Path, source: Reference, places: Iterable[PullSource]) -> Path:
-        """An auth file with the logins of `source` and of where it is read from."""
+        """Return an auth file with the logins of `source` and of the places it is read from."""
         logins: dict[str, Credentials] = {}
         own = PullSource(source.registry, source.repository)
         for place in (own, *places):

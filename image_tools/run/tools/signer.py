@@ -21,8 +21,7 @@ from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.line.job import Job
 from image_tools.run.line.reader import Reader
 from image_tools.run.scheduler import Scheduler
-from image_tools.run.tools.failure import cause_of
-from image_tools.run.tools.toolbox import Toolbox
+from image_tools.run.tools.toolbox import Toolbox, cause_of
 from image_tools.tools.locate import SKOPEO_VARIABLE
 from image_tools.tools.skopeo import (
     SIMPLE_SIGNING,
@@ -40,7 +39,7 @@ LONGEST_PAYLOAD = 64 * 1024
 
 @dataclass(slots=True, eq=False)
 class Signer:
-    """Runs skopeo to sign manifests that lie at the destination already, with `key`."""
+    """Runs skopeo to sign manifests that are at the destination already, with `key`."""
 
     toolbox: Toolbox
     reader: Reader
@@ -55,7 +54,7 @@ class Signer:
     )
 
     async def ready(self) -> SkopeoSetting:
-        """Nothing to worry about: the key opens with its passphrase. Else EnvironmentProblem."""
+        """Return the setting once the key has opened; raise EnvironmentProblem if it does not."""
         async with self._once:
             if self._useless is not None:
                 raise self._useless
@@ -104,7 +103,7 @@ class Signer:
         logger.info("{}: signed {}", job.entry.destination, digest)
 
     async def _prepared(self) -> SkopeoSetting:
-        """The setting to sign with, once the key has signed an index of nothing."""
+        """Return the setting to sign with, once the key has signed an empty index."""
         tools = await self.toolbox.tools()
         folder = self.toolbox.new_folder("signing")
         conf = attachments_conf(self.toolbox.exchange.address)
@@ -120,7 +119,7 @@ class Signer:
 
 
 def _useless(setting: SkopeoSetting, path: Path, said: str) -> EnvironmentProblem:
-    """Why the trial failed: this skopeo (before 1.9, or Debian's without sigstore), or the key."""
+    """Return why signing failed: a skopeo before 1.9 or without sigstore, or a bad key."""
     if "unknown flag" in said or "sigstore disabled" in said:
         return EnvironmentProblem(
             f"{setting.skopeo} cannot sign with a sigstore key: it is too old, or built without"
@@ -152,7 +151,7 @@ async def is_signed(reader: Reader, job: Job, digest: Digest) -> bool:
 
 
 def _names(payload: bytes, reference: str) -> bool:
-    """Whether a signature's payload (containers-signature(5)) is for `reference`."""
+    """Return whether a signature's payload (containers-signature(5)) is for `reference`."""
     try:
         identity = json.loads(payload)["critical"]["identity"]["docker-reference"]
     except (ValueError, LookupError, TypeError, RecursionError):

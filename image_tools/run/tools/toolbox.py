@@ -16,14 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, ImageToolsError, IntegrityError, ToolMissing
+from image_tools.errors import (
+    CopyFailed,
+    ImageToolsError,
+    IntegrityError,
+    ManifestUnsupported,
+    ToolMissing,
+)
+from image_tools.exchange.sessions import ToolSession
 from image_tools.logins.auth_file import Credentials, auth_document
 from image_tools.machine import run as process
 from image_tools.machine.cancel import Cancel
 from image_tools.machine.concurrency import settled, together
 from image_tools.machine.run import CompletedRun
 from image_tools.machine.workspace import Workspace
+from image_tools.oci.reference import Reference
 from image_tools.tools import install
+from image_tools.tools.diagnose import diagnose, last_line
 from image_tools.tools.environment import (
     child_environment,
     direct_environment,
@@ -31,6 +40,7 @@ from image_tools.tools.environment import (
 )
 from image_tools.tools.locate import downloaded_skopeo, find_buildx, find_skopeo
 from image_tools.tools.skopeo import OPEN_POLICY, SkopeoSetting
+from image_tools.tools.unreadable import cannot_parse
 from image_tools.tools.versions import Version, probe
 
 if TYPE_CHECKING:
@@ -75,7 +85,7 @@ class Toolbox:
 
     @property
     def exchange(self) -> Exchange:
-        """What the tools talk to, once they were asked for."""
+        """Return the registry that the tools talk to; it starts with the first use of a tool."""
         assert self._exchange is not None, "no tools yet"
         return self._exchange
 
@@ -89,7 +99,7 @@ class Toolbox:
             self._begin()
 
     async def tools(self) -> Tools:
-        """Both tools, probed; ToolMissing or ToolTooOld say what to do."""
+        """Return both tools, probed; raise ToolMissing or ToolTooOld."""
         begun = self._begin()
         try:
             return await asyncio.shield(begun)
@@ -99,7 +109,7 @@ class Toolbox:
             raise
 
     async def run(self, argv: tuple[str, ...], *, direct: bool = False) -> CompletedRun:
-        """What the tool printed and how it ended; being cancelled ends its process group first."""
+        """Return what the tool printed and how it ended; cancelling ends its process group."""
         base = direct_environment if direct else child_environment
         environment = base(self.workspace.path, self._environ)
         cancel = Cancel()
@@ -117,7 +127,7 @@ class Toolbox:
         return completed
 
     def new_folder(self, name: str) -> Path:
-        """A new private folder of this run."""
+        """Return a new private folder of this run."""
         folder = self.workspace.path / f"{name}-{next(self._numbers)}"
         folder.mkdir(mode=0o700)
         return folder
@@ -228,5 +238,25 @@ class Toolbox:
 
 
 def under_policy(setting: SkopeoSetting, policy: Path) -> SkopeoSetting:
-    """`setting` for a source that skopeo reads by itself, with the machine's own mirrors."""
+    """Return `setting` for a source that skopeo reads by itself, with the machine's own mirrors."""
     return replace(setting, policy=policy, registries_conf=None, registries_d=None)
+
+
+def cause_of(
+    completed: CompletedRun, reference: Reference, *sessions: ToolSession
+) -> ImageToolsError | None:
+    """Return the failure of a tool run about `reference`, None if it succeeded.
+
+    The first of `sessions` whose store failed names the cause; only without one the last words of
+    the tool do. ManifestUnsupported is never a registry's answer: only a tool says that.
+    """
+    if completed.returncode == 0:
+        return None
+    for session in sessions:
+        if session.cause is not None:
+            return session.cause
+    tool = Path(completed.argv[0]).name.removeprefix("docker-")
+    error = diagnose(completed.stderr, str(reference), returncode=completed.returncode, tool=tool)
+    if completed.returncode > 0 and cannot_parse(last_line(completed.stderr)) is not None:
+        return ManifestUnsupported(error.message)
+    return error

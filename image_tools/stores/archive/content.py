@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol, runtime_checkable
@@ -135,6 +135,32 @@ class HasVolumes(Protocol):
     @property
     def lost(self) -> Sequence[LostVolume]:
         """Return the volumes that cannot be read."""
+
+
+class ReportingBlobWriter:
+    """A blob that `inner` writes unless `content` has it; `arrived` gets its digest and size."""
+
+    def __init__(
+        self, content: Content, inner: BlobWriter, arrived: Callable[[Digest, int], None]
+    ) -> None:
+        self._content, self._inner, self._arrived, self._size = content, inner, arrived, 0
+
+    def write(self, data: bytes) -> None:
+        """See `BlobWriter`."""
+        self._inner.write(data)
+        self._size += len(data)
+
+    def finish(self, digest: Digest) -> None:
+        """See `BlobWriter`."""
+        if self._content.size(digest) is not None:
+            self._inner.drop()
+            return
+        self._inner.finish(digest)
+        self._arrived(digest, self._size)
+
+    def drop(self) -> None:
+        """See `BlobWriter`."""
+        self._inner.drop()
 
 
 def add_blob(

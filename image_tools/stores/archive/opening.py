@@ -74,7 +74,7 @@ def detect(path: Path) -> Detected:
 
 def _detect_volumes(path: Path) -> Detected:
     try:
-        with closing(VolumesContent.found(path)) as found:
+        with closing(VolumesContent.reading(path)) as found:
             return Detected(PathKind.ARCHIVE, found.form, part_size=found.part_size)
     except ArchiveDamaged as error:
         if journal_path(set_name(path)).exists():
@@ -122,7 +122,7 @@ def read_archive(
 def _file_archive(path: Path, found: Detected, *, whole: bool) -> Archive:
     if found.part_size is None:
         return _archive_of(_single_file(FileContent.reading(path)))
-    archive = _archive_of(VolumesContent.found(path))
+    archive = _archive_of(VolumesContent.reading(path))
     return _with_all_volumes(archive, path) if whole else archive
 
 
@@ -159,7 +159,7 @@ def add_to_archive(path: Path) -> Archive:
     with disk_errors(str(path)):
         if found.part_size is None:
             return _archive_of(_single_file(FileContent.adding(path)), writing=True)
-        _with_all_volumes(_archive_of(VolumesContent.found(path)), path).close()
+        _with_all_volumes(_archive_of(VolumesContent.reading(path)), path).close()
         return _archive_of(VolumesContent.adding(path), writing=True)
 
 

@@ -20,6 +20,7 @@ from image_tools.stores.archive.content import (
     Form,
     HasVolumes,
     LostVolume,
+    ReportingBlobWriter,
     add_blob,
 )
 from image_tools.stores.archive.file.archive_file import FileContent
@@ -124,7 +125,7 @@ def repairing_volumes(path: Path, part_size: int | None) -> VolumesContent:
     Raises ArchiveDamaged when no volume is whole, AlreadyRunning when another process writes it.
     """
     try:
-        content = VolumesContent.found(path)
+        content = VolumesContent.reading(path)
     except ArchiveDamaged:
         known = find_remains(path, part_size)
         content = VolumesContent(path, known.form, max(known.part_size, SMALLEST_PART), known)
@@ -167,7 +168,8 @@ class RepairingContent:
         """See `Content`. A blob's digest is known only at its end, so it may be staged."""
         if self._staging:
             return _StagedBlobWriter(self, compressible=compressible)
-        return _CountingBlobWriter(self, self.content.begin(size, compressible=compressible))
+        inner = self.content.begin(size, compressible=compressible)
+        return ReportingBlobWriter(self, inner, self.arrived)
 
     def note(self, line: str) -> None:
         """See `Content`."""
@@ -194,30 +196,6 @@ class RepairingContent:
         """Note that a blob was brought that was absent."""
         self.damaged.pop(digest, None)
         self.fetched[digest] = size
-
-
-class _CountingBlobWriter:
-    """A blob on its way to a new place."""
-
-    def __init__(self, content: RepairingContent, inner: BlobWriter) -> None:
-        self._content, self._inner, self._size = content, inner, 0
-
-    def write(self, data: bytes) -> None:
-        """See `BlobWriter`."""
-        self._inner.write(data)
-        self._size += len(data)
-
-    def finish(self, digest: Digest) -> None:
-        """See `BlobWriter`."""
-        if self._content.size(digest) is not None:
-            self._inner.drop()
-            return
-        self._inner.finish(digest)
-        self._content.arrived(digest, self._size)
-
-    def drop(self) -> None:
-        """See `BlobWriter`."""
-        self._inner.drop()
 
 
 class _StagedBlobWriter:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import aiohttp
 from loguru import logger
@@ -15,10 +14,8 @@ from image_tools.oci.digest import Digest
 from image_tools.stores.remote.api import ApiRequest
 from image_tools.stores.remote.client import RegistryClient
 from image_tools.web.address import named
-from image_tools.web.connect import network_failure
-
-_CONTENT_RANGE = re.compile(r"bytes[ ](\d+)-(\d+)/(\d+|\*)")
-
+from image_tools.web.network_failures import network_failure
+from image_tools.web.responses import answered_range
 
 # How servers refuse a part of a blob that they have; a missing blob is a 404.
 _NO_RANGE = frozenset({400, 403, 405, 406, 409, 410, 412, 415, 416, 422, 501})
@@ -29,14 +26,6 @@ _EMPTY = Digest.of(b"")
 
 class _OtherPart(Unavailable):
     """The answer holds another part of the blob than requested."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlobRange:
-    """The part in an answer: bytes from `first` on; `total` is the blob's size, None if untold."""
-
-    first: int
-    total: int | None
 
 
 class BlobReader:
@@ -158,7 +147,7 @@ class BlobReader:
 
     def _take(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
-        part = _part(response)
+        part = answered_range(response)
         if part is None or part.first > self._position:
             self._drop()
             said = "answered with another part of the blob"
@@ -183,16 +172,6 @@ class BlobReader:
 
 def _refuses_part(error: CopyFailed) -> bool:
     return isinstance(error, _OtherPart) or error.status in _NO_RANGE
-
-
-def _part(response: aiohttp.ClientResponse) -> BlobRange | None:
-    """Return which part an answer holds; None where a 206 says nothing usable."""
-    if response.status != 206:
-        return BlobRange(0, response.content_length)
-    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-    if not found:
-        return None
-    return BlobRange(int(found[1]), None if found[3] == "*" else int(found[3]))
 
 
 class BlobSizes:

@@ -15,7 +15,7 @@ from yarl import URL
 
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.logins.credentials import Keyring
-from image_tools.retry import RetryPolicy, repeat_async
+from image_tools.retry import RetryPolicy, announce_retry, repeat_async
 from image_tools.stores.remote.api import ApiAnswer, ApiRequest, Counts
 from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.failures import Asked, about, failure
@@ -95,7 +95,7 @@ class RegistryClient:
 
     async def repeat(self, action: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `action`, repeated while its failure is temporary."""
-        return await repeat_async(self.policy, action, on_retry=_announce_retry)
+        return await repeat_async(self.policy, action, on_retry=announce_retry)
 
     async def once(self, request: ApiRequest) -> ApiAnswer:
         """Return the answer to a request that is sent once, read to its end."""
@@ -266,7 +266,3 @@ def _without_scope(challenge: Challenge) -> Challenge:
     named = challenge.parameters.items()
     kept = {name: value for name, value in named if name != "scope"}
     return Challenge(challenge.scheme, kept)
-
-
-def _announce_retry(error: ImageToolsError, wait: float) -> None:
-    logger.info("{}; trying again in {} s", error, round(wait, 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -17,8 +16,8 @@ from image_tools.stores.remote.tokens.authorizer import Authorizer
 from image_tools.stores.remote.tokens.challenge import Challenge, parse_challenges
 from image_tools.stores.remote.tokens.tried_logins import UNAUTHORIZED
 from image_tools.web.address import same_origin
-from image_tools.web.connect import Connections, Request, drain, network_failure
-from image_tools.web.patience import in_time, read_at_once, read_up_to
+from image_tools.web.connect import Connections, Request
+from image_tools.web.responses import drain, read_body
 
 FORBIDDEN = 403
 _REFUSED = frozenset({UNAUTHORIZED, FORBIDDEN})
@@ -155,21 +154,9 @@ async def read(
     """
     good = response.status in request.expected
     limit = request.limit if good else MOST_BYTES_OF_A_REFUSAL
-    try:
-        body = read_at_once(response)
-        if body is None:
-            body = await in_time(seconds, read_up_to(response, limit))
-    except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-        response.close()
-        raise network_failure(error, request.reference, response.url) from error
-    except BaseException:
-        response.close()
-        raise
-    if len(body) > limit:
-        response.close()
-        if good:
-            raise InvalidManifest(f"{request.reference}: answered with over {limit} bytes")
-    response.release()
+    body = await read_body(response, request.reference, limit, seconds)
+    if good and len(body) > limit:
+        raise InvalidManifest(f"{request.reference}: answered with over {limit} bytes")
     body = body if good else secrets.hidden(body)
     return ApiAnswer(response.status, response.headers, body, response.url)
 

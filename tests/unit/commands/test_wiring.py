@@ -11,7 +11,6 @@ from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.commands.wiring import key_id, key_of, policy_of
 from image_tools.errors import EnvironmentProblem
 from image_tools.machine.workspace import Workspace
-from image_tools.tools import policy
 from image_tools.tools.policy import SignaturePolicy
 from image_tools.tools.skopeo import SigstoreKey
 
@@ -28,16 +27,15 @@ OPEN = '{"default":[{"type":"insecureAcceptAnything"}]}'
     ],
 )
 def test_policy_that_accepts_everything_is_said(
-    machines: bool, insecure: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machines: bool, insecure: bool, said: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "policy.json"
-    monkeypatch.setattr(policy, "MACHINE_POLICY", path)
     if machines:
         path.write_text(OPEN)
     lines: list[str] = []
     sink = logger.add(lines.append, level="INFO", format="{message}")
 
-    found = policy_of(ListRequest(insecure_policy=insecure), {"HOME": str(tmp_path)})
+    found = policy_of(ListRequest(insecure_policy=insecure), {"HOME": str(tmp_path)}, path)
     logger.remove(sink)
 
     assert found.path == (path if machines and not insecure else None)

@@ -13,7 +13,7 @@ import pytest
 
 from image_tools.errors import AlreadyRunning, EnvironmentProblem
 from image_tools.machine.cancel import Cancel
-from image_tools.machine.locks import RunLock, lock_path
+from image_tools.machine.locks import RunLock, lock_path, wait_for_lock
 from tests.helpers.said import listened
 
 REGISTRY = "reg.example:5000"
@@ -173,3 +173,40 @@ def test_lock_on_a_file_system_without_locks_is_a_problem_of_the_machine(
         RunLock(path, REGISTRY).acquire(None, cancel=Cancel())
 
     assert len([*Path("/proc/self/fd").iterdir()]) == open_files
+
+
+@pytest.mark.parametrize("wait", [None, 0.0])
+def test_wait_for_lock_that_may_not_wait_tries_once(wait: float | None) -> None:
+    tries: list[int] = []
+
+    def attempt() -> None:
+        tries.append(1)
+        raise AlreadyRunning("another run")
+
+    with pytest.raises(AlreadyRunning):
+        wait_for_lock(attempt, wait, Cancel())
+
+    assert tries == [1]
+
+
+def test_wait_for_lock_gets_what_is_free_at_last_and_says_once_that_it_waits() -> None:
+    left, said = [AlreadyRunning("first"), AlreadyRunning("second")], []
+
+    def attempt() -> str:
+        if left:
+            raise left.pop(0)
+        return "free"
+
+    found = wait_for_lock(attempt, math.inf, Cancel(), poll=0, on_wait=said.append)
+
+    assert (found, list(map(str, said))) == ("free", ["first"])
+
+
+def test_wait_for_lock_ends_when_it_is_cancelled() -> None:
+    cancel = Cancel()
+
+    def attempt() -> None:
+        raise AlreadyRunning("another run")
+
+    with pytest.raises(AlreadyRunning):
+        wait_for_lock(attempt, math.inf, cancel, poll=60, on_wait=lambda _: cancel.set())

@@ -16,7 +16,7 @@ from image_tools.errors import Different
 from image_tools.oci.digest import Digest
 from image_tools.plan.plan import Action
 from image_tools.report import Outcome, Status
-from image_tools.run.line.deep_walk import Depth
+from image_tools.run.deep_walk import Depth
 from image_tools.validation.demand import Demand
 from tests.helpers.histories import Part, World
 from tests.helpers.naive_model import expected

@@ -1,196 +1,138 @@
-"""What is said of a connection that broke: plain words, and nothing of the answer's head."""
+"""Redirects: where a request goes, with which header, and where it must not go."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import ssl
+from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
-from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.http_parser import RawResponseMessage
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from image_tools.errors import (
-    CertificateExpired,
-    ConnectionRefused,
-    CopyFailed,
-    NameUnknown,
-    ProxyRefused,
-    TimedOut,
-    TlsProblem,
-    Unavailable,
-)
-from image_tools.web.connect import network_failure
+from image_tools.errors import ImageToolsError, TlsProblem, Unavailable
+from image_tools.web.body import StreamBody
+from image_tools.web.connect import MOST_REDIRECTS, Connections, Request
+from image_tools.web.tls import TlsChoice
 
-ADDRESS = URL("https://cdn.example/blob?X-Signature=secret")
-HEAD = RawResponseMessage(
-    version=aiohttp.HttpVersion11,
-    code=200,
-    reason="OK",
-    headers=CIMultiDictProxy(CIMultiDict({"Location": "https://cdn.example/?X-Signature=secret"})),
-    raw_headers=((b"Location", b"https://cdn.example/?X-Signature=secret"),),
-    should_close=False,
-    compression=None,
-    upgrade=False,
-    chunked=False,
-)
+FIRST = "https://r.example/v2/a/blobs/x?n=1"
+ELSEWHERE = "https://cdn.example/v2/a/blobs/x?n=1"
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (
-            aiohttp.ServerDisconnectedError(HEAD),
-            "the connection to cdn.example broke (it was closed before the end of the answer)",
-        ),
-        (
-            aiohttp.ClientPayloadError("Response payload is not completed: <ContentLengthError>"),
-            "the connection to cdn.example broke (the answer was cut off)",
-        ),
-        (
-            ConnectionResetError(104, "Connection reset by peer"),
-            "the connection to cdn.example broke ([Errno 104] Connection reset by peer)",
-        ),
-    ],
-    ids=["disconnected", "cut", "reset"],
-)
-def test_network_failure_of_a_broken_connection_is_plain_words(error: Exception, said: str) -> None:
-    found = network_failure(error, "r.example/a/b:v1", ADDRESS)
+class Answered:
+    """An answer with a status and, if it redirects, a Location."""
 
-    assert (type(found), str(found)) == (Unavailable, f"r.example/a/b:v1: {said}")
+    def __init__(self, status: int, location: str = "") -> None:
+        self.status, self.headers = status, {"Location": location} if location else {}
+        self.content_length, self.content = 0, self
+
+    async def read(self, _most: int) -> bytes:
+        return b""
+
+    def release(self) -> None:
+        """Do nothing: there is no connection."""
+
+    close = release
 
 
-KEY = ConnectionKey("r.example", 5000, True, True, None, None, None)
+class ScriptedConnections(Connections):
+    """Gives one answer after the other and keeps where requests went, with which header."""
+
+    def __init__(self, *answers: Answered, verify: bool | None = None) -> None:
+        super().__init__(TlsChoice(verify), {})
+        self.answers, self.sent = list(answers), list[tuple[str, str | None]]()
+
+    async def _send(self, request: Request, url: URL, authorization: str | None) -> Answered:  # type: ignore[override]
+        self.sent.append((str(url), authorization))
+        return self.answers.pop(0)
 
 
-def refused(number: int) -> aiohttp.ClientConnectorError:
-    return aiohttp.ClientConnectorError(KEY, OSError(number, "as the system says"))
+def asked(connections: Connections, **fields: object) -> int:
+    given = {"method": "GET", "url": URL(FIRST), "reference": "r.example/a", **fields}
+    request = Request(authorization="Basic x", **given)  # type: ignore[arg-type]
+    return asyncio.run(connections.open(request)).status
 
 
-def unverified(code: int, message: str) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, message)
-    error.verify_code, error.verify_message = code, message
-    return error
-
-
-def by_proxy(status: int) -> aiohttp.ClientHttpProxyError:
-    info = aiohttp.RequestInfo(ADDRESS, "CONNECT", CIMultiDictProxy(CIMultiDict()), ADDRESS)
-    return aiohttp.ClientHttpProxyError(info, (), status=status, message="Forbidden")
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "said", "hint", "temporary"),
-    [
-        (
-            refused(errno.ECONNREFUSED),
-            ConnectionRefused,
-            "r.example:5000 cannot be reached: connection refused",
-            "check that the registry is running on r.example",
-            True,
-        ),
-        (
-            refused(errno.EHOSTUNREACH),
-            Unavailable,
-            "r.example:5000 cannot be reached: no route to host",
-            "routes and firewalls",
-            True,
-        ),
-        (
-            refused(errno.ENETUNREACH),
-            Unavailable,
-            "r.example:5000 cannot be reached: the network is unreachable",
-            "connected to the network",
-            True,
-        ),
-        (
-            aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "Name not known")),
-            NameUnknown,
-            "the host name r.example does not resolve",
-            "getent hosts r.example",
-            True,
-        ),
-        (
-            asyncio.TimeoutError(),
-            TimedOut,
-            "r.example:5000 does not answer: timed out",
-            "firewalls between here and r.example:5000",
-            True,
-        ),
-        (
-            by_proxy(407),
-            ProxyRefused,
-            "the proxy requires authentication (407 Forbidden)",
-            "HTTPS_PROXY",
-            False,
-        ),
-        (
-            by_proxy(403),
-            ProxyRefused,
-            "the proxy refused the connection to r.example:5000 (403 Forbidden)",
-            "NO_PROXY",
-            False,
-        ),
-        (
-            by_proxy(503),
-            Unavailable,
-            "the proxy cannot reach r.example:5000 (503 Forbidden)",
-            "name r.example in NO_PROXY",
-            True,
-        ),
-        (
-            aiohttp.ClientProxyConnectionError(KEY, OSError(errno.ECONNREFUSED, "refused")),
-            Unavailable,
-            "the proxy for r.example:5000 cannot be reached",
-            "HTTP_PROXY",
-            True,
-        ),
-        (
-            unverified(10, "certificate has expired"),
-            CertificateExpired,
-            "the certificate of r.example:5000 expired on 2024-05-01",
-            "renew the certificate on r.example",
-            False,
-        ),
-        (
-            unverified(9, "certificate is not yet valid"),
-            TlsProblem,
-            "the certificate of r.example:5000 is not valid yet",
-            "check this machine's clock",
-            False,
-        ),
-        (
-            unverified(20, "unable to get local issuer certificate"),
-            TlsProblem,
-            "the certificate of r.example:5000 is signed by an unknown authority"
-            " (unable to get local issuer certificate)",
-            "--ca-file",
-            False,
-        ),
-    ],
-    ids=lambda one: getattr(one, "__name__", None),
-)
-def test_network_failure_says_what_it_is_and_what_to_check(
-    error: Exception, kind: type[CopyFailed], said: str, hint: str, temporary: bool
-) -> None:
-    url = URL("https://r.example:5000/v2/")
-
-    found = network_failure(error, "r.example:5000/a:1", url, expired="2024-05-01")
-
-    assert (type(found), str(found)) == (kind, f"r.example:5000/a:1: {said}")
-    assert hint in found.advice
-    assert (found.temporary, found.status) == (temporary, None)
-
-
-def test_network_failure_of_an_expired_certificate_without_a_day_says_so() -> None:
-    error = unverified(10, "certificate has expired")
-
-    found = network_failure(error, "r.example/a:1", URL("https://r.example/v2/"))
-
-    assert (type(found), str(found)) == (
-        CertificateExpired,
-        "r.example/a:1: the certificate of r.example has expired",
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_open_follows_a_redirect_and_shows_the_login_to_no_other_host(status: int) -> None:
+    connections = ScriptedConnections(
+        Answered(status, "/v2/b"), Answered(status, ELSEWHERE), Answered(200)
     )
+
+    assert asked(connections) == 200
+    assert connections.sent == [
+        (FIRST, "Basic x"),
+        ("https://r.example/v2/b", "Basic x"),
+        (ELSEWHERE, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields"),
+    [
+        (Answered(302), {}),
+        (Answered(304, ELSEWHERE), {}),
+        (Answered(307, ELSEWHERE), {"method": "POST", "stays": True}),
+    ],
+    ids=["no-location", "no-redirect", "stays"],
+)
+def test_open_gives_the_answer_that_leads_nowhere(
+    answer: Answered, fields: dict[str, object]
+) -> None:
+    connections = ScriptedConnections(answer)
+
+    assert asked(connections, **fields) == answer.status
+    assert connections.sent == [(FIRST, "Basic x")]
+
+
+@pytest.mark.parametrize(
+    ("location", "kind", "said"),
+    [
+        ("ftp://r.example/x", Unavailable, "redirected to where nobody can go"),
+        ("http://cdn.example/x", TlsProblem, "leads from TLS to plain HTTP at cdn.example"),
+    ],
+)
+def test_open_refuses_where_a_redirect_must_not_lead(
+    location: str, kind: type[ImageToolsError], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        asked(ScriptedConnections(Answered(302, location)))
+
+
+def test_open_follows_to_plain_http_where_tls_is_not_verified() -> None:
+    connections = ScriptedConnections(
+        Answered(302, "http://cdn.example/x"), Answered(200), verify=False
+    )
+
+    assert asked(connections) == 200
+
+
+def test_open_gives_up_after_many_redirects() -> None:
+    connections = ScriptedConnections(
+        *(Answered(302, f"/{number}") for number in range(MOST_REDIRECTS + 1))
+    )
+    with pytest.raises(Unavailable, match=f"more than {MOST_REDIRECTS} redirects"):
+        asked(connections)
+
+    assert len(connections.sent) == MOST_REDIRECTS + 1
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield b"x"
+
+
+def test_open_sends_the_next_upload_at_once_where_the_last_one_was_redirected() -> None:
+    connections = ScriptedConnections(Answered(307, ELSEWHERE), Answered(201))
+
+    async def uploads() -> None:
+        first, second = StreamBody(_chunks(), "r"), StreamBody(_chunks(), "r")
+        first.started = True
+        with pytest.raises(Unavailable, match="after its body was sent") as caught:
+            await connections.open(_put(first))
+        assert caught.value.another_way
+        await connections.open(_put(second))
+
+    asyncio.run(uploads())
+    assert connections.sent == [(FIRST, None), (ELSEWHERE, None)]
+
+
+def _put(body: StreamBody) -> Request:
+    return Request(method="PUT", url=URL(FIRST), reference="r.example/a", body=body)

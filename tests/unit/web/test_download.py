@@ -20,7 +20,7 @@ from image_tools.errors import (
     UnknownFailure,
 )
 from image_tools.web.connect import Request
-from image_tools.web.download import AnsweredRange, PartialFile, answered_range, download
+from image_tools.web.download import PartialFile, download
 
 ADDRESS = "https://me:w%40rd@files.example/a/skopeo?token=secret"
 SHOWN = "https://files.example/a/skopeo"
@@ -192,20 +192,3 @@ def test_download_of_no_such_range_begins_again(part: PartialFile) -> None:
 def test_download_of_no_url_is_refused(part: PartialFile) -> None:
     with pytest.raises(UnknownFailure, match="is not a URL"):
         asyncio.run(download(GivenConnections(GivenResponse()), "//[]@", part))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("status", "fields", "found"),
-    [
-        (200, {"Content-Length": "10"}, AnsweredRange(0, 10)),
-        (200, {}, AnsweredRange(0, None)),
-        (206, {"Content-Range": "bytes 3-9/10"}, AnsweredRange(3, 10)),
-        (206, {"Content-Range": " bytes 3-9/* "}, AnsweredRange(3, None)),
-        (206, {"Content-Range": "bytes */10"}, None),
-        (206, {}, None),
-    ],
-)
-def test_answered_range_is_what_the_fields_say(
-    status: int, fields: dict[str, str], found: AnsweredRange | None
-) -> None:
-    assert answered_range(GivenResponse(status, fields)) == found  # type: ignore[arg-type]

@@ -117,15 +117,11 @@ def _inflated(span: _Span) -> Iterator[bytes]:
         yield content
 
 
-class EntryReader(io.RawIOBase):
-    """The content of one entry, seekable; `open_entry` adds a buffer."""
+class SeekableReader(io.RawIOBase):
+    """A file of `size` bytes to read at any place; the next byte is at `_at`."""
 
-    def __init__(self, form: Form, source: RangeSource, entry: FileEntry) -> None:
-        self._form, self._source, self._entry = form, source, entry
-        self._start = entry.offset + header_length(form)
-        self._at = 0
-        self._chunks: Iterator[bytes] = iter(())
-        self._left, self._decoded = memoryview(b""), -1
+    def __init__(self, size: int) -> None:
+        self._size, self._at = size, 0
 
     def readable(self) -> bool:
         """Return True."""
@@ -140,16 +136,30 @@ class EntryReader(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a byte. To go back, a compressed entry is read again from its start."""
-        base = (0, self._at, self._entry.size)[whence]
+        """Go to a byte and return its offset."""
+        base = (0, self._at, self._size)[whence]
         if base + offset < 0:
             raise ValueError("a place before the start")
         self._at = base + offset
         return self._at
 
+
+class EntryReader(SeekableReader):
+    """The content of one entry, seekable; `open_entry` adds a buffer.
+
+    To go back in a compressed entry, it is read again from its start.
+    """
+
+    def __init__(self, form: Form, source: RangeSource, entry: FileEntry) -> None:
+        super().__init__(entry.size)
+        self._form, self._source, self._entry = form, source, entry
+        self._start = entry.offset + header_length(form)
+        self._chunks: Iterator[bytes] = iter(())
+        self._left, self._decoded = memoryview(b""), -1
+
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Fill `buffer` with some of the next bytes and return their number."""
-        wanted = min(len(buffer), self._entry.size - self._at)
+        wanted = min(len(buffer), self._size - self._at)
         if wanted <= 0:
             return 0
         data = self._stored(wanted) if self._entry.stored else self._forward(wanted)

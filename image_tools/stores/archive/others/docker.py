@@ -24,7 +24,7 @@ from image_tools.stores.archive.content import Form, damaged
 from image_tools.stores.archive.file.framing import form_of
 from image_tools.stores.archive.file.reading import RangeSource, unpacked
 from image_tools.stores.archive.others.blobs import Blobs
-from image_tools.stores.archive.others.tar import inside
+from image_tools.stores.archive.others.tar import path_inside
 
 MANIFEST = "manifest.json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -105,7 +105,7 @@ def _image(blobs: Blobs, top: str, stated: object) -> Descriptor:
 def _path(blobs: Blobs, top: str, name: object) -> str:
     if not isinstance(name, str):
         raise damaged(blobs.name, f"{MANIFEST} lacks the name of a file")
-    return inside(blobs.name, f"{top}{name}")
+    return path_inside(blobs.name, f"{top}{name}")
 
 
 def _diff_ids(blobs: Blobs, path: str) -> list[Digest]:

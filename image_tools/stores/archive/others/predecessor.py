@@ -29,7 +29,7 @@ from image_tools.oci.reference import Reference
 from image_tools.stores.archive.catalogue import Catalogue
 from image_tools.stores.archive.content import damaged
 from image_tools.stores.archive.others.blobs import Blobs
-from image_tools.stores.archive.others.tar import inside
+from image_tools.stores.archive.others.tar import path_inside
 
 LIST = "saved-images-list.json"
 _PLATFORM_FIELDS = {"Arch": "architecture", "OS": "os", "Variant": "variant"}
@@ -78,7 +78,7 @@ def _reference(blobs: Blobs, stated: dict[str, Any]) -> Reference:
 
 
 def _entry(blobs: Blobs, top: str, image: dict[str, Any]) -> Descriptor:
-    folder = inside(blobs.name, f"{top}{image.get('Folder')}")
+    folder = path_inside(blobs.name, f"{top}{image.get('Folder')}")
     is_layout = f"{folder}/index.json" in blobs.found.members
     digest = _of_layout(blobs, folder) if is_layout else blobs.digest(f"{folder}/manifest.json")
     if blobs.size(digest) > MAXIMUM_MANIFEST_SIZE:

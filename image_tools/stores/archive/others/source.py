@@ -19,8 +19,8 @@ from image_tools.stores.archive.others.tar import (
     Member,
     PlainStream,
     UnpackedStream,
-    inside,
-    led,
+    link_target,
+    path_inside,
     walk,
 )
 
@@ -31,11 +31,7 @@ _OTHERS = {
 }
 
 
-class EntryContent(Protocol):
-    """The bytes of one entry, which can be read once."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the bytes in chunks."""
+EntryContent = Iterable[bytes]
 
 
 class ForeignArchive(Protocol):
@@ -98,11 +94,11 @@ class FolderSource:
                 yield self._member(f"{top}/{name}", name, descriptor)
 
     def _member(self, path: str, name: str, folder: int) -> tuple[Member, EntryContent]:
-        place = inside(self.name, path)
+        place = path_inside(self.name, path)
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISLNK(found.st_mode):
-                target = led(self.name, place, os.readlink(name, dir_fd=folder))
+                target = link_target(self.name, place, os.readlink(name, dir_fd=folder))
                 return Member(place, Kind.LINK, target=target), ()
         except OSError as error:
             raise damaged(self.name, f"{place}: {error.strerror}") from error

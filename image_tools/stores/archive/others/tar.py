@@ -159,18 +159,18 @@ def _member(name: str, block: bytes, said: _ExtendedHeader, size: int) -> Member
     kind, own = block[156:157], said.name if said.name is not None else _own_name(name, block)
     size = size if said.size is None else said.size
     if kind in (b"0", b"\0", b"7") and not own.endswith("/"):
-        return Member(inside(name, own), Kind.FILE, size)
+        return Member(path_inside(name, own), Kind.FILE, size)
     if size:
         raise damaged(name, f"its entry {own[:200]!r} is no file and has {size} bytes")
     if kind in (b"0", b"\0", b"5"):
-        return Member(inside(name, own, or_top=True), Kind.FOLDER)
+        return Member(path_inside(name, own, or_top=True), Kind.FOLDER)
     if kind not in (b"1", b"2"):
         raise damaged(name, f"its entry {own[:200]!r} is no file, folder or link")
     target = said.target if said.target is not None else _text(name, block[157:257])
-    where = inside(name, own)
+    where = path_inside(name, own)
     if kind == b"1":
-        return Member(where, Kind.LINK, target=inside(name, target))
-    return Member(where, Kind.LINK, target=led(name, where, target))
+        return Member(where, Kind.LINK, target=path_inside(name, target))
+    return Member(where, Kind.LINK, target=link_target(name, where, target))
 
 
 def _own_name(name: str, block: bytes) -> str:
@@ -179,7 +179,7 @@ def _own_name(name: str, block: bytes) -> str:
     return f"{prefix}/{own}" if prefix else own
 
 
-def inside(name: str, path: str, *, or_top: bool = False) -> str:
+def path_inside(name: str, path: str, *, or_top: bool = False) -> str:
     """Return `path` normalized; raises ArchiveDamaged when it leads out of the archive."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     strange = path.startswith("/") or ".." in parts or _CONTROL.search(path)
@@ -188,7 +188,7 @@ def inside(name: str, path: str, *, or_top: bool = False) -> str:
     return "/".join(parts)
 
 
-def led(name: str, place: str, target: str) -> str:
+def link_target(name: str, place: str, target: str) -> str:
     """Return the target of a symbolic link at `place`; raises ArchiveDamaged for one outside."""
     parts = place.split("/")[:-1]
     for part in target.split("/"):

@@ -73,7 +73,7 @@ def volume_numbers(base: Path, ending: str = "") -> tuple[int, ...]:
     return tuple(sorted(n for whole, n in found if n is not None and whole == base))
 
 
-def held(entries: tuple[FileEntry, ...]) -> tuple[BlobInVolume, ...]:
+def blobs_in(entries: tuple[FileEntry, ...]) -> tuple[BlobInVolume, ...]:
     """Return the blobs and pieces among some entries."""
     blobs = (entry for entry in entries if entry.name.startswith("blobs/"))
     return tuple(BlobInVolume(entry.digest, entry.size, entry.piece) for entry in blobs)

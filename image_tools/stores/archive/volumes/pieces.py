@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,7 +12,7 @@ from image_tools.errors import DigestMismatch
 from image_tools.oci.digest import Digest
 from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.file.blob_writers import StoredBlobWriter
-from image_tools.stores.archive.file.reading import CHUNK
+from image_tools.stores.archive.file.reading import CHUNK, SeekableReader
 from image_tools.stores.archive.file.toc import FileEntry, Piece
 
 
@@ -103,26 +102,13 @@ def chain(places: Iterable[PieceInVolume]) -> tuple[PieceInVolume, ...]:
     return tuple(found)
 
 
-class _Joined(io.RawIOBase):
+class _JoinedReader(SeekableReader):
     """Pieces as one file, of which one is open at a time."""
 
     def __init__(self, places: Sequence[PieceInVolume]) -> None:
-        self._places, self._at = places, 0
-        self._size = places[0].piece.whole
+        super().__init__(places[0].piece.whole)
+        self._places = places
         self._open: tuple[PieceInVolume, BinaryIO] | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        self._at = (0, self._at, self._size)[whence] + offset
-        return self._at
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         place = next((place for place in self._places if self._within(place)), None)
@@ -156,4 +142,4 @@ class _Joined(io.RawIOBase):
 
 def open_joined(places: Sequence[PieceInVolume]) -> BinaryIO:
     """Return a whole blob from the pieces that `chain` returned."""
-    return io.BufferedReader(_Joined(places), CHUNK)
+    return io.BufferedReader(_JoinedReader(places), CHUNK)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from image_tools.errors import ArchiveDamaged, NotFound
+from image_tools.errors import NotFound
 from image_tools.machine.files import disk_errors
 from image_tools.machine.locks import locked_file
 from image_tools.oci.digest import Digest
-from image_tools.stores.archive.content import BlobWriter, Form
+from image_tools.stores.archive.content import BlobWriter, Form, ReportingBlobWriter
 from image_tools.stores.archive.file.append_area import NOTE
 from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.file.blob_writers import UnsizedBlobWriter, blob_writer
@@ -27,7 +27,7 @@ from image_tools.stores.archive.volumes.list import (
     ListedVolume,
     VolumeList,
     base_and_number,
-    held,
+    blobs_in,
     list_bytes,
 )
 from image_tools.stores.archive.volumes.pieces import PieceInVolume, PieceWriter, chain, open_joined
@@ -128,32 +128,18 @@ class VolumesContent:
     def reading(cls, path: Path) -> VolumesContent:
         """Return an archive of which `path` is one volume, or the name without `.partN`.
 
-        Raises ArchiveDamaged, which names every lost volume and says how much was in it.
+        See `lost` for volumes that cannot be read. Raises ArchiveDamaged without the last one.
         """
-        content = cls.found(path)
-        if content.lost:
-            content.close()
-            said = "; ".join(map(str, content.lost))
-            advice = "copy these volumes again, or make them again with save --repair"
-            raise ArchiveDamaged(f"{content.name} is not whole: {said}", advice=advice)
-        return content
+        known = find_set(path)
+        return cls(path, known.form, known.part_size, known)
 
     @classmethod
     def adding(cls, path: Path) -> VolumesContent:
-        """Return an archive to add to, also when volumes are lost: see `missing`.
-
-        Nothing is written before the first blob.
-        """
-        content = cls.found(path)
+        """Return an archive to add to, as `reading`; nothing is written before the first blob."""
+        content = cls.reading(path)
         if journal_path(content._base).exists():
             content.writing()
         return content
-
-    @classmethod
-    def found(cls, path: Path) -> VolumesContent:
-        """Return an archive of which volumes may be lost; raises ArchiveDamaged for the last."""
-        known = find_set(path)
-        return cls(path, known.form, known.part_size, known)
 
     @property
     def name(self) -> str:
@@ -165,11 +151,6 @@ class VolumesContent:
         """Return all volumes; those that grow are last."""
         growing = (*self._growing(),)
         return (*self._sealed, *growing)
-
-    def missing(self) -> tuple[tuple[Digest, int], ...]:
-        """Return the blobs that only lost volumes had, with their sizes in bytes."""
-        blobs = dict(held.blob for lost in self.lost for held in lost.holds)
-        return tuple((digest, size) for digest, size in blobs.items() if self.size(digest) is None)
 
     def index(self) -> bytes:
         """See `Content`."""
@@ -199,13 +180,15 @@ class VolumesContent:
             return _UnsizedVolumeBlobWriter(self, compressible=compressible)
         if writing.fits(size):
             inner = blob_writer(writing, size, compressible=compressible)
-            return _VolumeBlobWriter(self, inner, in_pieces=False)
-        return _VolumeBlobWriter(self, PieceWriter(size, writing.piece), in_pieces=True)
+            return ReportingBlobWriter(self, inner, self._settle)
+        return ReportingBlobWriter(self, PieceWriter(size, writing.piece), self._join)
 
-    def arrived(self, *, in_pieces: bool) -> None:
+    def _join(self, digest: Digest, size: int) -> None:
+        self._blobs.join()
+        self._settle(digest, size)
+
+    def _settle(self, _digest: Digest, _size: int) -> None:
         """Finish volumes that are full now that a blob has arrived."""
-        if in_pieces:
-            self._blobs.join()
         with disk_errors(self.name):
             self.writing().settle()
 
@@ -322,30 +305,7 @@ class VolumesContent:
 
 def _listed(file: FileContent, trailer: Trailer) -> ListedVolume:
     number = file.volume.number if file.volume else 0
-    return ListedVolume(number, file.source.size(), trailer.table_digest, held(file.body()))
-
-
-class _VolumeBlobWriter:
-    """A blob on its way into one of several volumes, or in pieces into some."""
-
-    def __init__(self, content: VolumesContent, inner: BlobWriter, *, in_pieces: bool) -> None:
-        self._content, self._inner, self._in_pieces = content, inner, in_pieces
-
-    def write(self, data: bytes) -> None:
-        """See `BlobWriter`."""
-        self._inner.write(data)
-
-    def finish(self, digest: Digest) -> None:
-        """See `BlobWriter`."""
-        if self._content.size(digest) is None:
-            self._inner.finish(digest)
-            self._content.arrived(in_pieces=self._in_pieces)
-        else:
-            self._inner.drop()
-
-    def drop(self) -> None:
-        """See `BlobWriter`."""
-        self._inner.drop()
+    return ListedVolume(number, file.source.size(), trailer.table_digest, blobs_in(file.body()))
 
 
 class _UnsizedVolumeBlobWriter(UnsizedBlobWriter):

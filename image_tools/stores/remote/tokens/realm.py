@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -18,8 +17,8 @@ from image_tools.stores.remote.tokens.challenge import Challenge
 from image_tools.stores.remote.tokens.token import Scope, Token, parse_token
 from image_tools.web.address import NO_URL, is_usable
 from image_tools.web.basic import basic_authorization
-from image_tools.web.connect import Request, network_failure
-from image_tools.web.patience import in_time, read_up_to
+from image_tools.web.connect import Request
+from image_tools.web.responses import read_body
 from image_tools.web.tls import is_loopback
 
 MOST_BYTES = 64 * 1024
@@ -213,19 +212,10 @@ def _as_password(credentials: Credentials | None) -> Credentials | None:
 
 
 async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
-    try:
-        body = await in_time(MOST_SECONDS, read_up_to(response, MOST_BYTES))
-    except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-        response.close()
-        raise network_failure(error, request.reference, request.url) from error
-    except BaseException:
-        response.close()
-        raise
+    body = await read_body(response, request.reference, MOST_BYTES, MOST_SECONDS)
     if len(body) > MOST_BYTES:
-        response.close()
         said = f"the token server {request.url.host} answered with over {MOST_BYTES} bytes"
         raise Unavailable(f"{request.reference}: {said}")
-    response.release()
     return body
 
 

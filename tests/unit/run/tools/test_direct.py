@@ -10,8 +10,8 @@ import pytest
 
 from image_tools.errors import UsageError
 from image_tools.oci.reference import Reference
+from image_tools.run.endpoints import WrittenPlaces
 from image_tools.run.tools.direct import DirectWay
-from image_tools.run.written_places import WrittenPlaces
 from image_tools.stores.remote.registries_conf import RegistriesConf, parse
 
 SOURCE = Reference.parse("docker.io/library/nginx:1")

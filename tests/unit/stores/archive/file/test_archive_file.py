@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -31,14 +31,6 @@ SIZES = (0, 1, 511, 512, 513, 65535, 65536, (128 << 10) + 1)
 SEVERAL = (b"", b"one", b"two" * 1000, random.Random(1).randbytes(70_000))
 NEW_INDEX = INDEX.replace(b"[]", b"[ ]")
 few = examples(25)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_waiting_for_disks() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("fsync", "fdatasync"):
-            patch.setattr(os, name, lambda _descriptor: None)
-        yield
 
 
 @pytest.fixture(params=FILE_FORMS, ids=lambda form: form.name)

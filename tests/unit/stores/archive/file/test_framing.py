@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 
@@ -148,3 +149,31 @@ def test_form_is_known_by_the_first_bytes(form: Form) -> None:
 @pytest.mark.parametrize("start", [b"", b"\x1f", b"PK\3\4", bytes(512), b"ustar"])
 def test_form_of_something_else_is_none(start: bytes) -> None:
     assert form_of(start) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "sha256"),
+    [
+        ("oci-layout", 30, "fdb221ce5ae6038c24a219cb530c0e53bea6d6da7789a800681b3da65bc7993f"),
+        (SHA256, 0, "c13643016996729a6f87d6a7bcde3d5bd3f2884eeeaf75010d8dda2a86997fd3"),
+        (SHA512, 8**11 - 1, "d8b5033c50ea199cb867e0892e977ad49300ea624a91c24fb829d6be70c20133"),
+        ("index.json", 8**11, "10ec2cfda0647555de850cea79f8d772ec5e7309d391f935fd7e54ae384c557c"),
+    ],
+)
+def test_header_has_the_bytes_of_every_archive_so_far(name: str, size: int, sha256: str) -> None:
+    assert hashlib.sha256(tar_header(name, size)).hexdigest() == sha256
+
+
+@pytest.mark.parametrize(
+    ("form", "sha256"),
+    [
+        (Form.TAR, "1cad7142e45e841802c7d2f20153a0aa492a8df2e54b0fa8a0a70d0c27103c2a"),
+        (Form.GZIP, "e82f9a3378710976644b64017b5eba34249b2434fd77beb80dc2c9547d8d5f57"),
+        (Form.ZSTD, "94f813d172ca9ea5e095118cc92654ed4b6dc2bbd78abc62593cf1a403023577"),
+    ],
+)
+def test_stored_frames_have_the_bytes_of_every_archive_so_far(form: Form, sha256: str) -> None:
+    frames = header_frame(form, "oci-layout", 30) + stored(form, b"x" * 70_000)
+    frames += end_frame(form) + footer_frame(form, b"p")
+
+    assert hashlib.sha256(frames).hexdigest() == sha256

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import stat
 from contextlib import closing
@@ -41,12 +40,6 @@ APP, WEB = images.oci_index(1), images.docker_list(2)
 LAYERS = [b"first".ljust(700, b"."), b"second" * 300]
 SAVED = docker_save((["team/app:1.0", "nginx"], LAYERS))
 NAMED = {IMAGE_NAME: "docker.io/team/app:1.0"}
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("fsync", "fdatasync"):
-        monkeypatch.setattr(os, name, lambda _descriptor: None)
 
 
 def found_in(archive: Archive) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Looking behind an index: are its manifests and blobs there, and are they what they say?"""
+"""Walk behind an index: are its manifests and blobs there, and are they intact?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.tree import Answer, EntryProblem, Fault, Parsed, says_index, walk
-from image_tools.run.line.held_image import Holding
+from image_tools.run.held_image import Holding
 from image_tools.run.line.reader import Repository
 from image_tools.validation.verdict import Names, elsewhere
 

@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from image_tools.commands import check_machine, doctor
-from image_tools.commands.check_machine import machine_checks
-from image_tools.commands.checkup import Check, CheckResult, Checkup, good, wrong
+from image_tools.commands.check_machine import (
+    Check,
+    CheckResult,
+    Checkup,
+    good,
+    machine_checks,
+    wrong,
+)
 from image_tools.commands.doctor import known_registries
 from image_tools.errors import TlsProblem
 from image_tools.tools import locate

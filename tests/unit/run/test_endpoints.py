@@ -8,7 +8,7 @@ import pytest
 
 from image_tools.errors import UsageError
 from image_tools.oci.reference import Reference
-from image_tools.run.written_places import WrittenPlaces
+from image_tools.run.endpoints import WrittenPlaces
 from image_tools.stores.remote.registries_conf import RegistriesConf, as_text, parse
 from tests.helpers.said import listened
 

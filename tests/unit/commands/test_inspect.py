@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from image_tools.commands.inspecting import Inspector
+from image_tools.commands.inspect import Inspector
 from image_tools.commands.inspection import created_in
 from image_tools.errors import PlatformMissing
 from image_tools.oci import media
@@ -136,7 +136,7 @@ def test_image_selection_without_platform_is_said() -> None:
 def test_config_without_selection_is_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
     index(store, child(store, AMD), child(store, ARM))
-    monkeypatch.setattr("image_tools.commands.inspecting.machine", lambda: "aarch64")
+    monkeypatch.setattr("image_tools.commands.inspect.machine", lambda: "aarch64")
 
     content = asyncio.run(inspector(store).config(None))
 

@@ -16,7 +16,7 @@ from image_tools.exchange.ledger import Traffic
 from image_tools.exchange.sessions import ToolSession
 from image_tools.machine.run import CompletedRun
 from image_tools.oci.reference import Reference
-from image_tools.run.tools.failure import cause_of
+from image_tools.run.tools.toolbox import cause_of
 from tests.helpers.memory_store import MemoryStore
 
 REFERENCE = Reference.parse("docker.io/library/nginx:1")

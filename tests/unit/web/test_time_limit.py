@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from image_tools.web.patience import in_time
+from image_tools.web.time_limit import in_time
 
 
 async def _never(ended: list[str]) -> None:

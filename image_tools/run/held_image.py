@@ -1,4 +1,4 @@
-"""What is under a destination's tag, read for a comparison."""
+"""Read what a tag leads to, for a comparison."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import pytest
 
 from image_tools.errors import InvalidReference
 from image_tools.oci.platform import Platform
-from image_tools.run.line.arch_tags import arch_tag
+from image_tools.run.line.platforms import arch_tag
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Reading answers within bounds of time and size, whatever a server sends."""
+"""A time limit for work, whatever a server sends meanwhile."""
 
 from __future__ import annotations
 
@@ -31,19 +31,6 @@ async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
             task.cancel()
             await _ended(task)
             _drop(task)
-
-
-def read_at_once(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body of an answer if it came together with its head, as most do, else None."""
-    return response.content.read_nowait() if response.content.is_eof() else None
-
-
-async def read_up_to(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the body of an answer, or a little more than `most` bytes of a longer one."""
-    body = bytearray()
-    while len(body) <= most and (piece := await response.content.readany()):
-        body += piece
-    return bytes(body)
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:
