@@ -45,7 +45,6 @@ class FileSource:
         return os.fstat(self.descriptor).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """See `RangeSource`."""
         try:
             return os.pread(self.descriptor, length, offset)
         except OSError as error:
@@ -61,7 +60,6 @@ class BytesSource:
     data: bytes
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """See `RangeSource`."""
         return self.data[offset - self.start :][:length] if offset >= self.start else b""
 
 

@@ -61,7 +61,6 @@ class VolumeWriting:
         return frames + size // 256 + BLOCK <= self._part_size - LAST_ENTRIES - _TABLE_LINE
 
     def reserve(self, length: int) -> BlobPlace:
-        """See `BlobSite`."""
         with self.lock:
             for content in self.growing:
                 if self.room(content) >= length:
