@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol, cast
 import zstandard
 
 from image_tools.stores.archive.content import Form, damaged
-from image_tools.stores.archive.file.framing import header_length, place
+from image_tools.stores.archive.file.framing import content_position, header_length
 from image_tools.stores.archive.file.toc import FileEntry
 
 CHUNK = 1 << 18
@@ -168,7 +168,7 @@ class EntryReader(SeekableReader):
         return len(data)
 
     def _stored(self, wanted: int) -> bytes:
-        at, in_one_piece = place(self._form, self._at)
+        at, in_one_piece = content_position(self._form, self._at)
         return self._source.read_at(self._start + at, min(wanted, in_one_piece))
 
     def _forward(self, wanted: int) -> memoryview:

@@ -21,7 +21,7 @@ from image_tools.stores.archive.folder import LONGEST_INDEX, FolderContent
 from image_tools.stores.archive.others.blobs import Blobs, Survey, survey, unpack
 from image_tools.stores.archive.others.cache import Cache, CachedContent, Foreign
 from image_tools.stores.archive.others.docker import MANIFEST, docker_catalogue
-from image_tools.stores.archive.others.image_names import named
+from image_tools.stores.archive.others.image_names import whole_names
 from image_tools.stores.archive.others.predecessor import LIST, predecessor_catalogue
 from image_tools.stores.archive.others.source import ForeignArchive, opened_source
 
@@ -68,7 +68,7 @@ def check_foreign(path: Path) -> None:
 def with_names(archive: Archive, choice: Foreign) -> Archive:
     """Return `archive`, which others may have written, with names for all images; else close it."""
     try:
-        archive.catalogue = named(archive, choice)
+        archive.catalogue = whole_names(archive, choice)
     except BaseException:
         archive.close()
         raise
@@ -84,7 +84,7 @@ def _fill(cache: Cache, source: ForeignArchive, choice: Foreign) -> None:
         content.publish(_index(layout, unpack(source, found, content), top))
         archive = Archive(content)
         archive.name = source.name
-        archive.catalogue = named(archive, choice)
+        archive.catalogue = whole_names(archive, choice)
         content.publish(archive.catalogue.index_bytes())
         archive.sweep()
     finally:
