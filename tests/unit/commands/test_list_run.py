@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from image_tools.run.line.deep_walk import Depth
 
 from image_tools.commands.ends import ArchiveDestination, ArchiveSource
 from image_tools.commands.inventory import archive_inventory
@@ -23,7 +24,6 @@ from image_tools.oci.digest import Digest
 from image_tools.plan.selection import Selection
 from image_tools.report import DryRunPlan, PlanAction, Report, Status
 from image_tools.retry import RetryPolicy
-from image_tools.run.line.deep_walk import Depth
 from image_tools.run.options import Options
 from image_tools.run.validation import Validation
 from image_tools.stores.archive.content import Form
