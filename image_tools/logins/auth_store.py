@@ -18,11 +18,7 @@ from image_tools.logins.auth_file import (
     with_login,
     without_logins,
 )
-from image_tools.logins.credential_helper import (
-    erase_with_helper,
-    listed_by_helper,
-    store_with_helper,
-)
+from image_tools.logins.credential_helper import CredentialHelper
 from image_tools.machine.files import PRIVATE, replace_file
 from image_tools.machine.trusted_paths import refuse_planted
 
@@ -118,7 +114,7 @@ def _keep(
     name, server = helper
     # The edit first: a file that cannot be changed must not leave half a login behind.
     marked = _edited(path, partial(with_login, content, registry, None))
-    store_with_helper(name, server, credentials, environ)
+    CredentialHelper(name, environ).keep(server, credentials)
     _write(path, marked)
     return f"docker-credential-{name}, named in {path}"
 
@@ -138,13 +134,13 @@ def _forget_helped(
     return [
         (registry_of_key(server), f"docker-credential-{name}, named in {path}")
         for name, server in sorted(filter(None, wanted))
-        if erase_with_helper(name, server, environ)
+        if CredentialHelper(name, environ).forget(server)
     ]
 
 
 def _helped(file: AuthFile, environ: Mapping[str, str]) -> set[tuple[str, str] | None]:
     """Return helper and server of every login that helpers of `file` may keep."""
-    stored = listed_by_helper(file.store, environ) if file.store else ()
+    stored = CredentialHelper(file.store, environ).servers() if file.store else ()
     own = {(name, server) for server, name in file.helpers.items()}
     return {*own, *((file.store, server) for server in stored)}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
@@ -27,130 +28,118 @@ _OWN_PASSWORDS = frozenset(
 _ADVICE = "run the helper by hand, or take it out of credHelpers and credsStore"
 
 
-def ask_helper(
-    name: str, server: str, environ: Mapping[str, str], cancel: Cancel | None = None
-) -> Credentials | None:
-    """Return the login that the helper `name` keeps for `server`, None if it knows none.
+@dataclass(frozen=True, slots=True)
+class CredentialHelper:
+    """One helper as an auth file names it; `server` is a key as that file writes it.
 
-    `server` is the key as the auth file writes it. EnvironmentProblem names the helper if it is
-    missing, fails, takes more than 30 seconds or answers something else. Blocks.
+    Every method blocks. EnvironmentProblem names the helper if it is missing, fails, takes more
+    than 30 seconds or answers something else.
     """
-    return parse_answer(name, _run(name, "get", server.encode(), environ, cancel))
 
+    name: str
+    environ: Mapping[str, str] = field(repr=False)
+    run: Callable[..., CompletedRun] = run
 
-def store_with_helper(
-    name: str, server: str, credentials: Credentials, environ: Mapping[str, str]
-) -> None:
-    """Let the helper `name` keep a login; EnvironmentProblem as in `ask_helper`."""
-    login = {
-        "ServerURL": server,
-        "Username": credentials.username,
-        "Secret": credentials.password,
-    }
-    _done(name, _run(name, "store", json.dumps(login).encode(), environ))
+    def ask(self, server: str, cancel: Cancel | None = None) -> Credentials | None:
+        """Return the login that it keeps for `server`, None if it knows none."""
+        return self.login_in(self._call("get", server, cancel))
 
+    def keep(self, server: str, credentials: Credentials) -> None:
+        """Let it keep a login for `server`."""
+        login = {
+            "ServerURL": server,
+            "Username": credentials.username,
+            "Secret": credentials.password,
+        }
+        self._answer_of(self._call("store", json.dumps(login)))
 
-def erase_with_helper(name: str, server: str, environ: Mapping[str, str]) -> bool:
-    """Let the helper `name` forget the login for `server`, and return whether it knew one."""
-    if ask_helper(name, server, environ) is None:
-        return False
-    _done(name, _run(name, "erase", server.encode(), environ))
-    return True
+    def forget(self, server: str) -> bool:
+        """Let it forget the login for `server`, and return whether it knew one."""
+        if self.ask(server) is None:
+            return False
+        self._answer_of(self._call("erase", server))
+        return True
 
+    def servers(self) -> tuple[str, ...]:
+        """Return the servers that it keeps logins for."""
+        listed = self._json(self._answer_of(self._call("list")) or "{}")
+        return tuple(listed) if isinstance(listed, dict) else ()
 
-def listed_by_helper(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the servers that the helper `name` keeps logins for."""
-    done = _run(name, "list", b"", environ)
-    _done(name, done)
-    try:
-        listed = json.loads(done.stdout or b"{}")
-    except (ValueError, RecursionError):
-        raise _problem(name, "answered no JSON") from None
-    return tuple(listed) if isinstance(listed, dict) else ()
-
-
-def _run(
-    name: str,
-    action: str,
-    stdin: bytes,
-    environ: Mapping[str, str],
-    cancel: Cancel | None = None,
-) -> CompletedRun:
-    path = _path(name, environ)
-    environment = {key: value for key, value in environ.items() if key not in _OWN_PASSWORDS}
-    environment["PATH"] = trusted_search_path(environ)
-    return run(
-        (path, action),
-        environment=environment,
-        timeout=HELPER_SECONDS,
-        stdin=stdin,
-        cancel=cancel,
-    )
-
-
-def _done(name: str, done: CompletedRun) -> None:
-    _refuse_unfinished(name, done)
-    if done.returncode != 0:
-        said = done.stdout.decode(errors="replace")
-        raise _problem(name, f"failed with {done.returncode}{_words(said, done.stderr)}")
-
-
-def parse_answer(name: str, done: CompletedRun) -> Credentials | None:
-    """Return the login in what a helper printed, None if it said that it knows none."""
-    _refuse_unfinished(name, done)
-    said = done.stdout.decode(errors="replace")
-    if done.returncode != 0:
-        if _NOT_FOUND in f"{said}\n{done.stderr}".lower():
+    def login_in(self, done: CompletedRun) -> Credentials | None:
+        """Return the login in what it printed, None if it said that it knows none."""
+        if done.returncode and _NOT_FOUND in f"{_text(done)}\n{done.stderr}".lower():
+            self._refuse_unfinished(done)
             return None
-        raise _problem(name, f"failed with {done.returncode}{_words(said, done.stderr)}")
-    try:
-        answer = json.loads(said)
-    except (ValueError, RecursionError):
-        # Without the cause: its text would hold what the helper printed.
-        raise _problem(name, "answered no JSON") from None
-    return _login(name, answer)
+        answer = self._json(self._answer_of(done))
+        fields = answer if isinstance(answer, dict) else {}
+        username, secret = fields.get("Username"), fields.get("Secret")
+        if not isinstance(username, str) or not isinstance(secret, str):
+            raise self._problem("answered without Username and Secret")
+        if not secret:
+            return None
+        if username == _TOKEN_USER:
+            return Credentials("", identity_token=secret)
+        return Credentials(username, secret)
 
-
-def _refuse_unfinished(name: str, done: CompletedRun) -> None:
-    if done.timed_out or done.cancelled:
-        how = f"gave no answer in {HELPER_SECONDS:.0f} s" if done.timed_out else "was stopped"
-        raise _problem(name, how)
-
-
-def _login(name: str, answer: object) -> Credentials | None:
-    fields = answer if isinstance(answer, dict) else {}
-    username, secret = fields.get("Username"), fields.get("Secret")
-    if not isinstance(username, str) or not isinstance(secret, str):
-        raise _problem(name, "answered without Username and Secret")
-    if not secret:
-        return None
-    if username == _TOKEN_USER:
-        return Credentials("", identity_token=secret)
-    return Credentials(username, secret)
-
-
-def _path(name: str, environ: Mapping[str, str]) -> str:
-    if not _NAME.fullmatch(name):
-        raise EnvironmentProblem(
-            f"{name!r} is no name of a credential helper: letters, digits, dot, dash, underline"
+    def _call(self, action: str, stdin: str = "", cancel: Cancel | None = None) -> CompletedRun:
+        environment = {name: v for name, v in self.environ.items() if name not in _OWN_PASSWORDS}
+        environment["PATH"] = trusted_search_path(self.environ)
+        return self.run(
+            (self._path(), action),
+            environment=environment,
+            timeout=HELPER_SECONDS,
+            stdin=stdin.encode(),
+            cancel=cancel,
         )
-    found = shutil.which(f"docker-credential-{name}", path=trusted_search_path(environ))
-    if found is None:
-        raise ToolMissing(
-            f"docker-credential-{name} is not in PATH, though an auth file names it",
-            advice="install it, or take it out of credHelpers and credsStore",
-        )
-    return str(Path(found).absolute())
+
+    def _path(self) -> str:
+        if not _NAME.fullmatch(self.name):
+            raise EnvironmentProblem(
+                f"{self.name!r} is no name of a credential helper: "
+                "letters, digits, dot, dash, underline"
+            )
+        program = f"docker-credential-{self.name}"
+        found = shutil.which(program, path=trusted_search_path(self.environ))
+        if found is None:
+            raise ToolMissing(
+                f"{program} is not in PATH, though an auth file names it",
+                advice="install it, or take it out of credHelpers and credsStore",
+            )
+        return str(Path(found).absolute())
+
+    def _answer_of(self, done: CompletedRun) -> str:
+        """Return what it printed, if it ended well."""
+        self._refuse_unfinished(done)
+        if done.returncode != 0:
+            words = _first_line(_text(done), done.stderr)
+            raise self._problem(f"failed with {done.returncode}{words}")
+        return _text(done)
+
+    def _refuse_unfinished(self, done: CompletedRun) -> None:
+        if done.timed_out:
+            raise self._problem(f"gave no answer in {HELPER_SECONDS:.0f} s")
+        if done.cancelled:
+            raise self._problem("was stopped")
+
+    def _json(self, text: str) -> object:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            # Without the cause: its text would hold what the helper printed.
+            raise self._problem("answered no JSON") from None
+
+    def _problem(self, how: str) -> EnvironmentProblem:
+        return EnvironmentProblem(f"docker-credential-{self.name} {how}", advice=_ADVICE)
 
 
-def _words(stdout: str, stderr: str) -> str:
-    """Return the first line of what it said; empty if that could be a login in JSON."""
+def _text(done: CompletedRun) -> str:
+    return done.stdout.decode(errors="replace")
+
+
+def _first_line(stdout: str, stderr: str) -> str:
+    """Return the first line that it printed; empty if there could be a login in JSON."""
     lines = [line.strip() for line in f"{stdout}\n{stderr}".splitlines() if line.strip()]
     if not lines or any(mark in line for line in lines for mark in "{}"):
         return ""
     said = "".join(letter if letter.isprintable() else " " for letter in lines[0])
     return f": {said[:_LONGEST_WORDS]}"
-
-
-def _problem(name: str, how: str) -> EnvironmentProblem:
-    return EnvironmentProblem(f"docker-credential-{name} {how}", advice=_ADVICE)

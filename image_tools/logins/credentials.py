@@ -12,11 +12,11 @@ from pathlib import Path
 from image_tools.errors import EnvironmentProblem
 from image_tools.logins.auth_file import AuthFile, Credentials, server_key
 from image_tools.logins.auth_store import auth_files, read_auth_file
-from image_tools.logins.credential_helper import ask_helper
+from image_tools.logins.credential_helper import CredentialHelper
 from image_tools.machine.cancel import Cancel
 
 __all__ = ["Credentials", "Keyring"]
-AskHelper = Callable[[str, str, Mapping[str, str], Cancel], "Credentials | None"]
+OpenHelper = Callable[[str, Mapping[str, str]], CredentialHelper]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Keyring:
     """Finds the login for a repository; files are read once, helpers are asked every time.
 
     `explicit` goes before all files. `on_secret(secret, username)` is called with every secret that
-    is found. `ask_helper` runs a helper, `clock` gives seconds.
+    is found. `open_helper` gives a helper by its name, `clock` gives seconds.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Keyring:
         explicit: Credentials | None = None,
         *,
         on_secret: Callable[[str, str], None] | None = None,
-        ask_helper: AskHelper = ask_helper,
+        open_helper: OpenHelper = CredentialHelper,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._environ, self._explicit, self._on_secret = environ, explicit, on_secret
-        self._ask_helper, self._clock = ask_helper, clock
+        self._open_helper, self._clock = open_helper, clock
         self._files: dict[Path, AuthFile] = {}
         self._answers: dict[tuple[str, str], _Answer] = {}
         self._one_at_a_time = threading.Lock()
@@ -116,13 +116,14 @@ class Keyring:
             if answer is None or answer.ended < begun:
                 answer = self._asked(name, server, cancel)
         if isinstance(answer.login, EnvironmentProblem):
-            raise answer.login.copied()
+            # Many share it, and raising an error changes it.
+            raise EnvironmentProblem(answer.login.message, advice=answer.login.advice)
         return answer.login
 
     def _asked(self, name: str, server: str, cancel: Cancel) -> _Answer:
         login: Credentials | EnvironmentProblem | None
         try:
-            login = self._ask_helper(name, server, self._environ, cancel)
+            login = self._open_helper(name, self._environ).ask(server, cancel)
         except EnvironmentProblem as error:
             if cancel.is_set():
                 raise

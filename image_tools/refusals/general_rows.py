@@ -20,9 +20,10 @@ from image_tools.refusals.row import RefusalRow
 _TOOL = frozenset({Stage.TOOL})
 _PUSHING = frozenset({Stage.PUSHING})
 _LOGIN = frozenset({Stage.LOGIN})
-_FOURS = frozenset(range(400, 500))
-_FIVES = frozenset(range(500, 600))
-_NO_ANSWERS = frozenset(range(400))
+_FOURS = range(400, 500)
+_FIVES = range(500, 600)
+_NO_ANSWERS = range(400)
+_NO_FAILURES = range(500)
 
 _DELETING = frozenset({Stage.DELETING})
 
@@ -30,14 +31,12 @@ GENERAL = (
     RefusalRow(
         kind=AccessDenied,
         stages=_DELETING,
-        statuses=frozenset({405, 501}),
+        statuses=(405, 501),
         said="the registry does not allow deleting",
         hint=hints.DELETING,
     ),
     RefusalRow(
-        kind=DigestMismatch,
-        codes=frozenset({"DIGEST_INVALID"}),
-        said="the registry received different bytes",
+        kind=DigestMismatch, codes=("DIGEST_INVALID",), said="the registry received different bytes"
     ),
     RefusalRow(
         kind=DigestMismatch,
@@ -47,7 +46,7 @@ GENERAL = (
     ),
     RefusalRow(
         kind=UnknownFailure,
-        statuses=frozenset({413}),
+        statuses=(413,),
         said="the request is too large for the registry or its proxy",
         hint=hints.TOO_LARGE,
         temporary=False,
@@ -62,11 +61,11 @@ GENERAL = (
     ),
     RefusalRow(kind=Unavailable, statuses=_FIVES, said="the registry failed"),
     RefusalRow(kind=Unauthorized, stages=_LOGIN, said="authentication failed"),
-    RefusalRow(kind=Unauthorized, statuses=frozenset({401}), said="not logged in"),
-    RefusalRow(kind=TimedOut, statuses=frozenset({408}), said="timed out"),
+    RefusalRow(kind=Unauthorized, statuses=(401,), said="not logged in"),
+    RefusalRow(kind=TimedOut, statuses=(408,), said="timed out"),
     RefusalRow(
         kind=Unavailable,
-        statuses=frozenset({403}),
+        statuses=(403,),
         pages=True,
         said="this is not a registry",
         hint=hints.NO_REGISTRY,
@@ -74,43 +73,35 @@ GENERAL = (
     ),
     RefusalRow(
         kind=Unavailable,
-        statuses=_NO_ANSWERS | _FOURS,
+        statuses=_NO_FAILURES,
         pages=True,
         said="this is not a registry",
         hint=hints.NO_REGISTRY,
     ),
     RefusalRow(
-        kind=Unavailable,
-        statuses=_NO_ANSWERS,
-        said="unexpected answer",
-        hint=hints.NO_REGISTRY,
+        kind=Unavailable, statuses=_NO_ANSWERS, said="unexpected answer", hint=hints.NO_REGISTRY
     ),
     RefusalRow(
         kind=AccessDenied,
-        statuses=frozenset({403, 412}),
+        statuses=(403, 412),
         words=r"due to configured policy|PROJECTPOLICYVIOLATION|vulnerabilit",
         said="the policy of the project refuses this image",
         hint=hints.PROJECT_POLICY,
     ),
-    RefusalRow(
-        kind=UnknownFailure,
-        statuses=frozenset({412}),
-        hint=hints.PROJECT_POLICY,
-        temporary=False,
-    ),
-    RefusalRow(kind=AccessDenied, statuses=frozenset({403}), said="access denied"),
-    RefusalRow(kind=NotFound, statuses=frozenset({404}), said="not found"),
+    RefusalRow(kind=UnknownFailure, statuses=(412,), hint=hints.PROJECT_POLICY, temporary=False),
+    RefusalRow(kind=AccessDenied, statuses=(403,), said="access denied"),
+    RefusalRow(kind=NotFound, statuses=(404,), said="not found"),
     RefusalRow(
         kind=InvalidManifest,
         stages=_PUSHING,
-        codes=frozenset({"MANIFEST_INVALID"}),
+        codes=("MANIFEST_INVALID",),
         said="the registry refused the manifest",
         hint=hints.MANIFEST,
     ),
     RefusalRow(
         kind=InvalidManifest,
         stages=_PUSHING,
-        statuses=frozenset({405}),
+        statuses=(405,),
         words=r"ImageManifest|invalid parameter|invalid manifest",
         said="the registry refused the manifest",
         hint=hints.MANIFEST,
@@ -118,7 +109,7 @@ GENERAL = (
     RefusalRow(
         kind=ReadOnly,
         stages=_PUSHING,
-        statuses=frozenset({405}),
+        statuses=(405,),
         media=r".",
         said="the destination is read-only",
         hint=hints.NO_PUSHES,
@@ -127,7 +118,7 @@ GENERAL = (
     RefusalRow(
         kind=ReadOnly,
         stages=_PUSHING,
-        statuses=frozenset({405}),
+        statuses=(405,),
         said="the destination is read-only",
         hint=hints.NO_PUSHES,
         closes="repository",
@@ -135,7 +126,7 @@ GENERAL = (
     RefusalRow(
         kind=ReadOnly,
         stages=_PUSHING,
-        codes=frozenset({"UNSUPPORTED"}),
+        codes=("UNSUPPORTED",),
         said="the destination is read-only",
         hint=hints.NO_PUSHES,
         closes="repository",
@@ -159,11 +150,7 @@ GENERAL = (
         r"|unexpected end of JSON input",
     ),
     RefusalRow(
-        kind=UnknownFailure,
-        stages=_TOOL,
-        words=r"too large",
-        hint=hints.TOO_LARGE,
-        temporary=False,
+        kind=UnknownFailure, stages=_TOOL, words=r"too large", hint=hints.TOO_LARGE, temporary=False
     ),
     RefusalRow(
         kind=UnknownFailure,

@@ -17,17 +17,18 @@ from image_tools.refusals.row import RefusalRow
 
 _TOOL = frozenset({Stage.TOOL})
 _CONNECTING = frozenset({Stage.CONNECTING})
-_FOURS = frozenset(range(400, 500))
-_NO_ANSWERS = frozenset(range(400))
+_FOURS = range(400, 500)
+_NO_ANSWERS = range(400)
+_NO_FAILURES = range(500)
 _DATE = r"(?P<date>\d{4}-\d\d-\d\d)"
 
 PROXIES = (
-    RefusalRow(kind=ProxyRefused, statuses=frozenset({407}), said=hints.PROXY_LOGIN),
+    RefusalRow(kind=ProxyRefused, statuses=(407,), said=hints.PROXY_LOGIN),
     RefusalRow(kind=ProxyRefused, stages=_TOOL, words=r"proxy authentication required"),
     RefusalRow(
         kind=Unavailable,
         stages=_CONNECTING,
-        statuses=frozenset({502, 503, 504}),
+        statuses=(502, 503, 504),
         by_proxy=True,
         said="the proxy cannot reach {registry}",
         hint=hints.PROXY,
@@ -47,14 +48,14 @@ PROXIES = (
     ),
     RefusalRow(
         kind=ProxyRefused,
-        statuses=_NO_ANSWERS | _FOURS,
+        statuses=_NO_FAILURES,
         pages=True,
         by_proxy=True,
         said="the proxy answered instead of the registry",
     ),
     RefusalRow(
         kind=ProxyRefused,
-        statuses=_NO_ANSWERS | _FOURS,
+        statuses=_NO_FAILURES,
         pages=True,
         words=r"\bsquid\b|zscaler|blue ?coat|forti(?:gate|guard|net|proxy)|forcepoint|websense"
         r"|mcafee|skyhigh|netskope|\bproxy\b|web ?filter|web gateway",

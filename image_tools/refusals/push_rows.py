@@ -25,11 +25,9 @@ _RATE = r"toomanyrequests|too many requests|rate exceeded|rate limit|per minute"
 def _limited(hint: str = "", stages: frozenset[Stage] = frozenset()) -> tuple[RefusalRow, ...]:
     """Return the rows for a rate limit: by status, by code and by words."""
     said = "too many requests"
-    codes = frozenset({"TOOMANYREQUESTS"})
+    codes = ("TOOMANYREQUESTS",)
     return (
-        RefusalRow(
-            kind=RateLimited, stages=stages, statuses=frozenset({429}), said=said, hint=hint
-        ),
+        RefusalRow(kind=RateLimited, stages=stages, statuses=(429,), said=said, hint=hint),
         RefusalRow(kind=RateLimited, stages=stages, codes=codes, said=said, hint=hint),
         RefusalRow(kind=RateLimited, stages=stages, words=_RATE, said=said, hint=hint),
     )
@@ -43,17 +41,12 @@ def _refused(media: str, hint: str) -> tuple[RefusalRow, ...]:
     said = "the registry does not store {media_type}"
     return (
         RefusalRow(
-            kind=TypeRefused,
-            stages=_PUSHING,
-            statuses=frozenset({415}),
-            media=media,
-            said=said,
-            hint=hint,
+            kind=TypeRefused, stages=_PUSHING, statuses=(415,), media=media, said=said, hint=hint
         ),
         RefusalRow(
             kind=TypeRefused,
             stages=_PUSHING,
-            statuses=frozenset({400, 406, 422}),
+            statuses=(400, 406, 422),
             words=r"media ?type|fail to parse 'manifest\.json'|schema ?version",
             media=media,
             said=said,
@@ -66,8 +59,8 @@ PUSHES = (
     RefusalRow(
         kind=TypeRefused,
         stages=_PUSHING,
-        statuses=frozenset({400, 500}),
-        codes=frozenset({"UNKNOWN", "MANIFEST_INVALID"}),
+        statuses=(400, 500),
+        codes=("UNKNOWN", "MANIFEST_INVALID"),
         foreign=True,
         said="the registry refused a manifest with layers that have urls ({layers})",
         hint=hints.FOREIGN,
@@ -108,7 +101,7 @@ PUSHES = (
     RefusalRow(
         kind=QuotaExceeded,
         stages=_PUSHING,
-        statuses=frozenset({402}),
+        statuses=(402,),
         said="quota exceeded",
         hint=hints.QUOTA,
     ),
@@ -153,7 +146,7 @@ PUSHES = (
     RefusalRow(
         kind=TagImmutable,
         stages=_WRITING,
-        codes=frozenset({"TAG_ALREADY_EXISTS"}),
+        codes=("TAG_ALREADY_EXISTS",),
         said="this tag cannot be changed there",
         hint=hints.IMMUTABLE,
     ),
@@ -168,7 +161,7 @@ PUSHES = (
     RefusalRow(
         kind=TagImmutable,
         stages=_PUSHING,
-        statuses=frozenset({412}),
+        statuses=(412,),
         said="this tag cannot be changed there",
         hint=hints.IMMUTABLE,
     ),
@@ -176,7 +169,7 @@ PUSHES = (
         RefusalRow(
             kind=RepositoryMissing,
             stages=_PUSHING,
-            codes=frozenset({"NAME_UNKNOWN"}),
+            codes=("NAME_UNKNOWN",),
             host=host,
             said="the repository does not exist",
             hint=hint,
@@ -186,7 +179,7 @@ PUSHES = (
     RefusalRow(
         kind=RepositoryMissing,
         stages=_PUSHING,
-        statuses=frozenset({404}),
+        statuses=(404,),
         words=r"(?:repository|project)\b.{0,160}(?:does not exist|not found)",
         said="the repository does not exist",
         hint=hints.CREATING[-1][1],
@@ -202,14 +195,14 @@ PUSHES = (
     RefusalRow(
         kind=UnknownFailure,
         stages=_PUSHING,
-        codes=frozenset({"MANIFEST_BLOB_UNKNOWN"}),
+        codes=("MANIFEST_BLOB_UNKNOWN",),
         said="the registry reports a missing blob",
         hint=hints.VANISHED,
     ),
     RefusalRow(
         kind=UnknownFailure,
         stages=_PUSHING,
-        codes=frozenset({"BLOB_UNKNOWN"}),
+        codes=("BLOB_UNKNOWN",),
         media=r".",
         said="the registry reports a missing blob",
         hint=hints.VANISHED,

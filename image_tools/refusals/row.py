@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,8 +23,8 @@ class RefusalRow:
 
     kind: type[ImageToolsError]
     stages: frozenset[Stage] = frozenset()
-    statuses: frozenset[int] = frozenset()
-    codes: frozenset[str] = frozenset()
+    statuses: Sequence[int] = ()
+    codes: Sequence[str] = ()
     words: str = ""
     host: str = ""
     media: str = ""

@@ -23,7 +23,7 @@ ROOM = (
         r"|disk usage is too high",
         said="no space at the registry",
     ),
-    RefusalRow(kind=DiskFull, statuses=frozenset({507}), said="no space at the registry"),
+    RefusalRow(kind=DiskFull, statuses=(507,), said="no space at the registry"),
 )
 
 TOOLS = (

@@ -13,11 +13,6 @@ from image_tools.oci.manifest import Index
 MAXIMUM_ENTRIES = 500
 
 
-def version_argv(plugin: str) -> tuple[str, ...]:
-    """Return the command line that prints the version of the plugin."""
-    return (plugin, "version")
-
-
 def create_argv(plugin: str, tag: str, files: Sequence[Path]) -> tuple[str, ...]:
     """Return the command line that pushes an index of the descriptors in `files`, in their order.
 

@@ -104,11 +104,6 @@ class SignRequest:
     identity: str
 
 
-def version_argv(skopeo: str) -> tuple[str, ...]:
-    """Return the command line that prints skopeo's version."""
-    return (skopeo, "--version")
-
-
 def copy_argv(request: CopyRequest) -> tuple[str, ...]:
     """Return the command line that copies one platform, or everything in an index.
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
-from image_tools.machine import run as process
 from image_tools.machine.cancel import Cancel
-from image_tools.tools import buildx, skopeo
+from image_tools.machine.run import CompletedRun, run
 from image_tools.tools.locate import (
     BUILDX_ADVICE,
     BUILDX_VARIABLE,
@@ -22,9 +21,6 @@ from image_tools.tools.locate import (
 Tool = Literal["skopeo", "buildx"]
 PROBE_SECONDS = 10.0
 _PATH_ADVICE = f"look at the path, or at {SKOPEO_VARIABLE} and {BUILDX_VARIABLE}"
-
-_SKOPEO = re.compile(r"skopeo version v?(\d+)\.(\d+)(?:\.(\d+))?\S*", re.IGNORECASE)
-_BUILDX = re.compile(r"docker/buildx v?(\d+)\.(\d+)(?:\.(\d+))?\S*")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,7 +43,11 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """How one tool prints its version when it is called with `word`, and what is too old."""
+
     title: str
+    word: str
+    printed: re.Pattern[str]
     minimum: Version
     why: str
     advice: str
@@ -56,12 +56,17 @@ class _Rule:
 _RULES: Mapping[Tool, _Rule] = {
     "skopeo": _Rule(
         "skopeo",
+        "--version",
+        re.compile(r"skopeo version v?(\d+)\.(\d+)(?:\.(\d+))?\S*", re.IGNORECASE),
         Version(1, 6),
         "it lacks --preserve-digests and --multi-arch",
         SKOPEO_ADVICE,
     ),
+    # The plugin itself: run through `docker`, a private DOCKER_CONFIG would hide it.
     "buildx": _Rule(
         "docker buildx",
+        "version",
+        re.compile(r"docker/buildx v?(\d+)\.(\d+)(?:\.(\d+))?\S*"),
         Version(0, 11),
         "it makes a Docker list of OCI images",
         BUILDX_ADVICE,
@@ -69,17 +74,21 @@ _RULES: Mapping[Tool, _Rule] = {
 }
 
 
-def parse_skopeo(text: str) -> Version:
-    """Return the version in the output of `skopeo --version`; EnvironmentProblem if none."""
-    return _parsed("skopeo", _SKOPEO, text)
-
-
-def parse_buildx(text: str) -> Version:
-    """Return the version in the output of `docker-buildx version`, also of Docker Desktop's.
+def parse_version(tool: Tool, text: str) -> Version:
+    """Return the version in what `tool` printed, also Debian's and Docker Desktop's builds.
 
     EnvironmentProblem if there is none.
     """
-    return _parsed("docker buildx", _BUILDX, text)
+    rule = _RULES[tool]
+    found = rule.printed.search(text)
+    if found is None:
+        seen = text.strip().splitlines()[0][:80] if text.strip() else "nothing"
+        raise EnvironmentProblem(
+            f"this is no {rule.title}: asked for its version it printed {seen!r}",
+            advice=_PATH_ADVICE,
+        )
+    major, minor, patch = (int(part or 0) for part in found.groups())
+    return Version(major, minor, patch, found.group().split()[-1].removeprefix("v"))
 
 
 def require(tool: Tool, version: Version) -> None:
@@ -94,40 +103,31 @@ def require(tool: Tool, version: Version) -> None:
 
 
 def probe(
-    tool: Tool, path: Path, environment: Mapping[str, str], *, cancel: Cancel | None = None
+    tool: Tool,
+    path: Path,
+    environment: Mapping[str, str],
+    *,
+    cancel: Cancel | None = None,
+    run: Callable[..., CompletedRun] = run,
 ) -> Version:
     """Return the version of the tool at `path`, which is run once.
 
     ToolMissing if it cannot be started, EnvironmentProblem if it prints no version of that tool,
     ToolTooOld if it is too old.
     """
-    name, parse = str(path), parse_skopeo if tool == "skopeo" else parse_buildx
-    module = skopeo if tool == "skopeo" else buildx
+    name, rule = str(path), _RULES[tool]
     try:
-        completed = process.run(
-            module.version_argv(name),
-            environment=environment,
-            timeout=PROBE_SECONDS,
-            cancel=cancel,
+        completed = run(
+            (name, rule.word), environment=environment, timeout=PROBE_SECONDS, cancel=cancel
         )
     except ToolMissing as error:
-        raise ToolMissing(error.message, advice=_RULES[tool].advice) from error
+        raise error.copied(advice=rule.advice) from error
     if completed.timed_out:
         raise EnvironmentProblem(
             f"{name} did not tell its version in {PROBE_SECONDS:g} seconds", advice=_PATH_ADVICE
         )
-    version = parse(completed.stdout.decode(errors="replace").strip() or completed.stderr)
+    version = parse_version(
+        tool, completed.stdout.decode(errors="replace").strip() or completed.stderr
+    )
     require(tool, version)
     return version
-
-
-def _parsed(title: str, shape: re.Pattern[str], text: str) -> Version:
-    found = shape.search(text)
-    if found is None:
-        seen = text.strip().splitlines()[0][:80] if text.strip() else "nothing"
-        raise EnvironmentProblem(
-            f"this is no {title}: asked for its version it printed {seen!r}",
-            advice=_PATH_ADVICE,
-        )
-    major, minor, patch = (int(part or 0) for part in found.groups())
-    return Version(major, minor, patch, found.group().split()[-1].removeprefix("v"))

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import ListRequest
 from image_tools.commands.wiring import Surroundings, Wiring
-from image_tools.exchange.placing import Placer
-from image_tools.exchange.sessions import Book
 from image_tools.imagelist.entry import ImageList
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, index_bytes
 from image_tools.plan.plan import FinalIndex
-from image_tools.run.endpoints import Destination, Endpoints
+from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.job import Job
 from image_tools.run.progress import Progress
 from image_tools.run.tools.assembler import Assembler, WrittenIndex
 from image_tools.run.tools.copier import Copier
 from image_tools.run.tools.own_client import OWN_CLIENT
 from image_tools.run.tools.toolbox import Toolbox
+from image_tools.stores.remote.registry import Remote
 from tests.helpers.memory_store import MemoryStore
 
 _REASON = "a test has no tools"
@@ -83,12 +82,9 @@ def wiring_over(*stores: MemoryStore) -> type[Wiring]:
         def endpoints(self, images: ImageList) -> Endpoints:
             found = super().endpoints(images)
             for store in stores:
+                found._registries[store.name] = cast(Remote, store)
                 if found.source_archive is None:
                     found._stores[store.name] = store
-                if found.destination_archive is None:
-                    book = Book(store, found._ledger())
-                    placer = Placer(store, book.ledger, found.retry, found.flights)
-                    found._destinations[store.name] = Destination(book, placer)
             return found
 
     return MemoryWiring

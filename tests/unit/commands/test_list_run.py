@@ -24,6 +24,7 @@ from image_tools.oci.digest import Digest
 from image_tools.plan.selection import Selection
 from image_tools.report import DryRunPlan, PlanAction, Report, Status
 from image_tools.retry import RetryPolicy
+from image_tools.run.deep_walk import Depth
 from image_tools.run.options import Options
 from image_tools.run.validation import Validation
 from image_tools.stores.archive.content import Form

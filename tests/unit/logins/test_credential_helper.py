@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import EnvironmentProblem, ToolMissing
-from image_tools.logins import credential_helper
 from image_tools.logins.auth_file import Credentials
-from image_tools.logins.credential_helper import ask_helper, parse_answer
+from image_tools.logins.credential_helper import CredentialHelper
 from image_tools.machine.run import CompletedRun
 
 
@@ -31,8 +30,8 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("done", "login"), ANSWERS.values(), ids=ANSWERS)
-def test_parse_answer_of_helper_gives_login(done: CompletedRun, login: Credentials | None) -> None:
-    assert parse_answer("x", done) == login
+def test_login_in_answer_of_helper_is_given(done: CompletedRun, login: Credentials | None) -> None:
+    assert CredentialHelper("x", {}).login_in(done) == login
 
 
 FAILURES = {
@@ -57,9 +56,11 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("done", "message"), FAILURES.values(), ids=FAILURES)
-def test_parse_answer_unusable_names_helper_and_no_secret(done: CompletedRun, message: str) -> None:
+def test_login_in_unusable_answer_names_helper_and_no_secret(
+    done: CompletedRun, message: str
+) -> None:
     with pytest.raises(EnvironmentProblem) as caught:
-        parse_answer("x", done)
+        CredentialHelper("x", {}).login_in(done)
 
     assert (caught.value.message, caught.value.__cause__) == (
         f"docker-credential-x {message}",
@@ -67,9 +68,7 @@ def test_parse_answer_unusable_names_helper_and_no_secret(done: CompletedRun, me
     )
 
 
-def test_ask_helper_runs_it_from_path_without_our_passwords(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ask_helper_runs_it_from_path_without_our_passwords(tmp_path: Path) -> None:
     helper = tmp_path / "docker-credential-ecr-login"
     helper.write_text("")
     helper.chmod(0o755)
@@ -79,10 +78,9 @@ def test_ask_helper_runs_it_from_path_without_our_passwords(
         seen.append((argv, given["environment"], given["stdin"], given["timeout"]))
         return ended('{"Username":"me","Secret":"s"}')
 
-    monkeypatch.setattr(credential_helper, "run", run)
     environ = {"PATH": str(tmp_path), "AWS_PROFILE": "x", "DOCKER_PASSWORD": "p"}
 
-    found = ask_helper("ecr-login", "r.example:5000", environ)
+    found = CredentialHelper("ecr-login", environ, run).ask("r.example:5000")
 
     kept = {"PATH": str(tmp_path), "AWS_PROFILE": "x"}
     assert found == Credentials("me", "s")
@@ -92,12 +90,12 @@ def test_ask_helper_runs_it_from_path_without_our_passwords(
 @pytest.mark.parametrize("name", ["../evil", "a b", "x;y", "", "a/b", "é"])
 def test_ask_helper_name_with_other_letters_is_refused(name: str) -> None:
     with pytest.raises(EnvironmentProblem, match="no name of a credential helper"):
-        ask_helper(name, "r.example", {})
+        CredentialHelper(name, {}).ask("r.example")
 
 
 def test_ask_helper_not_installed_is_named(tmp_path: Path) -> None:
     with pytest.raises(ToolMissing, match="docker-credential-nope is not in PATH"):
-        ask_helper("nope", "r.example", {"PATH": str(tmp_path)})
+        CredentialHelper("nope", {"PATH": str(tmp_path)}).ask("r.example")
 
 
 @pytest.mark.parametrize("path", ["", ".", "bin", ":/nowhere:."])
@@ -111,4 +109,4 @@ def test_ask_helper_planted_in_the_working_folder_is_not_started(
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ToolMissing, match="docker-credential-lab is not in PATH"):
-        ask_helper("lab", "r.example", {"PATH": path})
+        CredentialHelper("lab", {"PATH": path}).ask("r.example")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,7 +36,10 @@ class Helpers(dict[tuple[str, str], object]):
         super().__init__()
         self.asked: list[tuple[str, str]] = []
 
-    def ask(self, name: str, server: str, *_: object) -> Any:
+    def open(self, name: str, _environ: object) -> Any:
+        return SimpleNamespace(ask=partial(self._ask, name))
+
+    def _ask(self, name: str, server: str, _cancel: object) -> object:
         self.asked.append((name, server))
         answer = self.get((name, server))
         if isinstance(answer, Exception):
@@ -168,14 +173,14 @@ def test_find_with_helpers_asks_the_right_one(
     write(home / PLACES[2], helper={R: "own"}, store="store", **auths)
     helpers.update(answers)
 
-    assert find(Keyring(environ, ask_helper=helpers.ask), registry) == login
+    assert find(Keyring(environ, open_helper=helpers.open), registry) == login
 
 
 def test_find_helper_is_asked_again_each_time(
     home: Path, environ: dict[str, str], helpers: Helpers
 ) -> None:
     write(home / PLACES[2], helper={R: "own"})
-    keyring = Keyring(environ, ask_helper=helpers.ask)
+    keyring = Keyring(environ, open_helper=helpers.open)
 
     helpers["own", R] = A
     first = find(keyring)
@@ -193,7 +198,7 @@ def test_find_helper_at_once_by_many_shares_an_answer(
     write(home / PLACES[2], helper={R: "own"})
     helpers["own", R] = A
     # Time stands still: no question is younger than the answer to the one before it.
-    keyring = Keyring(environ, ask_helper=helpers.ask, clock=lambda: 0.0)
+    keyring = Keyring(environ, open_helper=helpers.open, clock=lambda: 0.0)
 
     assert (find(keyring), find(keyring)) == (A, A)
     assert helpers.asked == [("own", R)]
@@ -206,7 +211,7 @@ def test_find_helper_fails_its_failure_is_raised(
     helpers["desktop", R] = ToolMissing("docker-credential-desktop is not in PATH", advice="do")
 
     with pytest.raises(EnvironmentProblem) as caught:
-        find(Keyring(environ, ask_helper=helpers.ask))
+        find(Keyring(environ, open_helper=helpers.open))
 
     assert (caught.value.message, caught.value.advice) == (
         "docker-credential-desktop is not in PATH",

@@ -11,7 +11,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index
 from image_tools.oci.platform import Platform
-from image_tools.tools.buildx import can_express, create_argv, descriptor_file, version_argv
+from image_tools.tools.buildx import can_express, create_argv, descriptor_file
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64", "v8")
 FIRST = Descriptor(media_type=media.OCI_MANIFEST, digest=Digest.of(b"1"), size=7, platform=AMD64)
@@ -29,10 +29,6 @@ def test_create_argv_files_keep_their_order():
         *("/p/docker-buildx", "imagetools", "create", "--progress", "plain"),
         *("--tag", "h:1/a:v1", "--file", "/r/2", "--file", "/r/1"),
     )
-
-
-def test_version_argv_plugin_is_called_itself():
-    assert version_argv("/p/docker-buildx") == ("/p/docker-buildx", "version")
 
 
 def test_descriptor_file_entry_says_everything():

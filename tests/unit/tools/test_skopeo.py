@@ -15,7 +15,6 @@ from image_tools.tools.skopeo import (
     copy_argv,
     index_only_argv,
     login_argv,
-    version_argv,
     write_index_folder,
 )
 
@@ -115,10 +114,6 @@ def test_index_only_argv_folder_is_this_command_line():
         "dir:/run/index",
         "docker://h:1/s2/b:v1",
     )
-
-
-def test_version_argv_binary_is_asked_for_its_version():
-    assert version_argv("/usr/bin/skopeo") == ("/usr/bin/skopeo", "--version")
 
 
 def test_write_index_folder_index_is_kept_byte_for_byte(tmp_path):

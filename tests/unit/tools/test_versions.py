@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 
 from image_tools.errors import EnvironmentProblem, ToolMissing, ToolTooOld
-from image_tools.machine import run as process
 from image_tools.machine.run import CompletedRun
-from image_tools.tools.versions import Version, parse_buildx, parse_skopeo, probe, require
+from image_tools.tools.versions import Tool, Version, parse_version, probe, require
+
+
+def found(text: str, tool: Tool) -> tuple[Version, str]:
+    version = parse_version(tool, text)
+    return version, str(version)
 
 
 @pytest.mark.parametrize(
@@ -18,8 +22,8 @@ from image_tools.tools.versions import Version, parse_buildx, parse_skopeo, prob
         ("warning: x\nSkopeo version v1.6", Version(1, 6), "1.6"),
     ],
 )
-def test_parse_skopeo_output_is_its_version(text, version, spelled):
-    assert (parse_skopeo(text), str(parse_skopeo(text))) == (version, spelled)
+def test_parse_version_of_skopeo_is_its_version(text, version, spelled):
+    assert found(text, "skopeo") == (version, spelled)
 
 
 @pytest.mark.parametrize(
@@ -31,17 +35,17 @@ def test_parse_skopeo_output_is_its_version(text, version, spelled):
         ("github.com/docker/buildx 0.0.0+unknown", Version(0, 0, 0), "0.0.0+unknown"),
     ],
 )
-def test_parse_buildx_output_is_its_version(text, version, spelled):
-    assert (parse_buildx(text), str(parse_buildx(text))) == (version, spelled)
+def test_parse_version_of_buildx_is_its_version(text, version, spelled):
+    assert found(text, "buildx") == (version, spelled)
 
 
-@pytest.mark.parametrize("parse", [parse_skopeo, parse_buildx])
+@pytest.mark.parametrize("tool", ["skopeo", "buildx"])
 @pytest.mark.parametrize(
     ("text", "seen"), [("", "nothing"), (" \n", "nothing"), ("podman version 5.0.0\nx", "podman")]
 )
-def test_parse_other_program_says_what_it_printed(parse, text, seen):
+def test_parse_version_of_another_program_says_what_it_printed(tool, text, seen):
     with pytest.raises(EnvironmentProblem, match=f"it printed '{seen}"):
-        parse(text)
+        parse_version(tool, text)
 
 
 @pytest.mark.parametrize(
@@ -77,17 +81,17 @@ def test_version_text_has_no_part_in_comparing():
     assert str(Version(1, 2)) == "1.2.0"
 
 
-def faked(monkeypatch: pytest.MonkeyPatch, completed: CompletedRun | Exception) -> list[object]:
-    seen: list[object] = []
+class Runs:
+    """Gives `completed` for every run, or raises it; `seen` are the runs."""
 
-    def run(argv, *, environment, timeout, cancel):
-        seen.append((argv, environment, timeout))
-        if isinstance(completed, Exception):
-            raise completed
-        return completed
+    def __init__(self, completed: CompletedRun | Exception) -> None:
+        self.completed, self.seen = completed, []
 
-    monkeypatch.setattr(process, "run", run)
-    return seen
+    def run(self, argv, *, environment, timeout, cancel):
+        self.seen.append((argv, environment, timeout))
+        if isinstance(self.completed, Exception):
+            raise self.completed
+        return self.completed
 
 
 @pytest.mark.parametrize(
@@ -97,11 +101,11 @@ def faked(monkeypatch: pytest.MonkeyPatch, completed: CompletedRun | Exception) 
         ("buildx", "version", b"github.com/docker/buildx v0.29.1 \xff", Version(0, 29, 1)),
     ],
 )
-def test_probe_usable_tool_is_run_once(monkeypatch, tool, word, output, version):
-    seen = faked(monkeypatch, CompletedRun(argv=(), returncode=0, stdout=output))
+def test_probe_usable_tool_is_run_once(tool, word, output, version):
+    tools = Runs(CompletedRun(argv=(), returncode=0, stdout=output))
 
-    assert probe(tool, Path("/x/tool"), {"A": "b"}) == version
-    assert seen == [(("/x/tool", word), {"A": "b"}, 10.0)]
+    assert probe(tool, Path("/x/tool"), {"A": "b"}, run=tools.run) == version
+    assert tools.seen == [(("/x/tool", word), {"A": "b"}, 10.0)]
 
 
 @pytest.mark.parametrize(
@@ -117,10 +121,8 @@ def test_probe_usable_tool_is_run_once(monkeypatch, tool, word, output, version)
         (ToolMissing("skopeo cannot be started (/x/skopeo): gone"), ToolMissing, "gone"),
     ],
 )
-def test_probe_unusable_tool_is_explained(monkeypatch, completed, kind, words):
-    faked(monkeypatch, completed)
-
+def test_probe_unusable_tool_is_explained(completed, kind, words):
     with pytest.raises(kind, match=words) as caught:
-        probe("skopeo", Path("/x/skopeo"), {})
+        probe("skopeo", Path("/x/skopeo"), {}, run=Runs(completed).run)
 
     assert caught.value.advice

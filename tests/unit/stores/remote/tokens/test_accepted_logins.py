@@ -26,7 +26,7 @@ def authorizer(
         return let_in
 
     made = Authorizer("reg", find, realm.ask)
-    made.proofs.prove = prove
+    made.tried_logins.prove = prove
     return made
 
 
@@ -40,14 +40,14 @@ def test_proven_login_is_shown_without_a_scope(
 ) -> None:
     realm = MemoryRealm()
 
-    assert asyncio.run(authorizer(realm).proven("", challenges)) == LOGIN
+    assert asyncio.run(authorizer(realm).accepted_login("", challenges)) == LOGIN
     assert realm.asked == asked
 
 
 def test_proven_without_a_login_asks_nobody() -> None:
     realm = MemoryRealm()
 
-    assert asyncio.run(authorizer(realm, None).proven("", BEARER)) is None
+    assert asyncio.run(authorizer(realm, None).accepted_login("", BEARER)) is None
     assert realm.asked == []
 
 
@@ -59,7 +59,7 @@ def test_proven_login_that_is_refused_is_shown_once(challenges: tuple[Challenge,
     async def twice() -> None:
         for _ in range(2):
             with pytest.raises(Unauthorized, match="wrong user name or password"):
-                await one.proven("", challenges)
+                await one.accepted_login("", challenges)
 
     asyncio.run(twice())
     assert len(realm.requests) == (1 if challenges is BEARER else 0)
@@ -69,7 +69,7 @@ def test_proven_login_is_not_sent_in_the_clear() -> None:
     realm = MemoryRealm()
 
     with pytest.raises(TlsProblem, match="speaks plain HTTP"):
-        asyncio.run(authorizer(realm).proven("", PLAIN))
+        asyncio.run(authorizer(realm).accepted_login("", PLAIN))
     assert realm.requests == []
 
 
