@@ -79,6 +79,16 @@ class ImageToolsError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return how to unpickle the error: a transfer may fail in another process."""
+        return _unpickled, (type(self), self.args, vars(self))
+
+
+def _unpickled(kind: type[E], args: tuple[object, ...], state: dict[str, object]) -> E:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
+
 
 class UsageError(ImageToolsError):
     """The command line or the list is wrong."""

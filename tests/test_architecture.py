@@ -39,7 +39,6 @@ LAYERS = {
 SIDEWAYS = {("oci", "errors"), ("refusals", "errors")}
 
 HOMES: dict[str, tuple[str, ...]] = {
-    "argparse": ("cli",),
     "plumbum": ("machine",),
     "sh": ("machine",),
     "tenacity": ("retry",),
@@ -69,7 +68,7 @@ IMPURE |= {"queue", "random", "secrets", "select", "shutil", "signal", "socket",
 IMPURE |= {"tempfile", "threading", "time", "urllib"}
 # Imported inside functions, by room: what is only needed by some runs.
 LAZY = {
-    "cli": {"rich", "aiohttp", "readline", "image_tools"},
+    "cli": {"rich", "aiohttp", "readline", "importlib", "loguru", "image_tools"},
     "run": {"image_tools"},
     "machine": {"image_tools"},
 }

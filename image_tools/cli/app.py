@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import platform
 import signal
 import sys
 import traceback
-from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from image_tools import __version__
 from image_tools.cli import render, values
 from image_tools.cli.catalogue import PAGES, page_of
 from image_tools.cli.help import command_help, overview
-from image_tools.cli.options import Page, parse
+from image_tools.cli.parsing import parse
 from image_tools.cli.redact import clean
 from image_tools.cli.text import coloured, terminal_width
 from image_tools.errors import (
@@ -30,7 +28,6 @@ from image_tools.errors import (
 )
 
 _MACHINE_SAYS_NO = NO_SPACE | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.EIO}
-Command = Callable[[Namespace, Mapping[str, str]], int]
 
 _HELP_WORDS = frozenset({"-h", "-help", "--help"})
 _VERSION_WORDS = frozenset({"-V", "-version", "--version"})
@@ -92,7 +89,7 @@ def _dispatch(words: tuple[str, ...], environ: Mapping[str, str]) -> int:
     page, rest = page_of(words)
     if _HELP_WORDS & set(rest):
         return _help(page.name.split(), environ)
-    return _command(page, parse(page, rest, environ), environ)
+    return page.run(parse(page, rest, environ), environ)
 
 
 def _help(words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -106,13 +103,6 @@ def _help(words: Sequence[str], environ: Mapping[str, str]) -> int:
         text = overview(PAGES, width)
     render.out(text.rstrip())
     return 0
-
-
-def _command(page: Page, options: Namespace, environ: Mapping[str, str]) -> int:
-    # Each command brings its own heavy packages: help and mistakes answer without them.
-    name = page.name.replace("-", "_").replace(" ", "_")
-    run: Command = getattr(importlib.import_module(f"image_tools.cli.{name}"), name)
-    return run(options, environ)
 
 
 def _wants_debug(words: Sequence[str], environ: Mapping[str, str]) -> bool:

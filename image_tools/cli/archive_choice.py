@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 from loguru import logger
 
 from image_tools.cli.asking import agreed
+from image_tools.cli.run_options import ArchiveCopyOptions, IntoArchiveOptions, NewArchiveOptions
 from image_tools.cli.text import is_terminal
 from image_tools.commands.ends import ArchiveDestination
 from image_tools.errors import UsageError
@@ -22,7 +22,7 @@ from image_tools.stores.archive.volumes.writing import SMALLEST_PART
 FAT32_LIMIT = (4 << 30) - 1
 
 
-def chosen_archive(options: Namespace) -> ArchiveDestination:
+def chosen_archive(options: IntoArchiveOptions | ArchiveCopyOptions) -> ArchiveDestination:
     """The archive that `save` is asked for: its name by the form, or its form by the name."""
     wanted = Form(options.compress) if options.compress else None
     part_size = _part_size(options, wanted)
@@ -41,7 +41,7 @@ def chosen_archive(options: Namespace) -> ArchiveDestination:
     return ArchiveDestination(path=path, form=form, replace=options.replace, part_size=part_size)
 
 
-def _part_size(options: Namespace, form: Form | None) -> int | None:
+def _part_size(options: NewArchiveOptions, form: Form | None) -> int | None:
     """The biggest size a volume may have, None for an archive in one piece."""
     if not options.part and options.part_size is None:
         return None
@@ -54,11 +54,11 @@ def _part_size(options: Namespace, form: Form | None) -> int | None:
     return wished - 1 if wished == FAT32_LIMIT + 1 else wished
 
 
-def repaired_archive(choice: ArchiveDestination, options: Namespace) -> ArchiveDestination:
+def repaired_archive(choice: ArchiveDestination, *, dry_run: bool) -> ArchiveDestination:
     """`choice` to be repaired; UsageError when nothing lies there, or the options contradict."""
-    for name in ("replace", "dry_run"):
-        if getattr(options, name):
-            raise UsageError(f"--repair and --{name.replace('_', '-')} exclude each other")
+    for name, is_given in (("replace", choice.replace), ("dry-run", dry_run)):
+        if is_given:
+            raise UsageError(f"--repair and --{name} exclude each other")
     if detect(choice.path).kind is PathKind.NOTHING and not has_volumes(choice.path):
         raise UsageError(f"the archive {choice.path} does not exist", advice="make it with save")
     return replace(choice, repair=True)
@@ -75,8 +75,11 @@ def existing_archive(text: str) -> ArchiveDestination:
     return ArchiveDestination(path=path, form=found.form, part_size=found.part_size)
 
 
-def may_begin(choice: ArchiveDestination, options: Namespace) -> bool:
-    """Whether nothing is lost by it, or somebody agrees; UsageError when nobody can be asked."""
+def may_begin(choice: ArchiveDestination, options: NewArchiveOptions, *, asks: bool = True) -> bool:
+    """Return whether nothing is lost, or the person at the terminal agrees.
+
+    UsageError when nobody can be asked. A run that writes nothing `asks` nothing.
+    """
     found = detect(choice.path)
     _refuse_impossible(choice, found)
     if found.kind is PathKind.NOTHING and form_named(choice.path) not in (None, choice.form):
@@ -89,7 +92,7 @@ def may_begin(choice: ArchiveDestination, options: Namespace) -> bool:
         )
     if adds and choice.part_size not in (None, found.part_size):
         _say_its_size(choice, found)
-    if adds or found.kind is PathKind.NOTHING or options.yes or options.dry_run:
+    if adds or found.kind is PathKind.NOTHING or options.yes or not asks:
         return True
     if not is_terminal(sys.stdin):
         raise UsageError(

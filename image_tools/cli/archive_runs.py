@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from image_tools.cli.base import base_of
-from image_tools.cli.foreign import foreign_of
 from image_tools.cli.list_command import (
     ListSetting,
     carried_out,
@@ -24,7 +22,15 @@ from image_tools.cli.list_command import (
     watched,
 )
 from image_tools.cli.listing import accept_empty_archive, list_content, said_problems
-from image_tools.cli.pages import MIRROR
+from image_tools.cli.options import narrowed
+from image_tools.cli.reaching import foreign_of
+from image_tools.cli.run_options import (
+    ArchiveCopyOptions,
+    LoadOptions,
+    MirrorOptions,
+    OutOfArchiveOptions,
+    PullIntoArchiveOptions,
+)
 from image_tools.commands.ends import ArchiveDestination, ArchiveSource
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import ListRequest
@@ -42,25 +48,33 @@ _OF_DESTINATIONS = tuple(
 
 
 def saving(
-    options: Namespace, environ: Mapping[str, str], choice: ArchiveDestination, command: str
+    options: PullIntoArchiveOptions,
+    environ: Mapping[str, str],
+    choice: ArchiveDestination,
+    command: str,
+    base: str | None = None,
 ) -> ListSetting:
-    """The setting of a run whose images go into an archive; no registry is written to."""
-    wanted = _completed(options, destination=None)
+    """The setting of a run whose images go into an archive; no registry is written to.
+
+    `base` is the text of --base.
+    """
+    wanted = narrowed(MirrorOptions, options, destination=None)
     setting = setting_of(wanted, _without(environ, _OF_DESTINATIONS), command)
-    content = list_content(options.file) if options.file and "base" in options else None
-    base = base_of(options, environ, content) if "base" in options else None
+    content = list_content(options.file)
+    left_out = base_of(base, options, environ, content) if base else None
     request = replace(
-        setting.request, destination=replace(choice, base=base), goes_to=_absolute(choice.path)
+        setting.request, destination=replace(choice, base=left_out), goes_to=_absolute(choice.path)
     )
     return replace(
         setting, request=request, resolved=into_archive, place=str(choice.path), content=content
     )
 
 
-def loading(options: Namespace, environ: Mapping[str, str], command: str) -> ListSetting:
+def loading(options: LoadOptions, environ: Mapping[str, str], command: str) -> ListSetting:
     """The setting of a run whose images come out of an archive; no registry is read from."""
     path = Path(options.source)
-    wanted = _completed(
+    wanted = narrowed(
+        MirrorOptions,
         options,
         source=None,
         file=options.file or str(path),
@@ -79,14 +93,15 @@ def loading(options: Namespace, environ: Mapping[str, str], command: str) -> Lis
 
 
 def exporting(
-    options: Namespace,
+    options: ArchiveCopyOptions,
     environ: Mapping[str, str],
     source: Path,
     choice: ArchiveDestination,
     command: str,
 ) -> ListSetting:
     """The setting of a run from archive to archive; no registry has a part in it."""
-    wanted = _completed(
+    wanted = narrowed(
+        MirrorOptions,
         options,
         source=None,
         destination=None,
@@ -105,21 +120,22 @@ def exporting(
 
 def _out_of(
     request: ListRequest,
-    options: Namespace,
+    options: LoadOptions | ArchiveCopyOptions,
     path: Path,
     archived_to: Callable[[Reference], Reference] | None = None,
 ) -> ListRequest:
     """`request` with the archive at `path` as its source."""
     named = bool({"arch", "os", "variant"} & {*options.given})
     wishes = request.options
+    foreign = foreign_of(options, options.name, lenient=bool(options.file))
     return replace(
         request,
-        source=ArchiveSource(path=path, foreign=foreign_of(options), archived_to=archived_to),
+        source=ArchiveSource(path=path, foreign=foreign, archived_to=archived_to),
         options=replace(wishes, names_platforms=named or not wishes.selection.is_everything),
     )
 
 
-def run_out_of_archive(setting: ListSetting, options: Namespace) -> int:
+def run_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions) -> int:
     """The exit code of a run over the archive, or over the images of a list in it."""
     with _begun(setting, options) as (run, images):
         is_empty = not images.entries and not images.problems
@@ -129,14 +145,16 @@ def run_out_of_archive(setting: ListSetting, options: Namespace) -> int:
     return shown(setting, result)
 
 
-def report_out_of_archive(setting: ListSetting, options: Namespace) -> Report:
+def report_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions) -> Report:
     """The report of a run over all of the archive, which may be empty."""
     with _begun(setting, options) as (run, images):
         return run.run(images)
 
 
 @contextmanager
-def _begun(setting: ListSetting, options: Namespace) -> Iterator[tuple[ListRun, ImageList]]:
+def _begun(
+    setting: ListSetting, options: OutOfArchiveOptions
+) -> Iterator[tuple[ListRun, ImageList]]:
     say_jobs(options.jobs)
     of_file = listed(setting, options) if options.file else None
     with opened(setting) as run:
@@ -146,7 +164,7 @@ def _begun(setting: ListSetting, options: Namespace) -> Iterator[tuple[ListRun, 
             yield run, images
 
 
-def _everything(setting: ListSetting, run: ListRun, options: Namespace) -> ImageList:
+def _everything(setting: ListSetting, run: ListRun, options: OutOfArchiveOptions) -> ImageList:
     """A list of all that is in the archive; UsageError when that is nothing, unless it may be."""
     lines = "".join(f"{reference}\n" for reference in run.images)
     assert isinstance(setting.request.source, ArchiveSource)
@@ -161,7 +179,7 @@ def _absolute(path: Path) -> str:
     return os.path.normpath(Path.cwd() / path)
 
 
-def _source_registry(options: Namespace, environ: Mapping[str, str]) -> str | None:
+def _source_registry(options: LoadOptions, environ: Mapping[str, str]) -> str | None:
     """The registry under which the images of a list were saved, None as the list says."""
     if options.file is None:
         return None
@@ -175,15 +193,6 @@ def _source_registry(options: Namespace, environ: Mapping[str, str]) -> str | No
             except InvalidReference as error:
                 raise InvalidReference(f"{name}: {error}") from error
     return None
-
-
-def _completed(options: Namespace, **changes: object) -> Namespace:
-    """`options` with what else a mirror has, at its default; `changes` go before all."""
-    defaults = {
-        option.key: None if option.default is None else option.read(option.default)
-        for option in MIRROR.options
-    }
-    return Namespace(**{**defaults, **vars(options), **changes})
 
 
 def _without(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

@@ -1,39 +1,34 @@
-"""All commands there are, and the one a command line means."""
+"""All verbs, and the one a command line means."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 from image_tools.cli.options import Page
-from image_tools.cli.pages import MIRROR, VERSION
-from image_tools.cli.pages_archive import LOAD, SAVE, SYNC
-from image_tools.cli.pages_archive_tools import (
-    ARCHIVE_EXPORT,
-    ARCHIVE_INVENTORY,
-    ARCHIVE_LS,
-    ARCHIVE_MERGE,
-    ARCHIVE_VERIFY,
-    INVENTORY,
-)
-from image_tools.cli.pages_archive_validate import LOAD_VALIDATE, SAVE_VALIDATE
-from image_tools.cli.pages_around import (
-    COMPLETION,
-    CONVERT_LIST,
-    DELETE,
-    INSPECT,
-    INSPECT_LIST,
-    LIST_TAGS,
-)
-from image_tools.cli.pages_login import DOCTOR, LOGIN, LOGOUT
-from image_tools.cli.pages_merge import MERGE_MANIFEST
-from image_tools.cli.pages_serve import SERVE
-from image_tools.cli.pages_validate import VALIDATE
+from image_tools.cli.verbs.archive_copies import ARCHIVE_EXPORT, ARCHIVE_MERGE
+from image_tools.cli.verbs.archive_views import ARCHIVE_LS, ARCHIVE_VERIFY
+from image_tools.cli.verbs.completion import completion_page
+from image_tools.cli.verbs.convert_list import CONVERT_LIST
+from image_tools.cli.verbs.delete import DELETE
+from image_tools.cli.verbs.doctor import DOCTOR
+from image_tools.cli.verbs.inspect import INSPECT
+from image_tools.cli.verbs.inspect_list import INSPECT_LIST
+from image_tools.cli.verbs.inventory import ARCHIVE_INVENTORY, INVENTORY
+from image_tools.cli.verbs.list_tags import LIST_TAGS
+from image_tools.cli.verbs.load import LOAD, LOAD_VALIDATE
+from image_tools.cli.verbs.login import LOGIN, LOGOUT
+from image_tools.cli.verbs.merge_manifest import MERGE_MANIFEST
+from image_tools.cli.verbs.mirror import MIRROR, MIRROR_VALIDATE
+from image_tools.cli.verbs.save import SAVE, SAVE_VALIDATE, SYNC
+from image_tools.cli.verbs.serve import SERVE
+from image_tools.cli.verbs.version import VERSION
 from image_tools.errors import UsageError
 
-PAGES = (
+PAGES: tuple[Page[Any], ...] = (
     MIRROR,
-    VALIDATE,
+    MIRROR_VALIDATE,
     SAVE,
     SAVE_VALIDATE,
     SYNC,
@@ -55,15 +50,15 @@ PAGES = (
     LOGIN,
     LOGOUT,
     DOCTOR,
-    COMPLETION,
+    completion_page(lambda: PAGES),
     VERSION,
 )
 
 
-def page_of(words: Sequence[str]) -> tuple[Page, tuple[str, ...]]:
-    """The command that `words` begin with and the words behind it; UsageError for no command.
+def page_of(words: Sequence[str]) -> tuple[Page[Any], tuple[str, ...]]:
+    """Return the verb that `words` begin with and the words behind it.
 
-    A name of two words goes before the one of its first word alone.
+    A name of two words goes before the one of its first word alone. UsageError for no verb.
     """
     first = words[0]
     if first.startswith("-"):

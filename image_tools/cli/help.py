@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from image_tools.cli.options import Note, Operand, Option, Page
 
 _COLUMN = 28
 _NAMES = 12
 _NARROWEST, _WIDEST = 40, 100
+_BEGIN = "<!-- scripts/manual writes from here -->"
+_END = "<!-- to here -->"
 
 
-def overview(pages: Sequence[Page], width: int) -> str:
-    """The help of the program itself: what commands there are."""
+def overview(pages: Sequence[Page[Any]], width: int) -> str:
+    """Return the help of the program itself: its verbs."""
     width = _readable(width)
     rows = [*((page.name, page.summary) for page in pages), ("help", "show the help of a command")]
     column = max(_NAMES, 2 + max(len(name) for name, _ in rows))
@@ -33,8 +36,8 @@ def overview(pages: Sequence[Page], width: int) -> str:
     )
 
 
-def command_help(page: Page, width: int) -> str:
-    """The help of one command, at most 100 columns wide, at least 40."""
+def command_help(page: Page[Any], width: int) -> str:
+    """Return the help of one verb, at most 100 columns wide, at least 40."""
     width = _readable(width)
     words = [page.name, *map(_operand, page.operands), "[OPTIONS]"]
     lines = [f"Usage: image-tools {' '.join(words)}", "", *textwrap.wrap(page.about, width)]
@@ -47,6 +50,22 @@ def command_help(page: Page, width: int) -> str:
     for note in page.notes:
         lines += ["", f"{note.title}:", *_note(note, width)]
     return "\n".join([*lines, ""])
+
+
+def with_help_pages(document: str, pages: Sequence[Page[Any]]) -> str:
+    """Return `document` with the help of `pages` between its two marks.
+
+    ValueError without the marks.
+    """
+    before, begin, rest = document.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError(f"the marks {_BEGIN} and {_END} are missing")
+    written = "\n".join(
+        f"### {page.name}\n\n```text\n{command_help(page, _WIDEST).rstrip()}\n```\n"
+        for page in pages
+    )
+    return f"{before}{_BEGIN}\n\n{written}\n{_END}{after}"
 
 
 def _operand(operand: Operand) -> str:

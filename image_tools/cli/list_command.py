@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,12 +12,13 @@ from loguru import logger
 
 from image_tools.cli import logs, values
 from image_tools.cli.asking import asking
-from image_tools.cli.ending import endings_raised
 from image_tools.cli.listing import read_images, reading_of
 from image_tools.cli.progress import Display, wanted
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.request import chosen_registries, list_request, report_file
 from image_tools.cli.results import Results, standard_width
+from image_tools.cli.run_options import ListRunOptions, MirrorOptions
+from image_tools.cli.shared_options import ResultOptions
 from image_tools.cli.text import coloured, counted
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import AS_THE_LIST_SAYS, ListRequest
@@ -27,7 +27,7 @@ from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import resolve
 from image_tools.imagelist.reader import Resolve
 from image_tools.imagelist.registries import Registries
-from image_tools.machine.signals import listening
+from image_tools.machine.signals import listening, signals_raised
 from image_tools.report import DryRunPlan, Report
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from image_tools.run.failed_place import same_file
@@ -56,7 +56,7 @@ class ListSetting:
     content: bytes | None = None
 
 
-def setting_of(options: Namespace, environ: Mapping[str, str], command: str) -> ListSetting:
+def setting_of(options: MirrorOptions, environ: Mapping[str, str], command: str) -> ListSetting:
     """The setting the options ask for; the log is configured with it."""
     registries = chosen_registries(options, environ)
     request = list_request(options, registries, environ, command)
@@ -104,7 +104,7 @@ def _named(registries: Registries) -> str:
     return "/".join(filter(None, (registries.destination, registries.destination_prefix)))
 
 
-def _level(options: Namespace) -> str:
+def _level(options: ResultOptions) -> str:
     if options.debug:
         return "DEBUG"
     return "WARNING" if options.quiet else "INFO"
@@ -120,7 +120,7 @@ def opened(setting: ListSetting) -> Iterator[ListRun]:
         clean=clean,
         ask=asking(setting.environ, setting.display),
     )
-    with endings_raised(), ListRun(setting.request, surroundings) as run:
+    with signals_raised(), ListRun(setting.request, surroundings) as run:
         yield run
 
 
@@ -140,8 +140,9 @@ def watched(run: ListRun, display: Display) -> Iterator[None]:
         yield
 
 
-def listed(setting: ListSetting, options: Namespace) -> ImageList:
+def listed(setting: ListSetting, options: ListRunOptions) -> ImageList:
     """The list the options name; InvalidList when it is empty, unless it may be."""
+    assert options.file is not None
     reading = replace(reading_of(options, resolved=setting.resolved), content=setting.content)
     return read_images(options.file, setting.registries, reading)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 from loguru import logger
@@ -21,6 +20,7 @@ from image_tools.cli.list_command import (
     watched,
 )
 from image_tools.cli.listing import accept_empty
+from image_tools.cli.run_options import ListRunOptions
 from image_tools.cli.text import is_terminal
 from image_tools.commands.list_run import ListRun
 from image_tools.errors import ImageToolsError
@@ -30,7 +30,7 @@ from image_tools.report import Report, joined
 from image_tools.state import default_state_path
 
 
-def run_list(setting: ListSetting, options: Namespace) -> int:
+def run_list(setting: ListSetting, options: ListRunOptions) -> int:
     """The exit code of a run over the list the options name, or over typed lines."""
     if options.file is None:
         return _typed(setting, options)
@@ -42,7 +42,7 @@ def run_list(setting: ListSetting, options: Namespace) -> int:
     return shown(setting, result)
 
 
-def whole_list(setting: ListSetting, options: Namespace) -> ImageList:
+def whole_list(setting: ListSetting, options: ListRunOptions) -> ImageList:
     """The list the options name; what is corrected and what begins is said."""
     say_jobs(options.jobs)
     images = listed(setting, options)
@@ -51,7 +51,7 @@ def whole_list(setting: ListSetting, options: Namespace) -> ImageList:
     return images
 
 
-def _typed(setting: ListSetting, options: Namespace) -> int:
+def _typed(setting: ListSetting, options: ListRunOptions) -> int:
     if options.jobs != 1:
         logger.warning(
             "lines that come one by one are worked on one by one: 1 job is used, not {}",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loguru import logger
 
+from image_tools.cli.shared_options import ListOptions
 from image_tools.errors import InvalidList, UsageError
 from image_tools.imagelist.entry import ImageList, Problem
 from image_tools.imagelist.line import resolve
@@ -30,7 +30,7 @@ class Reading:
     content: bytes | None = None
 
 
-def reading_of(options: Namespace, *, resolved: Resolve = resolve) -> Reading:
+def reading_of(options: ListOptions, *, resolved: Resolve = resolve) -> Reading:
     """How the options of a command want their list to be read."""
     return Reading(
         skip_invalid=options.skip_invalid, allow_empty=options.allow_empty, resolved=resolved

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from image_tools.cli import render
 from image_tools.cli.redact import clean
+from image_tools.cli.shared_options import LogOptions
+from image_tools.cli.text import coloured
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -52,6 +55,15 @@ def configure(
         extra={},
     )
     _adopt_standard_logging(shown=level == "DEBUG")
+
+
+def start_logs(options: LogOptions, environ: Mapping[str, str]) -> None:
+    """Send log lines to standard error, debug ones with `--debug`."""
+    configure(
+        render.log,
+        level="DEBUG" if options.debug else "INFO",
+        colours=coloured(sys.stderr, environ),
+    )
 
 
 def last_error(text: str, *, colours: bool) -> None:

@@ -1,31 +1,52 @@
-"""Options as values, and the reading of a command line and of variables with them."""
+"""What a verb takes: options and operands as fields of a frozen dataclass, and its page.
+
+A verb's options are a subclass of `VerbOptions`; each field is made by `option`, `switch` or
+`operand`. Its page orders them for readers, and names the function that runs the verb.
+
+All these classes are made at each start, and passwords are among the fields: they have no repr and
+no comparison, and those that only share fields no constructor.
+"""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar, overload
 
-from image_tools.cli.spelling import separated, stray
-from image_tools.errors import UsageError
+from image_tools.cli import values
 
 VARIABLE_PREFIX = "IMAGE_TOOLS_"
+FILE = "FILE"
+BOOLEANS = ("true", "false")
+
+T = TypeVar("T")
+OptionsT = TypeVar("OptionsT", bound="VerbOptions")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class VerbOptions:
+    """The options and operands of one command line, read and typed.
+
+    `given` holds the keys of the options that stood on the command line.
+    """
+
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """One option: its spellings, how its text is read, and its line in the help.
 
-    `bare` is what the option means without a value, None where it needs one; `default` is read
-    like a value from the command line; `repeats` adds up what several uses give, `once` refuses
-    a second value, of others the last one counts (see `is_single`); `shown` replaces the default in
-    the help; `choices` are the words a shell may offer as values; `required` is an option without
-    which the command has nothing to do. `stands_for` names the variable where the option's own name
-    means something else in another command.
+    `bare` is the text of the option without a value, None where it needs one; `default` is read
+    like a value from the command line. `repeats` joins the values of several uses, `once` refuses
+    a second value; of others the last one counts (see `is_single`). `shown` replaces the default
+    in the help; a shell offers `choices`; `required` options must be given.
+    `stands_for` names the variable where the option's own name means something else in another
+    verb.
     """
 
-    name: str
+    name: str = ""
     help: str
     read: Callable[[str], Any] = str
     metavar: str = ""
@@ -42,12 +63,17 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The attribute that holds the value."""
+        """Return the field that holds the value."""
         return self.name.replace("-", "_")
 
     @property
+    def spellings(self) -> tuple[str, ...]:
+        """Return the names without dashes: the short one, the long one, aliases."""
+        return tuple(filter(None, (self.short, self.name, *self.aliases)))
+
+    @property
     def is_single(self) -> bool:
-        """Whether a second, different value is an error.
+        """Return whether a second, different value is an error.
 
         It is where the first place, file or name would silently get nothing.
         """
@@ -55,19 +81,36 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable that stands for this option."""
+        """Return the environment variable that stands for this option."""
         return VARIABLE_PREFIX + (self.stands_for or self.key).upper()
+
+    @property
+    def needs_value(self) -> bool:
+        """Return whether a value has to follow."""
+        return self.bare is None
+
+    @property
+    def takes_file(self) -> bool:
+        """Return whether the value is the name of a file."""
+        return self.metavar == FILE
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Return the values a shell can offer; a switch has two, but only after `=`."""
+        if self.choices:
+            return self.choices
+        return BOOLEANS if self.bare == "true" else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operand:
-    """A word a command needs beside its options: `metavar` in the help, `name` as attribute.
+    """A word that a verb takes in addition to its options, `metavar` in the help.
 
     With `choices` no other word is taken. The last one may be `several`: it takes all words that
-    are left, at least one, and the attribute is a tuple. It may be `optional`: None without it.
+    are left, at least one, as a tuple. It may be `optional`: None without it.
     """
 
-    name: str
+    name: str = ""
     metavar: str
     help: str
     choices: tuple[str, ...] = ()
@@ -91,9 +134,17 @@ class Note:
     lines: tuple[str, ...]
 
 
+def _no_run(_options: Any, _environ: Mapping[str, str]) -> int:
+    raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """All the command line knows of one command; its names may be two words, `inspect list`."""
+class Page(Generic[OptionsT]):
+    """All the command line knows of one verb; its names may be two words, `inspect list`.
+
+    `kind` is the class of its options; `run` takes them and the environment, and returns the exit
+    code.
+    """
 
     name: str
     summary: str
@@ -102,84 +153,117 @@ class Page:
     notes: tuple[Note, ...] = ()
     operands: tuple[Operand, ...] = ()
     aliases: tuple[str, ...] = ()
+    kind: type[OptionsT]
+    run: Callable[[OptionsT, Mapping[str, str]], int] = _no_run
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """The options of all groups."""
+        """Return the options of all groups."""
         return tuple(option for group in self.groups for option in group.options)
 
 
-def parse(page: Page, argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
-    """Return the values of all options of `page`: command line, else variable, else default.
+@overload
+def option(help: str, *, default: str, read: Callable[[str], T], **more: Any) -> T: ...
+@overload
+def option(help: str, *, read: Callable[[str], T], **more: Any) -> T | None: ...
+@overload
+def option(help: str, *, default: str, **more: Any) -> str: ...
+@overload
+def option(help: str, *, required: Literal[True], **more: Any) -> str: ...
+@overload
+def option(help: str, **more: Any) -> str | None: ...
+def option(help: str, **more: Any) -> Any:
+    """Return a field of a verb's options; `more` are fields of Option.
 
-    Its operands are attributes, too. `Namespace.given` holds the keys of the options that stood on
-    the command line. UsageError for whatever cannot be read; a bad variable is named.
+    Its name is that of the field, with dashes. Without a default it is None, unless `required`.
     """
-    try:
-        stated, others = separated(argv, page.options)
-        _refuse_lost(stated)
-        given = _read(stated)
-        operands = _operands(page, others)
-    except UsageError as problem:
-        raise _pointed(page, problem.message) from None
-    values = {
-        option.key: given[option.key] if option.key in given else _fallback(option, environ)
-        for option in page.options
-    }
-    for option in page.options:
-        if option.required and not values[option.key]:
-            raise _pointed(page, f"{page.name} needs --{option.name} {option.metavar}")
-    return argparse.Namespace(**values, **operands, given=frozenset(given))
+    return _field(Option(help=help, **more))
 
 
-def _refuse_lost(stated: Sequence[tuple[Option, str]]) -> None:
-    """Raise UsageError where an option that takes one value is given two."""
-    first: dict[str, str] = {}
-    for option, text in stated:
-        if option.is_single and first.setdefault(option.key, text) != text:
-            name = f"-{option.short}" if option.short else f"--{option.name}"
-            # The values stay out of the message: one may be a password.
-            raise UsageError(f"{name} is given twice: it takes one value")
+def switch(help: str, *, short: str = "") -> bool:
+    """Return a field for an option that is off unless it is named."""
+    return option(help, short=short, read=values.boolean, bare="true", default="false")
 
 
-def _read(stated: Sequence[tuple[Option, str]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for option, text in stated:
-        try:
-            value = option.read(text)
-        except ValueError as problem:
-            raise UsageError(f"--{option.name}: {problem}") from None
-        found[option.key] = found.get(option.key, ()) + value if option.repeats else value
-    return found
+def word(help: str, *choices: str, metavar: str, **more: Any) -> Any:
+    """Return a field for an option that takes one of `choices`; shells offer them."""
+    return option(help, read=values.one_of(*choices), metavar=metavar, choices=choices, **more)
 
 
-def _pointed(page: Page, message: str) -> UsageError:
-    return UsageError(message, advice=f"see image-tools {page.name} --help")
+@overload
+def operand(metavar: str, help: str, *, several: Literal[True]) -> tuple[str, ...]: ...
+@overload
+def operand(metavar: str, help: str, *, optional: Literal[True]) -> str | None: ...
+@overload
+def operand(metavar: str, help: str, *, choices: tuple[str, ...] = ()) -> str: ...
+def operand(metavar: str, help: str, **more: Any) -> Any:
+    """Return a field for a word without dashes; `more` are fields of Operand."""
+    made = Operand(metavar=metavar, help=help, **more)
+    return field(default=None, metadata=_as_metadata(made)) if made.optional else _required(made)
 
 
-def _operands(page: Page, words: Sequence[str]) -> dict[str, Any]:
-    last = page.operands[-1] if page.operands else None
-    takes_all = last is not None and last.several
-    if len(words) > len(page.operands) and not takes_all:
-        raise UsageError(stray(words[len(page.operands)]))
-    if len(words) < sum(not operand.optional for operand in page.operands):
-        raise UsageError(f"{page.name} needs {page.operands[len(words)].metavar}")
-    for operand, word in zip(page.operands, words, strict=False):
-        if operand.choices and word not in operand.choices:
-            raise UsageError(f"{word!r} is unknown: write {', '.join(operand.choices)}")
-    found: dict[str, Any] = {o.name: None for o in page.operands}
-    found |= dict(zip((o.name for o in page.operands), words, strict=False))
-    if last is not None and takes_all:
-        found[last.name] = tuple(words[len(page.operands) - 1 :])
-    return found
+def changed(kind: type[VerbOptions], key: str, **changes: Any) -> Any:
+    """Return the field `key` of `kind` with other values for some fields of its Option."""
+    return _field(dataclasses.replace(_declared(kind)[key], **changes))
 
 
-def _fallback(option: Option, environ: Mapping[str, str]) -> Any:
-    text = environ.get(option.variable)
-    if not text:
-        return None if option.default is None else option.read(option.default)
-    try:
-        return option.read(text)
-    except ValueError as problem:
-        advice = "correct the variable or unset it"
-        raise UsageError(f"{option.variable}: {problem}", advice=advice) from None
+def _field(made: Option) -> Any:
+    if made.required:
+        return _required(made)
+    default = None if made.default is None else made.read(made.default)
+    return field(default=default, metadata=_as_metadata(made))
+
+
+def _required(made: Option | Operand) -> Any:
+    return field(metadata=_as_metadata(made))
+
+
+def _as_metadata(made: Option | Operand) -> Mapping[str, Option | Operand]:
+    return {"page": made}
+
+
+def _declared(kind: type[VerbOptions]) -> dict[str, Any]:
+    """Return the Option or Operand of each field of `kind`, in order."""
+    found = {one.name: one.metadata.get("page") for one in dataclasses.fields(kind)}
+    return {key: made for key, made in found.items() if made is not None}
+
+
+def group(title: str, kind: type[VerbOptions], names: str, *, help: str = "") -> Group:
+    """Return the options of `kind` with these `names`, separated by blanks, under one title.
+
+    `help` is the help of all of them, instead of their own.
+    """
+    declared = _declared(kind)
+    chosen = ((name, declared[name.replace("-", "_")]) for name in names.split())
+    named = (dataclasses.replace(made, name=name) for name, made in chosen)
+    texts = (dataclasses.replace(made, help=help) if help else made for made in named)
+    return Group(title, tuple(texts))
+
+
+def operands(kind: type[VerbOptions]) -> tuple[Operand, ...]:
+    """Return the operands of `kind`, in the order in which they are declared."""
+    return tuple(
+        dataclasses.replace(made, name=key)
+        for key, made in _declared(kind).items()
+        if isinstance(made, Operand)
+    )
+
+
+def narrowed(kind: type[OptionsT], options: VerbOptions, **changes: Any) -> OptionsT:
+    """Return options of `kind` with the values of the fields that `options` also have.
+
+    `changes` go first; what neither has is at its default.
+    """
+    shared = {one.name for one in dataclasses.fields(kind)} - changes.keys()
+    taken = {key: value for key, value in vars(options).items() if key in shared}
+    return kind(**taken, **changes)
+
+
+def omitted(groups: Iterable[Group], names: Iterable[str]) -> tuple[Group, ...]:
+    """Return `groups` without the options of these names, and without groups left empty."""
+    hidden = frozenset(names)
+    kept = (
+        Group(one.title, tuple(option for option in one.options if option.name not in hidden))
+        for one in groups
+    )
+    return tuple(one for one in kept if one.options)

@@ -1,12 +1,13 @@
-"""The words that --arch, --os and --variant take, and what a wrong one may have meant."""
+"""The words that --arch, --os and --variant take, and the known word nearest to a wrong one."""
 
 from __future__ import annotations
 
 import re
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from image_tools.cli.options import VARIABLE_PREFIX
 from image_tools.errors import InvalidPlatform
 from image_tools.oci.platform import Platform
 
@@ -75,42 +76,43 @@ _MEANT_SYSTEM = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The words that an option holds, and its name."""
+
+    option: str
+    words: Iterable[str]
+
+    @property
+    def chosen(self) -> list[str]:
+        """Return the words but those that stand for everything."""
+        return [word for word in self.words if word and word not in _EVERYTHING]
+
+    def shown(self, given: Collection[str]) -> str:
+        """Return the option, or its variable where it is not one of the keys `given`."""
+        key = self.option.replace("-", "_")
+        return f"--{self.option}" if key in given else f"{VARIABLE_PREFIX}{key.upper()}"
+
+
 def refuse_unknown(
-    options: Namespace,
-    *,
-    architectures: str = "arch",
-    systems: str = "os",
-    variants: str = "variant",
+    architectures: Named, systems: Named, variants: Named, *, given: Collection[str]
 ) -> None:
-    """Raise InvalidPlatform for a word that no image has, unless the options allow it.
+    """Raise InvalidPlatform for a word that no image has.
 
-    `architectures`, `systems` and `variants` are the names of the options that hold the words.
+    `given` are the keys of the options on the command line; others come from variables.
     """
-    if options.allow_unknown_platform:
-        return
-    for word in _words(options, architectures):
+    for word in architectures.chosen:
         if _normalized(word) not in ARCHITECTURES:
-            where = _said_in(options, architectures)
-            raise _unknown(f'{where}: unknown architecture "{word}"', _architecture_meant(word))
-    for word in _words(options, systems):
+            problem = f'{architectures.shown(given)}: unknown architecture "{word}"'
+            raise _unknown(problem, _architecture_meant(word))
+    for word in systems.chosen:
         if word not in SYSTEMS:
-            where = _said_in(options, systems)
-            raise _unknown(f'{where}: unknown operating system "{word}"', _system_meant(word))
-    for word in _words(options, variants):
+            problem = f'{systems.shown(given)}: unknown operating system "{word}"'
+            raise _unknown(problem, _system_meant(word))
+    for word in variants.chosen:
         if not _VARIANT.fullmatch(word):
-            where = _said_in(options, variants)
-            raise _unknown(f'{where}: unknown variant "{word}"', _variant_meant(word))
-
-
-def _words(options: Namespace, name: str) -> list[str]:
-    said = getattr(options, name.replace("-", "_"), None) or ()
-    found = [said.strip().lower()] if isinstance(said, str) else said
-    return [word for word in found if word and word not in _EVERYTHING]
-
-
-def _said_in(options: Namespace, name: str) -> str:
-    key = name.replace("-", "_")
-    return f"--{name}" if key in options.given else f"IMAGE_TOOLS_{key.upper()}"
+            problem = f'{variants.shown(given)}: unknown variant "{word}"'
+            raise _unknown(problem, _variant_meant(word))
 
 
 def _unknown(problem: str, meant: str) -> InvalidPlatform:

@@ -1,22 +1,20 @@
-"""From options and environment to the registries a command asks."""
+"""From options and environment to the registries and archives that a verb asks."""
 
 from __future__ import annotations
 
-import sys
-from argparse import Namespace
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
-from image_tools.cli import logs, render
-from image_tools.cli.ending import endings_raised
 from image_tools.cli.redact import add_secret
 from image_tools.cli.request import login_from, readable_file
-from image_tools.cli.text import coloured
+from image_tools.cli.shared_options import CacheOptions, RegistryOptions
 from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.opening import Approach, Opening, opened
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.registries import choose_registries
 from image_tools.logins.auth_file import Credentials, registry_of_key
+from image_tools.machine.signals import signals_raised
 from image_tools.oci.reference import (
     DOCKER_HUB,
     Reference,
@@ -26,51 +24,45 @@ from image_tools.oci.reference import (
     parse_registry,
 )
 from image_tools.retry import RetryPolicy
+from image_tools.stores.archive.others.cache import Foreign
 from image_tools.web.tls import TlsChoice
 
 Chosen = tuple[str | None, Credentials | None]
 
 
-def start_logs(options: Namespace, environ: Mapping[str, str]) -> None:
-    """Send log lines to standard error, debug ones with `--debug`."""
-    logs.configure(
-        render.log,
-        level="DEBUG" if options.debug else "INFO",
-        colours=coloured(sys.stderr, environ),
-    )
-
-
 @contextmanager
 def reaching(
-    options: Namespace,
+    options: RegistryOptions,
     environ: Mapping[str, str],
     registries: Collection[str],
     *,
+    source: str | None = None,
     writes: bool = False,
 ) -> Iterator[Opening]:
-    """An Opening for `registries`, reached as options and environment say."""
+    """Yield an Opening for `registries`, reached as options and environment say; see `side_of`."""
     approach = Approach(
-        end=side_of(options, environ, registries, writes=writes),
+        end=side_of(options, environ, registries, source=source, writes=writes),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
         mirrors=not writes,
     )
-    with endings_raised(), opened(approach, registries, environ, on_secret=add_secret) as opening:
+    with signals_raised(), opened(approach, registries, environ, on_secret=add_secret) as opening:
         yield opening
 
 
 def side_of(
-    options: Namespace,
+    options: RegistryOptions,
     environ: Mapping[str, str],
     registries: Collection[str],
     *,
+    source: str | None = None,
     writes: bool = False,
 ) -> RegistryEnd:
-    """How to reach `registries`: the login of the destination to write there, else the source's.
+    """Return how to reach `registries`; `source` is the registry that an option chose.
 
-    To read from the chosen destination its login is used, too. No login goes to a registry that
-    another variable chose.
+    To write there, the login of the destination is used, else that of the source. To read from the
+    chosen destination its login is used, too. No login goes to a registry that another variable
+    chose.
     """
-    source = getattr(options, "source", None)
     chosen = choose_registries(source, None, "", environ)
     destination_login = login_from(environ, "DOCKER") or login_from(environ, "DEST")
     destination = (chosen.destination, destination_login)
@@ -79,8 +71,12 @@ def side_of(
         registry, login = _to_read(
             (chosen.source, login_from(environ, "SOURCE")), destination, registries
         )
-    tls = TlsChoice(options.tls_verify, readable_file("--ca-file", options.ca_file))
-    return RegistryEnd(registry=registry, login=login, tls=tls)
+    return RegistryEnd(registry=registry, login=login, tls=tls_of(options))
+
+
+def tls_of(options: RegistryOptions) -> TlsChoice:
+    """Return how certificates are verified; UsageError for a --ca-file that cannot be read."""
+    return TlsChoice(options.tls_verify, readable_file("--ca-file", options.ca_file))
 
 
 def _to_read(source: Chosen, destination: Chosen, registries: Collection[str]) -> Chosen:
@@ -91,13 +87,13 @@ def _to_read(source: Chosen, destination: Chosen, registries: Collection[str]) -
 
 
 def image(text: str) -> Reference:
-    """The image `text` names, `latest` where it has neither tag nor digest."""
+    """Return the image that `text` names, `latest` where it has neither tag nor digest."""
     found = Reference.parse(text)
     return found if found.tag or found.digest else found.with_tag("latest")
 
 
 def image_to_delete(text: str) -> Reference:
-    """The image `text` names; UsageError where it leaves open which one of the repository."""
+    """Return the image that `text` names; UsageError without a tag or a digest."""
     found = Reference.parse(text)
     if not (found.tag or found.digest):
         raise UsageError(f"{text} names no tag", advice=f"write {text}:TAG, or {text}@DIGEST")
@@ -105,7 +101,7 @@ def image_to_delete(text: str) -> Reference:
 
 
 def repository(text: str) -> Reference:
-    """The repository `text` names; UsageError when there is a tag or a digest behind it."""
+    """Return the repository that `text` names; UsageError for a tag or a digest behind it."""
     stated = parse_name(text)
     registry = stated.registry or DOCKER_HUB
     found = Reference(registry, on_registry(registry, stated.path))
@@ -118,8 +114,23 @@ def repository(text: str) -> Reference:
 
 
 def registry_named(text: str) -> str:
-    """The registry `text` names, as docker's keys or with a scheme too; InvalidReference else."""
+    """Return the registry that `text` names, also as docker's keys or with a scheme."""
     name = registry_of_key(text)
     if "/" in name or not is_registry(name):
         raise InvalidReference(f"{text!r} is no registry", advice="write HOST or HOST:PORT")
     return parse_registry(name)
+
+
+def foreign_of(
+    options: CacheOptions, names: Iterable[str] | None = (), *, lenient: bool
+) -> Foreign:
+    """Return how an archive of another program is opened; its images have the `names`.
+
+    InvalidReference for a name that is none. Where it is `lenient`, images may stay without one.
+    """
+    try:
+        references = tuple(map(Reference.parse, names or ()))
+    except InvalidReference as error:
+        raise InvalidReference(f"--name: {error}") from error
+    cache = Path(options.cache) if options.cache else None
+    return Foreign(cache=cache, keep_cache=options.keep_cache, names=references, lenient=lenient)

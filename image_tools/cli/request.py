@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
 from image_tools.cli import values
-from image_tools.cli.platforms import refuse_unknown
+from image_tools.cli.options import VerbOptions
+from image_tools.cli.platforms import Named, refuse_unknown
 from image_tools.cli.redact import add_secret
 from image_tools.cli.render import check_result_file
+from image_tools.cli.run_options import MirrorOptions, PushOptions, ValidateOptions
+from image_tools.cli.shared_options import EndOptions, PlatformOptions, ResultOptions
 from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.commands.wiring import key_id
@@ -20,7 +22,9 @@ from image_tools.logins.auth_file import Credentials
 from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
 from image_tools.retry import RetryPolicy
+from image_tools.run.deep_walk import Depth
 from image_tools.run.options import Options
+from image_tools.run.validation import Validation
 from image_tools.state import default_state_path
 from image_tools.stores.harbor import HarborSetting
 from image_tools.web.tls import TlsChoice
@@ -28,18 +32,20 @@ from image_tools.web.tls import TlsChoice
 _PASSPHRASE = "COSIGN_PASSWORD"
 
 
-def chosen_registries(options: Namespace, environ: Mapping[str, str]) -> Registries:
+def chosen_registries(
+    options: EndOptions | MirrorOptions, environ: Mapping[str, str]
+) -> Registries:
     """The registries the options and the environment choose; InvalidReference for a wrong one."""
     refuse_empty(options)
     chosen = choose_registries(
         options.source, options.destination, options.default_project, environ
     )
-    # Not every command that reads lists has them.
-    projects = (getattr(options, f"{side}_project", None) for side in ("source", "destination"))
-    return in_projects(chosen, *projects)
+    if not isinstance(options, MirrorOptions):
+        return chosen
+    return in_projects(chosen, options.source_project, options.destination_project)
 
 
-def refuse_empty(options: Namespace) -> None:
+def refuse_empty(options: VerbOptions) -> None:
     """Raise UsageError for `-s` or `-d` without a registry: a shell variable that is not set.
 
     All images would come from docker.io, or go there.
@@ -51,7 +57,10 @@ def refuse_empty(options: Namespace) -> None:
 
 
 def list_request(
-    options: Namespace, registries: Registries, environ: Mapping[str, str], command: str = "mirror"
+    options: MirrorOptions,
+    registries: Registries,
+    environ: Mapping[str, str],
+    command: str = "mirror",
 ) -> ListRequest:
     """The request of `mirror`; UsageError where options or variables do not fit together.
 
@@ -85,7 +94,7 @@ def list_request(
     )
 
 
-def _run_options(options: Namespace, key: SigningKey | None) -> Options:
+def _run_options(options: MirrorOptions, key: SigningKey | None) -> Options:
     """The options of the run itself; EnvironmentProblem when `key` cannot be read."""
     return Options(
         selection=selection(options),
@@ -109,7 +118,7 @@ def _run_options(options: Namespace, key: SigningKey | None) -> Options:
     )
 
 
-def _policy(options: Namespace) -> Path | None:
+def _policy(options: MirrorOptions) -> Path | None:
     if (
         options.insecure_policy
         and options.policy
@@ -119,13 +128,13 @@ def _policy(options: Namespace) -> Path | None:
     return None if options.insecure_policy else readable_file("--policy", options.policy)
 
 
-def _harbor(options: Namespace) -> HarborSetting | None:
+def _harbor(options: PushOptions) -> HarborSetting | None:
     if options.repo_type != "harbor":
         return None
     return HarborSetting(https=options.harbor_https, public=options.harbor_public)
 
 
-def signing_key(options: Namespace, environ: Mapping[str, str]) -> SigningKey | None:
+def signing_key(options: PushOptions, environ: Mapping[str, str]) -> SigningKey | None:
     """The key to sign with; UsageError when it, or its passphrase, is not to be had.
 
     Without a file the passphrase is that of cosign's own variable, which may be empty.
@@ -148,12 +157,18 @@ def signing_key(options: Namespace, environ: Mapping[str, str]) -> SigningKey | 
     return SigningKey(private_key=key, passphrase=passphrase)
 
 
-def selection(options: Namespace) -> Selection:
+def selection(options: PlatformOptions) -> Selection:
     """The platforms the options choose; names such as `x86_64` become the ones of images.
 
     InvalidPlatform for words that no image has, unless the options allow them.
     """
-    refuse_unknown(options)
+    if not options.allow_unknown_platform:
+        refuse_unknown(
+            architectures=Named("arch", options.arch),
+            systems=Named("os", options.os),
+            variants=Named("variant", options.variant or ()),
+            given=options.given,
+        )
     architectures = values.chosen(options.arch)
     variants = values.chosen(options.variant)
     return Selection(
@@ -172,7 +187,7 @@ def _variant(word: str) -> str:
     return Platform(architecture="arm", variant=word).normalized.variant
 
 
-def report_file(options: Namespace) -> Path | None:
+def report_file(options: ResultOptions) -> Path | None:
     """Where the report goes; UsageError when it could not be written there."""
     if not options.report:
         return None
@@ -181,9 +196,8 @@ def report_file(options: Namespace) -> Path | None:
     return path
 
 
-def _verify(one_side: bool | None, options: Namespace) -> bool | None:
-    verify: bool | None = options.tls_verify if one_side is None else one_side
-    return verify
+def _verify(one_side: bool | None, options: MirrorOptions) -> bool | None:
+    return options.tls_verify if one_side is None else one_side
 
 
 def login_from(environ: Mapping[str, str], prefix: str) -> Credentials | None:
@@ -204,7 +218,7 @@ def login_from(environ: Mapping[str, str], prefix: str) -> Credentials | None:
     return Credentials(username, password)
 
 
-def _state(options: Namespace, environ: Mapping[str, str]) -> Path | None:
+def _state(options: PushOptions, environ: Mapping[str, str]) -> Path | None:
     asked = "state" in options.given
     if options.no_state and asked and "no_state" in options.given:
         raise UsageError("--state and --no-state contradict each other")
@@ -214,7 +228,7 @@ def _state(options: Namespace, environ: Mapping[str, str]) -> Path | None:
     return Path(options.state) if options.state else default_state_path(environ)
 
 
-def _failed(options: Namespace) -> Path | None:
+def _failed(options: MirrorOptions) -> Path | None:
     if not options.failed or options.dry_run:
         return None
     path = Path(options.failed)
@@ -233,3 +247,12 @@ def readable_file(option: str, name: str | None) -> Path | None:
     if not os.access(path, os.R_OK):
         raise UsageError(f"{option}: {path} cannot be read")
     return path
+
+
+def wished_depth(options: ValidateOptions) -> Validation:
+    """Return how deep a comparison looks; UsageError for a sample where no blob is read."""
+    if "sample" in options.given and options.depth != "content":
+        raise UsageError(
+            "--sample is of no use without --depth content", advice="add it, or leave --sample out"
+        )
+    return Validation(depth=Depth(options.depth), sample=options.sample)

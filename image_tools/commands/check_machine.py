@@ -7,8 +7,8 @@ import platform
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from image_tools.web.tls import TlsChoice, certificate_folders, tls_context
 SCHEMA = 1
 # Blobs are streamed; little is written to disk, but a full disk stops everything.
 LEAST_FREE = 256 * 1024 * 1024
-_OS_RELEASE = Path("/etc/os-release")
 _INSTALLERS = {
     "debian": "sudo apt-get install",
     "fedora": "sudo dnf install",
@@ -37,11 +36,7 @@ _INSTALLERS = {
     "alpine": "sudo apk add",
     "arch": "sudo pacman -S",
 }
-_FINDERS: Mapping[Tool, Callable[[Mapping[str, str]], Path]] = {
-    "skopeo": find_skopeo,
-    "buildx": find_buildx,
-}
-_PACKAGES = {"skopeo": "skopeo", "buildx": "docker-buildx"}
+_PACKAGES: Mapping[Tool, str] = {"skopeo": "skopeo", "buildx": "docker-buildx"}
 
 
 class CheckResult(Enum):
@@ -102,37 +97,59 @@ def wrong(name: str, finding: str, remedy: str) -> Check:
     return Check(name=name, verdict=CheckResult.WRONG, finding=finding, remedy=remedy)
 
 
-def machine_checks(environ: Mapping[str, str], state: Path) -> Iterator[Check]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the checks need to know of a machine beside the environment.
+
+    `free` returns the free bytes of the disk behind a folder.
+    """
+
+    system: str = field(default_factory=platform.system)
+    os_release: Path = Path("/etc/os-release")
+    plugin_folders: Sequence[str] | None = None
+    free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
+
+
+def machine_checks(
+    environ: Mapping[str, str], state: Path, machine: Machine | None = None
+) -> Iterator[Check]:
     """Yield every check of this machine; `state` is the state file of runs."""
-    for tool in _FINDERS:
-        yield _tool(tool, environ)
+    machine = machine or Machine()
+    for tool in _PACKAGES:
+        yield _tool(tool, environ, machine)
     yield _policy(environ)
     yield from _registries_conf(environ)
     yield from _auth_files(environ)
     yield from _certificates(environ)
     yield from _proxies(environ)
     temporary = Path(environ.get("TMPDIR") or tempfile.gettempdir())
-    yield _room("temporary files", temporary, "export TMPDIR=FOLDER_WITH_ROOM")
-    yield _room("state", state.parent, "export XDG_STATE_HOME=FOLDER_WITH_ROOM")
+    for name, folder, remedy in (
+        ("temporary files", temporary, "export TMPDIR=FOLDER_WITH_ROOM"),
+        ("state", state.parent, "export XDG_STATE_HOME=FOLDER_WITH_ROOM"),
+    ):
+        yield _room(name, folder, remedy, machine)
 
 
-def _tool(tool: Tool, environ: Mapping[str, str]) -> Check:
+def _tool(tool: Tool, environ: Mapping[str, str], machine: Machine) -> Check:
     try:
-        path = _FINDERS[tool](environ)
+        if tool == "skopeo":
+            path = find_skopeo(environ)
+        else:
+            path = find_buildx(environ, machine.plugin_folders)
         version = probe(tool, path, version_environment(environ))
     except ToolMissing as problem:
-        return wrong(tool, problem.message, _install(tool) or problem.advice)
+        return wrong(tool, problem.message, _install(tool, machine) or problem.advice)
     except EnvironmentProblem as problem:
         return wrong(tool, problem.message, problem.advice)
     return good(tool, f"{version}, {path}")
 
 
-def _install(tool: Tool) -> str:
+def _install(tool: Tool, machine: Machine) -> str:
     """Return the command that installs `tool` on this system; empty where it is unknown."""
-    if platform.system() == "Darwin":
+    if machine.system == "Darwin":
         return f"brew install {_PACKAGES[tool]}"
     try:
-        text = _OS_RELEASE.read_text(encoding="utf-8", errors="replace")
+        text = machine.os_release.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     lines = (line.partition("=") for line in text.splitlines())
@@ -229,13 +246,13 @@ def _proxies(environ: Mapping[str, str]) -> Iterator[Check]:
             yield good("proxy", f"{shown}: {urlsplit(proxy).hostname}")
 
 
-def _room(name: str, folder: Path, remedy: str) -> Check:
+def _room(name: str, folder: Path, remedy: str, machine: Machine) -> Check:
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return wrong(name, f"{existing} is no folder this user may write to", remedy)
-    free = shutil.disk_usage(existing).free
+    free = machine.free(existing)
     said = f"{free / 1e9:.1f} GB free in {existing}"
     return good(name, said) if free >= LEAST_FREE else wrong(name, said, remedy)
 

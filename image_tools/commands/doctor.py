@@ -15,6 +15,7 @@ from image_tools.commands.check_machine import (
     Check,
     CheckResult,
     Checkup,
+    Machine,
     good,
     machine_checks,
     wrong,
@@ -53,9 +54,14 @@ def known_registries(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def doctor(request: DoctorRequest, opening: Opening, environ: Mapping[str, str]) -> Checkup:
+def doctor(
+    request: DoctorRequest,
+    opening: Opening,
+    environ: Mapping[str, str],
+    machine: Machine | None = None,
+) -> Checkup:
     """Run all checks; a fault is a row of the result, not an exception."""
-    machine = tuple(machine_checks(environ, request.state))
+    own = tuple(machine_checks(environ, request.state, machine))
 
     async def visited() -> list[_Visit]:
         stores = [opening.registry(name) for name in request.registries]
@@ -63,7 +69,7 @@ def doctor(request: DoctorRequest, opening: Opening, environ: Mapping[str, str])
 
     visits = opening.run(visited())
     checks = [check for visit in visits for check in visit.checks]
-    return Checkup((*machine, *checks, *_clock([visit.ahead for visit in visits])))
+    return Checkup((*own, *checks, *_clock([visit.ahead for visit in visits])))
 
 
 async def _visit(store: Remote) -> _Visit:

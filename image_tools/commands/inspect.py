@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from platform import machine
 from typing import Any, TypeVar
 
 from image_tools.commands.inspection import (
@@ -115,11 +115,16 @@ class Inspector:
             # No HEAD is needed: the answer is verified like any other.
             found = await self._store.manifest(self._reference.repository, self._reference.target)
             return found.content
-        return (await self._chosen(selection)).content
+        return (await self._chosen(selection, platform.machine)).content
 
-    async def config(self, selection: Selection | None) -> bytes:
-        """Return the bytes of the config of one platform: of this machine's without a selection."""
-        found = parse(await self._chosen(selection))
+    async def config(
+        self, selection: Selection | None, machine: Callable[[], str] = platform.machine
+    ) -> bytes:
+        """Return the bytes of the config of one platform: of this machine's without a selection.
+
+        `machine` returns the name of its architecture, as uname has it.
+        """
+        found = parse(await self._chosen(selection, machine))
         if not isinstance(found, Manifest):
             raise InvalidManifest(f"{self._reference}: a schema 1 image has no config", advice="")
         if found.config is None:
@@ -140,12 +145,12 @@ class Inspector:
             return (replace(top.descriptor, digest=digest, platform=found.platform),)
         return (await self._reader.source_image(self._repository, top)).leaves
 
-    async def _chosen(self, selection: Selection | None) -> RawManifest:
+    async def _chosen(self, selection: Selection | None, machine: Callable[[], str]) -> RawManifest:
         digest, top = await self._top()
         leaves = await self._leaves(digest, top)
         images = [leaf for leaf in leaves if not leaf.is_attestation]
         if selection is None:
-            selection = EVERYTHING if len(images) == 1 else _this_machine()
+            selection = EVERYTHING if len(images) == 1 else _of_machine(machine())
         first = self._wanted(leaves, selection)[0]
         return await self._reader.manifest(self._repository, first.digest)
 
@@ -205,8 +210,8 @@ def _attested(image: PlatformImage, attestations: Sequence[Descriptor]) -> Platf
     return replace(image, attestations=tuple(str(a.digest) for a in about))
 
 
-def _this_machine() -> Selection:
-    here = Platform(architecture=machine().lower()).normalized
+def _of_machine(name: str) -> Selection:
+    here = Platform(architecture=name.lower()).normalized
     return Selection(architectures=frozenset({here.architecture}))
 
 

@@ -103,6 +103,15 @@ class Wiring:
         progress.bytes_source = lambda: context.traffic.bytes_written
         return context
 
+    async def transfers(self, images: ImageList) -> LocalTransfers:
+        """Return what carries out the transfers of `images`, without all that decides about them.
+
+        So it is in a process that gets its jobs from another one. Close its endpoints at the end.
+        """
+        options = self.request.options
+        scheduler = Scheduler(options.dispatched, options.jobs)
+        return LocalTransfers(self._transfer_context(self.endpoints(images), Reader(), scheduler))
+
     def _transfer_context(
         self, endpoints: Endpoints, reader: Reader, scheduler: Scheduler
     ) -> TransferContext:

@@ -56,13 +56,13 @@ class Endpoint(Enum):
 
     @property
     def writes(self) -> bool:
-        """Whether only a destination may be asked this."""
+        """Return whether only a destination may be asked this."""
         return self.value.split()[0] in ("PUT", "POST", "PATCH", "DELETE") or "upload" in self.value
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A question, the session and repository it is asked of, and its tag, digest or upload id."""
+    """An endpoint, the session and repository it is asked of, and its tag, digest or upload id."""
 
     endpoint: Endpoint
     session: str = ""
@@ -71,14 +71,14 @@ class Route:
 
 
 def route(method: str, path: str) -> Route:
-    """The route of a request to the exchange; `path` is decoded and without its query."""
+    """Return the route of a request to the exchange; `path` is decoded and has no query."""
     return _route(method, path, _OF_A_SESSION)
 
 
 def public_route(method: str, path: str) -> Route:
-    """The route of a request to a whole registry: without sessions, with a list of repositories.
+    """Return the route of a request to a whole registry: without sessions, with a catalog.
 
-    `_catalog` is Docker's (distribution API, "Listing Repositories"), and not in the OCI spec.
+    `_catalog` is Docker's (distribution API, "Listing Repositories") and not in the OCI spec.
     """
     if path == "/v2/_catalog":
         return Route(Endpoint.CATALOG if method in ("GET", "HEAD") else Endpoint.UNSUPPORTED)
@@ -98,9 +98,9 @@ def _route(method: str, path: str, patterns: _Patterns) -> Route:
 
 
 def byte_range(headers: Mapping[str, str]) -> tuple[int, int | None] | None:
-    """First and last byte of a single `Range: bytes=a-[b]` (RFC 9110 14.2), else None.
+    """Return first and last byte of a single `Range: bytes=a-[b]` (RFC 9110, 14.2), else None.
 
-    An invalid range, whose last byte comes before its first, is None too: it is to be ignored.
+    A range whose last byte precedes its first is invalid and must be ignored: None, too.
     """
     found = _BYTE_RANGE.fullmatch(headers.get("Range", "").strip())
     if found is None:
@@ -119,29 +119,29 @@ _ENDPOINTS = {
 def answer(
     status: int, headers: Mapping[str, str] | None = None, body: bytes = b""
 ) -> web.Response:
-    """A plain answer of `status`."""
+    """Return a plain answer with `status`."""
     return web.Response(status=status, headers={**VERSION_HEADER, **(headers or {})}, body=body)
 
 
 def error_answer(status: int, code: str, message: str) -> web.Response:
-    """An error in the spec's JSON shape: `code` is one of its error codes, in capitals."""
+    """Return an error in the spec's JSON; `code` is one of its codes, in capitals."""
     document = {"errors": [{"code": code, "message": message}]}
     headers = {"Content-Type": "application/json"}
     return answer(status, headers, json.dumps(document).encode())
 
 
 def unauthorized() -> web.Response:
-    """The challenge for whoever does not know this run's secret."""
+    """Return the challenge to a client without a valid login."""
     refused = error_answer(401, "UNAUTHORIZED", "authentication required")
     refused.headers["WWW-Authenticate"] = 'Basic realm="image-tools"'
     return refused
 
 
 def failure(error: ImageToolsError, endpoint: Endpoint) -> web.Response:
-    """The answer to a tool when the store failed.
+    """Return the answer to a tool when the store failed.
 
-    Everything but "unknown" and "wrong bytes" becomes 403: the store has been asked again often
-    enough, and both tools take a 403 for final instead of hammering on.
+    Everything but unknown content and wrong bytes becomes 403: the store was asked often enough,
+    and both tools take a 403 as final instead of asking again.
     """
     if isinstance(error, NotFound):
         return error_answer(404, _unknown_code(endpoint), str(error))

@@ -1,4 +1,4 @@
-"""Blobs through the exchange: streamed out of a source, looked up in a destination."""
+"""Blobs through the exchange: streamed from a source, looked up in a destination."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from image_tools.stores.store import Upload
 
 
 async def head(session: ToolSession, route: Route, _request: web.BaseRequest) -> web.StreamResponse:
-    """Whether the blob is there: a destination is asked through its ledger."""
+    """Answer whether the blob is there; a destination is asked through its ledger."""
     digest = blob_digest(route.subject)
     size = await _size(session, digest)
     if size is None:
@@ -28,7 +28,7 @@ async def head(session: ToolSession, route: Route, _request: web.BaseRequest) ->
 
 
 async def get(session: ToolSession, route: Route, request: web.BaseRequest) -> web.StreamResponse:
-    """The blob, or the part of it a single Range asks for, streamed as the store gives it."""
+    """Stream the blob, or the part of it that a single Range asks for."""
     digest = blob_digest(route.subject)
     if (content := session.blobs.get(digest)) is not None:
         return _from_memory(digest, content, request)
@@ -50,7 +50,7 @@ async def get(session: ToolSession, route: Route, request: web.BaseRequest) -> w
 
 
 def blob_digest(text: str) -> Digest:
-    """The digest in a path or query; DigestMismatch (DIGEST_INVALID) when it is none."""
+    """Return the digest in a path or query; raise DigestMismatch (DIGEST_INVALID) if invalid."""
     try:
         return Digest.parse(text)
     except InvalidReference as error:
@@ -67,12 +67,12 @@ async def _stream(
             sent += len(chunk)
             await part.write(chunk)
         if sent != part.content_length:
-            # A tool would wait for the rest for ever.
+            # A tool would wait for the rest endlessly.
             said = f"the blob has {sent} bytes where {part.content_length} were announced"
             raise InvalidManifest(said)
         await part.write_eof()
     except BaseException:
-        # The status line is out: only a broken connection tells the tool that this is no blob.
+        # The status is sent already: only a broken connection tells the tool of the failure.
         if request.transport is not None:
             request.transport.abort()
         raise
@@ -93,7 +93,7 @@ async def _size(session: ToolSession, digest: Digest) -> int | None:
 
 
 async def _claimed_size(session: ToolSession, ledger: Ledger, digest: Digest) -> int | None:
-    """The size of a blob at the destination, or None: then this session's tool is to bring it."""
+    """Return the size of a blob at the destination; None if this session's tool must send it."""
     while digest not in session.awaited:
         asked = ledger.ask(session.repository, digest, session.expected.get(digest))
         if asked.flight is None:

@@ -16,7 +16,7 @@ _SCOPES: tuple[Scope, ...] = ("tags", "repository", "project", "registry")
 
 
 class Step(Enum):
-    """What the one who asked for a blob does next."""
+    """What the caller that needs a blob does next."""
 
     HAVE = "have"
     WAIT = "wait"
@@ -28,9 +28,8 @@ class Step(Enum):
 class Flight:
     """One blob on its way into one repository; `landed` is set when it has ended, well or not.
 
-    `moved` grows with every sign of life: the bytes that move, and each new attempt. `doubted`:
-    the store once said that it has the blob, and then had it not; `short`: it has another size,
-    or fails on it.
+    `moved` grows with each sign of progress: bytes that move, and new attempts. `doubted`: the
+    store once said that it has the blob and had not; `short`: it has another size, or fails on it.
     """
 
     repository: str
@@ -44,19 +43,18 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A step, and the flight to wait for or to fly; none when the blob is there."""
+    """A step, and the flight to wait for or to carry out; none when the blob is there."""
 
     step: Step
     flight: Flight | None = None
 
 
 class Ledger:
-    """The book of one destination store.
+    """What is known about the blobs of one destination store.
 
-    At most one flight exists for one repository and blob, and while a blob is being sent into
-    one repository nobody sends it into another of the same store: they wait, then mount.
-    `closed` are the places that take no more.
-    Not safe under threads: it belongs to the event loop.
+    There is at most one flight for one repository and blob (as in Go's singleflight). While a blob
+    is being sent into one repository, it is not sent into another one of the same store: callers
+    wait, then mount. `closed` are the places that refuse pushes. Belongs to the event loop.
     """
 
     def __init__(self) -> None:
@@ -70,43 +68,44 @@ class Ledger:
         self._mounts = 0
 
     def size(self, repository: str, digest: Digest) -> int | None:
-        """The size in bytes of a blob known to be in `repository`, else None."""
+        """Return the size in bytes of a blob known to be in `repository`, else None."""
         return self._sizes.get(digest) if repository in self._places.get(digest, {}) else None
 
     def note(self, repository: str, digest: Digest, size: int) -> None:
-        """Remember that `repository` holds a blob of `size` bytes."""
+        """Remember that `repository` has a blob of `size` bytes."""
         self._sizes[digest] = size
         self._supposed.discard(digest)
         self._places.setdefault(digest, {})[repository] = None
 
     def suppose(self, repository: str, digest: Digest, size: int) -> None:
-        """Remember the same where only a manifest of that repository says so."""
+        """Remember the same, known only from a manifest in that repository."""
         if digest not in self._sizes:
             self._supposed.add(digest)
         self._sizes.setdefault(digest, size)
         self._places.setdefault(digest, {})[repository] = None
 
     def is_supposed(self, digest: Digest) -> bool:
-        """Whether nobody has seen the size of a blob at this store yet."""
+        """Return whether the size of a blob is known from manifests only."""
         return digest in self._supposed
 
     def forget(self, repository: str, digest: Digest) -> None:
-        """Take back what `note` said: the store turned out not to hold the blob."""
+        """Take back `note`: the store turned out not to have the blob."""
         self._places.get(digest, {}).pop(repository, None)
         self._doubted.add((repository, digest))
 
     def is_doubted(self, repository: str, digest: Digest) -> bool:
-        """Whether the store once turned out not to hold what it should."""
+        """Return whether the store once turned out not to have what it should."""
         return (repository, digest) in self._doubted
 
     def ask(
         self, repository: str, digest: Digest, size: int | None = None, *, patient: bool = True
     ) -> Instruction:
-        """The next step for whoever needs a blob of `size` bytes in `repository`; None: of any.
+        """Return the next step to get a blob of `size` bytes into `repository`; None: of any size.
 
-        MOUNT and SEND open a flight that the caller must end with `land` or `crash`; WAIT names
-        the flight after whose end the caller asks again. Who is not `patient` does not wait for a
-        blob on its way into another repository. What is known in another size counts for nothing.
+        MOUNT and SEND open a flight that the caller must end with `land` or `crash`; after the
+        flight of WAIT has ended, the caller asks again. A caller that is not `patient` does not
+        wait for a blob on its way into another repository. A blob known in another size counts as
+        unknown.
         """
         is_right = size is None or self._sizes.get(digest) == size
         places = self._places.get(digest, {}) if is_right else {}
@@ -123,29 +122,29 @@ class Ledger:
         return Instruction(Step.SEND, self._open(repository, digest, None))
 
     def land(self, flight: Flight, size: int) -> None:
-        """The blob has arrived: everybody who waits may go on."""
+        """End a flight well: the blob has arrived, and waiting callers continue."""
         if flight.origin is not None:
             self._mounts += 1
         self.note(flight.repository, flight.digest, size)
         self._close(flight)
 
     def crash(self, flight: Flight) -> None:
-        """The flight has failed or was given up: the next one who asks takes over."""
+        """End a flight that failed or was given up: the next caller takes over."""
         self._close(flight)
 
     def refuse_mount(self, flight: Flight) -> None:
-        """The store began an upload instead of mounting: the flight goes on as a sending."""
+        """Remember that the store began an upload instead: the flight sends the blob."""
         flight.origin = None
         self._refusals += 1
 
     @property
     def mounts_work(self) -> bool:
-        """False once the store has refused three mounts and granted none."""
+        """Return False once the store has refused three mounts and granted none."""
         return self._mounts > 0 or self._refusals < REFUSALS_UNTIL_NO_MOUNT
 
     @property
     def flights(self) -> tuple[Flight, ...]:
-        """All open flights."""
+        """Return all open flights."""
         return tuple(self._flights.values())
 
     def _open(self, repository: str, digest: Digest, origin: str | None) -> Flight:
@@ -163,23 +162,23 @@ class Ledger:
 
 
 class ClosedPlaces:
-    """The places of one destination store that have refused a push for good.
+    """The places of one destination store that refuse pushes for the rest of the run.
 
-    A quota closes the project (the first component of a repository, the owner at registries
-    without projects), a read-only mode what it is said of, an immutable tag those tags of its
-    repository that exist already. Belongs to the event loop.
+    A quota closes the project (the first component of a repository, the owner at registries without
+    projects), read-only mode what it is said of, an immutable tag those tags of its repository that
+    exist already. Belongs to the event loop.
     """
 
     def __init__(self) -> None:
         self._places: dict[tuple[Scope, str], CopyFailed] = {}
 
     def note(self, repository: str, error: ImageToolsError) -> None:
-        """Remember what `error`, the end of a push to `repository`, closes: the first counts."""
+        """Remember what `error`, the end of a push to `repository`, closes; the first counts."""
         if isinstance(error, CopyFailed) and error.closes != "nothing":
             self._places.setdefault((error.closes, _key(error.closes, repository)), error)
 
     def refusal(self, repository: str, *, changes_tag: bool = False) -> CopyFailed | None:
-        """Return why nothing more is pushed to `repository`, None where pushes are welcome.
+        """Return why nothing more is pushed to `repository`, None where pushes are possible.
 
         `changes_tag`: the push would change a tag that exists.
         """
@@ -194,9 +193,9 @@ class ClosedPlaces:
         return None
 
     def check(self, place: str, repository: str, *, changes_tag: bool = False) -> None:
-        """Raise the failure of `place`, which is in `repository`, where that is closed.
+        """Raise an error for `place`, which is in `repository`, where that is closed.
 
-        It is of the kind of the first refusal, and says that this one was not tried.
+        It has the type of the first refusal, and says that this push was not tried.
         """
         known = self.refusal(repository, changes_tag=changes_tag)
         if known is not None:
@@ -213,9 +212,9 @@ def _key(scope: Scope, repository: str) -> str:
 
 @dataclass(slots=True)
 class Traffic:
-    """The book of one image: bytes read from its source, bytes written to its destination.
+    """Bytes read from the source and written to the destination of one image.
 
-    `parent` is the run's own account, which adds up all images.
+    `parent` adds up all images of the run.
     """
 
     parent: Traffic | None = None
@@ -223,27 +222,27 @@ class Traffic:
     bytes_written: int = 0
 
     def read(self, count: int) -> None:
-        """Add `count` bytes that came from a source."""
+        """Count bytes that came from a source."""
         self.bytes_read += count
         if self.parent is not None:
             self.parent.read(count)
 
     def wrote(self, count: int) -> None:
-        """Add `count` bytes that went to a destination."""
+        """Count bytes that went to a destination."""
         self.bytes_written += count
         if self.parent is not None:
             self.parent.wrote(count)
 
     async def reading(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same chunks, counted as read."""
+        """Yield the same chunks, counted as read."""
         async for chunk in chunks:
             self.read(len(chunk))
             yield chunk
 
     async def writing(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same chunks, counted as written when they are handed on.
+        """Yield the same chunks, counted as written before each is handed on.
 
-        Not behind that: nobody asks for a next chunk once the server has answered to the last.
+        The last chunk is never followed by another request once the server has answered.
         """
         async for chunk in chunks:
             self.wrote(len(chunk))

@@ -1,4 +1,4 @@
-"""Manifests through the exchange: answered from memory where the plan has read them."""
+"""Manifests through the exchange: answered from memory where the run has read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE, RawManifest
 
 
 async def read(session: ToolSession, route: Route, _request: web.BaseRequest) -> web.Response:
-    """The manifest of a GET or HEAD: the body of a HEAD is dropped by the server."""
+    """Return the manifest for a GET or HEAD; the server drops the body of a HEAD."""
     reference = _reference(route.subject)
     if session.hides_tags and isinstance(reference, str):
         return error_answer(404, "MANIFEST_UNKNOWN", f"tag {reference} is unknown")
@@ -24,7 +24,7 @@ async def read(session: ToolSession, route: Route, _request: web.BaseRequest) ->
 
 
 async def write(session: ToolSession, route: Route, request: web.BaseRequest) -> web.Response:
-    """Store the manifest a tool pushes, after the session's own check."""
+    """Store the manifest that a tool pushes, after the session's check."""
     reference = _reference(route.subject)
     raw = RawManifest(request.content_type, await _body(request))
     if isinstance(reference, Digest):

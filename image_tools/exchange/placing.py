@@ -1,4 +1,4 @@
-"""Placing: a blob is brought into a destination repository once, before a tool needs it there."""
+"""Placing a blob: it is copied into a destination repository once, before a tool needs it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,30 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
 
-PATIENCE = 30.0
-# One PUT, PATCH and PUT, and either of them where an upload is redirected.
+# A single PUT, PATCH and PUT, and either of them where an upload is redirected.
 MOST_WAYS = 4
-SILENCE = 2 * LONGEST_WISH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Seconds without progress after which a flight is not waited for any longer.
+
+    `elsewhere`: of a flight into another repository; `own`: of one into the wanted repository.
+    """
+
+    elsewhere: float = 30.0
+    own: float = 2 * LONGEST_WISH
+
+
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """One wish: `blob`, which lies in `origin`'s repository, in a destination repository.
+    """A request to place `blob`, which is in `origin_repository` of `origin`, in `repository`.
 
-    `content` is the blob itself where it was read before. `changes_tag`: the image is to take the
-    place of another.
+    `content` is the blob itself if it was read before. `changes_tag`: the image is to replace
+    another one under its tag.
     """
 
     blob: Descriptor
@@ -40,34 +52,41 @@ class Placement:
 
 
 class Placer:
-    """Brings blobs into one destination store, each over the line once.
+    """Copies blobs into one destination store, each over the network once.
 
-    `lanes` bounds how many blobs of one source are on their way at once: one that is silent, or
-    limits us, must not keep the blobs of others waiting.
+    `lanes` bounds how many blobs of one source are copied at once: a source that hangs or limits us
+    must not delay blobs of others.
     """
 
-    def __init__(self, destination: Store, ledger: Ledger, policy: RetryPolicy, lanes: int) -> None:
+    def __init__(
+        self,
+        destination: Store,
+        ledger: Ledger,
+        policy: RetryPolicy,
+        lanes: int,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self.destination = destination
         self.ledger = ledger
-        self._policy = policy
+        self._policy, self._patience = policy, patience
         self._presence = Presence(destination)
         self._lanes = defaultdict[Store, asyncio.Semaphore](lambda: asyncio.Semaphore(lanes))
 
     async def place(self, wish: Placement) -> None:
-        """Return when the blob is in the repository; raises what kept it from getting there."""
+        """Return when the blob is in the repository; raise what prevented that."""
         patient = True
         while (flight := await self._step(wish, patient)) is not None:
             if flight.repository == wish.repository:
-                await landing(self.ledger, flight)
+                await landing(self.ledger, flight, self._patience.own)
             else:
-                # A silent source must not hold up whoever can have the same blob from another.
-                patient = await landed(flight, PATIENCE)
+                # A source that hangs must not delay callers with another source of the blob.
+                patient = await landed(flight, self._patience.elsewhere)
 
     async def _step(self, wish: Placement, patient: bool) -> Flight | None:
-        """None once the blob is there, else the flight of somebody else to wait for.
+        """Return None once the blob is there, else another caller's flight to wait for.
 
-        The lane comes first: a flight that is open but waits for a lane would look silent to all
-        who wait for it, and they would send the blob a second time.
+        The lane comes first: an open flight that waits for a lane would look stuck to all who wait
+        for it, and they would send the blob a second time.
         """
         if self.ledger.size(wish.repository, wish.blob.digest) == wish.blob.size:
             return None
@@ -94,10 +113,10 @@ class Placer:
             await self._presence.learn(flight)
 
     async def _attempt(self, wish: Placement, flight: Flight) -> bool:
-        """Whether the blob was looked for, was not there, and was sent."""
+        """Return whether the blob was looked for, was missing, and was sent."""
         place = f"{self.destination.name}/{wish.repository}"
         self.ledger.closed.check(place, wish.repository, changes_tag=wish.changes_tag)
-        flight.moved += 1  # The attempt before may have been told to wait for minutes.
+        flight.moved += 1  # The attempt before may have waited for minutes.
         looks, size = flight.origin is None, wish.blob.size
         for _ in range(MOST_WAYS - 1):
             try:
@@ -119,7 +138,7 @@ class Placer:
         return looks
 
     async def _mounted(self, flight: Flight, size: int) -> Upload | None:
-        """None when the blob was mounted, else the upload to send it by."""
+        """Return None when the blob was mounted, else the upload to send it with."""
         upload = await mount(self.destination, self.ledger, flight, size)
         if upload is None and flight.origin is None:
             return await self.destination.upload(flight.repository)
@@ -140,11 +159,11 @@ class Placer:
 
 
 async def mount(store: Store, ledger: Ledger, flight: Flight, size: int | None) -> Upload | None:
-    """Try `flight`'s mount; its `origin` is None afterwards when the store did not want to.
+    """Try the mount of `flight`; its `origin` is None afterwards if the store refused it.
 
-    The upload a registry begins instead (202, distribution spec "Mounting a blob") is returned.
-    A mount that fails is no failure of the blob: it is sent then. So is a blob that turns out not
-    to have `size` bytes, where nobody had looked at it before.
+    Returns the upload a registry begins instead (202, distribution spec "Mounting a blob"). A mount
+    that fails is no failure of the blob: the blob is sent. So is a blob that turns out not to have
+    `size` bytes, where its size was known from manifests only.
     """
     assert flight.origin is not None
     try:
@@ -165,14 +184,14 @@ async def mount(store: Store, ledger: Ledger, flight: Flight, size: int | None) 
     return upload
 
 
-async def landing(ledger: Ledger, flight: Flight) -> None:
-    """Wait until `flight` has ended; SILENCE seconds without a sign of life count as its end."""
-    if not await landed(flight, SILENCE):
+async def landing(ledger: Ledger, flight: Flight, silence: float = PATIENCE.own) -> None:
+    """Wait until `flight` has ended; end it after `silence` seconds without progress."""
+    if not await landed(flight, silence):
         ledger.crash(flight)
 
 
 async def landed(flight: Flight, silence: float) -> bool:
-    """Wait until `flight` has ended; False when it gave no sign of life for `silence` seconds."""
+    """Return whether `flight` has ended; False after `silence` seconds without progress."""
     while not flight.landed.is_set():
         moved = flight.moved
         landing = asyncio.ensure_future(flight.landed.wait())

@@ -18,7 +18,7 @@ from image_tools.oci.digest import Digest
 from image_tools.stores.store import Store, Upload
 
 SENT_UNTIL_TRIAL = 8
-# docker-registry fails so on what it was writing when it was killed: sent anew, it is whole.
+# docker-registry fails so on a blob it was writing when it was killed; sending it again helps.
 FAILS_ON_IT = 500
 _REFUSED_LOOKS = frozenset({400, 401, 403, 412, 451})
 
@@ -27,7 +27,7 @@ _REFUSED_LOOKS = frozenset({400, 401, 403, 412, 451})
 class BlobPresence:
     """The size in bytes of a blob that is there, None where it has to be sent.
 
-    `is_other`: something else is in its place, which may stay there whatever is sent.
+    `is_other`: something else has its digest, and may stay there whatever is sent.
     """
 
     size: int | None = None
@@ -36,11 +36,11 @@ class BlobPresence:
 
 @dataclass(slots=True, eq=False)
 class Presence:
-    """Looks into the repositories of one destination, with as few requests as it allows.
+    """Looks for blobs at one destination, with as few requests as it supports.
 
-    A store that mounts a blob out of the repository it is to lie in says with one request that it
-    has the blob, or begins the upload (distribution spec, "Mounting a blob from another
-    repository"). Not all do; it is tried once, with a blob that has just been sent.
+    A store that mounts a blob from the repository it is to be in answers one request either that it
+    has the blob, or with an upload (distribution spec, "Mounting a blob from another repository").
+    Not all do; it is tried once, with a blob that was just sent.
     """
 
     store: Store
@@ -48,9 +48,9 @@ class Presence:
     _mounts: bool = False
 
     async def begin(self, flight: Flight, size: int) -> Upload | None:
-        """None when the repository has the blob of `flight`, `size` bytes; else the upload for it.
+        """Return None when the repository has the blob of `flight`, `size` bytes, else an upload.
 
-        One that has another size is `short`: what is sent may not take its place.
+        A blob of another size makes the flight `short`: what is sent may not replace it.
         """
         if self._mounts and not flight.doubted:
             upload = await self._by_mount(flight)
@@ -61,25 +61,25 @@ class Presence:
         return await self.store.upload(flight.repository) if found.size is None else None
 
     async def learn(self, flight: Flight) -> None:
-        """Try with the blob of `flight`, which was sent, whether the store mounts; once."""
+        """Find out once, with the blob of `flight` that was sent, whether the store mounts."""
         self._sent += 1
         if self._sent == SENT_UNTIL_TRIAL:
             self._mounts = await self._is_found(flight)
 
     async def _by_mount(self, flight: Flight) -> Upload | None:
-        """The upload that was begun because the blob is not there, else None."""
+        """Return the upload that was begun because the blob is missing, else None."""
         try:
             return await self.store.mount(flight.repository, flight.digest, flight.repository)
         except RateLimited:
             raise
         except ImageToolsError as error:
-            # If it is down altogether, the question that comes next says so.
+            # If the registry is down, the next request reports that.
             logger.debug("the destination does not mount any more: {}", error)
             self._mounts = False
             return None
 
     async def _is_found(self, flight: Flight) -> bool:
-        """Whether mounting a blob where it is finds it; what goes wrong means no."""
+        """Return whether mounting a blob where it is finds it; a failure means no."""
         try:
             upload = await self.store.mount(flight.repository, flight.digest, flight.repository)
         except ImageToolsError as error:
@@ -95,8 +95,8 @@ async def looked_for(
 ) -> BlobPresence:
     """Return what a repository of a destination has of a blob of `size` bytes, with one request.
 
-    It is the one rule for "is the blob there": one of another size is not, nor is one the registry
-    fails on. Without `size` nobody knows what it should be, and any will do.
+    This is the one rule for "the blob is there": a blob of another size is not, nor one the
+    registry fails on. Without `size` any size will do.
     """
     try:
         found = await size_of(store, repository, digest)
@@ -111,10 +111,10 @@ async def looked_for(
 
 
 async def check_kept(store: Store, flight: Flight, size: int) -> None:
-    """Nothing when the blob that was sent is whole now; DigestMismatch where it is not.
+    """Raise DigestMismatch unless the blob that was sent is whole now.
 
-    docker-registry 2.8 keeps what lies in its storage, and a crash may have left it short: an
-    image over that could never be pulled.
+    docker-registry 2.8 keeps the file in its storage that a crash may have cut short: an image with
+    it could never be pulled.
     """
     if not flight.short:
         return
@@ -129,9 +129,9 @@ async def check_kept(store: Store, flight: Flight, size: int) -> None:
 
 
 async def size_of(store: Store, repository: str, digest: Digest) -> int | None:
-    """The size of a blob in the repository of a destination; None where it has to be sent.
+    """Return the size of a blob in a repository of a destination; None if it has to be sent.
 
-    A look that is refused decides nothing: some forbid what does not exist (ggcr#1691).
+    A refused request decides nothing: some registries forbid what does not exist (ggcr#1691).
     """
     try:
         return await store.blob_size(repository, digest)

@@ -1,4 +1,4 @@
-"""The exchange: a registry on loopback, for this run's tools only."""
+"""The exchange: a registry on loopback, for the tools of this run only."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ SHUTDOWN_SECONDS = 1.0
 class Exchange:
     """Presents stores to tools as `127.0.0.1:PORT/<session>/<repository>`.
 
-    Listens on loopback, on a port the system chooses, and answers only to the random password of
-    this run. Belongs to the event loop.
+    Listens on loopback, on a port the system chooses, and accepts only the random password of this
+    run. Belongs to the event loop.
     """
 
     def __init__(self) -> None:
@@ -48,23 +48,23 @@ class Exchange:
         self._sessions: dict[str, ToolSession] = {}
         self._numbers = count(1)
         self._runner = web.ServerRunner(
-            # Bodies are content with a digest; unpacked on their way, they could fill the memory.
+            # Bodies have digests and must not be decompressed; that could also fill the memory.
             web.Server(self._handle, access_log=None, auto_decompress=False),
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
 
     @property
     def address(self) -> str:
-        """`127.0.0.1:PORT`, once started."""
+        """Return `127.0.0.1:PORT`, once started."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def login(self) -> tuple[str, str]:
-        """The user name and password that open the exchange."""
+        """Return the user name and password of the exchange."""
         return USER, self.password
 
     async def start(self) -> None:
-        """Listen."""
+        """Start to listen."""
         await self._runner.setup()
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = listener.getsockname()[1]
@@ -80,7 +80,7 @@ class Exchange:
     def open_source(
         self, store: Store, repository: str, traffic: Traffic, **more: Any
     ) -> ToolSession:
-        """A session that may be read; `more` are fields of Session."""
+        """Return a session for reading; `more` are fields of ToolSession."""
         key = f"s{next(self._numbers)}"
         return self._add(
             ToolSession(key=key, store=store, repository=repository, traffic=traffic, **more)
@@ -89,7 +89,7 @@ class Exchange:
     def open_destination(
         self, tracked: TrackedStore, repository: str, traffic: Traffic, **more: Any
     ) -> ToolSession:
-        """A session that may be read and written; `more` are fields of Session."""
+        """Return a session for reading and writing; `more` are fields of ToolSession."""
         key = f"d{next(self._numbers)}"
         store, ledger = tracked.store, tracked.ledger
         return self._add(
@@ -99,11 +99,11 @@ class Exchange:
         )
 
     def reference(self, session: ToolSession, ending: str) -> str:
-        """`127.0.0.1:PORT/<session>/<repository><ending>`, `ending` is `@digest` or `:tag`."""
+        """Return what a tool calls a manifest; `ending` is `@digest` or `:tag`."""
         return f"{self.address}/{session.key}/{session.repository}{ending}"
 
     async def close(self, session: ToolSession) -> None:
-        """End a session: its address is unknown from now on."""
+        """Close a session: its address is unknown from now on."""
         self._sessions.pop(session.key, None)
         await session.close()
 
@@ -132,7 +132,7 @@ class Exchange:
     async def _answer(
         self, session: ToolSession, asked: Route, request: web.BaseRequest
     ) -> web.StreamResponse:
-        # The server lets an answer go on when its tool has gone: the end of the session ends it.
+        # The server continues an answer when its tool has gone: closing the session ends it.
         work = asyncio.ensure_future(_HANDLERS[asked.endpoint](session, asked, request))
         session.answering.add(work)
         work.add_done_callback(session.answering.discard)
@@ -146,11 +146,11 @@ class Exchange:
             session.blame(error)
             return failure(error, asked.endpoint)
         except (aiohttp.ClientError, OSError) as error:
-            # The tool went away in the middle: no failure of a store, and nobody to answer.
+            # The tool has gone: no failure of a store.
             logger.debug("{} {}: the tool hung up: {}", asked.endpoint.value, asked.subject, error)
             return answer(400)
         except Exception as error:
-            # A bug of ours: a tool that got a 500 would ask again and again.
+            # A bug of ours; a tool would repeat its request after a 500.
             logger.opt(exception=error).error("the exchange failed on {}", asked.endpoint.value)
             bug = UnknownFailure(f"the exchange failed: {error!r}", exhausted=True)
             session.blame(bug)
@@ -168,14 +168,14 @@ class Exchange:
 
 
 def _asked(request: web.BaseRequest) -> Route:
-    """The request's route; a slash written as %2F parts nothing, and no name holds one."""
+    """Return the request's route; a slash written as %2F is part of no valid name."""
     if "%2f" in request.rel_url.raw_path.lower():
         return Route(Endpoint.UNKNOWN)
     return route(request.method, request.rel_url.path)
 
 
 async def _welcome_body(request: web.BaseRequest) -> None:
-    """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
+    """Tell a client that waits for it to send its body (RFC 9110, 10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # The answer itself has not begun.

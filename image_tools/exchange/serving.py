@@ -51,20 +51,23 @@ _NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(4))
 
 
 class ArchiveServer:
-    """Answers for all repositories of `archive`, to whom `gate` lets in. Belongs to the event loop.
+    """Answers requests for all repositories of `archive`, to `users` or to everybody.
 
-    A repository is asked for as `registry/repository` or, as the mirror of a registry, by its name
-    with containerd's `?ns=registry`; the bare name does where only one registry has it, or
-    docker.io has. `account` adds up what was read.
+    A repository is requested as `registry/repository` or, as the mirror of a registry, by its name
+    with containerd's `?ns=registry`; the bare name is enough where only one registry has it, or
+    docker.io has. `traffic` adds up what was read. Belongs to the event loop.
     """
 
-    def __init__(self, archive: Archive, gate: HtpasswdUsers | None) -> None:
+    def __init__(self, archive: Archive, users: HtpasswdUsers | None) -> None:
         self.traffic = Traffic()
-        self._archive, self._users = archive, gate
+        self._archive, self._users = archive, users
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
-        """Listen; the port, which the system chooses for 0. EnvironmentProblem when it cannot."""
+        """Listen, and return the port, which the system chooses for 0.
+
+        Raises EnvironmentProblem when that fails.
+        """
         server = web.Server(self._handle, access_log=None, auto_decompress=False)
         runner = self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
@@ -80,7 +83,7 @@ class ArchiveServer:
         return chosen
 
     async def stop(self) -> None:
-        """Close the port and what is under way."""
+        """Close the port and open connections."""
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -133,7 +136,7 @@ class ArchiveServer:
         return ToolSession(key="", store=store, repository=repository, traffic=self.traffic)
 
     def _place(self, path: str, namespace: str) -> tuple[str, str]:
-        """The registry and the repository that `path` means; NotFound when none has it."""
+        """Return registry and repository that `path` means; NotFound when there is none."""
         first, _, rest = path.partition("/")
         images = self._archive.images
         wanted = [(namespace, path)] if namespace else [(first, rest), (DOCKER_HUB, path)]
@@ -149,14 +152,14 @@ class ArchiveServer:
 
 def _failed(error: ImageToolsError, endpoint: Endpoint) -> web.Response:
     found = failure(error, endpoint)
-    # A client may well ask again: what keeps an archive from being read can be mended.
+    # 500 and not 403: a client may ask again when the archive is readable.
     return error_answer(500, "UNKNOWN", str(error)) if found.status == 403 else found
 
 
 def _page(
     key: str, names: Iterable[str], request: web.BaseRequest, path: str, **more: str
 ) -> web.Response:
-    """One page of names, in order: `n` of them behind `last` (distribution spec, end-8b)."""
+    """Return a page of names, in order: `n` of them after `last` (distribution spec, end-8b)."""
     last, wished = request.query.get("last", ""), request.query.get("n", "")
     rest = [name for name in sorted(names) if name > last]
     count = int(wished) if wished.isascii() and wished.isdigit() else len(rest)
@@ -176,7 +179,7 @@ def _referrers(found: tuple[Descriptor, ...], artifact_type: str) -> web.Respons
 
 
 class HtpasswdUsers:
-    """Lets in who knows a user's password; whoever was let in once is known again quickly."""
+    """Accepts the passwords of users; an accepted login is recognized quickly later."""
 
     def __init__(self, users: Mapping[str, bytes]) -> None:
         self._users = users
@@ -184,7 +187,7 @@ class HtpasswdUsers:
         self._known: set[bytes] = set()
 
     async def accepts(self, authorization: str) -> bool:
-        """Whether the header `authorization` holds a user's name and password (RFC 7617)."""
+        """Return whether an `authorization` header is a valid login (RFC 7617)."""
         given = authorization.encode(errors="surrogateescape")
         mark = hashlib.blake2b(given, key=self._salt).digest()
         if mark in self._known:
@@ -196,7 +199,7 @@ class HtpasswdUsers:
         return True
 
     def _is_right(self, user: str, password: bytes) -> bool:
-        # A name that nobody has costs as much time as one that somebody has.
+        # An unknown user name takes as much time as a known one.
         expected = self._users.get(user, _NOBODY)
         try:
             return bcrypt.checkpw(password[:72], expected) and user in self._users
@@ -205,9 +208,9 @@ class HtpasswdUsers:
 
 
 def read_htpasswd(path: Path) -> HtpasswdUsers:
-    """The gate of an htpasswd file with bcrypt passwords (`htpasswd -B`), as docker-registry's.
+    """Return the users of an htpasswd file with bcrypt passwords (`htpasswd -B`).
 
-    UsageError for a line that is none, naming it; EnvironmentProblem when it cannot be read.
+    Raises UsageError with the line that is invalid, EnvironmentProblem when it cannot be read.
     """
     try:
         lines = path.read_text().splitlines()

@@ -27,7 +27,7 @@ def _nobody(_path: str) -> ToolSession | None:
 
 @dataclass(frozen=True, slots=True)
 class TrackedStore:
-    """One destination store with its ledger."""
+    """A destination store with its ledger."""
 
     store: Store
     ledger: Ledger
@@ -35,7 +35,10 @@ class TrackedStore:
     async def put_manifest(
         self, repository: str, reference: str | Digest, raw: RawManifest
     ) -> None:
-        """Store `raw`; IntegrityError when the store failed on it before, and still hides it."""
+        """Store `raw`.
+
+        Raises IntegrityError when the store failed on it before, and still does not return it.
+        """
         await self.store.put_manifest(repository, reference, raw)
         if not self.ledger.is_doubted(repository, raw.digest):
             return
@@ -50,7 +53,7 @@ class TrackedStore:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class PendingUpload:
-    """Something an `upload` of the store may belong to."""
+    """Something with an `upload` of the store that may have to be aborted."""
 
     upload: Upload | None = None
 
@@ -62,7 +65,7 @@ class PendingUpload:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class ToolUpload(PendingUpload):
-    """An upload a tool has begun: what it sent so far, hashed by sha256."""
+    """An upload that a tool has begun: the bytes `received` so far, and their sha256."""
 
     received: int = 0
     hasher: hashlib._Hash = field(default_factory=hashlib.sha256)
@@ -70,24 +73,23 @@ class ToolUpload(PendingUpload):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class AwaitedBlob(PendingUpload):
-    """A blob the tool of a session was told to bring; `upload` was begun by a refused mount."""
+    """A blob that the tool was told to send; a refused mount began its `upload`."""
 
     flight: Flight
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class ToolSession:
-    """One repository of one store, lent to one run of one tool.
+    """One repository of one store, open to one run of one tool.
 
-    `manifests`, `sizes` and `blobs` are answered from memory. `ledger` is there on the side that
-    may be written: there `expected` are the sizes that blobs must have to be taken for present, and
-    `origin_size` tells that of others, if anybody can.
-    `check` returns why a pushed manifest must not be published, or None; what is `withheld` is
-    taken from the tool and not stored. What may come `behind` is stored while the tool goes on;
-    every other push waits until it is.
-    `find` gives the session of a `<key>/<repository>` path, for mounts. With `tags_become_digests`
-    a push by tag is stored by digest, so that no tag is left behind. With `hides_tags` no tag is
-    known here: a tool that skips a push where the tag looks right pushes all the same.
+    `manifests`, `sizes` and `blobs` are answered from memory. A destination has a `ledger`; there
+    `expected` are the sizes that blobs must have to count as present, and `origin_size` looks up
+    other sizes. `check` returns why a pushed manifest must not be stored, or None; one that is
+    `withheld` is accepted and not stored. Manifests in `behind` are stored while the tool goes on;
+    every other push waits for them. `find` returns the session of a `<key>/<repository>` path, for
+    mounts. With `tags_become_digests` a push by tag is stored by digest, so that no tag is left
+    behind. With `hides_tags` no tag exists here: a tool that skips the push of an unchanged tag
+    pushes all the same.
     """
 
     key: str
@@ -116,38 +118,38 @@ class ToolSession:
     _endings: dict[Digest, asyncio.Lock] = field(default_factory=dict)
 
     def blame(self, error: ImageToolsError) -> None:
-        """Keep `error` as the cause, unless there is a better one.
+        """Keep `error` as the cause of the tool's failure, unless there is a better one.
 
-        What comes first caused what comes later; only an unknown name may have been a mere look.
+        The first error causes the later ones; only unknown content may have been a mere look.
         """
         if self.cause is None or type(self.cause) is NotFound:
             self.cause = error
 
     def check_open(self) -> None:
-        """Raise why nothing more is pushed to the repository, where it has been closed."""
+        """Raise why nothing more is pushed to the repository, if it is closed."""
         if self.ledger is not None:
             place = f"{self.store.name}/{self.repository}"
             self.ledger.closed.check(place, self.repository)
 
     def holds(self, digest: Digest) -> bool:
-        """Whether the ledger knows the blob to be in the repository."""
+        """Return whether the ledger knows the blob to be in the repository."""
         known = self.ledger.size(self.repository, digest) if self.ledger is not None else None
         return known is not None and self.expected.get(digest, known) == known
 
     async def expected_size(self, digest: Digest) -> int | None:
-        """The size in bytes that a blob here must have; None when nobody knows."""
+        """Return the size in bytes that a blob here must have; None if unknown."""
         if digest in self.expected or self.origin_size is None:
             return self.expected.get(digest)
         return await self.origin_size(digest)
 
     def ending(self, digest: Digest) -> asyncio.Lock:
-        """Held while an upload of this blob ends: registries may fail on two ends at once."""
+        """Return the lock for the end of an upload of this blob: some registries fail on two."""
         return self._endings.setdefault(digest, asyncio.Lock())
 
     async def arrived(self, digest: Digest, size: int) -> None:
-        """A blob of `size` bytes lies in the repository now: whoever waits for it may go on.
+        """Note that a blob of `size` bytes is in the repository: waiting callers continue.
 
-        DigestMismatch where the registry keeps another one that was there before.
+        Raises DigestMismatch where the registry keeps another one that was there before.
         """
         if digest in self.awaited:
             await check_kept(self.store, self.awaited[digest].flight, size)
@@ -161,7 +163,7 @@ class ToolSession:
             await claim.give_up()
 
     async def publish(self, reference: str | Digest, raw: RawManifest) -> None:
-        """Store a manifest that a tool has pushed; raises what prevented it, or one before it."""
+        """Store a manifest that a tool pushed; raise what prevented it, or one before it."""
         if raw.digest not in self.behind:
             await asyncio.gather(*self._storing.values())
             await self._stored(reference, raw)
@@ -172,7 +174,7 @@ class ToolSession:
             task.add_done_callback(self._has_stored)
 
     async def settle(self) -> None:
-        """Wait for what is stored behind a tool that has ended; what failed is the cause."""
+        """Wait for what is still stored after the tool has ended; a failure is the cause."""
         await asyncio.gather(*self._storing.values(), return_exceptions=True)
 
     async def _stored(self, reference: str | Digest, raw: RawManifest) -> None:
@@ -198,7 +200,7 @@ class ToolSession:
             self.blame(UnknownFailure(f"the exchange failed: {error!r}", exhausted=True))
 
     async def close(self) -> None:
-        """End the answers still under way, release every claim, abort every upload left behind."""
+        """Cancel open answers, release awaited blobs, and abort open uploads."""
         for task in self.answering:
             task.cancel()
         try:

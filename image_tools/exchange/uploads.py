@@ -1,4 +1,4 @@
-"""Uploads through the exchange: POST, PATCH and PUT, streamed on to the destination."""
+"""Uploads through the exchange: POST, PATCH and PUT, streamed to the destination."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_tools.stores.store import Upload
 
 
 async def begin(session: ToolSession, _route: Route, request: web.BaseRequest) -> web.Response:
-    """A new upload; `mount` with a `from` this run knows, or a whole blob with `digest`."""
+    """Begin an upload, `mount` a blob from a session of this run, or take a whole blob."""
     if wanted := request.query.get("mount"):
         digest = blob_digest(wanted)
         if await _mounted(session, digest, session.find(request.query.get("from", ""))):
@@ -39,7 +39,7 @@ async def append(session: ToolSession, route: Route, request: web.BaseRequest) -
     try:
         await _append(session, transfer, request)
     except BaseException:
-        # Nobody knows how much of this piece the store took: nothing can follow it.
+        # It is unknown how much of this piece the store took: nothing can follow it.
         session.uploads.pop(route.subject, None)
         await transfer.give_up()
         raise
@@ -47,7 +47,7 @@ async def append(session: ToolSession, route: Route, request: web.BaseRequest) -
 
 
 async def end(session: ToolSession, route: Route, request: web.BaseRequest) -> web.Response:
-    """Close an upload, with or without a last body (PUT)."""
+    """Close an upload, with or without a last piece (PUT)."""
     digest = blob_digest(request.query.get("digest", ""))
     transfer = session.uploads.pop(route.subject, None)
     if transfer is None:
@@ -56,7 +56,7 @@ async def end(session: ToolSession, route: Route, request: web.BaseRequest) -> w
 
 
 async def status(session: ToolSession, route: Route, _request: web.BaseRequest) -> web.Response:
-    """How far an upload has come."""
+    """Return how many bytes of an upload have arrived."""
     transfer = session.uploads.get(route.subject)
     if transfer is None:
         return _unknown_upload()
@@ -64,7 +64,7 @@ async def status(session: ToolSession, route: Route, _request: web.BaseRequest) 
 
 
 async def abort(session: ToolSession, route: Route, _request: web.BaseRequest) -> web.Response:
-    """Give an upload up."""
+    """Abort an upload."""
     transfer = session.uploads.pop(route.subject, None)
     if transfer is None:
         return _unknown_upload()
@@ -89,7 +89,7 @@ async def _finish(
 
 
 async def _drop_rest(transfer: ToolUpload, digest: Digest, request: web.BaseRequest) -> None:
-    """Some images hold a layer twice, and tools send both at once: the store gets one."""
+    """Read a blob that is there already: some images have a layer twice, and tools send both."""
     async for chunk in request.content.iter_any():
         transfer.hasher.update(chunk)
     _verify(transfer, digest)
@@ -99,7 +99,7 @@ async def _drop_rest(transfer: ToolUpload, digest: Digest, request: web.BaseRequ
 async def _send_rest(
     session: ToolSession, transfer: ToolUpload, digest: Digest, request: web.BaseRequest
 ) -> None:
-    """Finish with one PUT when the whole blob comes in this body, else append and commit."""
+    """Finish with one PUT when the whole blob is in this request, else append and commit."""
     length = request.content_length
     if transfer.upload is None and length is not None:
         upload = transfer.upload = await _upload(session, digest)
@@ -156,7 +156,7 @@ async def _mounted(session: ToolSession, digest: Digest, origin: ToolSession | N
         try:
             upload = await session.store.mount(session.repository, digest, origin.repository)
         except ImageToolsError:
-            return False  # Sending it is always right.
+            return False  # The tool sends the blob then.
         if upload is not None:
             await upload.abort()
             return False

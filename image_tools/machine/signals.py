@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from image_tools.errors import Interrupted
 from image_tools.machine.run import kill_all
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -53,3 +54,25 @@ def die_now(workspace: Path | None) -> Callable[[int], NoReturn]:
         os._exit(128 + number)
 
     return die
+
+
+@contextmanager
+def signals_raised() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP raise Interrupted, so that everything is cleaned up.
+
+    A hang-up counts as SIGTERM. Ignored signals stay ignored (nohup); SIGINT raises
+    KeyboardInterrupt by itself.
+    """
+    actions = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    taken = [number for number, action in actions.items() if action is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, _raise)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _raise(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Interrupted(signal.SIGTERM)

@@ -150,7 +150,6 @@ class _Node:
 
     entry: Descriptor
     is_leaf: bool = True
-    is_opened: bool = False
     below: list[_Node] = field(default_factory=list)
 
 
@@ -255,32 +254,18 @@ class _State:
         if len(index.entries) > self.room:
             return self._problem(node.entry, Fault.BEYOND, InvalidManifest(_TOO_MANY))
         self.room -= len(index.entries)
-        node.is_opened, node.below = True, [_Node(entry) for entry in index.entries]
+        node.below = [_Node(entry) for entry in index.entries]
         self.grown.add(node.entry.digest)
         return node.below
 
     def opened(self, root: _Node) -> Iterable[RawManifest]:
-        """Return the opened indexes below `root`, innermost first."""
-        inner: dict[Digest, RawManifest] = {}
-        for node in root.below:
-            if self.repeats:
-                self._collect(node, inner)
-            else:
-                self._collect_once(node.entry.digest, inner)
-        return inner.values()
+        """Return the opened indexes below `root`, innermost first.
 
-    def _collect(self, node: _Node, inner: dict[Digest, RawManifest]) -> None:
-        for below in node.below:
-            self._collect(below, inner)
-        if node.is_opened and (known := self._index(node.entry.digest)) is not None:
-            inner.setdefault(node.entry.digest, known[0])
-
-    def _collect_once(self, digest: Digest, inner: dict[Digest, RawManifest]) -> None:
-        """Collect by digest, since the entries of an index may have been opened elsewhere.
-
-        Not recursive: a thousand indexes in one index may lead to one another in a chain.
+        By digest, since the entries of an index may have been opened elsewhere. Not recursive: a
+        thousand indexes in one index may lead to one another in a chain.
         """
-        begun, waiting = set[Digest](), [digest]
+        inner: dict[Digest, RawManifest] = {}
+        begun, waiting = set[Digest](), [node.entry.digest for node in reversed(root.below)]
         while waiting:
             known = self._index(waiting[-1]) if waiting[-1] in self.grown else None
             if known is None or waiting[-1] in inner:
@@ -290,7 +275,8 @@ class _State:
             else:
                 begun.add(waiting[-1])
                 named = (entry.digest for entry in known[1].entries)
-                waiting += dict.fromkeys(one for one in named if one not in begun)
+                waiting += reversed(dict.fromkeys(one for one in named if one not in begun))
+        return inner.values()
 
     def _index(self, digest: Digest) -> tuple[RawManifest, Index] | None:
         known = self.known.get(digest)

@@ -86,10 +86,10 @@ class Mode(Protocol[ResultT]):
 
 
 class Engine(Generic[ResultT]):
-    """Takes image lists through the stages of `mode`; `on_end` gets every result as it comes, and
-    returns what is reported of it.
+    """Takes image lists through the stages of `mode`.
 
-    `fatal` is what ended a run: a missing tool, a full disk, or a bug. Belongs to the event loop.
+    `on_end` gets every result as it comes, and returns what is reported of it. `fatal` is what
+    ended a run: a missing tool, a full disk, or a bug. Belongs to the event loop.
     """
 
     def __init__(
@@ -258,6 +258,7 @@ class Engine(Generic[ResultT]):
         registry, traffic = task.entry.destination.registry, job.traffic
         with context.progress.expected(registry, task.blobs, lambda: traffic.bytes_written):
             async with context.scheduler.image(task.work):
+                job.changes_tag = task.changes_tag
                 job.check_open()
                 line.started = True
                 return await self._timed(line, mode.finish(job, task))

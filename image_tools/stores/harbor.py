@@ -1,7 +1,7 @@
-"""Harbor: a registry whose repositories lie in projects, which have to exist before a push.
+"""Harbor: a registry whose repositories are in projects, which must exist before a push.
 
-Source: Harbor 2's API (`api/v2.0/swagger.yaml`, projects) and how its core answers: whatever is
-asked of a repository in a missing project is refused with 401.
+Source: Harbor 2's API (`api/v2.0/swagger.yaml`, projects) and the answers of its core: any request
+about a repository in a missing project is refused with 401.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarborSetting:
-    """How Harbor's own API is spoken to, and whether the projects created there are public.
+    """How Harbor's API is reached, and whether projects created there are public.
 
-    `https` is as the registry itself is reached, TLS unless plain HTTP is allowed; without it the
-    API is spoken to in plain HTTP.
+    With `https` the API is reached like the registry itself: by TLS, unless plain HTTP is allowed.
+    Without it, the API is reached over plain HTTP.
     """
 
     https: bool = True
@@ -54,7 +54,7 @@ class HarborSetting:
 
 @dataclass(slots=True, eq=False)
 class _Project:
-    """What is known of a project; `failed` is why it could not be created, and when."""
+    """What is known about a project; `failed` is why it could not be created, and when."""
 
     exists: bool = False
     missing: bool = False
@@ -64,7 +64,7 @@ class _Project:
 
 
 class Harbor(Remote):
-    """The Harbor `registry`, a Store: what lies in a missing project is not there, no refusal."""
+    """The Harbor `registry`, a Store; content of a missing project is missing, not refused."""
 
     def __init__(
         self,
@@ -84,20 +84,20 @@ class Harbor(Remote):
         return replace(super().abilities, projects=self)
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
-        """As of any registry; None where the whole project is missing."""
+        """Return the head as Remote does; None where the whole project is missing."""
         head = super().manifest_head
         return await self._unless_missing(repository, lambda: head(repository, reference))
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
-        """As of any registry; None where the whole project is missing."""
+        """Return the size as Remote does; None where the whole project is missing."""
         size = super().blob_size
         return await self._unless_missing(repository, lambda: size(repository, digest))
 
     async def ensure_project(self, repository: str) -> bool:
-        """See that the project of `repository` exists; True when it had to be created.
+        """Create the project of `repository` unless it exists; return whether it was created.
 
-        The API is asked once in a run, whoever asks for the same project waits for its answer.
-        Raises why there is no project; its advice says what to do by hand.
+        The API is asked once in a run; concurrent callers for one project share the answer. Raises
+        why there is no project, with advice on how to create it by hand.
         """
         name, slash, _ = repository.partition("/")
         if not slash:
@@ -117,7 +117,7 @@ class Harbor(Remote):
                 project.failed = error.copied(), time.monotonic()
                 raise
             if project.created or project.missing:
-                # Tokens of before the project allow nothing in it.
+                # Tokens from before the project existed allow nothing in it.
                 self._client.authorizer.forget(name)
             project.exists, project.missing = True, False
             return project.created
@@ -138,25 +138,25 @@ class Harbor(Remote):
                 return None
             if not project.created:
                 raise
-            # Created since it was asked about.
+            # It was created in the meantime.
             return await ask()
         project.exists = project.exists or found is not None
         return found
 
     async def _is_missing(self, name: str, repository: str) -> bool:
-        """Whether a project seems to be missing: looked up once, after a refusal."""
+        """Return whether a project seems to be missing, looked up once after a refusal."""
         project = self._projects[name]
         async with project.lock:
             if not (project.exists or project.missing):
                 status = await self._look_up(name, repository)
                 if isinstance(status, CopyFailed):
                     raise status
-                # Some versions answer 403 even to an administrator. Creating it will tell.
+                # Some versions answer 403 even to an administrator: creating it decides.
                 project.exists, project.missing = status == 200, status in (403, 404)
             return project.missing
 
     async def _look_up(self, name: str, repository: str) -> int | CopyFailed:
-        """The status of the question whether there is such a project, or why there is no answer."""
+        """Return the status of a look-up of the project, or the failure to get an answer."""
         try:
             return (await self._ask("HEAD", name, repository, {200, 403, 404})).status
         except CopyFailed as error:
@@ -164,8 +164,8 @@ class Harbor(Remote):
             return error if error.status is None or error.temporary else error.status
 
     async def _create(self, name: str, repository: str) -> bool:
-        """Ask for a new project; False when there is one already."""
-        # 403 may only be about creating: a robot account pushes to the projects it is for.
+        """Create a project; return False when it exists already."""
+        # 403 may be about creating only: a robot account may push to existing projects.
         expected = {_CREATED, _EXISTS, 403, *_MOVED}
         answer = await self._ask("POST", name, repository, expected)
         place = f"{self.name}/{name}: creating the project"
@@ -181,8 +181,8 @@ class Harbor(Remote):
 
         async def once() -> ApiAnswer:
             request = self._request(method, name, await self._root(), frozenset(expected))
-            # The login is known to be good here, or this is the one place it is tried at.
-            async with self._client.authorizer.proofs.login(credentials):
+            # A login that was not accepted yet is tried here alone.
+            async with self._client.authorizer.tried_logins.login(credentials):
                 return await self._client.ask_other_api(request, basic_header(credentials))
 
         return await self._client.repeat(once)
@@ -210,7 +210,7 @@ class Harbor(Remote):
 
 
 def _raise_known(project: _Project, begun: float) -> None:
-    """Raise the failure that came while one waited, or that will not pass."""
+    """Raise a failure that is permanent, or that happened while the caller waited."""
     if project.failed is not None:
         error, moment = project.failed
         if moment >= begun or not error.temporary:

@@ -1,4 +1,4 @@
-"""A source behind mirrors, as registries.conf orders them."""
+"""A source behind mirrors, in the order of registries.conf."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Open = Callable[[str, bool], Store]
 
 
 class Mirrored:
-    """`registry` as a Store to read from: each place of `conf` is asked in turn.
+    """`registry` as a Store for reading: each place in `conf` is asked in turn.
 
-    The first that has the content answers; where none has, the last one's answer counts, which is
-    the location itself. `open_store(registry, insecure)` gives the stores, which stay the
-    caller's to close. A mirror that cannot be reached is left alone for a minute; one
-    that `leaves_out` names is not asked.
+    The first place with the content answers; without one, the answer of the last counts, which is
+    the registry itself. `open_store(registry, insecure)` opens the stores; the caller closes them.
+    A mirror that cannot be reached is skipped for a minute; one for which `leaves_out` is true is
+    not asked.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Mirrored:
 
     @property
     def name(self) -> str:
-        """The registry as people write it."""
+        """Return the registry as people write it."""
         return self._registry
 
     @property
@@ -61,7 +61,7 @@ class Mirrored:
         return Abilities(mirrors=self)
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
-        """The head of a manifest at the first place that has it; None when the last has not."""
+        """Return the head from the first place that has the manifest; None if the last has not."""
 
         async def look(store: Store, place: PullSource) -> ManifestHead:
             found = await store.manifest_head(place.repository, reference)
@@ -73,7 +73,7 @@ class Mirrored:
             return None
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """The manifest from the first place that has it; NotFound when the last has not."""
+        """Return the manifest from the first place that has it; NotFound if the last has not."""
         return await self._first(
             repository,
             reference,
@@ -81,7 +81,7 @@ class Mirrored:
         )
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
-        """The size of a blob in bytes where it is found first, None when the last has none."""
+        """Return the size from the first place that has the blob; None if the last has not."""
 
         async def look(store: Store, place: PullSource) -> int:
             found = await store.blob_size(place.repository, digest)
@@ -96,7 +96,7 @@ class Mirrored:
     async def blob(
         self, repository: str, digest: Digest, *, first: int = 0, last: int | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """An open blob of the first place that has it; see Store."""
+        """Open the blob at the first place that has it; see Store."""
         async with AsyncExitStack() as stack:
 
             async def enter(store: Store, place: PullSource) -> AsyncIterator[bytes]:
@@ -106,7 +106,7 @@ class Mirrored:
             yield await self._first(repository, digest, enter)
 
     async def tags(self, repository: str) -> tuple[str, ...]:
-        """The tags of the location itself: a mirror may hold some only."""
+        """Return the tags at the registry itself: a mirror may have only some of them."""
         place = self._conf.sources(self._registry, repository)[-1]
         try:
             return await self._store(place).tags(place.repository)
@@ -114,7 +114,7 @@ class Mirrored:
             raise self._restated(error, place, repository) from error
 
     async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
-        """What refers to a manifest at the location itself: a mirror may hold some only."""
+        """Return the referrers at the registry itself: a mirror may have only some of them."""
         place = self._conf.sources(self._registry, repository)[-1]
         try:
             return await self._store(place).referrers(place.repository, digest)
@@ -122,9 +122,9 @@ class Mirrored:
             raise self._restated(error, place, repository) from error
 
     async def holder(self, repository: str, digest: Digest) -> tuple[Store, str]:
-        """The first place that has the manifest `digest`: its store and repository there.
+        """Return the store of the first place that has the manifest `digest`, and its repository.
 
-        NotFound when the last has not.
+        Raises NotFound when the last has not.
         """
 
         async def look(store: Store, place: PullSource) -> tuple[Store, str]:
@@ -137,19 +137,19 @@ class Mirrored:
     async def put_manifest(
         self, repository: str, reference: str | Digest, manifest: RawManifest
     ) -> None:
-        """Never: mirrors are read only."""
+        """Raise NotImplementedError: mirrors are read-only."""
         raise NotImplementedError
 
     async def mount(self, repository: str, digest: Digest, origin: str) -> Upload | None:
-        """Never: mirrors are read only."""
+        """Raise NotImplementedError: mirrors are read-only."""
         raise NotImplementedError
 
     async def upload(self, repository: str) -> Upload:
-        """Never: mirrors are read only."""
+        """Raise NotImplementedError: mirrors are read-only."""
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Nothing: the stores belong to whoever opens them."""
+        """Do nothing: the caller closes the stores."""
 
     async def _first(
         self,
@@ -189,7 +189,7 @@ class Mirrored:
     def _restated(
         self, error: ImageToolsError, place: PullSource, repository: str
     ) -> ImageToolsError:
-        """The failure with the name the user knows in front."""
+        """Return the failure with the name that the user knows in front."""
         asked, meant = named(place.registry, place.repository), named(self._registry, repository)
         if asked == meant or not error.message.startswith(asked):
             return error

@@ -1,4 +1,4 @@
-"""What every store, registry or archive, can do: the OCI distribution spec's questions."""
+"""What every store, registry or archive, can do: the requests of the distribution spec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_tools.oci.reference import Reference
 
 @dataclass(frozen=True, slots=True)
 class ManifestHead:
-    """What a HEAD of a manifest tells: its digest, its media type, its size in bytes or None.
+    """The answer to a HEAD of a manifest: digest, media type, and size in bytes or None.
 
     `registry` is the one that answered, which may be a mirror; empty for an archive.
     """
@@ -28,10 +28,10 @@ class ManifestHead:
 
 
 class Upload(Protocol):
-    """One upload session of one repository; ends with `commit`, `put` or `abort`."""
+    """An upload session of one repository; it ends with `commit`, `put` or `abort`."""
 
     async def append(self, chunks: AsyncIterator[bytes]) -> None:
-        """Stream `chunks` behind what was sent before (PATCH)."""
+        """Send `chunks` after what was sent before (PATCH)."""
 
     async def commit(self, digest: Digest) -> None:
         """Close the session: what was sent has `digest` (PUT without a body)."""
@@ -40,7 +40,7 @@ class Upload(Protocol):
         """Send the whole blob of `size` bytes and close the session (one PUT)."""
 
     async def abort(self) -> None:
-        """Give the session up (DELETE); never raises."""
+        """Abort the session (DELETE); never raises."""
 
 
 class AnnouncesRepositories(Protocol):
@@ -140,8 +140,8 @@ NO_ABILITIES = Abilities()
 class Store(Protocol):
     """A registry or an archive. Every method may raise CopyFailed or IntegrityError.
 
-    `reference` is a Digest or, as text, a tag. Idempotent questions are asked again by the store
-    itself when the failure may pass; what it raises is final for this attempt.
+    `reference` is a Digest or, as text, a tag. The store repeats idempotent requests after
+    temporary failures; what it raises is final for this attempt.
     """
 
     @property
@@ -153,10 +153,10 @@ class Store(Protocol):
         """Return what this store can do beyond the questions below."""
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
-        """The head of a manifest, or None when the store says it is unknown (404, nothing else)."""
+        """Return the head of a manifest, None when the store says it is unknown (404 only)."""
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """The manifest, verified when asked for by digest; NotFound when unknown."""
+        """Return the manifest, verified if asked for by digest; NotFound when unknown."""
 
     async def put_manifest(
         self, repository: str, reference: str | Digest, manifest: RawManifest
@@ -164,28 +164,28 @@ class Store(Protocol):
         """Store `manifest` under a tag or its digest."""
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
-        """The size of a blob in bytes (HEAD), or None when it is not in this repository."""
+        """Return the size of a blob in bytes (HEAD), None when it is not in this repository."""
 
     def blob(
         self, repository: str, digest: Digest, *, first: int = 0, last: int | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """An open blob, streamed in chunks from byte `first` to `last` (inclusive, None = end).
+        """Open a blob, streamed in chunks from byte `first` to `last` (inclusive, None: its end).
 
-        A body that is cut is continued by Range. A whole blob is verified: the iterator raises
-        DigestMismatch at its end when the bytes are wrong. NotFound when unknown.
+        A body that breaks off is continued by Range. A whole blob is verified: the iterator raises
+        DigestMismatch at its end when the bytes are wrong. Raises NotFound when unknown.
         """
 
     async def mount(self, repository: str, digest: Digest, origin: str) -> Upload | None:
-        """None when the blob was mounted from repository `origin`, else the upload begun (202)."""
+        """Return None when the blob was mounted from repository `origin`, else an upload (202)."""
 
     async def upload(self, repository: str) -> Upload:
-        """A new upload session."""
+        """Return a new upload session."""
 
     async def tags(self, repository: str) -> tuple[str, ...]:
-        """The tags of a repository; NotFound when unknown."""
+        """Return the tags of a repository; NotFound when unknown."""
 
     async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
-        """The manifests that name `digest` as their subject, from the store's list or its tag."""
+        """Return the manifests whose subject is `digest`, from the API or the referrers tag."""
 
     async def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from image_tools.cli.catalogue import PAGES
-from image_tools.cli.completion import SCRIPTS
-from image_tools.cli.options import Group, Option, Page
+from image_tools.cli.options import Group, Option, Page, VerbOptions
+from image_tools.cli.verbs.completion import script_for
 from tests.helpers.tools import program
 
 ASK = """\
@@ -23,18 +23,18 @@ printf '%s\\n' "${COMPREPLY[@]}"
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("completion") / "image-tools.bash"
-    path.write_text(SCRIPTS["bash"](PAGES))
+    path.write_text(script_for("bash", PAGES))
     return path
 
 
-def page(name: str, *options: str) -> Page:
+def page(name: str, *options: str) -> Page[VerbOptions]:
     group = Group("", tuple(Option(name=o, help="", bare="true") for o in options))
-    return Page(name=name, summary="", about="", groups=(group,))
+    return Page(name=name, kind=VerbOptions, summary="", about="", groups=(group,))
 
 
 def test_bash_name_of_two_words_is_offered_beside_options(tmp_path: Path) -> None:
     path = tmp_path / "script"
-    path.write_text(SCRIPTS["bash"]([page("one", "x"), page("one more", "y")]))
+    path.write_text(script_for("bash", [page("one", "x"), page("one more", "y")]))
 
     assert offered(path, "one", "") == ["more", "--x", "--help"]
     assert offered(path, "one", "--x", "") == ["--x", "--help"]
@@ -104,7 +104,7 @@ def test_bash_offers_files(words: list[str], script: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_script_is_good_syntax_to_its_shell(shell: str, tmp_path: Path) -> None:
     path = tmp_path / "script"
-    path.write_text(SCRIPTS[shell](PAGES))
+    path.write_text(script_for(shell, PAGES))
 
     done = subprocess.run([program(shell), "-n", path], capture_output=True, text=True, check=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,8 +123,8 @@ def test_archive_that_may_have_no_images_is_none(
 QUICK = ("--retry-times", "0", "--no-download")
 
 
-def _nothing_there(*words: object) -> tuple[Inventory, bool]:
-    assert words[-1] == b"127.0.0.1:9/a/b:1\n"
+def _nothing_there(*words: Any) -> tuple[Inventory, bool]:
+    assert words[-1].content == b"127.0.0.1:9/a/b:1\n"
     return Inventory("there", {}, {}), False
 
 
@@ -163,7 +164,7 @@ def test_save_beside_a_registry_reads_standard_input_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"127.0.0.1:9/a/b:1\n")))
-    monkeypatch.setattr("image_tools.cli.base.inventory_at", _nothing_there)
+    monkeypatch.setattr("image_tools.cli.base.registry_inventory", _nothing_there)
 
     code = main(["save", "-f", "-", "-d", "new.tar.gz", "--base", "127.0.0.1:9", *QUICK])
 

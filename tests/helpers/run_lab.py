@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from image_tools.run.tools.foreign_layers import ForeignLayers, placement
-
 from image_tools.errors import ImageToolsError
 from image_tools.exchange.ledger import Ledger, Traffic
 from image_tools.exchange.placing import Placer
@@ -46,7 +44,7 @@ from image_tools.run.progress import Progress
 from image_tools.run.quota import Quota
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import BUILDX, INDEX_ONLY, WrittenIndex
-from image_tools.run.tools.own_client import OwnClient
+from image_tools.run.tools.own_client import ForeignLayers, OwnClient, placement
 from image_tools.run.tools.referrers import ReferrerCopier
 from image_tools.state import Remembered
 from image_tools.stores.remote.limits.meter import Meter, Meters

@@ -591,7 +591,7 @@ def test_blob_mounted_after_all_lets_the_waiting_go_on(lab, session):
     assert (
         lab.ask("POST", f"{session.path}/blobs/uploads/?mount={BLOB}&from={origin}").status == 201
     )
-    assert (session.it.claims, lab.ledger.flights) == ({}, ())
+    assert (session.it.awaited, lab.ledger.flights) == ({}, ())
     assert lab.ask("HEAD", f"{other.key}/team/other/blobs/{BLOB}").status == 200
 
 
@@ -971,5 +971,5 @@ def test_session_closed_while_its_store_is_silent_leaves_nothing(lab, session, o
 
         with pytest.raises((http.client.HTTPException, OSError)):
             asked.result(SECONDS)
-    assert (session.it.answering, session.it.claims, session.it.transfers) == (set(), {}, {})
+    assert (session.it.answering, session.it.awaited, session.it.uploads) == (set(), {}, {})
     assert (lab.ledger.flights, lab.destination.open_uploads) == ((), [])

@@ -459,7 +459,7 @@ def test_skopeo_killed_in_an_upload_leaves_the_blob_to_the_next(bench, tool):
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(bench.copy, tool, sessions, (f"@{digest}", f"@{digest}"))
         bench.lab.await_(gate.reached.wait())
-        claimed = len(sessions[1].claims)
+        claimed = len(sessions[1].awaited)
         bench.cancel.set()
         assert first.result(SECONDS).cancelled
         bench.cancel = None
@@ -468,7 +468,7 @@ def test_skopeo_killed_in_an_upload_leaves_the_blob_to_the_next(bench, tool):
         second.result(SECONDS)
 
     assert claimed > 0
-    assert (sessions[1].claims, sessions[1].transfers) == ({}, {})
+    assert (sessions[1].awaited, sessions[1].uploads) == ({}, {})
     assert [*bench.lab.destination.repositories["mirror/second"].manifests] == [digest]
     assert not bench.lab.destination.repositories["mirror/first"].blobs
 

@@ -21,6 +21,7 @@ from tests.helpers.example_lab import ETCD, HARBOR, HERE, LIST, NGINX, ROBOT, WR
 from tests.helpers.population import residents
 from tests.helpers.promises import COPIED, MIRROR, Promise, keep
 from tests.helpers.registry import Registry
+from tests.helpers.report_schema import check_document
 from tests.helpers.running import image_tools
 from tests.helpers.shell import calls_of
 from tests.helpers.signatures import sign, tag_of
@@ -106,6 +107,7 @@ def site(lab: ExampleLab) -> None:
 
 def cron_result(lab: ExampleLab) -> None:
     report = json.loads((lab.folder / "var/lib/mirror/report.json").read_text())
+    check_document(report)
     assert report["counts"]["copied"] == 1
     gone(lab, "var/lib/mirror/failed.txt")
 

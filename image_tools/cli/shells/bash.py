@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from image_tools import __version__
 from image_tools.cli.options import Option, Page
-from image_tools.cli.shells.offers import (
-    first_words,
-    needs_value,
-    operands_of,
-    second_words,
-    spellings,
-    takes_file,
-    values_of,
-)
+from image_tools.cli.shells.words import first_words, operands_of, second_words
 
 # bash hands `--format=json` over as three words, for `=` is in COMP_WORDBREAKS; where it is not,
 # it is one. Options are compared without their dashes: one and two mean the same.
@@ -76,22 +69,22 @@ complete -F _image_tools image-tools
 """
 
 
-def bash_script(pages: Sequence[Page]) -> str:
+def bash_script(pages: Sequence[Page[Any]]) -> str:
     """The script for `pages`; sourced, it completes `image-tools` and paths that end so."""
     options = [(page, option) for page in pages for option in page.options]
     return _SCRIPT.format(
         version=__version__,
         firsts=" ".join(first_words(pages)),
         pairs="\n".join(_pairs(pages)),
-        values="\n".join(_value(page, option) for page, option in options if needs_value(option)),
+        values="\n".join(_value(page, option) for page, option in options if option.needs_value),
         joined="\n".join(
-            _value(page, option) for page, option in options if not needs_value(option)
+            _value(page, option) for page, option in options if not option.needs_value
         ),
         commands="\n".join(_commands(pages)),
     )
 
 
-def _pairs(pages: Sequence[Page]) -> Iterator[str]:
+def _pairs(pages: Sequence[Page[Any]]) -> Iterator[str]:
     for page in pages:
         if " " in page.name:
             yield f"            '{page.name}') command='{page.name}' first=3 ;;"
@@ -99,17 +92,17 @@ def _pairs(pages: Sequence[Page]) -> Iterator[str]:
             yield f"            'help {first}') command='help {first}' first=3 ;;"
 
 
-def _value(page: Page, option: Option) -> str:
-    names = "|".join(f"'{page.name} {name}'" for name in spellings(option))
-    offered = values_of(option)
-    if takes_file(option):
+def _value(page: Page[Any], option: Option) -> str:
+    names = "|".join(f"'{page.name} {name}'" for name in option.spellings)
+    offered = option.offered
+    if option.takes_file:
         do = "compopt -o filenames 2>/dev/null; _image_tools_offer -f; "
     else:
         do = f"_image_tools_offer -W '{' '.join(offered)}'; " if offered else ""
     return f"        {names}) {do}return ;;"
 
 
-def _commands(pages: Sequence[Page]) -> Iterator[str]:
+def _commands(pages: Sequence[Page[Any]]) -> Iterator[str]:
     for page in pages:
         options = " ".join(f"--{option.name}" for option in page.options)
         operands = " ".join(operands_of(page, pages))

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from image_tools import __version__
 from image_tools.cli.options import Option, Page
-from image_tools.cli.shells.offers import (
-    first_words,
-    needs_value,
-    operands_of,
-    second_words,
-    takes_file,
-    values_of,
-)
+from image_tools.cli.shells.words import first_words, operands_of, second_words
 
 _SEEN = "__fish_seen_subcommand_from"
 
 
-def fish_script(pages: Sequence[Page]) -> str:
+def fish_script(pages: Sequence[Page[Any]]) -> str:
     """The script for `pages`, to be sourced or put into fish's folder of completions."""
     return "\n".join(_lines(pages)) + "\n"
 
 
-def _lines(pages: Sequence[Page]) -> Iterator[str]:
+def _lines(pages: Sequence[Page[Any]]) -> Iterator[str]:
     yield f"# fish completion for image-tools {__version__}"
     yield "complete -c image-tools -f"
     for page in pages:
@@ -35,7 +29,7 @@ def _lines(pages: Sequence[Page]) -> Iterator[str]:
         yield from _page(page, pages)
 
 
-def _page(page: Page, pages: Sequence[Page]) -> Iterator[str]:
+def _page(page: Page[Any], pages: Sequence[Page[Any]]) -> Iterator[str]:
     first, *second = page.name.split()
     others = second_words(pages, first)
     condition = f"{_SEEN} {first}"
@@ -53,10 +47,10 @@ def _option(option: Option) -> str:
     words = [f"-l {option.name}"]
     if option.short:
         words.insert(0, f"-s {option.short}")
-    if takes_file(option):
+    if option.takes_file:
         words.append("-r -F")
-    elif needs_value(option):
-        offered = values_of(option)
+    elif option.needs_value:
+        offered = option.offered
         words.append(f"-x -a {_quoted(' '.join(offered))}" if offered else "-x")
     return " ".join([*words, f"-d {_quoted(option.help)}"])
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from image_tools import __version__
 from image_tools.cli.options import Option, Page
-from image_tools.cli.shells.offers import (
-    first_words,
-    needs_value,
-    operands_of,
-    takes_file,
-    values_of,
-)
+from image_tools.cli.shells.words import first_words, operands_of
 
 _SCRIPT = """\
 #compdef image-tools
@@ -47,7 +42,7 @@ fi
 """
 
 
-def zsh_script(pages: Sequence[Page]) -> str:
+def zsh_script(pages: Sequence[Page[Any]]) -> str:
     """The script for `pages`, to be sourced behind compinit, or put into a folder of $fpath."""
     return _SCRIPT.format(
         version=__version__,
@@ -58,14 +53,14 @@ def zsh_script(pages: Sequence[Page]) -> str:
     )
 
 
-def _names(pages: Sequence[Page]) -> Iterator[str]:
+def _names(pages: Sequence[Page[Any]]) -> Iterator[str]:
     for page in pages:
         if " " not in page.name:
             yield f"        {_quoted(f'{page.name}:{page.summary}')}"
     yield "        'help:show the help of a command'"
 
 
-def _pairs(pages: Sequence[Page]) -> Iterator[str]:
+def _pairs(pages: Sequence[Page[Any]]) -> Iterator[str]:
     for page in pages:
         if " " in page.name:
             second = (
@@ -74,7 +69,7 @@ def _pairs(pages: Sequence[Page]) -> Iterator[str]:
             yield f"        '{page.name}') {second} ;;"
 
 
-def _command(page: Page, pages: Sequence[Page]) -> Iterator[str]:
+def _command(page: Page[Any], pages: Sequence[Page[Any]]) -> Iterator[str]:
     yield f"        '{page.name}')"
     yield "            _arguments -S \\"
     for option in page.options:
@@ -84,7 +79,7 @@ def _command(page: Page, pages: Sequence[Page]) -> Iterator[str]:
     yield "                '--help[show this help]' ;;"
 
 
-def _operands(page: Page, pages: Sequence[Page]) -> Iterator[tuple[str, str]]:
+def _operands(page: Page[Any], pages: Sequence[Page[Any]]) -> Iterator[tuple[str, str]]:
     offered = operands_of(page, pages)
     names = [operand.metavar for operand in page.operands] or ["command"] * bool(offered)
     for name in names:
@@ -93,11 +88,11 @@ def _operands(page: Page, pages: Sequence[Page]) -> Iterator[tuple[str, str]]:
 
 def _option(option: Option) -> str:
     about = f"[{_plain(option.help)}]"
-    if needs_value(option):
+    if option.needs_value:
         value = f":{_plain(option.metavar)}:{_action(option)}"
         ends = ("+", "=")
     else:
-        offered = values_of(option)
+        offered = option.offered
         value = f"::{_plain(option.metavar or 'BOOL')}:({' '.join(offered)})"
         ends = ("", "=-")
         if not offered:
@@ -106,14 +101,14 @@ def _option(option: Option) -> str:
     if not option.short:
         return _quoted(long)
     exclusive = f"(-{option.short} --{option.name})"
-    short = f"-{option.short}{ends[0]}{about}{value if needs_value(option) else ''}"
+    short = f"-{option.short}{ends[0]}{about}{value if option.needs_value else ''}"
     return f"{_quoted(exclusive + short)} {_quoted(exclusive + long)}"
 
 
 def _action(option: Option) -> str:
-    if takes_file(option):
+    if option.takes_file:
         return "_files"
-    offered = values_of(option)
+    offered = option.offered
     return f"({' '.join(offered)})" if offered else " "
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from loguru import logger
 
@@ -12,7 +14,7 @@ from image_tools.exchange.presence import FAILS_ON_IT
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.plan.inputs import PlanOptions
+from image_tools.plan.inputs import ChildManifest, PlanOptions
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.referrers import FoundReferrers, subjects
@@ -81,16 +83,34 @@ async def _with_children(
     Where a registry counts pulls both are read together, so that the image is begun in full or not
     at all; a dry run reads neither there.
     """
-    bare = _bare(context, job, read)
-    copies, found = decided.copies, FoundReferrers()
-    if context.options.dry_run and is_limited():
-        return replace(bare, plan=decided)
-    if context.referrers is not None and not context.options.dry_run:
-        found = await context.referrers.find(job, subjects(read.source.digest, decided))
+    bare, source = replace(_bare(context, job, read), plan=decided), read.source.digest
     if is_limited():
-        await _cover(context, job, copies, found)
-    children = await together(context.reader.child(job.source, one) for one in copies)
-    return replace(bare, plan=decided, children=tuple(children), referrers=found)
+        if context.options.dry_run:
+            return bare
+        found = await _referrers(context, job, source, decided)
+        await _cover(context, job, decided.copies, found)
+        return replace(bare, children=await _children(context, job, decided), referrers=found)
+    questions: list[Coroutine[Any, Any, tuple[ChildManifest, ...] | FoundReferrers]] = [
+        _children(context, job, decided),
+        _referrers(context, job, source, decided),
+    ]
+    children, answer = await together(questions)
+    assert isinstance(children, tuple)
+    assert isinstance(answer, FoundReferrers)
+    return replace(bare, children=children, referrers=answer)
+
+
+async def _children(context: RunContext, job: Job, decided: Plan) -> tuple[ChildManifest, ...]:
+    read = context.reader.child
+    return tuple(await together(read(job.source, one) for one in decided.copies))
+
+
+async def _referrers(
+    context: RunContext, job: Job, source: Digest, decided: Plan
+) -> FoundReferrers:
+    if context.referrers is None or context.options.dry_run:
+        return FoundReferrers()
+    return await context.referrers.find(job, subjects(source, decided))
 
 
 def _bare(context: RunContext, job: Job, read: ReadImage) -> TransferJob:

@@ -51,7 +51,7 @@ class Admission:
         Raises Unauthorized when it is refused; a login that was refused before is not sent again.
         """
         await self._client.root()
-        return await self._client.authorizer.proven(repository, self._client.challenges)
+        return await self._client.authorizer.accepted_login(repository, self._client.challenges)
 
     def use(self, credentials: Credentials) -> None:
         """Use `credentials` from now on."""

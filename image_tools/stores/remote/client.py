@@ -77,7 +77,7 @@ class RegistryClient:
             self._connections.open,
             TokenOptions(allows_plain=options.tls.verify is False, policy=options.token_policy),
         )
-        self.authorizer.proofs.prove = self._lets_in
+        self.authorizer.tried_logins.prove = self._accepts_login
         self._sender = Sender(self._connections, self.authorizer, self._secrets)
 
     @property
@@ -250,7 +250,7 @@ class RegistryClient:
             if not (challenges or says or answer.status == NOT_FOUND):
                 raise self._failure(turn, answer, request)
 
-    async def _lets_in(self, header: str) -> bool:
+    async def _accepts_login(self, header: str) -> bool:
         """Return whether `/v2/` accepts a login, as `docker login` asks; outside the pace."""
         url = URL(f"{await self._root.find()}/v2/", encoded=True)
         request = ApiRequest(method="GET", repository="", reference=self.registry, url=url)

@@ -34,7 +34,7 @@ _NO_WORDS = frozenset({400, FORBIDDEN, 406, 409, 410, 412, 415, 422, 451})
 _NAMES_A_TYPE = "application/vnd."
 
 
-class Heads:
+class ManifestReader:
     """Reads the manifests of one registry, and their heads."""
 
     def __init__(self, client: RegistryClient, tags: TagLists) -> None:

@@ -26,7 +26,7 @@ from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.blobs import BlobReader, BlobSizes
 from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.client import RegistryClient, RemoteOptions
-from image_tools.stores.remote.manifests import Heads, verify
+from image_tools.stores.remote.manifests import ManifestReader, verify
 from image_tools.stores.remote.referrers import doubt, referrers
 from image_tools.stores.remote.tags import TagLists, following
 from image_tools.stores.remote.uploads import RemoteUpload
@@ -66,7 +66,7 @@ class Remote:
         self._client = RegistryClient(registry, keyring, options, environ)
         self.admission = Admission(self._client, keyring)
         self._tags = TagLists(self._client)
-        self._heads = Heads(self._client, self._tags)
+        self._manifests = ManifestReader(self._client, self._tags)
         self._sizes = BlobSizes(self._client)
 
     @property
@@ -90,11 +90,11 @@ class Remote:
 
     async def manifest_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:
         """Return the head of a manifest, None when the registry says it is unknown."""
-        return await self._heads.of_manifest(repository, reference)
+        return await self._manifests.of_manifest(repository, reference)
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
         """Return the manifest, verified by the digest asked for or told; NotFound if unknown."""
-        return await self._heads.manifest(repository, reference)
+        return await self._manifests.manifest(repository, reference)
 
     async def put_manifest(
         self, repository: str, reference: str | Digest, manifest: RawManifest

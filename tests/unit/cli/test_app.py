@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from image_tools import __version__
 from image_tools.cli import app, redact
+from image_tools.cli.options import VerbOptions
 from image_tools.errors import (
     AlreadyRunning,
     ImageToolsError,
@@ -83,10 +83,10 @@ def test_main_mistake_is_explained_with_exit_code_2(
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def command(page: object, options: Namespace, environ: object) -> int:
+    def parse(page: object, words: object, environ: object) -> VerbOptions:
         raise error
 
-    monkeypatch.setattr(app, "_command", command)
+    monkeypatch.setattr(app, "parse", parse)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,6 @@ def test_main_bug_asks_for_a_report_and_traces_at_debug_only(
 ) -> None:
     redact.add_secret("hunter22")
     failing(monkeypatch, RuntimeError("password hunter22"))
-    monkeypatch.setattr(app, "parse", lambda *words: Namespace())
 
     assert app.main(words.split(), {"IMAGE_TOOLS_DEBUG": variable}) == 70
     err = capsys.readouterr().err

@@ -14,8 +14,8 @@ from image_tools.cli.archive_choice import (
     may_begin,
     repaired_archive,
 )
-from image_tools.cli.options import parse
-from image_tools.cli.pages_archive import SAVE
+from image_tools.cli.parsing import parse
+from image_tools.cli.verbs.save import SAVE
 from image_tools.commands.ends import ArchiveDestination
 from image_tools.errors import UsageError
 from image_tools.oci import media
@@ -36,7 +36,7 @@ def choice(words: str, path: Path | None = None) -> tuple[ArchiveDestination, bo
     """What `save` with these words means, and whether it may begin."""
     options = parse(SAVE, ["-f", "x", *(["-d", str(path)] if path else []), *words.split()], {})
     found = chosen_archive(options)
-    return found, may_begin(found, options)
+    return found, may_begin(found, options, asks=not options.dry_run)
 
 
 def lay(path: Path, what: str) -> None:
@@ -213,4 +213,4 @@ def test_repair_of_what_is_not_there_is_refused(
     options = parse(SAVE, line, {})
 
     with pytest.raises(UsageError, match=message):
-        repaired_archive(chosen_archive(options), options)
+        repaired_archive(chosen_archive(options), dry_run=options.dry_run)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from image_tools.cli.app import main
 from image_tools.cli.catalogue import PAGES
-from image_tools.cli.completion import SCRIPTS, completion
-from image_tools.cli.options import Group, Operand, Option, Page, parse
-from image_tools.cli.pages_around import COMPLETION, SHELLS
+from image_tools.cli.options import Group, Operand, Option, Page, VerbOptions
+from image_tools.cli.verbs.completion import SHELLS, script_for
 
 FIRST = Page(
     name="one",
+    kind=VerbOptions,
     summary="do [it]: one's way",
     about="",
     operands=(Operand(name="word", metavar="WORD", help=""),),
@@ -26,14 +27,14 @@ FIRST = Page(
         ),
     ),
 )
-SECOND = Page(name="one more", summary="more", about="", groups=())
+SECOND = Page(name="one more", kind=VerbOptions, summary="more", about="", groups=())
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_completion_names_every_command_and_option(
     shell: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert completion(parse(COMPLETION, [shell], {}), {}) == 0
+    assert main(["completion", shell], {}) == 0
 
     script = capsys.readouterr().out
     dashes = "-l " if shell == "fish" else "--"
@@ -45,7 +46,7 @@ def test_completion_names_every_command_and_option(
 
 
 def test_completion_zsh_escapes_what_has_a_meaning() -> None:
-    lines = [line.strip() for line in SCRIPTS["zsh"]([FIRST, SECOND]).splitlines()]
+    lines = [line.strip() for line in script_for("zsh", [FIRST, SECOND]).splitlines()]
 
     assert "'one:do [it]: one'\\''s way'" in lines
     about = "[it'\\''s a \\[file\\]\\: x]:FILE:_files'"
@@ -59,7 +60,7 @@ def test_completion_zsh_escapes_what_has_a_meaning() -> None:
 def test_completion_fish_has_a_condition_for_each_command() -> None:
     one = "__fish_seen_subcommand_from one; and not __fish_seen_subcommand_from more"
 
-    assert SCRIPTS["fish"]([FIRST, SECOND]).splitlines()[2:] == [
+    assert script_for("fish", [FIRST, SECOND]).splitlines()[2:] == [
         "complete -c image-tools -n '__fish_use_subcommand' -a one -d 'do [it]: one\\'s way'",
         "complete -c image-tools -n '__fish_use_subcommand' -a help"
         " -d 'show the help of a command'",

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from image_tools.cli.help import command_help, overview
-from image_tools.cli.options import Group, Option, Page
-from image_tools.cli.pages import MIRROR, VERSION
+from image_tools.cli.options import Group, Option, Page, VerbOptions
 from image_tools.cli.text import cells
+from image_tools.cli.verbs.mirror import MIRROR
+from image_tools.cli.verbs.version import VERSION
 
 PAGES = (MIRROR, VERSION)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_help_any_width_keeps_within_it(page: Page, width: int) -> None:
+def test_help_any_width_keeps_within_it(page: Page[Any], width: int) -> None:
     text = command_help(page, width)
     # Examples and names are not broken, to be copied; at 80 columns all fit.
     prose = [line for line in text.splitlines() if width >= 80 or line.count(" ") > 12]
@@ -23,7 +26,7 @@ def test_help_any_width_keeps_within_it(page: Page, width: int) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_help_every_option_and_default_is_on_the_page(page: Page) -> None:
+def test_help_every_option_and_default_is_on_the_page(page: Page[Any]) -> None:
     text = " ".join(command_help(page, 80).split())
 
     for option in page.options:
@@ -39,7 +42,13 @@ def test_help_page_is_laid_out_in_columns() -> None:
         Option(name="check", help="look", bare="true", default="true"),
         Option(name="a-rather-long-option", metavar="NUMBER", help="count", default="3"),
     )
-    page = Page(name="try", summary="", about="Try it.", groups=(Group("Options", options),))
+    page = Page(
+        name="try",
+        kind=VerbOptions,
+        summary="",
+        about="Try it.",
+        groups=(Group("Options", options),),
+    )
 
     assert command_help(page, 80).splitlines() == [
         "Usage: image-tools try [OPTIONS]",

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from image_tools.cli.app import PAGES
+from image_tools.cli.catalogue import PAGES
 from image_tools.cli.help import command_help
-from image_tools.cli.options import Operand, Page, parse
-from image_tools.cli.pages import MIRROR, VERSION
-from image_tools.cli.pages_archive_validate import LOAD_VALIDATE
-from image_tools.cli.pages_login import LOGOUT
-from image_tools.cli.pages_validate import VALIDATE
+from image_tools.cli.options import Page, VerbOptions, operand, operands
+from image_tools.cli.parsing import parse
+from image_tools.cli.verbs.load import LOAD_VALIDATE
+from image_tools.cli.verbs.login import LOGOUT
+from image_tools.cli.verbs.mirror import MIRROR, MIRROR_VALIDATE
+from image_tools.cli.verbs.version import VERSION
 from image_tools.errors import UsageError
 
 DEFAULTS: dict[str, Any] = {
@@ -158,7 +160,7 @@ def test_parse_two_values_for_one_place_are_refused(text: str, said: str) -> Non
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_parse_every_option_that_names_a_place_takes_one_value(page: Page) -> None:
+def test_parse_every_option_that_names_a_place_takes_one_value(page: Page[Any]) -> None:
     numbers = {"jobs", "timeout", "format", "depth", "sample", "part-size", "compress", "repo-type"}
     numbers |= {"retry-times", "retry-delay", "pull-budget", "wait-lock"}
     lasting = {option.name for option in page.options if not option.is_single}
@@ -168,8 +170,8 @@ def test_parse_every_option_that_names_a_place_takes_one_value(page: Page) -> No
     }
 
 
-@pytest.mark.parametrize("page", [VALIDATE, LOAD_VALIDATE], ids=lambda page: page.name)
-def test_parse_state_of_a_validation_is_taken_and_said_to_have_no_effect(page: Page) -> None:
+@pytest.mark.parametrize("page", [MIRROR_VALIDATE, LOAD_VALIDATE], ids=lambda page: page.name)
+def test_parse_state_of_a_validation_is_taken_and_said_to_have_no_effect(page: Page[Any]) -> None:
     (group,) = (g for g in page.groups if any(o.name == "state" for o in g.options))
 
     assert group.title.endswith("without effect here")
@@ -194,12 +196,21 @@ def test_pages_names_and_letters_are_used_once(page: Any) -> None:
     assert sorted(stated) == sorted(set(stated))
 
 
-def words_for(several: bool) -> Page:
-    operands = (
-        Operand(name="one", metavar="ONE", help=""),
-        Operand(name="more", metavar="MORE", help="", several=several),
-    )
-    return Page(name="try", summary="", about="", groups=(), operands=operands)
+@dataclass(frozen=True, kw_only=True)
+class TwoWords(VerbOptions):
+    one: str = operand("ONE", "")
+    more: str = operand("MORE", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeveralWords(VerbOptions):
+    one: str = operand("ONE", "")
+    more: tuple[str, ...] = operand("MORE", "", several=True)
+
+
+def words_for(several: bool) -> Page[Any]:
+    kind = SeveralWords if several else TwoWords
+    return Page(name="try", kind=kind, summary="", about="", groups=(), operands=operands(kind))
 
 
 # words -> what the operands are, or what is said

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from image_tools.cli.catalogue import PAGES, page_of
-from image_tools.cli.options import Page, parse
-from image_tools.cli.pages import MIRROR
-from image_tools.cli.platforms import ARCHITECTURES, SYSTEMS, refuse_unknown
+from image_tools.cli.options import Page
+from image_tools.cli.parsing import parse
+from image_tools.cli.platforms import ARCHITECTURES, SYSTEMS, Named, refuse_unknown
 from image_tools.cli.request import selection
+from image_tools.cli.verbs.mirror import MIRROR
 from image_tools.errors import InvalidPlatform, UsageError
 
 HAVE_THEM = [page for page in PAGES if "arch" in {option.name for option in page.options}]
@@ -27,7 +29,7 @@ ENOUGH = {
 }
 
 
-def said(text: str, environ: Mapping[str, str] = {}, page: Page = MIRROR) -> str:
+def said(text: str, environ: Mapping[str, str] = {}, page: Page[Any] = MIRROR) -> str:
     options = parse(page, text.split(), environ)
     with pytest.raises(InvalidPlatform) as caught:
         selection(options)
@@ -128,7 +130,12 @@ def test_inspect_refuses_unknown_platforms_too() -> None:
     options = parse(page, ["--override-arch", "amd46", "nginx"], {})
 
     with pytest.raises(InvalidPlatform, match='--override-arch: unknown architecture "amd46"'):
-        refuse_unknown(options, architectures="override-arch", systems="override-os")
+        refuse_unknown(
+            architectures=Named("override-arch", [options.override_arch]),
+            systems=Named("override-os", ["", "linux"]),
+            variants=Named("override-variant", ()),
+            given=options.given,
+        )
 
 
 ALIASES = ("x86_64", "x86-64", "aarch64", "armhf", "armel", "i386")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from image_tools.cli import redact
+from image_tools.cli.parsing import parse
 from image_tools.cli.reaching import image, image_to_delete, repository, side_of
+from image_tools.cli.verbs.inspect import INSPECT
 from image_tools.errors import UsageError
 from image_tools.logins.auth_file import Credentials
 
@@ -47,7 +48,7 @@ def _no_secrets_left() -> Iterator[None]:
 def test_side_login_is_for_the_registry_it_was_meant_for(
     writes: bool, environ: dict[str, str], expected: tuple[str | None, Credentials | None]
 ) -> None:
-    options = Namespace(tls_verify=False, ca_file=None)
+    options = parse(INSPECT, ["nginx", "--tls-verify=false"], {})
     side = side_of(options, environ, {ONE}, writes=writes)
 
     assert ((side.registry, side.login), side.tls.verify) == (expected, False)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from image_tools.cli import redact
-from image_tools.cli.options import parse
-from image_tools.cli.pages import MIRROR
+from image_tools.cli.parsing import parse
 from image_tools.cli.request import chosen_registries, list_request, report_file
+from image_tools.cli.verbs.mirror import MIRROR
 from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.errors import UsageError

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import image_tools
 from image_tools import __version__
-from image_tools.cli import version
 from image_tools.cli.app import main
 from image_tools.errors import ToolTooOld
+from image_tools.tools import versions
 from image_tools.tools.versions import Tool, Version
 
 
@@ -30,7 +31,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str
             raise ToolTooOld("docker buildx 0.5 is too old", advice="install a newer one")
         return Version(1, 9, 3, "1.9.3")
 
-    monkeypatch.setattr(version, "probe", probe)
+    monkeypatch.setattr(versions, "probe", probe)
     return {
         "HOME": str(tmp_path),
         "IMAGE_TOOLS_SKOPEO": str(tmp_path / "skopeo"),
@@ -58,7 +59,7 @@ def test_version_json_is_one_object_by_name(
 ) -> None:
     assert main(["version", "--format", "json"], environ) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "image-tools": {"version": __version__, "path": str(Path(version.__file__).parent.parent)},
+        "image-tools": {"version": __version__, "path": str(Path(image_tools.__file__).parent)},
         "python": {"version": platform.python_version(), "path": sys.executable},
         "aiohttp": {"version": metadata.version("aiohttp")},
         "skopeo": {"version": "1.9.3", "path": environ["IMAGE_TOOLS_SKOPEO"]},

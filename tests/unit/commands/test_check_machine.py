@@ -1,42 +1,32 @@
 from __future__ import annotations
 
-import shutil
-import time
-from collections import namedtuple
 from collections.abc import Callable
-from email.utils import formatdate
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from image_tools.commands import check_machine, doctor
 from image_tools.commands.check_machine import (
     Check,
     CheckResult,
     Checkup,
+    Machine,
     good,
     machine_checks,
     wrong,
 )
-from image_tools.commands.doctor import known_registries
-from image_tools.errors import TlsProblem
-from image_tools.tools import locate
 
 WRONG = CheckResult.WRONG
-Usage = namedtuple("Usage", "total used free")
 
 
-@pytest.fixture(autouse=True)
-def _no_plugin_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locate, "_LINUX_PLUGIN_FOLDERS", ())
-    monkeypatch.setattr(locate, "_MACOS_PLUGIN_FOLDERS", ())
+BARE = Machine(system="Linux", os_release=Path("/nowhere"), plugin_folders=())
 
 
-def checks(home: Path, **environ: str) -> dict[str, list[Check]]:
+def checks(home: Path, machine: Machine = BARE, **environ: str) -> dict[str, list[Check]]:
     """Give the checks of a machine without tools, by name."""
     found: dict[str, list[Check]] = {}
     base = {"HOME": str(home), "PATH": "", "TMPDIR": str(home), "XDG_RUNTIME_DIR": str(home)}
-    for check in machine_checks({**base, **environ}, home / "state/state.db"):
+    for check in machine_checks({**base, **environ}, home / "state/state.db", machine):
         found.setdefault(check.name, []).append(check)
     return found
 
@@ -61,13 +51,11 @@ def docker_file(tmp_path: Path) -> Path:
     ],
 )
 def test_checks_tool_missing_gives_the_command_of_this_system(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str | None, command: str
+    tmp_path: Path, release: str | None, command: str
 ) -> None:
-    monkeypatch.setattr(check_machine, "_OS_RELEASE", tmp_path / "os-release")
-    monkeypatch.setattr("platform.system", lambda: "Linux")
     if release is not None:
         (tmp_path / "os-release").write_text(release)
-    (check,) = checks(tmp_path)["skopeo"]
+    (check,) = checks(tmp_path, replace(BARE, os_release=tmp_path / "os-release"))["skopeo"]
 
     assert (check.verdict, check.finding) == (WRONG, "skopeo is not installed")
     assert check.remedy.startswith(command)
@@ -148,12 +136,9 @@ def test_checks_policy_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["temporary files", "state"])
-def test_checks_full_disk_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_checks_full_disk_is_wrong(tmp_path: Path, name: str) -> None:
     assert [check.verdict for check in checks(tmp_path)[name]] == [CheckResult.OK]
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10, 9, 1))
-    (check,) = checks(tmp_path)[name]
+    (check,) = checks(tmp_path, replace(BARE, free=lambda _: 1))[name]
 
     assert (check.verdict, check.finding) == (WRONG, f"0.0 GB free in {tmp_path}")
 
@@ -163,53 +148,6 @@ def test_checks_temporary_folder_that_is_a_file_is_wrong(tmp_path: Path) -> None
     (check,) = checks(tmp_path, TMPDIR=str(tmp_path / "file"))["temporary files"]
 
     assert (check.verdict, check.remedy) == (WRONG, "export TMPDIR=FOLDER_WITH_ROOM")
-
-
-def test_known_registries_are_those_of_files_that_can_be_read(
-    tmp_path: Path, docker_file: Path
-) -> None:
-    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-    assert known_registries(environ) == ("r.example",)
-    damage(docker_file)
-    assert known_registries(environ) == ()
-
-
-@pytest.mark.parametrize(
-    ("differences", "finding"),
-    [
-        ([], []),
-        ([None], []),
-        ([3.0, 900.0], ["agrees with the registries"]),
-        ([400.0, 900.0, None], ["400 s behind the registries"]),
-        ([-400.0], ["400 s ahead of the registries"]),
-    ],
-)
-def test_clock_is_compared_with_the_nearest_registry(
-    differences: list[float | None], finding: list[str]
-) -> None:
-    assert [check.finding for check in doctor._clock(differences)] == finding
-
-
-def test_date_of_a_registry_tells_how_far_it_is_ahead() -> None:
-    ahead = doctor._ahead(formatdate(time.time() + 600, usegmt=True))
-
-    assert ahead is not None
-    assert 590 < ahead < 605
-    assert [doctor._ahead(text) for text in ("", "yesterday")] == [None, None]
-
-
-@pytest.mark.parametrize(
-    ("said", "remedy"),
-    [
-        (
-            "r: the certificate of r is signed by an unknown authority (x)",
-            "install -D -m 644 YOUR-CA.pem ~/.config/containers/certs.d/r/ca.crt",
-        ),
-        ("r: the certificate of r has expired", "ask them"),
-    ],
-)
-def test_trust_is_mended_where_it_can_be(said: str, remedy: str) -> None:
-    assert doctor._trust("r", TlsProblem(said, advice="ask them")) == remedy
 
 
 @pytest.mark.parametrize(("verdicts", "code"), [("ok note", 0), ("ok wrong note", 1), ("", 0)])

@@ -133,12 +133,11 @@ def test_image_selection_without_platform_is_said() -> None:
     assert caught.value.advice == "it has linux/amd64"
 
 
-def test_config_without_selection_is_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_without_selection_is_of_this_machine() -> None:
     store = MemoryStore()
     index(store, child(store, AMD), child(store, ARM))
-    monkeypatch.setattr("image_tools.commands.inspect.machine", lambda: "aarch64")
 
-    content = asyncio.run(inspector(store).config(None))
+    content = asyncio.run(inspector(store).config(None, lambda: "aarch64"))
 
     assert json.loads(content)["architecture"] == "arm64"
 

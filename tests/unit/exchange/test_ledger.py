@@ -1,17 +1,30 @@
-"""The book of one destination: who sends, who waits, who mounts, in any order of events."""
+"""What is known of one destination: blobs and flights, closed places, counted bytes."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from image_tools.exchange.ledger import REFUSALS_UNTIL_NO_MOUNT, Flight, Instruction, Ledger, Step
+from image_tools.errors import CopyFailed, QuotaExceeded, ReadOnly, Scope, TagImmutable, Unavailable
+from image_tools.exchange.ledger import (
+    REFUSALS_UNTIL_NO_MOUNT,
+    ClosedPlaces,
+    Flight,
+    Instruction,
+    Ledger,
+    Step,
+    Traffic,
+)
 from image_tools.oci.digest import Digest
 from tests.helpers.examples import examples
 
 X, Y = Digest.of(b"x"), Digest.of(b"y")
 SIZES = {X: 1, Y: 2}
+CHUNKS = [b"one", b"three", b""]
 
 
 def flight_of(answer: Instruction) -> Flight:
@@ -248,3 +261,118 @@ class AnyOrder(RuleBasedStateMachine):
 
 AnyOrder.TestCase.settings = examples(60, stateful_step_count=30)
 TestLedgerInAnyOrder = AnyOrder.TestCase
+
+
+def refused(kind: type[CopyFailed], closes: Scope | None = None) -> CopyFailed:
+    error = kind("r.example/team/app: no")
+    error.closes = error.closes if closes is None else closes
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "closed", "still_open"),
+    [
+        (refused(QuotaExceeded), ["team/app", "team/other", "team"], ["teams/app", "other/app"]),
+        (refused(QuotaExceeded, "repository"), ["team/app"], ["team/other", "team"]),
+        (refused(QuotaExceeded, "nothing"), [], ["team/app"]),
+        (refused(ReadOnly, "registry"), ["team/app", "other/app"], []),
+        (refused(TagImmutable), [], ["team/app"]),
+        (refused(Unavailable), [], ["team/app"]),
+    ],
+)
+def test_closed_place_is_where_the_refusal_says(
+    error: CopyFailed, closed: list[str], still_open: list[str]
+) -> None:
+    places = ClosedPlaces()
+    places.note("team/app", error)
+
+    assert [places.refusal(name) for name in closed] == [error] * len(closed)
+    assert [places.refusal(name) for name in still_open] == [None] * len(still_open)
+
+
+def test_closed_tags_are_those_that_exist() -> None:
+    places, error = ClosedPlaces(), refused(TagImmutable)
+    places.note("team/app", error)
+
+    assert places.refusal("team/app", changes_tag=True) is error
+    assert places.refusal("team/other", changes_tag=True) is None
+
+
+def test_check_of_a_closed_place_says_that_it_was_not_tried_and_why() -> None:
+    places = ClosedPlaces()
+    places.note("team/app", refused(QuotaExceeded))
+
+    with pytest.raises(QuotaExceeded) as caught:
+        places.check("r.example/team/b:1", "team/b")
+
+    assert str(caught.value) == (
+        "r.example/team/b:1: not tried, an earlier push was refused: r.example/team/app: no"
+    )
+    assert caught.value.closes == "nothing"
+
+
+def test_first_refusal_of_a_place_is_the_one_that_is_told() -> None:
+    places, first = ClosedPlaces(), refused(QuotaExceeded)
+    places.note("team/app", first)
+    places.note("team/other", refused(QuotaExceeded))
+
+    assert places.refusal("team/b") is first
+
+
+async def chunks(broken: bool = False) -> AsyncIterator[bytes]:
+    for chunk in CHUNKS:
+        yield chunk
+    if broken:
+        raise OSError("cut")
+
+
+def books(*accounts: Traffic) -> list[tuple[int, int]]:
+    return [(traffic.bytes_read, traffic.bytes_written) for traffic in accounts]
+
+
+def test_accounts_of_two_images_add_up_in_the_runs() -> None:
+    run = Traffic()
+    first, second = Traffic(run), Traffic(run)
+
+    first.read(1)
+    first.wrote(2)
+    second.read(10)
+
+    assert books(first, second, run) == [(1, 2), (10, 0), (11, 2)]
+
+
+def test_reading_and_writing_pass_all_chunks_on() -> None:
+    run = Traffic()
+    image = Traffic(run)
+
+    async def scene() -> list[bytes]:
+        return [chunk async for chunk in image.writing(image.reading(chunks()))]
+
+    assert asyncio.run(scene()) == CHUNKS
+    assert books(image, run) == [(8, 8), (8, 8)]
+
+
+def test_writing_that_stops_counts_the_last_chunk_that_was_taken() -> None:
+    image = Traffic()
+
+    async def scene() -> None:
+        passing = image.writing(chunks())
+        await anext(passing)
+
+    asyncio.run(scene())
+    assert books(image) == [(0, 3)]
+
+
+def test_reading_that_breaks_keeps_what_came() -> None:
+    image = Traffic()
+
+    async def scene() -> str:
+        try:
+            async for _ in image.reading(chunks(broken=True)):
+                pass
+        except OSError as error:
+            return str(error)
+        return ""
+
+    assert asyncio.run(scene()) == "cut"
+    assert books(image) == [(8, 0)]

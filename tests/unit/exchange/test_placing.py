@@ -20,9 +20,8 @@ from image_tools.errors import (
     Unauthorized,
     Unavailable,
 )
-from image_tools.exchange import placing
 from image_tools.exchange.ledger import Ledger, Step, Traffic
-from image_tools.exchange.placing import Placement, Placer, landing
+from image_tools.exchange.placing import PATIENCE, Patience, Placement, Placer, landing
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.retry import RetryPolicy
@@ -37,7 +36,14 @@ MANY = [f"team/app{number}" for number in range(20)]
 class Site:
     """A source that holds the blob in every repository, a destination, and a placer."""
 
-    def __init__(self, *, lanes: int = 8, times: int = 0, mounts: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        lanes: int = 8,
+        times: int = 0,
+        mounts: bool = True,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self.source, self.destination = MemoryStore("source"), MemoryStore(mounts=mounts)
         self.ledger, self.traffic = Ledger(), Traffic()
         for name in MANY:
@@ -47,6 +53,7 @@ class Site:
             self.ledger,
             RetryPolicy(times=times, delay=0.0),
             lanes,
+            patience,
         )
 
     def wish(self, repository: str, content: bytes | None = None) -> Placement:
@@ -322,11 +329,9 @@ def test_place_from_a_silent_source_leaves_the_lanes_of_others_free() -> None:
     run(scene)
 
 
-def test_place_blob_stuck_at_a_silent_source_is_brought_from_another(monkeypatch) -> None:
-    monkeypatch.setattr(placing, "PATIENCE", 0.02)
-
+def test_place_blob_stuck_at_a_silent_source_is_brought_from_another() -> None:
     async def scene() -> None:
-        site, other = Site(), MemoryStore("other")
+        site, other = Site(patience=Patience(elsewhere=0.02)), MemoryStore("other")
         other.add_blob("team/app1", CONTENT)
         gate = site.source.hold("chunk")
         silent = asyncio.create_task(site.placer.place(site.wish("team/app0")))
@@ -459,11 +464,9 @@ def test_place_wrong_bytes_are_refused_and_not_booked() -> None:
     run(scene)
 
 
-def test_landing_of_a_silent_flight_is_given_up(monkeypatch) -> None:
-    monkeypatch.setattr(placing, "SILENCE", 0.01)
-
+def test_landing_of_a_silent_flight_is_given_up() -> None:
     async def scene() -> None:
-        site = Site()
+        site = Site(patience=Patience(own=0.01))
         silent = site.ledger.ask("team/app0", BLOB.digest).flight
         assert silent is not None
 

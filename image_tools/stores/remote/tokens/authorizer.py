@@ -11,14 +11,14 @@ from image_tools.stores.remote.tokens.challenge import Challenge
 from image_tools.stores.remote.tokens.realm import Ask, Realm, basic_header, realm_of
 from image_tools.stores.remote.tokens.source import TOKEN_OPTIONS, Find, TokenOptions, TokenSource
 from image_tools.stores.remote.tokens.token import Grants, TokenNeed
-from image_tools.stores.remote.tokens.tried_logins import Proofs
+from image_tools.stores.remote.tokens.tried_logins import TriedLogins
 
 
 class Authorizer:
     """Chooses the Authorization header for requests to one registry.
 
     `find` looks up the login for a repository; `ask` sends a request (`Connections.open`). A login
-    that was refused is not sent again, see `proofs`. Belongs to one event loop.
+    that was refused is not sent again, see TriedLogins. Belongs to one event loop.
     """
 
     def __init__(
@@ -31,8 +31,8 @@ class Authorizer:
         self._registry, self._find, self._options = registry, find, options
         self._wants_basic = False
         self._basics: dict[str, str | None] = {}
-        self.proofs = Proofs(registry)
-        self._source = TokenSource(find, ask, self.proofs, options)
+        self.tried_logins = TriedLogins(registry)
+        self._source = TokenSource(find, ask, self.tried_logins, options)
         self._scopes = self._source.scopes
 
     def expect(self, repositories: Iterable[str], *, push: bool, delete: bool = False) -> None:
@@ -55,7 +55,7 @@ class Authorizer:
         self._basics.clear()
         self._source.grants = Grants()
 
-    async def proven(
+    async def accepted_login(
         self, repository: str, challenges: tuple[Challenge, ...]
     ) -> Credentials | None:
         """Return the login for `repository`, after the registry accepted it; None without one.
@@ -69,9 +69,9 @@ class Authorizer:
         realm = realm or next(filter(None, map(self._realm_of, challenges)), None)
         header = basic_header(credentials)
         if realm is not None:
-            await self._source.let_in(realm, credentials)
+            await self._source.check_login(realm, credentials)
         elif header is not None:
-            await self.proofs.check(header)
+            await self.tried_logins.check(header)
         return credentials
 
     async def grants_push(self, repository: str) -> bool:
@@ -191,7 +191,7 @@ class Authorizer:
     async def _basic(self, repository: str) -> str | None:
         header = basic_header(await self._find(repository))
         if header is not None:
-            await self.proofs.check(header)
+            await self.tried_logins.check(header)
         return header
 
     async def _other_token(

@@ -20,7 +20,7 @@ MOST_SCOPES = 40
 MOST_QUERY = 4000
 
 
-class Expectations:
+class ExpectedScopes:
     """The repositories of the run, their names at the registry, and how many share a token."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from image_tools.stores.remote.tokens.realm import (
     takes_no_post,
     unsafe,
 )
-from image_tools.stores.remote.tokens.scopes import Expectations
+from image_tools.stores.remote.tokens.scopes import ExpectedScopes
 from image_tools.stores.remote.tokens.token import (
     Grant,
     Grants,
@@ -33,7 +33,7 @@ from image_tools.stores.remote.tokens.token import (
     TokenNeed,
     rights_of,
 )
-from image_tools.stores.remote.tokens.tried_logins import Proofs
+from image_tools.stores.remote.tokens.tried_logins import TriedLogins
 
 # nginx accepts header lines of 8 KiB; proxies before a registry refuse a longer token.
 LONGEST_TOKEN = 7000
@@ -61,7 +61,7 @@ TOKEN_OPTIONS = TokenOptions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Flight:
+class _TokenRequest:
     """A request for a token under way, awaited by all who need what it asks for."""
 
     rights: Rights
@@ -80,16 +80,16 @@ class TokenSource:
         self,
         find: Find,
         ask: Ask,
-        proofs: Proofs,
+        tried_logins: TriedLogins,
         options: TokenOptions,
     ) -> None:
         self.realm: Realm | None = None
-        self.scopes = Expectations()
+        self.scopes = ExpectedScopes()
         self.grants = Grants()
-        self._find, self._ask, self._proofs = find, ask, proofs
+        self._find, self._ask, self._tried_logins = find, ask, tried_logins
         self._options, self._clock = options, options.clock
         self._tokens_by_get = False
-        self._flights: list[_Flight] = []
+        self._under_way: list[_TokenRequest] = []
         self._ungranted: Rights = frozenset()
 
     async def token(self, need: TokenNeed, *, renew: bool = True) -> Grant:
@@ -118,13 +118,15 @@ class TokenSource:
         wide token does not grant is asked for alone.
         """
         alone = alone or bool(need.rights & self._ungranted)
-        flights = (f for f in self._flights if need.rights <= f.rights and not (alone and f.wide))
-        flight = next(flights, None)
-        if flight is None and not (alone or gathered) and await self._gathered(need):
+        requests = (
+            f for f in self._under_way if need.rights <= f.rights and not (alone and f.wide)
+        )
+        request = next(requests, None)
+        if request is None and not (alone or gathered) and await self._gathered(need):
             held = self.grants.fresh(need, self._clock())
             return held or await self.obtain(need, gathered=True)
-        flight = flight or self._take_off(need, alone)
-        grant = await asyncio.shield(flight.task)
+        request = request or self._begin(need, alone)
+        grant = await asyncio.shield(request.task)
         if need.rights <= grant.rights:
             return grant
         single = await self.obtain(need, alone=True)
@@ -134,27 +136,27 @@ class TokenSource:
 
     async def _gathered(self, need: TokenNeed) -> bool:
         """Return whether it was worth waiting for others who may share the token for `need`."""
-        if self._flights and not self.scopes.lack(need, self._covered()):
-            await asyncio.wait({one.task for one in self._flights})
+        if self._under_way and not self.scopes.lack(need, self._covered()):
+            await asyncio.wait({one.task for one in self._under_way})
             return True
         if self.scopes.may_grow(need):
             await asyncio.sleep(GATHER_SECONDS)
             return True
         return False
 
-    def _take_off(self, need: TokenNeed, alone: bool) -> _Flight:
+    def _begin(self, need: TokenNeed, alone: bool) -> _TokenRequest:
         wide = need.scopes if alone else self.scopes.widened(need, self._covered())
         task = asyncio.ensure_future(self._ask_for(need, wide))
-        flight = _Flight(rights_of(wide) | need.rights, wide != need.scopes, task)
-        self._flights.append(flight)
-        task.add_done_callback(partial(self._landed, flight))
-        return flight
+        request = _TokenRequest(rights_of(wide) | need.rights, wide != need.scopes, task)
+        self._under_way.append(request)
+        task.add_done_callback(partial(self._ended, request))
+        return request
 
     def _covered(self) -> Rights:
-        return self.grants.covered(self._clock()).union(*(one.rights for one in self._flights))
+        return self.grants.covered(self._clock()).union(*(one.rights for one in self._under_way))
 
-    def _landed(self, flight: _Flight, task: asyncio.Task[Grant]) -> None:
-        self._flights.remove(flight)
+    def _ended(self, request: _TokenRequest, task: asyncio.Task[Grant]) -> None:
+        self._under_way.remove(request)
         if not task.cancelled():
             # Retrieved here, because all who waited may have been cancelled.
             task.exception()
@@ -165,13 +167,13 @@ class TokenSource:
         assert realm is not None
         credentials = await self._find(need.repository)
         self._refuse_unsafe(realm, credentials)
-        async with self._proofs.login(credentials):
+        async with self._tried_logins.login(credentials):
             return await self._ask_widest(realm, need, wide, credentials)
 
-    async def let_in(self, realm: Realm, credentials: Credentials) -> None:
+    async def check_login(self, realm: Realm, credentials: Credentials) -> None:
         """Raise unless the token server accepts the login, asked without a scope as docker does."""
         self._refuse_unsafe(realm, credentials)
-        async with self._proofs.login(credentials):
+        async with self._tried_logins.login(credentials):
             answer = await self._answer(realm, (), credentials)
             if isinstance(answer, ApiAnswer):
                 raise refused(realm, answer, credentials)

@@ -19,7 +19,7 @@ async def _unasked(_header: str) -> bool:
     return True
 
 
-class Proofs:
+class TriedLogins:
     """Which logins were accepted, and which refused: those are not sent again.
 
     Many servers lock an account after a few wrong passwords, and a list has hundreds of images.

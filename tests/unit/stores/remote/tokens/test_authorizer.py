@@ -174,7 +174,7 @@ def test_proven_after_a_change_to_basic_asks_no_token_server() -> None:
     async def action() -> Credentials | None:
         await lab.authorizer.challenged(BEARER, None, "a")
         await lab.authorizer.challenged(BASIC, None, "a")
-        return await lab.authorizer.proven("a", BASIC)
+        return await lab.authorizer.accepted_login("a", BASIC)
 
     assert run(action) == LOGIN
     assert len(lab.asked) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from image_tools.errors import Unauthorized, Unavailable
 from image_tools.logins.auth_file import Credentials
-from image_tools.stores.remote.tokens.tried_logins import Proofs
+from image_tools.stores.remote.tokens.tried_logins import TriedLogins
 
 LOGIN = Credentials("me", "secret")
 
@@ -30,8 +30,8 @@ class Door:
         return header in self.known
 
 
-async def _checked(proofs: Proofs, *headers: str) -> list[str]:
-    results = await asyncio.gather(*map(proofs.check, headers), return_exceptions=True)
+async def _checked(tried_logins: TriedLogins, *headers: str) -> list[str]:
+    results = await asyncio.gather(*map(tried_logins.check, headers), return_exceptions=True)
     return ["let in" if found is None else str(found) for found in results]
 
 
@@ -46,14 +46,14 @@ async def _checked(proofs: Proofs, *headers: str) -> list[str]:
 def test_header_is_shown_once_whoever_asks(headers, said, seen) -> None:
     door = Door("good")
 
-    assert asyncio.run(_checked(Proofs("r", door), *headers)) == said
+    assert asyncio.run(_checked(TriedLogins("r", door), *headers)) == said
     assert door.seen == seen
 
 
 def test_header_whose_proof_failed_is_shown_again() -> None:
     door = Door("good", broken=1)
 
-    found = asyncio.run(_checked(Proofs("r", door), "good", "good"))
+    found = asyncio.run(_checked(TriedLogins("r", door), "good", "good"))
 
     assert found == ["r: out of order", "let in"]
     assert door.seen == ["good", "good"]
@@ -61,10 +61,10 @@ def test_header_whose_proof_failed_is_shown_again() -> None:
 
 async def _logins(answers: list[Exception | None]) -> tuple[int, int]:
     """Give how often a login was shown, and how often it got through, to these answers."""
-    proofs, shown, through = Proofs("r", Door()), 0, 0
+    tried_logins, shown, through = TriedLogins("r", Door()), 0, 0
     for answer in answers:
         try:
-            async with proofs.login(LOGIN):
+            async with tried_logins.login(LOGIN):
                 shown += 1
                 if answer is not None:
                     raise answer
@@ -91,10 +91,10 @@ def test_login_that_was_refused_and_never_let_in_is_not_shown_again(
 
 def test_no_login_is_never_refused() -> None:
     async def anonymous() -> int:
-        proofs, refused = Proofs("r", Door()), 0
+        tried_logins, refused = TriedLogins("r", Door()), 0
         for _ in range(2):
             try:
-                async with proofs.login(None):
+                async with tried_logins.login(None):
                     raise Unauthorized("no", status=401)
             except Unauthorized:
                 refused += 1
