@@ -156,7 +156,7 @@ def test_referrers_refusal_counts_for_the_repository_or_for_the_registry(
 ) -> None:
     registry = Registry((status, body), (200, listing("a")))
     found_by(registry)
-    elsewhere = asyncio.run(referrers(registry, "x/z", SUBJECT))
+    elsewhere = asyncio.run(referrers(registry, registry, "x/z", SUBJECT))
 
     assert [entry.digest for entry in elsewhere] == (digests("a") if asked_again else [])
 
