@@ -72,6 +72,9 @@ class RunSession:
 
     def result(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the result of `work`; Interrupted, and `work` is cancelled, when a signal came."""
+        if self.signal is not None:
+            work.close()
+            raise Interrupted(self.signal)
         future = self.loop.submit(work)
         self.on_cancel(future.cancel)
         try:

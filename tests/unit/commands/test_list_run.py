@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from image_tools.run.line.deep_walk import Depth
 
 from image_tools.commands.ends import ArchiveDestination, ArchiveSource
 from image_tools.commands.inventory import archive_inventory
