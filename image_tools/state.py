@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.errors import EnvironmentProblem, InvalidReference
+from image_tools.machine.locks import exclusive
 from image_tools.machine.trusted_paths import refuse_planted
 from image_tools.oci.digest import Digest
 from image_tools.report import Kept
@@ -90,7 +89,8 @@ class State:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             for ending in ("", *_BESIDE):
                 refuse_planted(path.with_name(path.name + ending))
-            with _alone(path):
+            # Two processes that open a damaged file would both move it aside.
+            with exclusive(path.with_name(f"{path.name}.lock")):
                 return cls(_sound(path), path)
         except sqlite3.Error as error:
             raise _unusable(path, str(error)) from error
@@ -165,18 +165,6 @@ def _remembered(source: str, ending: str, entries: str | None) -> Remembered:
         return Remembered(Digest.parse(source), Digest.parse(ending), kept=kept)
     offered = json.loads(ending.removeprefix(_SKIPPED))
     return Remembered(Digest.parse(source), None, tuple(map(str, offered)))
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from opening this state: two could move a damaged file aside."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _sound(path: Path) -> sqlite3.Connection:

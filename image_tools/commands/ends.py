@@ -30,7 +30,6 @@ from image_tools.stores.archive.opening import (
     new_archive,
     read_archive,
     repair_archive,
-    sweep,
 )
 from image_tools.stores.archive.others.cache import Foreign
 from image_tools.stores.harbor import HarborSetting
@@ -183,7 +182,7 @@ class OpenArchive(OpenDestination):
             note_relied(archive, [relied_on(archive), *([base] if base else [])])
         archive.publish()
         if self._end.replace:
-            sweep(archive)
+            archive.sweep()
 
 
 def _say_unfinished(archive: Archive) -> None:

@@ -34,13 +34,13 @@ class Workspace:
         """
         base = Path(environ.get("TMPDIR") or tempfile.gettempdir()).absolute()
         with suppress(OSError):
-            sweep(base.glob(f"{_PREFIX}*"), _OWNER)
+            remove_orphans(base.glob(f"{_PREFIX}*"), _OWNER)
         try:
             path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
         except OSError as error:
             raise EnvironmentProblem(f"{base}: {error.strerror}", advice=_ADVICE) from error
         try:
-            return cls(path, own(path, _OWNER))
+            return cls(path, own_folder(path, _OWNER))
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
@@ -72,7 +72,7 @@ class Workspace:
         self.close()
 
 
-def own(folder: Path, mark: str) -> int:
+def own_folder(folder: Path, mark: str) -> int:
     """Lock the file `mark` in `folder` and return its descriptor, which is open while it is owned.
 
     Raises OSError when the file cannot be made.
@@ -89,7 +89,7 @@ def own(folder: Path, mark: str) -> int:
     return owner
 
 
-def sweep(folders: Iterable[Path], mark: str) -> None:
+def remove_orphans(folders: Iterable[Path], mark: str) -> None:
     """Remove this user's folders whose owner has died; raises OSError as iterating does."""
     for folder in folders:
         if _is_left_behind(folder, mark):

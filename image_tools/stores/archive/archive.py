@@ -30,7 +30,7 @@ from image_tools.stores.archive.catalogue import (
     subject_of,
     tag_note,
 )
-from image_tools.stores.archive.content import Content, add_blob
+from image_tools.stores.archive.content import Content, RemovesBlobs, add_blob
 
 
 class Archive:
@@ -211,6 +211,14 @@ class Archive:
         starts = [tagged.descriptor.digest for tagged in tags]
         starts += [digest for digest in kept if self.content.size(digest) is not None]
         return self._reachable([*starts, *(entry.digest for entry in self.catalogue.nameless)])
+
+    def sweep(self) -> None:
+        """Remove the blobs that nothing leads to, where the content can: in a folder."""
+        if isinstance(self.content, RemovesBlobs):
+            reachable = self.reachable()
+            for digest, _ in tuple(self.content.digests()):
+                if digest not in reachable:
+                    self.content.forget(digest)
 
     def _needed(self, found: Manifest) -> tuple[Descriptor, ...]:
         """Return the blobs an image must have here; a foreign layer only if it was here once."""

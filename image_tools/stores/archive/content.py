@@ -146,12 +146,10 @@ class ReportingBlobWriter:
         self._content, self._inner, self._arrived, self._size = content, inner, arrived, 0
 
     def write(self, data: bytes) -> None:
-        """See `BlobWriter`."""
         self._inner.write(data)
         self._size += len(data)
 
     def finish(self, digest: Digest) -> None:
-        """See `BlobWriter`."""
         if self._content.size(digest) is not None:
             self._inner.drop()
             return
@@ -159,7 +157,6 @@ class ReportingBlobWriter:
         self._arrived(digest, self._size)
 
     def drop(self) -> None:
-        """See `BlobWriter`."""
         self._inner.drop()
 
 
@@ -204,7 +201,6 @@ class EmptyContent:
         raise NotImplementedError(compressible)
 
     def note(self, line: str) -> None:
-        """See `begin`."""
         raise NotImplementedError(line)
 
     def notes(self) -> tuple[str, ...]:
@@ -212,7 +208,6 @@ class EmptyContent:
         return ()
 
     def publish(self, _index: bytes) -> None:
-        """See `begin`."""
         raise NotImplementedError
 
     def close(self) -> None:

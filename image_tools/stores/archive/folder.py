@@ -61,7 +61,6 @@ class FolderContent:
         return content
 
     def size(self, digest: Digest) -> int | None:
-        """See `Content`."""
         try:
             found = self._place(digest).lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -91,7 +90,6 @@ class FolderContent:
                         yield digest, size
 
     def open(self, digest: Digest) -> BinaryIO:
-        """See `Content`."""
         try:
             return self._opened(self._place(digest))
         except FileNotFoundError as error:
@@ -111,7 +109,6 @@ class FolderContent:
         self._sound.add(digest)
 
     def note(self, line: str) -> None:
-        """See `Content`."""
         with disk_errors(self.name):
             with self._lock:
                 if self._journal is None:
@@ -119,11 +116,9 @@ class FolderContent:
             self._journal.append(_NOTE, line)
 
     def notes(self) -> tuple[str, ...]:
-        """See `Content`."""
         return self._notes
 
     def publish(self, index: bytes) -> None:
-        """See `Content`."""
         with disk_errors(self.name):
             self._replace("oci-layout", LAYOUT)
             self._replace("index.json", index)
@@ -134,12 +129,10 @@ class FolderContent:
             self._trusting = True
 
     def forget(self, digest: Digest) -> None:
-        """See `RemovesBlobs`."""
         with disk_errors(self.name):
             self._place(digest).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """See `Content`."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -204,7 +197,6 @@ class FolderBlobWriter:
         self._file, self._path = os.fdopen(descriptor, "wb", buffering=0), Path(name)
 
     def write(self, data: bytes) -> None:
-        """See `BlobWriter`."""
         rest = memoryview(data)
         with disk_errors(self._content.name, self._left()):
             while rest:
@@ -224,7 +216,6 @@ class FolderBlobWriter:
         return None if self._size is None else self._size - self._written
 
     def drop(self) -> None:
-        """See `BlobWriter`."""
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from image_tools.errors import ArchiveDamaged, EnvironmentProblem, UsageError
 from image_tools.machine.files import disk_errors
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.content import Content, Form, HasVolumes, RemovesBlobs
+from image_tools.stores.archive.content import Content, Form, HasVolumes
 from image_tools.stores.archive.file.archive_file import FileContent, file_form
 from image_tools.stores.archive.file.journal import journal_path, partial_path
 from image_tools.stores.archive.folder import FolderContent, check_layout, is_layout
@@ -218,15 +218,6 @@ def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive
         content = FolderContent(path, name=str(path), writing=True, trusting=False)
         return _archive_of(content, writing=True, anew=True)
     return _archive_of(FileContent.create(path, form), writing=True, anew=True)
-
-
-def sweep(archive: Archive) -> None:
-    """Remove the blobs that nothing leads to, where a content can: a folder, but not a file."""
-    if isinstance(archive.content, RemovesBlobs):
-        reachable = archive.reachable()
-        for digest, _ in tuple(archive.content.digests()):
-            if digest not in reachable:
-                archive.content.forget(digest)
 
 
 def _archive_of(content: Content, *, writing: bool = False, anew: bool = False) -> Archive:

@@ -146,20 +146,16 @@ class RepairingContent:
         self._staging = any(damaged.values())
 
     def index(self) -> bytes:
-        """See `Content`."""
         return self.content.index()
 
     def size(self, digest: Digest) -> int | None:
-        """See `Content`."""
         return None if digest in self.damaged else self.content.size(digest)
 
     def digests(self) -> Iterator[tuple[Digest, int]]:
-        """See `Content`."""
         found = tuple(self.content.digests())
         return iter([(digest, size) for digest, size in found if digest not in self.damaged])
 
     def open(self, digest: Digest) -> BinaryIO:
-        """See `Content`."""
         if digest in self.damaged:
             raise NotFound(f"{self.name}: blob {digest} is damaged")
         return self.content.open(digest)
@@ -172,24 +168,19 @@ class RepairingContent:
         return ReportingBlobWriter(self, inner, self.arrived)
 
     def note(self, line: str) -> None:
-        """See `Content`."""
         self.content.note(line)
 
     def notes(self) -> tuple[str, ...]:
-        """See `Content`."""
         return self.content.notes()
 
     def publish(self, index: bytes) -> None:
-        """See `Content`."""
         self.content.publish(index)
 
     def close(self) -> None:
-        """See `Content`."""
         self.content.close()
 
     @property
     def lost(self) -> Sequence[LostVolume]:
-        """See `HasVolumes`."""
         return self.content.lost if isinstance(self.content, HasVolumes) else ()
 
     def arrived(self, digest: Digest, size: int) -> None:
@@ -207,13 +198,11 @@ class _StagedBlobWriter:
         self._file = tempfile.SpooledTemporaryFile(MIB, dir=folder)  # noqa: SIM115
 
     def write(self, data: bytes) -> None:
-        """See `BlobWriter`."""
         with disk_errors(self._content.name):
             self._file.write(data)
         self._size += len(data)
 
     def finish(self, digest: Digest) -> None:
-        """See `BlobWriter`."""
         content = self._content
         with self._file:
             if content.size(digest) is not None:
@@ -232,5 +221,4 @@ class _StagedBlobWriter:
         add_blob(inner, digest, self._size, chunks, compressible=self._compressible)
 
     def drop(self) -> None:
-        """See `BlobWriter`."""
         self._file.close()

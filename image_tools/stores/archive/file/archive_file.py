@@ -133,11 +133,9 @@ class FileContent:
 
     @property
     def name(self) -> str:
-        """See `Content`."""
         return str(self.path)
 
     def index(self) -> bytes:
-        """See `Content`."""
         return (self._trailer.index if self._trailer else None) or b""
 
     @property
@@ -165,23 +163,19 @@ class FileContent:
         return self._body.get(digest) or arrived.get(digest)
 
     def size(self, digest: Digest) -> int | None:
-        """See `Content`."""
         entry = self.find(digest)
         return entry.size if entry else None
 
     def digests(self) -> Iterator[tuple[Digest, int]]:
-        """See `Content`."""
         return iter([(entry.digest, entry.size) for entry in self.entries()])
 
     def open(self, digest: Digest) -> BinaryIO:
-        """See `Content`."""
         entry = self.find(digest)
         if entry is None:
             raise NotFound(f"{self.name} has no blob {digest}")
         return open_entry(self.form, self.source, entry)
 
     def verify(self) -> Iterator[tuple[Digest, str | None]]:
-        """See `ReportsDamage`."""
         for entry in self.body():
             yield entry.digest, self.entry_problem(entry)
 
@@ -197,18 +191,15 @@ class FileContent:
             return str(error)
 
     def begin(self, size: int | None, *, compressible: bool) -> BlobWriter:
-        """See `Content`."""
         return blob_writer(self.append_area(), size, compressible=compressible)
 
     def note(self, line: str) -> None:
-        """See `Content`."""
         area = self.append_area()
         with disk_errors(self.name):
             area.journal.append(NOTE, line)
         self._noted = True
 
     def notes(self) -> tuple[str, ...]:
-        """See `Content`."""
         found = self._area.journal.entries if self._area else ()
         return tuple(text for kind, text in found if kind == NOTE)
 

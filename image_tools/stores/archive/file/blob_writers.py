@@ -56,7 +56,6 @@ class StoredBlobWriter:
         self._over = False
 
     def write(self, data: bytes | memoryview) -> None:
-        """See `BlobWriter`."""
         if len(data) > self._left:
             raise DigestMismatch(f"more bytes came than the {self._size} that were announced")
         with disk_errors(self._place.area.name, self._left):
@@ -64,7 +63,6 @@ class StoredBlobWriter:
         self._left -= len(data)
 
     def finish(self, digest: Digest) -> None:
-        """See `BlobWriter`."""
         self.finish_piece(digest, None)
 
     def finish_piece(self, digest: Digest, piece: Piece | None) -> None:
@@ -84,7 +82,6 @@ class StoredBlobWriter:
         self._over = True
 
     def drop(self) -> None:
-        """See `BlobWriter`."""
         if not self._over:
             self._over = True
             self._place.area.release(self._place)
@@ -103,7 +100,6 @@ class _SpooledBlobWriter:
             self._file.write(data)
 
     def drop(self) -> None:
-        """See `BlobWriter`."""
         self._file.close()
 
 
@@ -115,12 +111,10 @@ class _CompressedBlobWriter(_SpooledBlobWriter):
         self._frame = Compressed(site.form)
 
     def write(self, data: bytes) -> None:
-        """See `BlobWriter`."""
         self._add(self._frame.encode(data))
         self._size += len(data)
 
     def finish(self, digest: Digest) -> None:
-        """See `BlobWriter`."""
         with self._file:
             self._add(self._frame.end())
             self._file.seek(0, os.SEEK_END)
@@ -146,12 +140,10 @@ class UnsizedBlobWriter(_SpooledBlobWriter):
     """A blob whose size is known only at its end."""
 
     def write(self, data: bytes) -> None:
-        """See `BlobWriter`."""
         self._add(data)
         self._size += len(data)
 
     def finish(self, digest: Digest) -> None:
-        """See `BlobWriter`."""
         with self._file:
             sized = self._sized_writer(self._size)
             try:

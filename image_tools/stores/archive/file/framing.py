@@ -124,7 +124,7 @@ def stored_length(form: Form, size: int) -> int:
     return shape.before + blocks * shape.block_header + total + shape.behind if total else 0
 
 
-def fitting(form: Form, length: int) -> int:
+def longest_content(form: Form, length: int) -> int:
     """Return the size of the longest content, in tar blocks, with a stored frame of that length."""
     shape = _GEOMETRY[form]
     inside = length - shape.before - shape.behind
@@ -132,7 +132,7 @@ def fitting(form: Form, length: int) -> int:
     return max(inside - blocks * shape.block_header, 0) // BLOCK * BLOCK
 
 
-def place(form: Form, offset: int) -> tuple[int, int]:
+def content_position(form: Form, offset: int) -> tuple[int, int]:
     """Return where byte `offset` of the content is in its frame, and how many follow in one piece.
 
     The padding counts as content here.

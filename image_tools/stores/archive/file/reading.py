@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol, cast
 import zstandard
 
 from image_tools.stores.archive.content import Form, damaged
-from image_tools.stores.archive.file.framing import header_length, place
+from image_tools.stores.archive.file.framing import content_position, header_length
 from image_tools.stores.archive.file.toc import FileEntry
 
 CHUNK = 1 << 18
@@ -45,7 +45,6 @@ class FileSource:
         return os.fstat(self.descriptor).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """See `RangeSource`."""
         try:
             return os.pread(self.descriptor, length, offset)
         except OSError as error:
@@ -61,7 +60,6 @@ class BytesSource:
     data: bytes
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """See `RangeSource`."""
         return self.data[offset - self.start :][:length] if offset >= self.start else b""
 
 
@@ -170,7 +168,7 @@ class EntryReader(SeekableReader):
         return len(data)
 
     def _stored(self, wanted: int) -> bytes:
-        at, in_one_piece = place(self._form, self._at)
+        at, in_one_piece = content_position(self._form, self._at)
         return self._source.read_at(self._start + at, min(wanted, in_one_piece))
 
     def _forward(self, wanted: int) -> memoryview:

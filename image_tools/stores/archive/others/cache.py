@@ -12,7 +12,7 @@ from pathlib import Path
 
 from image_tools.errors import DiskFull, EnvironmentProblem
 from image_tools.machine.files import mib
-from image_tools.machine.workspace import own, sweep
+from image_tools.machine.workspace import own_folder, remove_orphans
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.folder import FolderContent
 
@@ -53,9 +53,9 @@ class Cache:
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
             # A folder that was kept on request has no owner's mark.
-            sweep((one for one in base.iterdir() if _NAME.fullmatch(one.name)), _OWNER)
+            remove_orphans((one for one in base.iterdir() if _NAME.fullmatch(one.name)), _OWNER)
             path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-            return cls(path, own(path, _OWNER), keep=choice.keep_cache)
+            return cls(path, own_folder(path, _OWNER), keep=choice.keep_cache)
         except OSError as error:
             raise EnvironmentProblem(
                 f"{base}: nothing can be unpacked here: {error.strerror}",

@@ -40,7 +40,7 @@ class _Image:
         return self.entry.digest
 
 
-def named(archive: Archive, choice: Foreign) -> Catalogue:
+def whole_names(archive: Archive, choice: Foreign) -> Catalogue:
     """Return the catalogue of `archive` with a whole name for every image.
 
     Raises NameAsked when an image needs a name, unless `choice` is lenient, and UsageError when it

@@ -16,13 +16,12 @@ from loguru import logger
 from image_tools.errors import ArchiveDamaged, UsageError
 from image_tools.machine.files import mib
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.catalogue import Catalogue
 from image_tools.stores.archive.content import damaged
 from image_tools.stores.archive.folder import LONGEST_INDEX, FolderContent
 from image_tools.stores.archive.others.blobs import Blobs, Survey, survey, unpack
 from image_tools.stores.archive.others.cache import Cache, CachedContent, Foreign
 from image_tools.stores.archive.others.docker import MANIFEST, docker_catalogue
-from image_tools.stores.archive.others.image_names import named
+from image_tools.stores.archive.others.image_names import whole_names
 from image_tools.stores.archive.others.predecessor import LIST, predecessor_catalogue
 from image_tools.stores.archive.others.source import ForeignArchive, opened_source
 
@@ -69,7 +68,7 @@ def check_foreign(path: Path) -> None:
 def with_names(archive: Archive, choice: Foreign) -> Archive:
     """Return `archive`, which others may have written, with names for all images; else close it."""
     try:
-        archive.catalogue = named(archive, choice)
+        archive.catalogue = whole_names(archive, choice)
     except BaseException:
         archive.close()
         raise
@@ -85,12 +84,9 @@ def _fill(cache: Cache, source: ForeignArchive, choice: Foreign) -> None:
         content.publish(_index(layout, unpack(source, found, content), top))
         archive = Archive(content)
         archive.name = source.name
-        archive.catalogue = named(archive, choice)
-        content.publish(_bytes(source.name, archive.catalogue))
-        reachable = archive.reachable()
-        for digest, _ in tuple(content.digests()):
-            if digest not in reachable:
-                content.forget(digest)
+        archive.catalogue = whole_names(archive, choice)
+        content.publish(archive.catalogue.index_bytes())
+        archive.sweep()
     finally:
         content.close()
     if choice.keep_cache:
@@ -119,9 +115,9 @@ def _is(name: str, layout: Layout) -> bool:
 def _index(layout: Layout, blobs: Blobs, top: str) -> bytes:
     """Return index.json of the archive: its own, or an equivalent."""
     if layout is Layout.DOCKER:
-        return _bytes(blobs.name, docker_catalogue(blobs, top))
+        return docker_catalogue(blobs, top).index_bytes()
     if layout is Layout.PREDECESSOR:
-        return _bytes(blobs.name, predecessor_catalogue(blobs, top))
+        return predecessor_catalogue(blobs, top).index_bytes()
     stated = blobs.document(f"{top}{layout.value}")
     version = stated.get("imageLayoutVersion") if isinstance(stated, dict) else None
     if version != "1.0.0":
@@ -130,10 +126,3 @@ def _index(layout: Layout, blobs: Blobs, top: str) -> bytes:
     if len(content) > LONGEST_INDEX:
         raise damaged(blobs.name, "index.json has more than 64 MiB")
     return content
-
-
-def _bytes(name: str, catalogue: Catalogue) -> bytes:
-    try:
-        return catalogue.index_bytes()
-    except RecursionError as error:
-        raise damaged(name, "an entry of index.json is nested too deep") from error

@@ -66,7 +66,6 @@ class TarSource:
         return self._source.read_at(0, len(first)) == first
 
     def members(self) -> Iterator[tuple[Member, EntryContent]]:
-        """See `ForeignArchive`."""
         source = self._source
         if self.packed:
             chunks = unpacked(self._form, source, 0, source.size())
@@ -74,7 +73,6 @@ class TarSource:
         return walk(PlainStream(source))
 
     def close(self) -> None:
-        """See `ForeignArchive`."""
         os.close(self._source.descriptor)
 
 
@@ -87,7 +85,6 @@ class FolderSource:
         self.name, self._path = str(path), path
 
     def members(self) -> Iterator[tuple[Member, EntryContent]]:
-        """See `ForeignArchive`."""
         for folder, _, names, descriptor in os.fwalk(self._path):
             top = Path(folder).relative_to(self._path).as_posix()
             for name in sorted(names):

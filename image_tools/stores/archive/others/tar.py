@@ -64,13 +64,11 @@ class PlainStream:
         self.name, self._source, self._at, self._size = source.name, source, 0, source.size()
 
     def read(self, most: int) -> bytes:
-        """See `Stream`."""
         data = self._source.read_at(self._at, min(most, CHUNK))
         self._at += len(data)
         return data
 
     def skip(self, count: int) -> None:
-        """See `Stream`."""
         if count > self._size - self._at:
             raise _early(self.name)
         self._at += count
@@ -83,13 +81,11 @@ class UnpackedStream:
         self.name, self._chunks, self._left = name, chunks, b""
 
     def read(self, most: int) -> bytes:
-        """See `Stream`."""
         data = self._left or next(self._chunks, b"")
         self._left = data[most:]
         return data[:most]
 
     def skip(self, count: int) -> None:
-        """See `Stream`."""
         while count:
             data = self.read(min(count, CHUNK))
             if not data:

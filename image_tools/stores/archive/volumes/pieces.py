@@ -41,7 +41,6 @@ class PieceWriter:
         self._parts = list[_Part]()
 
     def write(self, data: bytes) -> None:
-        """See `BlobWriter`."""
         if self._taken + len(data) > self._size:
             raise DigestMismatch(f"more bytes came than the {self._size} that were announced")
         view = memoryview(data)
@@ -59,7 +58,6 @@ class PieceWriter:
         return self._parts[-1]
 
     def finish(self, digest: Digest) -> None:
-        """See `BlobWriter`."""
         try:
             if self._taken != self._size:
                 missing = self._size - self._taken
@@ -71,7 +69,6 @@ class PieceWriter:
             raise
 
     def drop(self) -> None:
-        """See `BlobWriter`."""
         for part in self._parts:
             part.direct.drop()
 

@@ -143,7 +143,6 @@ class VolumesContent:
 
     @property
     def name(self) -> str:
-        """See `Content`."""
         return str(self.path)
 
     @property
@@ -153,28 +152,22 @@ class VolumesContent:
         return (*self._sealed, *growing)
 
     def index(self) -> bytes:
-        """See `Content`."""
         return self._index
 
     def size(self, digest: Digest) -> int | None:
-        """See `Content`."""
         return self._blobs.size(digest)
 
     def digests(self) -> Iterator[tuple[Digest, int]]:
-        """See `Content`."""
         return self._blobs.digests()
 
     def open(self, digest: Digest) -> BinaryIO:
-        """See `Content`."""
         return self._blobs.open(self.name, digest)
 
     def verify(self) -> Iterator[tuple[Digest, str | None]]:
-        """See `ReportsDamage`."""
         for file in self.files:
             yield from file.verify()
 
     def begin(self, size: int | None, *, compressible: bool) -> BlobWriter:
-        """See `Content`."""
         writing = self.writing()
         if size is None:
             return _UnsizedVolumeBlobWriter(self, compressible=compressible)
@@ -193,13 +186,11 @@ class VolumesContent:
             self.writing().settle()
 
     def note(self, line: str) -> None:
-        """See `Content`."""
         with disk_errors(self.name):
             self.writing().journal.append(NOTE, line)
         self._noted = True
 
     def notes(self) -> tuple[str, ...]:
-        """See `Content`."""
         found = self._writing.journal.entries if self._writing else ()
         return tuple(text for kind, text in found if kind == NOTE)
 

@@ -14,7 +14,12 @@ from image_tools.stores.archive.content import Form, damaged
 from image_tools.stores.archive.file.append_area import BlobPlace
 from image_tools.stores.archive.file.archive_file import FileContent
 from image_tools.stores.archive.file.blob_writers import StoredBlobWriter
-from image_tools.stores.archive.file.framing import BLOCK, fitting, header_length, stored_length
+from image_tools.stores.archive.file.framing import (
+    BLOCK,
+    header_length,
+    longest_content,
+    stored_length,
+)
 from image_tools.stores.archive.file.journal import Journal, journal_path
 from image_tools.stores.archive.volumes.list import volume_numbers
 from image_tools.stores.archive.volumes.set import clear, is_published, new_volume
@@ -61,7 +66,6 @@ class VolumeWriting:
         return frames + size // 256 + BLOCK <= self._part_size - LAST_ENTRIES - _TABLE_LINE
 
     def reserve(self, length: int) -> BlobPlace:
-        """See `BlobSite`."""
         with self.lock:
             for content in self.growing:
                 if self.room(content) >= length:
@@ -86,7 +90,7 @@ class VolumeWriting:
         with self.lock:
             content = self._with_room()
             length = self.room(content) - header_length(self.form)
-            size = min(left, fitting(self.form, length))
+            size = min(left, longest_content(self.form, length))
             return StoredBlobWriter(content.append_area(), size), size
 
     def _with_room(self) -> FileContent:

@@ -18,14 +18,14 @@ from image_tools.stores.archive.file.framing import (
     HEADER,
     Compressed,
     Stored,
+    content_position,
     end_frame,
-    fitting,
     footer_frame,
     form_of,
     header_frame,
     header_length,
+    longest_content,
     padded,
-    place,
     stored,
     stored_length,
     tar_header,
@@ -107,14 +107,14 @@ def test_stored_frame_is_the_same_in_any_pieces_and_mapped(form, pieces, data) -
     assert grown == stored(form, content)
     if content:
         offset = data.draw(st.integers(0, len(content) - 1))
-        at, in_one_piece = place(form, offset)
+        at, in_one_piece = content_position(form, offset)
         expected = content[offset:][:in_one_piece]
         assert grown[at : at + len(expected)] == expected
 
 
 @given(form=st.sampled_from(FILE_FORMS), length=st.integers(0, 1 << 40) | st.integers(0, 200_000))
 def test_fitting_content_is_the_longest_whose_frame_fits(form, length) -> None:
-    size = fitting(form, length)
+    size = longest_content(form, length)
 
     assert size % BLOCK == 0
     assert stored_length(form, size) <= length
