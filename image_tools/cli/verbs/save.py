@@ -55,7 +55,7 @@ def save(options: SaveOptions, environ: Mapping[str, str]) -> int:
 
     from image_tools.cli.archive_choice import chosen_archive, may_begin, repaired_archive
     from image_tools.cli.archive_runs import saving
-    from image_tools.cli.list_command import run_list
+    from image_tools.cli.list_runs import run_list
 
     choice = chosen_archive(options)
     if options.repair:
@@ -75,7 +75,7 @@ def sync(options: SyncOptions, environ: Mapping[str, str]) -> int:
     """Add the images of a list to an archive that is there; return the exit code."""
     from image_tools.cli.archive_choice import existing_archive
     from image_tools.cli.archive_runs import saving
-    from image_tools.cli.list_command import run_list
+    from image_tools.cli.list_runs import run_list
 
     choice = existing_archive(options.destination)
     return run_list(saving(options, environ, choice, SYNC.name), options)
@@ -85,7 +85,7 @@ def save_validate(options: SaveValidateOptions, environ: Mapping[str, str]) -> i
     """Compare the images of a list with those of an archive; return the exit code."""
     from image_tools.cli.archive_choice import chosen_archive
     from image_tools.cli.archive_runs import saving
-    from image_tools.cli.list_command import run_list, validating
+    from image_tools.cli.list_runs import run_list, validating
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.

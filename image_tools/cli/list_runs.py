@@ -1,4 +1,4 @@
-"""Runs over image lists, from their options to their exit code; lists are files or typed."""
+"""A run over an image list, or over lines as they are typed: from options to an exit code."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.cli import logs, values
-from image_tools.cli.asking import asking
-from image_tools.cli.interactive import TypedSession, converse
+from image_tools.cli.interactive import TypedSession, asking, converse
 from image_tools.cli.listing import accept_empty, read_images, reading_of
 from image_tools.cli.progress import Display, wanted
 from image_tools.cli.redact import add_secret, clean
