@@ -29,8 +29,7 @@ from image_tools.imagelist.reader import Resolve
 from image_tools.imagelist.registries import Registries
 from image_tools.machine.signals import listening, signals_raised
 from image_tools.report import DryRunPlan, Report
-from image_tools.run.failed_list import FailedList, lines_of, origin_of
-from image_tools.run.failed_place import same_file
+from image_tools.run.failed_list import FailedList, lines_of, origin_of, same_file
 from image_tools.run.progress import Progress
 from image_tools.run.validation import Validation
 
