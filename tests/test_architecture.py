@@ -49,6 +49,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tomli": ("stores", "tools"),
     "zstandard": ("stores",),
     "bcrypt": ("exchange",),
+    "argparse": (),
     "subprocess": (),
     "multiprocessing": (),
 }
