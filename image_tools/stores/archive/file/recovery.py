@@ -68,7 +68,7 @@ def saved_trailer(path: Path, source: FileSource) -> Trailer | None:
         return None
     start, data = found
     trailer = read_trailer(BytesSource(source.name, start, data), start + len(data), form)
-    # The last entry before the trailer is the one whose place two files are least likely to share.
+    # Another file may lie at `path` now; only this one has the last entry before the trailer.
     belongs = trailer and has_entry(form, source, trailer.body.entries[-1])
     return trailer if belongs else None
 
