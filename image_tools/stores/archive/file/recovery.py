@@ -47,7 +47,7 @@ def _save(path: Path, source: FileSource, start: int, size: int) -> None:
     replace_file(
         saved,
         _SAVED.pack(_MAGIC, start, hashlib.sha256(data).digest()) + data,
-        mode=stat.S_IMODE(os.fstat(source.descriptor).st_mode),
+        mode=stat.S_IMODE(os.fstat(source.descriptor).st_mode) & 0o666,
         temporary=saved.with_name(f"{saved.name}.new"),
     )
 
