@@ -14,6 +14,7 @@ from pathlib import Path
 from loguru import logger
 
 from image_tools.errors import EnvironmentProblem, InvalidReference
+from image_tools.machine.folders import state_folder
 from image_tools.machine.locks import exclusive
 from image_tools.machine.trusted_paths import refuse_planted
 from image_tools.oci.digest import Digest
@@ -66,9 +67,7 @@ class Remembered:
 
 def default_state_path(environ: Mapping[str, str]) -> Path:
     """Return `image-tools/state.db` below XDG_STATE_HOME, else below ~/.local/state."""
-    home = Path(environ.get("HOME") or Path.home())
-    base = environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if base.startswith("/") else home / ".local/state") / "image-tools/state.db"
+    return state_folder(environ) / "state.db"
 
 
 class State:

@@ -257,9 +257,7 @@ def test_package_imports_have_no_cycle() -> None:
     assert {module.name for module in MODULES} == set(order)
 
 
-VALIDATING = tuple(
-    f"image_tools.run.{name}" for name in ("validation", "line.held_image", "line.deep_walk")
-)
+VALIDATING = tuple(f"image_tools.run.{name}" for name in ("validation", "deep_walk"))
 
 
 def test_validation_shares_neither_plan_nor_state_with_the_planner() -> None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from image_tools.cli.base import base_of
-from image_tools.cli.list_command import (
+from image_tools.cli.archive_choice import base_of
+from image_tools.cli.list_runs import (
     ListSetting,
     carried_out,
     listed,

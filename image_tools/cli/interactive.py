@@ -1,4 +1,4 @@
-"""Lines that come one by one, typed or piped: each is mirrored when it is there."""
+"""The person at the terminal: lines typed one by one, logins, and questions of yes or no."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from loguru import logger
+
 from image_tools.cli import render
 from image_tools.cli.listing import say_problem
+from image_tools.cli.progress import Display
+from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.results import Results
 from image_tools.cli.text import is_terminal
-from image_tools.errors import Interrupted
+from image_tools.errors import EnvironmentProblem, Interrupted
 from image_tools.imagelist.entry import Entry, ImageList, Problem
 from image_tools.imagelist.origin import STANDARD_INPUT
 from image_tools.imagelist.reader import read_line
 from image_tools.imagelist.registries import Registries
+from image_tools.logins.auth_file import Credentials
+from image_tools.logins.auth_store import keep_login
 from image_tools.report import Report
+from image_tools.run.preflight import Ask, Prompt
 
 PROMPT = ">>> "
 _HELLO = "Type SOURCE DESTINATION TAG, or one REFERENCE. Ctrl-D ends."
@@ -137,3 +144,44 @@ def _remembered(path: Path) -> Iterator[None]:
             path.touch(mode=0o600)
             readline.write_history_file(path)
             path.chmod(0o600)
+
+
+_YES = frozenset({"y", "yes"})
+
+
+def agreed(question: str) -> bool:
+    """Return whether the person at the terminal says yes to `question`; anything else is no."""
+    render.prompt(clean(f"{question} [y/N] "))
+    return sys.stdin.readline().strip().lower() in _YES
+
+
+def asking(environ: Mapping[str, str], display: Display) -> Ask | None:
+    """Asks for a login, which is kept as `login` keeps it; None where nobody can be asked."""
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        return None
+
+    def ask(prompt: Prompt) -> Credentials | None:
+        with display.paused():
+            if prompt.reason:
+                render.err(clean(prompt.reason))
+            render.err(f"Log in to {prompt.registry}:")
+            try:
+                return _typed_login(prompt, environ)
+            except EnvironmentProblem as problem:
+                logger.warning("{}; {}", problem, problem.advice)
+                return None
+
+    return ask
+
+
+def _typed_login(prompt: Prompt, environ: Mapping[str, str]) -> Credentials | None:
+    # sh costs 60 ms, and hardly a run asks.
+    from image_tools.run.login_prompt import ask_login
+
+    found = ask_login(prompt, environ)
+    if found is None:
+        return None
+    add_secret(found.password, found.username)
+    for place in keep_login(prompt.registry, found, environ):
+        logger.info("the login for {} is kept in {}", prompt.registry, place)
+    return found

@@ -6,6 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -23,6 +24,20 @@ _COLOURS = {"DEBUG": "<white>", "INFO": "<cyan>", "WARNING": "<yellow>", "ERROR"
 _CONTINUATION = "\n    "
 
 
+@dataclass(slots=True, eq=False)
+class _Output:
+    """What the open handler writes to, and how it was opened.
+
+    loguru takes 4 ms to open one: it asks for 36 folders, for tracebacks that we do not show.
+    """
+
+    write: Callable[[str], object] = render.log
+    kind: tuple[str, bool, bool] | None = None
+
+
+_output = _Output()
+
+
 def configure(
     write: Callable[[str], object],
     *,
@@ -35,9 +50,19 @@ def configure(
     `numbered` shows the extras `m_id` and `img_id`, the entry and its platform; they are noise
     with a single job. Tracebacks are shown with level DEBUG only.
     """
+    _output.write = write
+    kind = (level, colours, numbered)
+    if kind != _output.kind:
+        _open(level, colours=colours, numbered=numbered)
+        _output.kind = kind
+    _adopt_standard_logging(shown=level == "DEBUG")
+
+
+def _open(level: str, *, colours: bool, numbered: bool) -> None:
+    """Replace the handlers by one that writes to `_output`."""
 
     def sink(message: Message) -> None:
-        write(str(message))
+        _output.write(str(message))
 
     logger.configure(
         handlers=[
@@ -54,7 +79,6 @@ def configure(
         patcher=_patch,
         extra={},
     )
-    _adopt_standard_logging(shown=level == "DEBUG")
 
 
 def start_logs(options: LogOptions, environ: Mapping[str, str]) -> None:

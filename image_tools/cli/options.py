@@ -10,7 +10,7 @@ no comparison, and those that only share fields no constructor.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -267,3 +267,20 @@ def omitted(groups: Iterable[Group], names: Iterable[str]) -> tuple[Group, ...]:
         for one in groups
     )
     return tuple(one for one in kept if one.options)
+
+
+def first_words(pages: Sequence[Page[Any]]) -> tuple[str, ...]:
+    """Return the words a command line may begin with, `help` too."""
+    return (*dict.fromkeys(page.name.split()[0] for page in pages), "help")
+
+
+def second_words(pages: Sequence[Page[Any]], first: str) -> tuple[str, ...]:
+    """Return the words that may follow `first` in the names of verbs: `list` after `inspect`."""
+    names = (page.name.split() for page in pages)
+    return tuple(words[1] for words in names if words[0] == first and len(words) > 1)
+
+
+def operands_of(page: Page[Any], pages: Sequence[Page[Any]]) -> tuple[str, ...]:
+    """Return the words a shell can offer where `page` takes an operand."""
+    choices = tuple(word for operand in page.operands for word in operand.choices)
+    return (*second_words(pages, page.name), *choices)

@@ -20,6 +20,7 @@ from image_tools.logins.auth_file import (
 )
 from image_tools.logins.credential_helper import CredentialHelper
 from image_tools.machine.files import PRIVATE, replace_file
+from image_tools.machine.folders import home_folder
 from image_tools.machine.trusted_paths import refuse_planted
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ def auth_files(environ: Mapping[str, str]) -> Iterator[Path]:
     if alone := environ.get("REGISTRY_AUTH_FILE"):
         yield Path(alone)
         return
-    home = Path(environ.get("HOME") or Path.home())
+    home = home_folder(environ)
     # Without a runtime folder (root, cron) `skopeo login` writes below /run.
     runtime = environ.get("XDG_RUNTIME_DIR")
     yield Path(runtime or f"/run/containers/{os.getuid()}") / (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 
 from image_tools.errors import CopyFailed, ImageToolsError, Scope
 from image_tools.refusals.case import Case, Stage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RefusalRow:
     """A kind of failure and its conditions; an empty condition always holds.
 
@@ -22,6 +22,9 @@ class RefusalRow:
     """
 
     kind: type[ImageToolsError]
+    said: str = "the registry refused"
+    hint: str = ""
+    _: KW_ONLY
     stages: frozenset[Stage] = frozenset()
     statuses: Sequence[int] = ()
     codes: Sequence[str] = ()
@@ -31,8 +34,6 @@ class RefusalRow:
     pages: bool | None = None
     by_proxy: bool = False
     foreign: bool = False
-    said: str = "the registry refused"
-    hint: str = ""
     temporary: bool | None = None
     closes: Scope | None = None
 

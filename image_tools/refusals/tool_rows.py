@@ -18,47 +18,43 @@ _TOOL = frozenset({Stage.TOOL})
 
 ROOM = (
     RefusalRow(
-        kind=DiskFull,
+        DiskFull,
+        "no space at the registry",
         words=r"no space left|not enough space|insufficient storage|disk quota"
         r"|disk usage is too high",
-        said="no space at the registry",
     ),
-    RefusalRow(kind=DiskFull, statuses=(507,), said="no space at the registry"),
+    RefusalRow(DiskFull, "no space at the registry", statuses=(507,)),
 )
 
 TOOLS = (
     RefusalRow(
-        kind=UnknownFailure,
+        UnknownFailure,
         stages=_TOOL,
         words=r"Manifest list must be converted to type",
         temporary=False,
     ),
     RefusalRow(
-        kind=UnknownFailure,
+        UnknownFailure,
         stages=_TOOL,
         words=r"unsupported docker v2s2 media type|rootfs\.diff\.tar\.zstd",
         hint=hints.ZSTD,
         temporary=False,
     ),
+    RefusalRow(ToolTooOld, stages=_TOOL, words=r"unknown (?:shorthand )?flag", hint=hints.OLD_TOOL),
     RefusalRow(
-        kind=ToolTooOld, stages=_TOOL, words=r"unknown (?:shorthand )?flag", hint=hints.OLD_TOOL
-    ),
-    RefusalRow(
-        kind=PolicyRejected,
+        PolicyRejected,
         stages=_TOOL,
         words=r"rejected by policy|Source image rejected|loading trust policy",
     ),
     RefusalRow(
-        kind=Unauthorized,
+        Unauthorized,
         stages=_TOOL,
         words=r"reading JSON file|executable file not found|reading username: EOF",
         hint=hints.LOGIN_FILE,
     ),
+    RefusalRow(UnknownFailure, stages=_TOOL, words=r"too many open files", hint=hints.OPEN_FILES),
     RefusalRow(
-        kind=UnknownFailure, stages=_TOOL, words=r"too many open files", hint=hints.OPEN_FILES
-    ),
-    RefusalRow(
-        kind=UnknownFailure,
+        UnknownFailure,
         stages=_TOOL,
         words=r"no such file or directory|no descriptor found for reference"
         r"|(?:open|mkdir|l?stat|write) …: permission denied",
@@ -66,7 +62,7 @@ TOOLS = (
         temporary=False,
     ),
     RefusalRow(
-        kind=UnknownFailure,
+        UnknownFailure,
         stages=_TOOL,
         words=r"invalid (?:source|destination) name|invalid reference format|must be lowercase"
         r"|both a tag and digest|unknown transport|no tags specified|no sources specified",
@@ -74,7 +70,7 @@ TOOLS = (
         temporary=False,
     ),
     RefusalRow(
-        kind=PlatformMissing,
+        PlatformMissing,
         stages=_TOOL,
         words=r"no image found in (?:image index|manifest list) for architecture"
         r"|none of the manifests match the provided platforms",

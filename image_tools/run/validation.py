@@ -22,8 +22,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.report import Change, Outcome, Status
 from image_tools.run.context import RunContext
-from image_tools.run.deep_walk import Depth, Walk
-from image_tools.run.held_image import Holding
+from image_tools.run.deep_walk import Depth, Holding, Walk
 from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Probed, heads, held_by_base, unknown_source
 from image_tools.run.line.read import read_top

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from image_tools.errors import ToolMissing
+from image_tools.machine.folders import data_folder, home_folder
 from image_tools.machine.trusted_paths import trusted_search_path
 
 SKOPEO_VARIABLE = "IMAGE_TOOLS_SKOPEO"
@@ -73,9 +74,7 @@ def find_buildx(environ: Mapping[str, str], system_folders: Iterable[str] | None
 
 def downloaded_skopeo(environ: Mapping[str, str]) -> Path:
     """Return where a downloaded skopeo is kept, whether there is one or not."""
-    data = environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if Path(data).is_absolute() else _home(environ) / ".local/share"
-    return base / "image-tools/bin/skopeo"
+    return data_folder(environ) / "bin/skopeo"
 
 
 def _chosen(environ: Mapping[str, str], variable: str) -> Path | None:
@@ -101,7 +100,7 @@ def _on_path(environ: Mapping[str, str], name: str) -> Iterator[Path]:
 def _plugin_folders(
     environ: Mapping[str, str], system_folders: Iterable[str] | None
 ) -> Iterator[Path]:
-    own = _home(environ) / ".docker"
+    own = home_folder(environ) / ".docker"
     config = Path(environ["DOCKER_CONFIG"]).absolute() if environ.get("DOCKER_CONFIG") else own
     yield from _extra_folders(config / "config.json")
     yield config / "cli-plugins"
@@ -122,11 +121,6 @@ def _extra_folders(config: Path) -> Iterator[Path]:
     for folder in folders if isinstance(folders, list) else ():
         if isinstance(folder, str) and Path(folder).is_absolute():
             yield Path(folder)
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    home = environ.get("HOME", "")
-    return Path(home) if Path(home).is_absolute() else Path.home()
 
 
 def _is_program(path: Path) -> bool:

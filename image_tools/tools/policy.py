@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from image_tools.errors import EnvironmentProblem
+from image_tools.machine.folders import home_folder
 from image_tools.oci.reference import Reference
 
 MACHINE_POLICY = Path("/etc/containers/policy.json")
@@ -40,7 +41,7 @@ def read_policy(
 
     EnvironmentProblem if a file cannot be read or is no policy.
     """
-    home = Path(environ.get("HOME") or Path.home())
+    home = home_folder(environ)
     usual = (home / ".config/containers/policy.json", machine)
     for path in (chosen,) if chosen is not None else usual:
         if chosen is not None or path.exists():

@@ -102,7 +102,7 @@ class Connections:
         return self._timing.stall
 
     @property
-    def whole(self) -> float:
+    def answer_seconds(self) -> float:
         """Return the seconds after which a whole answer has to be there."""
         return self._timing.commit
 

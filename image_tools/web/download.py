@@ -155,7 +155,8 @@ async def _chunks(response: aiohttp.ClientResponse, reference: str) -> AsyncIter
 
 
 def _strong_validator(response: aiohttp.ClientResponse) -> str:
+    """Return what names the version of the file and can be sent back; empty without it."""
     etag = response.headers.get("ETag", "")
-    if etag and not etag.startswith("W/"):
-        return etag
-    return response.headers.get("Last-Modified", "")
+    found = etag if etag and not etag.startswith("W/") else ""
+    found = found or response.headers.get("Last-Modified", "")
+    return found if found.isascii() and found.isprintable() else ""

@@ -164,7 +164,7 @@ def test_save_beside_a_registry_reads_standard_input_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"127.0.0.1:9/a/b:1\n")))
-    monkeypatch.setattr("image_tools.cli.base.registry_inventory", _nothing_there)
+    monkeypatch.setattr("image_tools.cli.archive_choice.registry_inventory", _nothing_there)
 
     code = main(["save", "-f", "-", "-d", "new.tar.gz", "--base", "127.0.0.1:9", *QUICK])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.cli import list_command, redact
+from image_tools.cli import list_runs, redact
 from image_tools.cli.app import main
 from tests.helpers.fake_run import FakeRun
 from tests.helpers.report_schema import check_document
@@ -35,7 +35,7 @@ invalid    a b
 @pytest.fixture(autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A folder with a list, and the fake run."""
-    monkeypatch.setattr(list_command, "ListRun", FakeRun)
+    monkeypatch.setattr(list_runs, "ListRun", FakeRun)
     monkeypatch.setattr(FakeRun, "made", [])
     monkeypatch.chdir(tmp_path)
     Path("list.txt").write_bytes(LIST)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from image_tools.__main__ import run
-from image_tools.cli import list_command
+from image_tools.cli import list_runs
 from image_tools.commands.request import ListRequest
 from image_tools.commands.wiring import Surroundings
 from image_tools.errors import ToolMissing
@@ -171,7 +171,7 @@ def program() -> NoReturn:
     """The command line with the fake run, as the leader of its terminal."""
     if os.isatty(0):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    setattr(list_command, "ListRun", FakeRun)  # noqa: B010 (mypy: no such export)
+    setattr(list_runs, "ListRun", FakeRun)  # noqa: B010 (mypy: no such export)
     run()
 
 

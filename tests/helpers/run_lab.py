@@ -24,7 +24,6 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import ATTESTATION_SUBJECT, ATTESTATION_TYPE, Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes
-from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.plan.copy_all import CopyAll
 from image_tools.plan.inputs import ChildManifest
@@ -35,8 +34,12 @@ from image_tools.retry import RetryPolicy
 from image_tools.run.context import RunContext, TransferContext
 from image_tools.run.endpoints import Access, Destination, Endpoints
 from image_tools.run.line.job import Job
+from image_tools.run.line.plan import plan_image
+from image_tools.run.line.probe import Probed, probe
+from image_tools.run.line.read import read
 from image_tools.run.line.reader import Reader
 from image_tools.run.line.referrers import ReferrerFinder
+from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.local_transfers import LocalTransfers
 from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
@@ -246,16 +249,17 @@ class FakeToolbox:
 
 
 class _Tool:
-    """What may fail as a test wishes: `failures` are raised by the calls of that name, in turn."""
+    """What may fail as a test wishes: `failures` are raised by calls that begin so, once each."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self.failures: list[tuple[str, Exception]] = []
 
     def _did(self, name: str, *what: object) -> None:
-        self._lab.note(" ".join([name, *map(str, what)]))
+        event = " ".join([name, *map(str, what)])
+        self._lab.note(event)
         for failure in self.failures:
-            if failure[0] == name:
+            if f"{event} ".startswith(f"{failure[0]} "):
                 self.failures.remove(failure)
                 raise failure[1]
 
@@ -518,9 +522,41 @@ class Lab:
         }
         return RunContext(**{**fields, **more})
 
-    def local_job(self, context: RunContext, entry: Entry | None = None) -> Job:
-        """Return a job as a process has it that carries out transfers."""
-        return Job.between(context.here.endpoints, entry or entry_of(), Traffic())
+    async def task(self, context: RunContext, entry: Entry | None = None) -> TransferJob:
+        """Return what is planned for a line; its events are forgotten."""
+        job = context.line_job(entry or entry_of())
+        probed = await probe(context, job)
+        assert isinstance(probed, Probed)
+        planned = await plan_image(context, job, await read(context, job, probed))
+        assert isinstance(planned, TransferJob)
+        self.events.clear()
+        return planned
+
+    def local_job(self, context: RunContext, task: TransferJob) -> Job:
+        """Return a job as a process has it that carries out `task`."""
+        job = Job.between(context.here.endpoints, task.entry, Traffic())
+        job.mount_from, job.changes_tag = task.mount_from, task.changes_tag
+        return job
+
+
+class ImageLab(Lab):
+    """A lab with an index of amd64 and arm64, or of `platforms`, at its source."""
+
+    def __init__(self, *platforms: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.entries = tuple(self.source.image(one) for one in platforms or (AMD64, ARM64))
+        self.top = self.source.index(*self.entries)
+
+    def single(self, entry: Descriptor) -> RawManifest:
+        """Let the source's tag lead to one manifest."""
+        self.top = self.source.add(self.source.raw(entry.digest), "image", TAG)
+        return self.top
+
+    @property
+    def tools(self) -> list[str]:
+        """Return what the tools did; requests are left out."""
+        ends = (f"{SOURCE} ", f"{DESTINATION} ")
+        return [event for event in self.events if not event.startswith(ends)]
 
 
 def entry_of(
@@ -571,8 +607,3 @@ def schema1(architecture: str = "amd64") -> RawManifest:
     layers = [{"blobSum": str(Digest.of(b"layer"))}]
     document = {"schemaVersion": 1, "architecture": architecture, "fsLayers": layers}
     return RawManifest(media.DOCKER_SCHEMA1, json.dumps(document).encode())
-
-
-def where(text: str) -> Platform:
-    """Return the platform `os/architecture`."""
-    return platform(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 # plumbum asks `uname -p` when it is imported: that has to be over before starts are refused.
@@ -37,12 +38,14 @@ _WAYS_OUT = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _no_way_out() -> Iterator[None]:
     """Only processes that a test registers with `fp` seem to start; all else is refused.
 
     Nobody's certificate is looked at, either: OpenSSL takes 50 ms to read the system's.
     """
-    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
-    for place, name, refuse in _WAYS_OUT:
-        monkeypatch.setattr(place, name, refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", os.devnull)
+        for place, name, refuse in _WAYS_OUT:
+            patch.setattr(place, name, refuse)
+        yield

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from image_tools import __version__
-from image_tools.cli.options import Option, Page
-from image_tools.cli.shells.words import first_words, operands_of
+from image_tools.cli.options import Option, Page, first_words, operands_of
 
 _SCRIPT = """\
 #compdef image-tools

@@ -28,7 +28,7 @@ from image_tools.cli.shared_options import (
 from image_tools.errors import UsageError
 
 if TYPE_CHECKING:
-    from image_tools.cli.list_command import ListSetting
+    from image_tools.cli.list_runs import ListSetting
     from image_tools.commands.ends import ArchiveDestination
     from image_tools.report import Report
 

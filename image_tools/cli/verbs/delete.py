@@ -56,7 +56,7 @@ def delete(options: DeleteOptions, environ: Mapping[str, str]) -> int:
 
 
 def _agreed(doomed: DeletedImage) -> bool:
-    from image_tools.cli.asking import agreed
+    from image_tools.cli.interactive import agreed
 
     tags = ", ".join(doomed.tags) or "none"
     render.err(clean(f"{doomed.reference} is {doomed.digest}\ntags that go with it: {tags}"))

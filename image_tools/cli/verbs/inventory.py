@@ -58,7 +58,7 @@ def archive_inventory(options: ArchiveInventoryOptions, environ: Mapping[str, st
 
 def inventory(options: InventoryOptions, environ: Mapping[str, str]) -> int:
     """Write down what the destinations of a list hold; return 1 where a line is invalid."""
-    from image_tools.cli.base import registry_inventory
+    from image_tools.cli.archive_choice import registry_inventory
     from image_tools.cli.listing import reading_of
     from image_tools.cli.logs import start_logs
     from image_tools.cli.request import chosen_registries
@@ -76,7 +76,7 @@ def _write(found: Inventory, output: str | None) -> None:
     """Write an inventory to the file `output`, else to standard output."""
     from loguru import logger
 
-    from image_tools.cli.base import extent
+    from image_tools.cli.archive_choice import extent
 
     content = found.to_bytes()
     logger.info("{}: {}", found.name, extent(found))

@@ -41,7 +41,7 @@ def load(options: LoadOptions, environ: Mapping[str, str]) -> int:
 def load_validate(options: LoadValidateOptions, environ: Mapping[str, str]) -> int:
     """Compare an archive with a registry; return the exit code."""
     from image_tools.cli.archive_runs import loading, run_out_of_archive
-    from image_tools.cli.list_command import validating
+    from image_tools.cli.list_runs import validating
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.

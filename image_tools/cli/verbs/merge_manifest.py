@@ -43,7 +43,7 @@ class MergeManifestOptions(RegistryOptions):
 def merge_manifest(options: MergeManifestOptions, environ: Mapping[str, str]) -> int:
     """Publish the index and write it to standard output; return 0. Failures are raised."""
     from image_tools.cli import logs
-    from image_tools.cli.list_command import watched
+    from image_tools.cli.list_runs import watched
     from image_tools.cli.progress import Display, wanted
     from image_tools.cli.reaching import image
     from image_tools.commands.list_run import ListRun

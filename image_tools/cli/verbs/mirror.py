@@ -33,8 +33,7 @@ def mirror(options: MirrorOptions, environ: Mapping[str, str]) -> int:
 
     ImageToolsError for what stops the whole run; a failed image is only part of the report.
     """
-    from image_tools.cli.list_command import setting_of
-    from image_tools.cli.list_runs import run_list
+    from image_tools.cli.list_runs import run_list, setting_of
 
     if options.file is None and options.dry_run:
         raise UsageError("--dry-run needs a whole list", advice="give it with -f FILE or -f -")
@@ -43,8 +42,7 @@ def mirror(options: MirrorOptions, environ: Mapping[str, str]) -> int:
 
 def mirror_validate(options: MirrorValidateOptions, environ: Mapping[str, str]) -> int:
     """Compare the images of a list with their destinations; return the exit code."""
-    from image_tools.cli.list_command import setting_of, validating
-    from image_tools.cli.list_runs import run_list
+    from image_tools.cli.list_runs import run_list, setting_of, validating
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.

@@ -85,8 +85,7 @@ def save_validate(options: SaveValidateOptions, environ: Mapping[str, str]) -> i
     """Compare the images of a list with those of an archive; return the exit code."""
     from image_tools.cli.archive_choice import chosen_archive
     from image_tools.cli.archive_runs import saving
-    from image_tools.cli.list_command import validating
-    from image_tools.cli.list_runs import run_list
+    from image_tools.cli.list_runs import run_list, validating
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.

@@ -9,19 +9,18 @@ from typing import Any
 
 from loguru import logger
 
-from image_tools.errors import CopyFailed, NotFound
+from image_tools.errors import CopyFailed, InvalidManifest, NotFound
 from image_tools.exchange.presence import FAILS_ON_IT
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.plan.inputs import ChildManifest, PlanOptions
+from image_tools.plan.inputs import ChildManifest, DestinationImage, PlanOptions, SourceImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.referrers import FoundReferrers, subjects
 from image_tools.report import Outcome
 from image_tools.run.context import RunContext
 from image_tools.run.line.behind import looks_behind
-from image_tools.run.line.destination_image import refuse_unreadable, warn_of_lost
 from image_tools.run.line.hidden_tag import is_not_shown
 from image_tools.run.line.job import Job
 from image_tools.run.line.platforms import check_required, chosen, kept_unasked, own_tag, wish_of
@@ -54,12 +53,12 @@ async def plan_image(context: RunContext, job: Job, read: ReadImage) -> Transfer
         first = plan(image, wanted, read.existing, wish)
     if first.action is Action.SKIP:
         return _passed_over(context, job, read)
-    refuse_unreadable(job, image, read.existing, wish)
+    _refuse_unreadable(job, image, read.existing, wish)
     if first.action is Action.UNCHANGED:
         return _as_wanted(context, job, read, first)
     present = await _present(context, job, read, first)
     decided = plan(image, wanted, read.existing, replace(wish, present=present))
-    warn_of_lost(job, decided, read.existing, read.broken)
+    _warn_of_lost(job, decided, read.existing, read.broken)
     return await _with_children(context, job, read, decided)
 
 
@@ -219,3 +218,37 @@ async def _head_of(context: RunContext, job: Job, copy: Descriptor) -> ManifestH
         logger.warning("{}; treating it as missing", error)
         job.end.ledger.forget(job.destination.name, copy.digest)
         return None
+
+
+def _refuse_unreadable(
+    job: Job, image: SourceImage, existing: DestinationImage | None, wish: PlanOptions
+) -> None:
+    """Raise InvalidManifest where an entry under the tag is unreadable and might have to stay.
+
+    One that a look behind the tag has found lost, or that the source has, does not have to.
+    """
+    if existing is None or wish.overwrite or wish.selection.is_everything:
+        return
+    known = wish.lost | {raw.digest for raw in image.nested} | {e.digest for e in image.leaves}
+    for entry in existing.lost:
+        if entry.digest not in known:
+            raise InvalidManifest(
+                f"{job.entry.destination}: what lies there cannot be merged with: {entry.digest}"
+                " cannot be read",
+                advice="replace all of it with --overwrite, or what is lost with --depth tree",
+            )
+
+
+def _warn_of_lost(
+    job: Job, decided: Plan, existing: DestinationImage | None, broken: frozenset[Digest]
+) -> None:
+    """Warn about entries that leave the tag since their content is gone at the destination."""
+    lost = [entry for entry in decided.removed if entry.digest in broken]
+    if existing is not None:
+        brought = {raw.digest for raw in decided.nested} | {one.digest for one in decided.wanted}
+        lost += [entry for entry in existing.lost if entry.digest not in brought]
+    for entry in lost:
+        job.warn(
+            f"removed {entry.platform} ({entry.digest}) from {job.entry.destination}: its content"
+            " is gone there, and this run does not copy it"
+        )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from loguru import logger
+
+from image_tools.errors import DigestMismatch, ImageToolsError, InvalidManifest, NotFound
 from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
@@ -12,7 +15,7 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.inputs import DestinationImage, SourceImage
 from image_tools.plan.merge import select
 from image_tools.run.context import RunContext
-from image_tools.run.line.destination_image import existing_image
+from image_tools.run.line.behind import looks_behind
 from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Probed
 from image_tools.stores.store import ManifestHead
@@ -82,3 +85,37 @@ async def _schema1(
         existing=existing,
         broken=probed.broken,
     )
+
+
+async def existing_image(
+    context: RunContext, job: Job, head: ManifestHead | None
+) -> DestinationImage | None:
+    """Return what lies under the destination's tag; None for nothing, and for what is replaced.
+
+    Raises InvalidManifest where it cannot be merged with.
+    """
+    if head is None:
+        return None
+    try:
+        return await context.reader.destination_image(job.destination, head)
+    except (InvalidManifest, NotFound, DigestMismatch) as error:
+        if context.options.overwrite:
+            return None
+        if _is_replaced(context, job, error):
+            logger.warning("{}: replacing what lies there: {}", job.entry.destination, error)
+            return None
+        raise InvalidManifest(
+            f"{job.entry.destination}: what lies there cannot be merged with: {error}",
+            advice="replace it with --overwrite",
+        ) from error
+
+
+def _is_replaced(context: RunContext, job: Job, error: ImageToolsError) -> bool:
+    """Return whether what cannot be merged with may go without --overwrite.
+
+    Content that is lost may, where the run looks behind the tag. What is there and is no index of
+    ours, such as a schema 1 image, goes only where a validation has named this very line.
+    """
+    if isinstance(error, InvalidManifest):
+        return job.entry.look_behind
+    return looks_behind(context.options, job)

@@ -209,7 +209,7 @@ class RegistryClient:
             meter.end(sent, headers, 0 if answer is None else answer.status)
 
     async def _read(self, response: aiohttp.ClientResponse, request: ApiRequest) -> ApiAnswer:
-        return await read(response, request, self._connections.whole, self._secrets)
+        return await read(response, request, self._connections.answer_seconds, self._secrets)
 
     def _failure(self, turn: Turn, answer: ApiAnswer, request: ApiRequest) -> ImageToolsError:
         """Return the error for an answer, after the pace was told of it."""

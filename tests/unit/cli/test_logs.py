@@ -17,7 +17,6 @@ def lines() -> Iterator[list[str]]:
     """What was logged; the time is made the same for all."""
     written: list[str] = []
     yield written
-    logger.remove()
     logging.basicConfig(handlers=[], force=True)
     redact.forget_secrets()
 

@@ -14,8 +14,7 @@ from image_tools.oci import media
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes
-from image_tools.run.deep_walk import Depth, Walk, is_sampled
-from image_tools.run.held_image import Holding
+from image_tools.run.deep_walk import Depth, Holding, Walk, is_sampled
 from image_tools.run.line.reader import Reader, Repository
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.verdict import Names

@@ -21,8 +21,8 @@ from image_tools.validation.demand import Demand
 from tests.helpers.histories import Part, World
 from tests.helpers.naive_model import expected
 
-# Histories are cheap and seldom alike: three times what other properties get.
-MANY = 3 * settings().max_examples
+# Histories are seldom alike: twice what other properties get.
+MANY = 2 * settings().max_examples
 OFTEN = ("linux/amd64", "linux/arm64", "linux/s390x")
 PLACES = (
     *(*OFTEN, *OFTEN, *OFTEN),

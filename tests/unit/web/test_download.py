@@ -117,7 +117,7 @@ def test_download_of_another_version_begins_again(part: PartialFile) -> None:
     assert part.path.read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("validator", ["", 'W/"v1"'])
+@pytest.mark.parametrize("validator", ["", 'W/"v1"', '"\udcff"', '"a\x7f"'])
 def test_download_of_an_unknown_version_is_not_continued(part: PartialFile, validator: str) -> None:
     fetched(GivenResponse(headers={"ETag": validator}, chunks=(b"0123",)), part)
     request = fetched(GivenResponse(chunks=(CONTENT,)), part)
