@@ -27,9 +27,6 @@ from image_tools.report import (
     Pulls,
     Report,
     Status,
-    all_skipped,
-    plan_exit_code,
-    plan_to_json,
 )
 
 _MANY_UNCHANGED = 50
@@ -84,15 +81,15 @@ class Results:
 
     def show_plan(self, command: str, outlook: DryRunPlan) -> int:
         """Show what a run would do; 1 where a line is known to fail, 5 where one is put off."""
-        document = plan_to_json(command, outlook)
+        document = outlook.to_json(command)
         written = self._write(document)
         if self.as_json:
             render.out_json(document)
         elif not self.quiet:
             render.out(plan_table(outlook, self.width))
-        if all_skipped(outlook.rows):
+        if outlook.all_skipped:
             logger.warning(_ALL_SKIPPED)
-        return plan_exit_code(outlook.rows) if written else 1
+        return outlook.exit_code if written else 1
 
     def _write(self, document: Mapping[str, Any]) -> bool:
         if self.report is None:
