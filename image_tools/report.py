@@ -6,7 +6,7 @@ are in the order of the keys.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
@@ -255,35 +255,33 @@ class DryRunPlan:
     rows: tuple[PlanRow, ...]
     pulls: tuple[Pulls, ...] = ()
 
+    @property
+    def exit_code(self) -> int:
+        """Return 1 if some line would fail or all be skipped, 5 if some be deferred, else 0."""
+        actions = {row.action for row in self.rows}
+        if actions & {PlanAction.FAIL, PlanAction.INVALID}:
+            return 1
+        if PlanAction.DEFER in actions:
+            return _DEFERRED_EXIT_CODE
+        return int(self.all_skipped)
 
-def plan_to_json(command: str, found: DryRunPlan) -> dict[str, Any]:
-    """Return the plan of a dry run as a JSON object; the total of bytes is what is known."""
-    rows = found.rows
-    return {
-        "schema": SCHEMA,
-        "command": command,
-        "dry_run": True,
-        "exit_code": plan_exit_code(rows),
-        "bytes_to_move": sum(row.bytes_to_move or 0 for row in rows),
-        "manifest_gets": sum(row.manifest_gets for row in rows),
-        "pulls": [_json_of(pulls) for pulls in found.pulls],
-        "rows": [_json_of(row) for row in rows],
-    }
+    @property
+    def all_skipped(self) -> bool:
+        """Return whether a run would skip every image: none has a wanted platform."""
+        return {row.action for row in self.rows} == {PlanAction.SKIP}
 
-
-def plan_exit_code(rows: Collection[PlanRow]) -> int:
-    """Return 1 if some line would fail or all be skipped, 5 if some would be deferred, else 0."""
-    actions = {row.action for row in rows}
-    if actions & {PlanAction.FAIL, PlanAction.INVALID}:
-        return 1
-    if PlanAction.DEFER in actions:
-        return _DEFERRED_EXIT_CODE
-    return int(all_skipped(rows))
-
-
-def all_skipped(rows: Iterable[PlanRow]) -> bool:
-    """Return whether a run would skip every image: none has a wanted platform."""
-    return {row.action for row in rows} == {PlanAction.SKIP}
+    def to_json(self, command: str) -> dict[str, Any]:
+        """Return the plan as a JSON object; the total of bytes is what is known."""
+        return {
+            "schema": SCHEMA,
+            "command": command,
+            "dry_run": True,
+            "exit_code": self.exit_code,
+            "bytes_to_move": sum(row.bytes_to_move or 0 for row in self.rows),
+            "manifest_gets": sum(row.manifest_gets for row in self.rows),
+            "pulls": [_json_of(pulls) for pulls in self.pulls],
+            "rows": [_json_of(row) for row in self.rows],
+        }
 
 
 def _json_of(value: Any) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from image_tools.report import (
     Pulls,
     Report,
     Status,
-    plan_to_json,
 )
 from image_tools.tools import install, locate
 from tests.helpers.documents import (
@@ -254,7 +253,7 @@ def test_report_example_has_the_keys_of_the_report() -> None:
 def test_report_plan_keys_are_those_of_the_plan() -> None:
     row = PlanRow(number=1, source="", destination="", action=PlanAction.COPY)
     pulls = Pulls(registry="", spent=0, left=0)
-    plan = plan_to_json("mirror", DryRunPlan((row,), (pulls,)))
+    plan = DryRunPlan((row,), (pulls,)).to_json("mirror")
     said = prose_of("docs/report.md").partition("## The plan")[2].partition("## ")[0]
 
     named = {*plan, *plan["rows"][0], *plan["pulls"][0], *(a.value for a in PlanAction)}

@@ -21,7 +21,6 @@ from image_tools.report import (
     Pulls,
     Report,
     Status,
-    plan_to_json,
 )
 from tests.helpers.documents import blocks, rows, spans, text_of
 from tests.helpers.report_schema import SCHEMA, check_document
@@ -59,9 +58,7 @@ ARCHIVED = {"reference": "", "digest": DIGEST, "platforms": [], "size": 1} | {
 COMPONENTS = ("image-tools", "python", "aiohttp", "skopeo", "buildx", "platform")
 DOCUMENTS: dict[str, dict[str, Any]] = {
     "report": Report(command="mirror", outcomes=(OUTCOME,), interrupted_by=2).to_json(),
-    "plan": plan_to_json(
-        "mirror", DryRunPlan((ROW,), (Pulls(registry="docker.io", spent=1, left=9),))
-    ),
+    "plan": DryRunPlan((ROW,), (Pulls(registry="docker.io", spent=1, left=9),)).to_json("mirror"),
     "inspect": {"schema": 1, "command": "inspect", "reference": "r", "digest": DIGEST}
     | {"media_type": "m", "size": None, "images": [IMAGE]}
     | {"orphaned_attestations": [], "attached": [ATTACHED]},

@@ -48,7 +48,7 @@ class Referrer:
 
 @dataclass(frozen=True, slots=True)
 class FoundReferrers:
-    """What was found to speak about an image, and what kept one from looking."""
+    """The referrers of an image, and warnings about those that could not be listed."""
 
     referrers: tuple[Referrer, ...] = ()
     warnings: tuple[str, ...] = ()

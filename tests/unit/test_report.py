@@ -19,8 +19,6 @@ from image_tools.report import (
     Report,
     Status,
     joined,
-    plan_exit_code,
-    plan_to_json,
 )
 
 C, U, P, S = Status.COPIED, Status.UNCHANGED, Status.PASSED, Status.SKIPPED
@@ -245,14 +243,14 @@ def row(action: PlanAction, number: int = 1) -> PlanRow:
     ],
 )
 def test_plan_exit_code_tells_of_lines_that_fail_or_are_put_off(action, expected) -> None:
-    assert plan_exit_code([row(PlanAction.COPY), row(action)]) == expected
+    assert DryRunPlan((row(PlanAction.COPY), row(action))).exit_code == expected
 
 
 def test_plan_as_json_has_this_shape() -> None:
     unknown = replace(row(PlanAction.DEFER, 3), bytes_to_move=None)
     pulls = Pulls(registry="docker.io", spent=1, left=9, limit=10, window=21600)
     rows = (row(PlanAction.COPY), row(PlanAction.SKIP, 2), unknown)
-    document = plan_to_json("mirror", DryRunPlan(rows, (pulls,)))
+    document = DryRunPlan(rows, (pulls,)).to_json("mirror")
 
     shared: dict[str, object] = {
         "source": "a",
