@@ -30,20 +30,20 @@ async def head(session: ToolSession, route: Route, _request: web.BaseRequest) ->
 async def get(session: ToolSession, route: Route, request: web.BaseRequest) -> web.StreamResponse:
     """Stream the blob, or the part of it that a single Range asks for."""
     digest = blob_digest(route.subject)
-    if (content := session.blobs.get(digest)) is not None:
-        return _from_memory(digest, content, request)
-    size = session.sizes.get(digest)
-    if size is None:
-        size = await session.store.blob_size(session.repository, digest)
-    if size is None:
-        raise NotFound(f"blob {digest} is unknown")
-    session.sizes[digest] = size
+    content = session.blobs.get(digest)
+    size = await _source_size(session, digest) if content is None else len(content)
     wanted = byte_range(request.headers)
     first, last = wanted or (0, None)
     if wanted is not None and first >= size:
         return _unsatisfiable(size)
     last = size - 1 if last is None else min(last, size - 1)
-    part = _part(digest, first, last, size, wanted is not None)
+    headers, status = _headers(digest), 200
+    if wanted is not None:
+        headers["Content-Range"], status = f"bytes {first}-{last}/{size}", 206
+    if content is not None:
+        return answer(status, headers, content[first : last + 1])
+    part = web.StreamResponse(status=status, headers={**VERSION_HEADER, **headers})
+    part.content_length = last - first + 1
     bound = last if last < size - 1 else None
     async with session.store.blob(session.repository, digest, first=first, last=bound) as chunks:
         return await _stream(part, request, session.traffic.reading(chunks))
@@ -55,6 +55,16 @@ def blob_digest(text: str) -> Digest:
         return Digest.parse(text)
     except InvalidReference as error:
         raise DigestMismatch(str(error)) from error
+
+
+async def _source_size(session: ToolSession, digest: Digest) -> int:
+    size = session.sizes.get(digest)
+    if size is None:
+        size = await session.store.blob_size(session.repository, digest)
+    if size is None:
+        raise NotFound(f"blob {digest} is unknown")
+    session.sizes[digest] = size
+    return size
 
 
 async def _stream(
@@ -141,28 +151,7 @@ def _headers(digest: Digest) -> dict[str, str]:
     }
 
 
-def _part(digest: Digest, first: int, last: int, size: int, ranged: bool) -> web.StreamResponse:
-    headers = {**VERSION_HEADER, **_headers(digest)}
-    if ranged:
-        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-    part = web.StreamResponse(status=206 if ranged else 200, headers=headers)
-    part.content_length = last - first + 1
-    return part
-
-
 def _unsatisfiable(size: int) -> web.Response:
     refused = error_answer(416, "SIZE_INVALID", "the range lies behind the end of the blob")
     refused.headers["Content-Range"] = f"bytes */{size}"
     return refused
-
-
-def _from_memory(digest: Digest, content: bytes, request: web.BaseRequest) -> web.Response:
-    wanted = byte_range(request.headers)
-    if wanted is None:
-        return answer(200, _headers(digest), content)
-    first, last = wanted
-    if first >= len(content):
-        return _unsatisfiable(len(content))
-    last = len(content) - 1 if last is None else min(last, len(content) - 1)
-    headers = {**_headers(digest), "Content-Range": f"bytes {first}-{last}/{len(content)}"}
-    return answer(206, headers, content[first : last + 1])

@@ -7,8 +7,8 @@ from image_tools.logins.auth_file import Credentials
 from image_tools.logins.credentials import Keyring
 from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.client import RegistryClient
-from image_tools.stores.remote.uploads import RemoteUpload
-from image_tools.web.address import endpoint, named
+from image_tools.stores.remote.uploads import RemoteUpload, begin_upload
+from image_tools.web.address import endpoint
 
 _GREETED = frozenset({200, 401, 403, 404})
 
@@ -68,17 +68,7 @@ class Admission:
         if await self._client.authorizer.grants_push(repository):
             self._client.capabilities.writable.add(repository)
             return
-        answer = await self._client.ask(
-            ApiRequest(
-                method="POST",
-                repository=repository,
-                reference=named(self._client.registry, repository),
-                path=f"{repository}/blobs/uploads/",
-                expected=frozenset({202}),
-                doing="trying to push",
-                push=True,
-            )
-        )
+        answer = await begin_upload(self._client, repository, "trying to push")
         self._client.capabilities.writable.add(repository)
         await _give_up(self._client, repository, answer)
 

@@ -27,6 +27,7 @@ from image_tools.stores.remote.tokens.authorizer import Authorizer
 from image_tools.stores.remote.tokens.challenge import Challenge
 from image_tools.stores.remote.tokens.source import TOKEN_OPTIONS, TokenOptions
 from image_tools.stores.remote.tokens.tried_logins import UNAUTHORIZED
+from image_tools.web.address import follow, next_page
 from image_tools.web.body import StreamBody
 from image_tools.web.connect import Connections, Timing
 from image_tools.web.pacing import LONGEST_WAIT, WINDOW, Pace, Turn
@@ -126,6 +127,13 @@ class RegistryClient:
         if isinstance(error, CopyFailed):
             error.answered = True
         return error
+
+    def following(self, answer: ApiAnswer, reference: str) -> URL | None:
+        """Return the URL of the next page of a list, None after the last one."""
+        target = next_page(answer.fields("Link"))
+        if target is None:
+            return None
+        return follow(answer.url, target, reference, allows_plain=self.allows_plain(answer.url))
 
     async def open(self, request: ApiRequest) -> aiohttp.ClientResponse:
         """Return the head of an expected answer; the caller reads its body, outside the pace."""

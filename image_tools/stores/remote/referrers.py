@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Protocol
 
 from loguru import logger
 from yarl import URL
@@ -23,7 +22,8 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, parse
 from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.capabilities import Capabilities
-from image_tools.stores.store import ManifestHead
+from image_tools.stores.remote.client import RegistryClient
+from image_tools.stores.store import Store
 from image_tools.web.address import named
 
 MOST_PAGES = 100
@@ -39,24 +39,8 @@ class _BrokenList(InvalidManifest):
     """An unreadable index: the registry lists referrers, and this list is lost."""
 
 
-class ReferringRegistry(Protocol):
-    """The part of a registry that is needed here."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def capabilities(self) -> Capabilities: ...
-    async def ask(self, request: ApiRequest) -> ApiAnswer: ...
-    async def once(self, request: ApiRequest) -> ApiAnswer: ...
-    def following(self, answer: ApiAnswer, reference: str) -> URL | None: ...
-    async def manifest_head(
-        self, repository: str, reference: str | Digest
-    ) -> ManifestHead | None: ...
-    async def manifest(self, repository: str, reference: str | Digest) -> RawManifest: ...
-
-
 async def referrers(
-    registry: ReferringRegistry, repository: str, digest: Digest
+    client: RegistryClient, store: Store, repository: str, digest: Digest
 ) -> tuple[Descriptor, ...]:
     """Return the manifests that name `digest` as their subject, from the API or the tag.
 
@@ -64,60 +48,58 @@ async def referrers(
     something else than an index, is asked for the tag, and not asked by API again. Raises
     Unavailable, TimedOut or RateLimited where a registry that may list them is out of order.
     """
-    known = registry.capabilities
+    known = client.capabilities
     if known.referrers and repository not in known.no_referrers:
         try:
-            found = await _listed(registry, repository, digest)
+            found = await _listed(client, repository, digest)
             known.lists_referrers = True
             return found
         except ImageToolsError as error:
             is_known = known.lists_referrers and not isinstance(error, NotFound)
             if is_known or _is_out_of_order(error):
-                return await _rescued(registry, repository, digest, error)
+                return await _rescued(store, repository, digest, error)
             logger.debug("{}; looking for the tag that lists them", error)
             _note(known, repository, error)
-    return await by_tag(registry, repository, digest)
+    return await by_tag(store, repository, digest)
 
 
 async def _rescued(
-    registry: ReferringRegistry, repository: str, digest: Digest, error: ImageToolsError
+    store: Store, repository: str, digest: Digest, error: ImageToolsError
 ) -> tuple[Descriptor, ...]:
     """Return what the tag lists while the registry's list is out of order, else raise `error`."""
     with suppress(ImageToolsError):
-        if found := await by_tag(registry, repository, digest):
+        if found := await by_tag(store, repository, digest):
             logger.warning("{}; using the tag that lists its referrers", error)
             return found
     raise error
 
 
-async def by_tag(
-    registry: ReferringRegistry, repository: str, digest: Digest
-) -> tuple[Descriptor, ...]:
+async def by_tag(store: Store, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
     """Return the referrers listed by the tag `sha256-HEX` ("Referrers Tag Schema")."""
     tag = digest.as_tag
     # HEAD first: nearly always there is no such tag, and registries count a GET as a pull.
-    head = await registry.manifest_head(repository, tag)
+    head = await store.manifest_head(repository, tag)
     # GitLab resolves the tag of a digest to the manifest itself (oras-go#1396).
     if head is None or head.digest == digest or head.media_type not in {"", *media.INDEXES}:
         return ()
     try:
-        manifest = await registry.manifest(repository, head.digest)
+        manifest = await store.manifest(repository, head.digest)
     except NotFound:
         return ()
-    return _entries(manifest, named(registry.name, repository, tag))
+    return _entries(manifest, named(store.name, repository, tag))
 
 
 async def _listed(
-    registry: ReferringRegistry, repository: str, digest: Digest
+    client: RegistryClient, repository: str, digest: Digest
 ) -> tuple[Descriptor, ...]:
-    reference = named(registry.name, repository, digest)
+    reference = named(client.registry, repository, digest)
     found: tuple[Descriptor, ...] = ()
     url: URL | None = None
     seen = set[URL]()
     for _ in range(MOST_PAGES):
-        answer = await _asked(registry, _request(repository, digest, reference, url))
+        answer = await _asked(client, _request(repository, digest, reference, url))
         found += _list(answer, reference)
-        following = registry.following(answer, reference)
+        following = client.following(answer, reference)
         seen.add(answer.url)
         if following is None or following in seen:
             return found
@@ -125,17 +107,17 @@ async def _listed(
     raise Unavailable(f"{reference}: the list of its referrers does not end")
 
 
-async def _asked(registry: ReferringRegistry, request: ApiRequest) -> ApiAnswer:
+async def _asked(client: RegistryClient, request: ApiRequest) -> ApiAnswer:
     """Return the answer, repeated while the failure is temporary, except for a 500.
 
     Many servers answer 500 to an API they do not know.
     """
     try:
-        return await registry.once(request)
+        return await client.once(request)
     except ImageToolsError as error:
         if not error.temporary or not _is_out_of_order(error):
             raise
-    return await registry.ask(request)
+    return await client.ask(request)
 
 
 def _is_out_of_order(error: ImageToolsError) -> bool:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from loguru import logger
-from yarl import URL
 
 from image_tools.errors import (
     CopyFailed,
@@ -24,12 +23,11 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.stores.remote.admission import Admission
 from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.blobs import BlobReader, BlobSizes
-from image_tools.stores.remote.capabilities import Capabilities
 from image_tools.stores.remote.client import RegistryClient, RemoteOptions
 from image_tools.stores.remote.manifests import ManifestReader, verify
 from image_tools.stores.remote.referrers import doubt, referrers
-from image_tools.stores.remote.tags import TagLists, following
-from image_tools.stores.remote.uploads import RemoteUpload
+from image_tools.stores.remote.tags import TagLists
+from image_tools.stores.remote.uploads import RemoteUpload, begin_upload
 from image_tools.stores.store import Abilities, ManifestHead
 from image_tools.web.address import named
 
@@ -127,36 +125,15 @@ class Remote:
         """
         self._client.authorizer.expect((repository,), push=True, delete=True)
         self._tags.forget(repository)
-        return await Deletion(self, repository, digest, tags).run()
+        return await Deletion(self._client, self, repository, digest, tags).run()
 
     async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
         """Return the manifests that name `digest` as their subject."""
-        return await referrers(self, repository, digest)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return which optional features the registry turned out to have."""
-        return self._client.capabilities
+        return await referrers(self._client, self, repository, digest)
 
     def doubts_referrers(self, repository: str) -> str:
         """Return why an empty answer about referrers proves nothing; empty text if it does."""
-        return doubt(self.capabilities, repository)
-
-    async def ask(self, request: ApiRequest) -> ApiAnswer:
-        """Return the answer to an idempotent request."""
-        return await self._client.ask(request)
-
-    async def once(self, request: ApiRequest) -> ApiAnswer:
-        """Return the answer to a request that is not repeated, whatever fails."""
-        return await self._client.once(request)
-
-    def refusal(self, answer: ApiAnswer, request: ApiRequest) -> ImageToolsError:
-        """Return the error for an answer that the request listed as expected."""
-        return self._client.refusal(answer, request)
-
-    def following(self, answer: ApiAnswer, reference: str) -> URL | None:
-        """Return the URL of the next page of a list, None after the last one."""
-        return following(self._client, answer, reference)
+        return doubt(self._client.capabilities, repository)
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
         """Return the size of a blob in bytes, None when it is not in this repository."""
@@ -180,7 +157,7 @@ class Remote:
 
         A registry that does not mount is not asked again: the upload is a plain one then.
         """
-        known, pair = self.capabilities, (repository, origin)
+        known, pair = self._client.capabilities, (repository, origin)
         if origin != repository and (not known.mounts or pair in known.no_mounts):
             return await self.upload(repository)
         request = ApiRequest(
@@ -211,17 +188,7 @@ class Remote:
 
     async def upload(self, repository: str) -> RemoteUpload:
         """Return a new upload session."""
-        answer = await self._client.ask(
-            ApiRequest(
-                method="POST",
-                repository=repository,
-                reference=named(self.name, repository),
-                path=f"{repository}/blobs/uploads/",
-                expected=frozenset({202}),
-                doing="beginning an upload",
-                push=True,
-            )
-        )
+        answer = await begin_upload(self._client, repository, "beginning an upload")
         return RemoteUpload(self._client, repository, answer)
 
     async def tags(self, repository: str) -> tuple[str, ...]:
@@ -261,7 +228,8 @@ class Deletion:
     See "Deleting Manifests" in the distribution spec.
     """
 
-    registry: Remote
+    client: RegistryClient
+    store: Remote
     repository: str
     digest: Digest
     tags: Sequence[str] = ()
@@ -273,17 +241,17 @@ class Deletion:
         still leads to the manifest afterwards.
         """
         request = self._request(str(self.digest))
-        answer = await self.registry.ask(request)
+        answer = await self.client.ask(request)
         if self.tags and _wants_tags_first(answer):
-            await self._delete_tags(self.registry.refusal(answer, request))
-            answer = await self.registry.ask(request)
+            await self._delete_tags(self.client.refusal(answer, request))
+            answer = await self.client.ask(request)
             if answer.status not in _DELETED | {_UNKNOWN}:
-                raise self._after_tags(self.registry.refusal(answer, request), self.tags)
+                raise self._after_tags(self.client.refusal(answer, request), self.tags)
         elif self.tags and answer.status == _UNKNOWN:
             # This registry keeps tags apart: they have outlived the manifest.
-            await self._delete_tags(self.registry.refusal(answer, request))
+            await self._delete_tags(self.client.refusal(answer, request))
         if answer.status not in _DELETED | {_UNKNOWN}:
-            raise self.registry.refusal(answer, request)
+            raise self.client.refusal(answer, request)
         await self._look_again()
         return answer.status in _DELETED
 
@@ -291,20 +259,18 @@ class Deletion:
         """Delete the tags themselves; raise `refusal` when the first one cannot be deleted."""
         for number, tag in enumerate(self.tags):
             request = self._request(tag)
-            answer = await self.registry.ask(request)
+            answer = await self.client.ask(request)
             if answer.status in _DELETED | {_UNKNOWN}:
                 logger.debug("{}: the tag is deleted", request.reference)
             elif number == 0:
                 raise refusal
             else:
-                error = self.registry.refusal(answer, request)
+                error = self.client.refusal(answer, request)
                 raise self._after_tags(error, self.tags[:number])
 
     def _after_tags(self, error: ImageToolsError, tags: Sequence[str]) -> ImageToolsError:
         """Return `error` with the tags that were deleted before it."""
-        error.message = f"{error.message}; deleted before that: the tags {', '.join(tags)}"
-        error.args = (error.message,)
-        return error
+        return error.copied(f"{error.message}; deleted before that: the tags {', '.join(tags)}")
 
     async def _look_again(self) -> None:
         left = await self._left()
@@ -312,7 +278,7 @@ class Deletion:
             await asyncio.sleep(_AGREEMENT_SECONDS)
             left = await self._left()
         if left:
-            shown = ", ".join(named(self.registry.name, self.repository, one) for one in left)
+            shown = ", ".join(named(self.store.name, self.repository, one) for one in left)
             raise IntegrityError(
                 f"{shown}: still there after the registry accepted the deletion of {self.digest}",
                 advice="run again to delete the tag itself, or delete it with the registry's own"
@@ -332,7 +298,7 @@ class Deletion:
     async def _head(self, reference: str | Digest) -> ManifestHead | None:
         """Return a head after the deletion; some registries forbid what is missing (ggcr#1691)."""
         try:
-            return await self.registry.manifest_head(self.repository, reference)
+            return await self.store.manifest_head(self.repository, reference)
         except CopyFailed as error:
             if error.temporary or not error.answered or error.status not in _HIDDEN:
                 raise
@@ -344,9 +310,7 @@ class Deletion:
         request = ApiRequest(
             method="DELETE",
             repository=self.repository,
-            reference=named(
-                self.registry.name, self.repository, reference if is_tag else self.digest
-            ),
+            reference=named(self.store.name, self.repository, reference if is_tag else self.digest),
             path=f"{self.repository}/manifests/{reference}",
             expected=_DELETED | _MAY_BE_ABOUT_TAGS | {_UNKNOWN},
             doing="deleting",

@@ -15,21 +15,13 @@ from image_tools.errors import ImageToolsError, NotFound, Unavailable
 from image_tools.oci.reference import is_tag
 from image_tools.stores.remote.api import ApiAnswer, ApiRequest
 from image_tools.stores.remote.client import RegistryClient
-from image_tools.web.address import follow, named, next_page
+from image_tools.web.address import named
 
 MOST_PAGES = 1000
 MOST_BYTES_OF_TAGS = 16 * 1024 * 1024
 MOST_TAGS = 1_000_000
 _NAME_UNKNOWN = "NAME_UNKNOWN"
 _BESIDE_TAGS = frozenset({"name", "child", "manifest"})
-
-
-def following(client: RegistryClient, answer: ApiAnswer, reference: str) -> URL | None:
-    """Return the URL of the next page of a list, None after the last one."""
-    target = next_page(answer.fields("Link"))
-    if target is None:
-        return None
-    return follow(answer.url, target, reference, allows_plain=client.allows_plain(answer.url))
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +51,7 @@ class TagLists:
         for _ in range(MOST_PAGES):
             answer, names = await client.repeat(partial(self._names, request))
             found.update(dict.fromkeys(names))
-            after = following(client, answer, request.reference)
+            after = client.following(answer, request.reference)
             if after is None:
                 return tuple(found)
             seen.add(answer.url)

@@ -147,6 +147,21 @@ class RemoteUpload:
         )
 
 
+async def begin_upload(client: RegistryClient, repository: str, doing: str) -> ApiAnswer:
+    """Return the answer that begins an upload (POST); `doing` says in errors what for."""
+    return await client.ask(
+        ApiRequest(
+            method="POST",
+            repository=repository,
+            reference=named(client.registry, repository),
+            path=f"{repository}/blobs/uploads/",
+            expected=frozenset({202}),
+            doing=doing,
+            push=True,
+        )
+    )
+
+
 def _lost(request: ApiRequest, error: NotFound) -> Unavailable:
     """Return the temporary error of a session that the registry does not know any more."""
     said = f"{request.reference}: the registry no longer knows this upload"

@@ -112,9 +112,7 @@ class Meter:
         """Count a request that is about to be sent; raise Deferred when it is a pull too many."""
         if is_pull and not self._take():
             error = self.deferred(1)
-            error.message = f"{reference}: {error.message}"
-            error.args = (error.message,)
-            raise error
+            raise error.copied(f"{reference}: {error.message}")
         return self.window.begin(self.clock(), is_pull=is_pull)
 
     def end(self, sent: Sent, headers: Mapping[str, str] | None, status: int = 200) -> None:
@@ -135,9 +133,7 @@ class Meter:
         if error.retry_after:
             self.rest(error.retry_after)
         found = self.deferred(1)
-        found.message = f"{reference}: {found.message} ({error})"
-        found.args = (found.message,)
-        return found
+        return found.copied(f"{reference}: {found.message} ({error})")
 
     @property
     def is_exhausted(self) -> bool:

@@ -30,7 +30,7 @@ def listing(*names: str) -> bytes:
 class Registry:
     """Answers page after page; `tags` holds what lies under tags."""
 
-    name = "reg:5000"
+    name = registry = "reg:5000"
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Registry:
 
 
 def found_by(registry: Registry) -> list[Digest]:
-    return [entry.digest for entry in asyncio.run(referrers(registry, "x/y", SUBJECT))]
+    return [entry.digest for entry in asyncio.run(referrers(registry, registry, "x/y", SUBJECT))]
 
 
 def digests(*names: str) -> list[Digest]:
@@ -124,7 +124,7 @@ def test_referrers_tag_that_leads_to_the_subject_lists_nothing() -> None:
     subject = Digest.of(index)
     registry = Registry((404, b""), tags={subject.as_tag: index})
 
-    assert asyncio.run(referrers(registry, "x/y", subject)) == ()
+    assert asyncio.run(referrers(registry, registry, "x/y", subject)) == ()
 
 
 @pytest.mark.parametrize("media_type", ["", media.OCI_INDEX])
@@ -156,7 +156,7 @@ def test_referrers_refusal_counts_for_the_repository_or_for_the_registry(
 ) -> None:
     registry = Registry((status, body), (200, listing("a")))
     found_by(registry)
-    elsewhere = asyncio.run(referrers(registry, "x/z", SUBJECT))
+    elsewhere = asyncio.run(referrers(registry, registry, "x/z", SUBJECT))
 
     assert [entry.digest for entry in elsewhere] == (digests("a") if asked_again else [])
 
