@@ -134,6 +134,11 @@ class Note:
     lines: tuple[str, ...]
 
 
+def note(title: str, *lines: str) -> Note:
+    """Return a note of these lines."""
+    return Note(title, lines)
+
+
 def _no_run(_options: Any, _environ: Mapping[str, str]) -> int:
     raise NotImplementedError
 
@@ -151,7 +156,6 @@ class Page(Generic[OptionsT]):
     about: str
     groups: tuple[Group, ...]
     notes: tuple[Note, ...] = ()
-    operands: tuple[Operand, ...] = ()
     aliases: tuple[str, ...] = ()
     kind: type[OptionsT]
     run: Callable[[OptionsT, Mapping[str, str]], int] = _no_run
@@ -160,6 +164,16 @@ class Page(Generic[OptionsT]):
     def options(self) -> tuple[Option, ...]:
         """Return the options of all groups."""
         return tuple(option for group in self.groups for option in group.options)
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """Return the operands, in the order in which `kind` declares them."""
+        declared = _declared(self.kind).items()
+        return tuple(
+            dataclasses.replace(made, name=key)
+            for key, made in declared
+            if isinstance(made, Operand)
+        )
 
 
 @overload
@@ -238,15 +252,6 @@ def group(title: str, kind: type[VerbOptions], names: str, *, help: str = "") ->
     named = (dataclasses.replace(made, name=name) for name, made in chosen)
     texts = (dataclasses.replace(made, help=help) if help else made for made in named)
     return Group(title, tuple(texts))
-
-
-def operands(kind: type[VerbOptions]) -> tuple[Operand, ...]:
-    """Return the operands of `kind`, in the order in which they are declared."""
-    return tuple(
-        dataclasses.replace(made, name=key)
-        for key, made in _declared(kind).items()
-        if isinstance(made, Operand)
-    )
 
 
 def narrowed(kind: type[OptionsT], options: VerbOptions, **changes: Any) -> OptionsT:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from image_tools.cli import values
 from image_tools.cli.options import (
     Group,
-    Note,
     VerbOptions,
     changed,
     group,
+    note,
     omitted,
     option,
     switch,
@@ -37,18 +37,16 @@ _WRITING_NAMES = (
 RESULT_NAMES = "failed report format all-rows quiet debug"
 WAIT_FOR_ARCHIVE = "wait while another run works on the same archive, without DURATION for ever"
 
-EXIT_CODES = Note(
+EXIT_CODES = note(
     "Exit codes",
-    (
-        "0    every image is copied, unchanged or skipped, and not all of them are skipped",
-        "1    some images failed, every image was skipped, or lines could not be read",
-        "2    the command line or the list as a whole is wrong, or the list is empty",
-        "3    this machine lacks something, such as skopeo",
-        "4    another run works on the same destination",
-        "5    nothing failed, but some images were put off by a pull limit",
-        "70   a bug: please report it",
-        "130  stopped by Ctrl-C; 143 by SIGTERM",
-    ),
+    "0    every image is copied, unchanged or skipped, and not all of them are skipped",
+    "1    some images failed, every image was skipped, or lines could not be read",
+    "2    the command line or the list as a whole is wrong, or the list is empty",
+    "3    this machine lacks something, such as skopeo",
+    "4    another run works on the same destination",
+    "5    nothing failed, but some images were put off by a pull limit",
+    "70   a bug: please report it",
+    "130  stopped by Ctrl-C; 143 by SIGTERM",
 )
 
 
@@ -113,8 +111,7 @@ class PullOptions(RemoteRunOptions, SourceOptions):
     """What a run takes whose source is a registry."""
 
     source_project: str | None = option(
-        "take all images from PROJECT: only the last part of their names stays",
-        metavar="PROJECT",
+        "take all images from PROJECT: only the last part of their names stays", metavar="PROJECT"
     )
     pull_budget: int | None = option(
         "read at most N manifests (GETs, as Docker Hub counts them) of each source "
@@ -163,9 +160,7 @@ class PushOptions(RemoteRunOptions, DestinationOptions):
     )
     harbor_public: bool = switch("the projects that are created are public, not private")
     state: str | None = option(
-        "remember finished images in FILE",
-        metavar="FILE",
-        shown="in $XDG_STATE_HOME/image-tools",
+        "remember finished images in FILE", metavar="FILE", shown="in $XDG_STATE_HOME/image-tools"
     )
     no_state: bool = switch("remember nothing; compare manifests instead")
     skip_login: bool = switch("do not try logins and pushes at the destinations before copying")

@@ -5,37 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from image_tools.cli import values
-from image_tools.cli.options import Note, VerbOptions, option, switch, word
+from image_tools.cli.options import VerbOptions, note, option, switch, word
 
 REGISTRY_NAMES = "tls-verify ca-file retry-times retry-delay"  # the group "Getting in"
 PLATFORM_NAMES = "arch os variant allow-unknown-platform provenance no-arch-os-fail"
 FOREIGN_NAMES = "name cache keep-cache"
 FOREIGN_TITLE = "Archives of other programs"
 
-SPELLING = Note(
+SPELLING = note(
     "Spelling",
-    ("long options take one dash or two, values a blank or =: -debug, -jobs=4, --jobs 4, -j4",),
+    "long options take one dash or two, values a blank or =: -debug, -jobs=4, --jobs 4, -j4",
 )
-READ_LOGIN = Note(
+READ_LOGIN = note(
     "Environment",
-    (
-        "SOURCE_USERNAME, SOURCE_PASSWORD    login, for SOURCE_REGISTRY where that is set",
-        "DOCKER_USERNAME, DOCKER_PASSWORD    login for DOCKER_REGISTRY alone",
-        "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
-    ),
+    "SOURCE_USERNAME, SOURCE_PASSWORD    login, for SOURCE_REGISTRY where that is set",
+    "DOCKER_USERNAME, DOCKER_PASSWORD    login for DOCKER_REGISTRY alone",
+    "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
 )
 IMAGE = (
     "the image: REGISTRY/REPOSITORY:TAG, or @sha256:... behind it; docker.io and latest "
     "may be left out"
 )
 ARCHIVE = "the archive, a file or a folder"
-ARCHIVE_EXIT_CODES = Note(
+ARCHIVE_EXIT_CODES = note(
     "Exit codes",
-    (
-        "0    everything is there",
-        "1    something is damaged or missing",
-        "2    the command line is wrong, or nothing lies there",
-    ),
+    "0    everything is there",
+    "1    something is damaged or missing",
+    "2    the command line is wrong, or nothing lies there",
 )
 
 
@@ -51,11 +47,7 @@ class FormatOptions(LogOptions):
     """How the result is written."""
 
     format: str = word(
-        "write the result as a table or as json",
-        "table",
-        "json",
-        metavar="FORMAT",
-        default="table",
+        "write the result as a table or as json", "table", "json", metavar="FORMAT", default="table"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from image_tools.cli.options import Note, Page, changed, group, narrowed, operand, operands, switch
+from image_tools.cli.options import Page, changed, group, narrowed, note, operand, switch
 from image_tools.cli.run_options import (
     EXIT_CODES,
     RESULT_NAMES,
@@ -149,10 +149,7 @@ ARCHIVE_EXPORT = Page(
         group("Output", ArchiveCopyOptions, RESULT_NAMES),
     ),
     notes=(
-        Note(
-            "Examples",
-            ("image-tools archive export -f list.txt -s images.tar.gz -d some.tar.gz",),
-        ),
+        note("Examples", "image-tools archive export -f list.txt -s images.tar.gz -d some.tar.gz"),
         EXIT_CODES,
     ),
 )
@@ -164,7 +161,6 @@ ARCHIVE_MERGE = Page(
     summary="put several archives together",
     about="Copy all images of several archives into one. Where two have the same tag, its "
     "platforms are put together, and those of the later archive count.",
-    operands=operands(ArchiveMergeOptions),
     groups=(
         group("The archive", ArchiveMergeOptions, f"output {_NEW} allow-empty"),
         group("What to copy", ArchiveMergeOptions, PLATFORM_NAMES),
@@ -173,7 +169,7 @@ ARCHIVE_MERGE = Page(
         group("Output", ArchiveMergeOptions, RESULT_NAMES.removeprefix("failed ")),
     ),
     notes=(
-        Note("Examples", ("image-tools archive merge monday.tar.gz friday.tar.gz -o week.tar.gz",)),
+        note("Examples", "image-tools archive merge monday.tar.gz friday.tar.gz -o week.tar.gz"),
         EXIT_CODES,
     ),
 )

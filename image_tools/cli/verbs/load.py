@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from image_tools.cli.options import Group, Note, Page, changed, group
+from image_tools.cli.options import Group, Page, changed, group, note
 from image_tools.cli.run_options import (
     COPY_NAMES,
     EXIT_CODES,
@@ -17,11 +17,7 @@ from image_tools.cli.run_options import (
     comparing,
     depth_group,
 )
-from image_tools.cli.shared_options import (
-    FOREIGN_NAMES,
-    FOREIGN_TITLE,
-    SPELLING,
-)
+from image_tools.cli.shared_options import FOREIGN_NAMES, FOREIGN_TITLE, SPELLING
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -84,14 +80,12 @@ LOAD = Page(
     "program's predecessor are loaded, too, through a private folder.",
     groups=_groups(LoadOptions),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools load -s images.tar.gz -d reg.example:5000 -j 4",
-                "image-tools load -s saved-image-cache -d reg.example:5000/team -f list.txt",
-                "image-tools load -s images.tar.gz -d harbor.example --repo-type harbor",
-                "image-tools load -s images.tar.gz -d reg.example:5000 -f load-failed.txt",
-            ),
+            "image-tools load -s images.tar.gz -d reg.example:5000 -j 4",
+            "image-tools load -s saved-image-cache -d reg.example:5000/team -f list.txt",
+            "image-tools load -s images.tar.gz -d harbor.example --repo-type harbor",
+            "image-tools load -s images.tar.gz -d reg.example:5000 -f load-failed.txt",
         ),
         SPELLING,
         EXIT_CODES,
@@ -110,13 +104,11 @@ LOAD_VALIDATE = Page(
     "load takes.",
     groups=(*_KEPT, depth_group(LoadValidateOptions), _OUTPUT, _IDLE),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools load-validate -s images.tar.gz -d reg.example:5000 -j 8",
-                "image-tools load-validate -s saved-image-cache -d reg.example:5000 --depth tree",
-                "image-tools load -s images.tar.gz -d reg.example:5000 -f load-validate-failed.txt",
-            ),
+            "image-tools load-validate -s images.tar.gz -d reg.example:5000 -j 8",
+            "image-tools load-validate -s saved-image-cache -d reg.example:5000 --depth tree",
+            "image-tools load -s images.tar.gz -d reg.example:5000 -f load-validate-failed.txt",
         ),
         EXIT_CODES,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -59,6 +60,13 @@ def test_every_command_names_its_options_once(page: Page[Any]) -> None:
     names = [name for o in page.options for name in (o.short, o.name, *o.aliases) if name]
 
     assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_field_of_the_options_is_on_the_page(page: Page[Any]) -> None:
+    shown = {option.key for option in page.options} | {operand.name for operand in page.operands}
+
+    assert {field.name for field in dataclasses.fields(page.kind)} == shown | {"given"}
 
 
 PAGE = {page.name: page for page in PAGES}
