@@ -9,7 +9,6 @@ from pathlib import Path
 from image_tools.cli.redact import add_secret
 from image_tools.cli.request import login_from, readable_file
 from image_tools.cli.shared_options import CacheOptions, RegistryOptions
-from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.opening import Approach, Opening, opened
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.registries import choose_registries
@@ -24,6 +23,7 @@ from image_tools.oci.reference import (
     parse_registry,
 )
 from image_tools.retry import RetryPolicy
+from image_tools.run.endpoints import RegistryEnd
 from image_tools.stores.archive.others.cache import Foreign
 from image_tools.web.tls import TlsChoice
 

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from image_tools.commands.ends import RegistryEnd
 from image_tools.machine.concurrency import together
 from image_tools.machine.event_loop import LoopThread, result_of
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
-from image_tools.run.endpoints import Endpoints, OnSecret
+from image_tools.run.endpoints import Endpoints, OnSecret, RegistryEnd
 from image_tools.stores.remote.registries_conf import RegistriesConf, load
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import Store
@@ -71,10 +70,10 @@ def opened(
     on_secret: OnSecret = lambda *_: None,
 ) -> Iterator[Opening]:
     """Yield an Opening for `registries`, and close its connections and its thread at the end."""
-    access = approach.end.access(registries)
+    end = approach.end.among(registries)
     ends = Endpoints(
-        source=access,
-        destination=access,
+        source=end,
+        destination=end,
         retry=approach.retry,
         flights=_FLIGHTS,
         environ=environ,

@@ -121,9 +121,9 @@ def _reached(
     environ: Mapping[str, str],
     given: Credentials | None = None,
 ) -> Iterator[Opening]:
-    from image_tools.commands.ends import RegistryEnd
     from image_tools.commands.opening import Approach, opened
     from image_tools.retry import RetryPolicy
+    from image_tools.run.endpoints import RegistryEnd
 
     approach = Approach(
         end=RegistryEnd(registry=registry, login=given, tls=tls),
