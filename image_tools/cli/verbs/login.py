@@ -121,15 +121,15 @@ def _reached(
     environ: Mapping[str, str],
     given: Credentials | None = None,
 ) -> Iterator[Opening]:
-    from image_tools.commands.opening import Approach, opened
+    from image_tools.commands.opening import RegistryAccess, opened
     from image_tools.retry import RetryPolicy
     from image_tools.run.endpoints import RegistryEnd
 
-    approach = Approach(
+    access = RegistryAccess(
         end=RegistryEnd(registry=registry, login=given, tls=tls),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
     )
-    with opened(approach, {registry}, environ, on_secret=add_secret) as opening:
+    with opened(access, {registry}, environ, on_secret=add_secret) as opening:
         yield opening
 
 
