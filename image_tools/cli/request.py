@@ -13,7 +13,6 @@ from image_tools.cli.redact import add_secret
 from image_tools.cli.render import check_result_file
 from image_tools.cli.run_options import MirrorOptions, PushOptions, ValidateOptions
 from image_tools.cli.shared_options import EndOptions, PlatformOptions, ResultOptions
-from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.commands.wiring import key_id
 from image_tools.errors import UsageError
@@ -23,6 +22,7 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
 from image_tools.retry import RetryPolicy
 from image_tools.run.deep_walk import Depth
+from image_tools.run.endpoints import RegistryEnd
 from image_tools.run.options import Options
 from image_tools.run.validation import Validation
 from image_tools.state import default_state_path
