@@ -7,9 +7,13 @@ are in the order of the keys.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
+
+from image_tools.oci.digest import Digest
+from image_tools.oci.platform import Platform
 
 SCHEMA = 1
 # The comment with which a line of a list asks for --depth tree.
@@ -68,7 +72,7 @@ class Kept:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object; an unknown `since` is null."""
-        return {**_json_of(self), "since": self.since or None}
+        return {**json_of(self), "since": self.since or None}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Kept:
@@ -126,7 +130,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of this outcome."""
-        document = _json_of(self)
+        document = json_of(self)
         del document["behind"]
         change = self.change.value if self.change else ""
         return {**document, "change": change, "seconds": round(self.seconds, 3)}
@@ -279,13 +283,13 @@ class DryRunPlan:
             "exit_code": self.exit_code,
             "bytes_to_move": sum(row.bytes_to_move or 0 for row in self.rows),
             "manifest_gets": sum(row.manifest_gets for row in self.rows),
-            "pulls": [_json_of(pulls) for pulls in self.pulls],
-            "rows": [_json_of(row) for row in self.rows],
+            "pulls": [json_of(pulls) for pulls in self.pulls],
+            "rows": [json_of(row) for row in self.rows],
         }
 
 
-def _json_of(value: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass as JSON, in their order."""
+def json_of(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass as JSON, in their order; what has no JSON is a text."""
     return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
 
 
@@ -294,4 +298,8 @@ def _plain(value: object) -> object:
         return value.value
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
-    return value.to_json() if isinstance(value, Kept) else value
+    if isinstance(value, Digest | Path | Platform):
+        return str(value)
+    if isinstance(value, Kept):
+        return value.to_json()
+    return json_of(value) if is_dataclass(value) else value

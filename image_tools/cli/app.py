@@ -1,4 +1,4 @@
-"""The command line as a whole: which command is meant, and the one boundary of errors."""
+"""The command line as a whole: the verb it means, and the one boundary of errors."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _VERSION_WORDS = frozenset({"-V", "-version", "--version"})
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """The exit code of one command line, of this process unless told otherwise.
+    """Run one command line, that of this process by default; return its exit code.
 
-    Whatever goes wrong is said on standard error; nothing is raised.
+    Every failure is written to standard error; nothing is raised.
     """
     words = tuple(sys.argv[1:] if argv is None else argv)
     environ = _at_home(os.environ if environ is None else environ)
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 
 
 def _at_home(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """`environ` with a HOME; for a user the machine does not know (containers) it is `/`."""
+    """Return `environ` with a HOME; for a user the machine does not know (containers) it is `/`."""
     if environ.get("HOME"):
         return environ
     try:

@@ -37,7 +37,7 @@ FAT32_LIMIT = (4 << 30) - 1
 
 
 def chosen_archive(options: IntoArchiveOptions | ArchiveCopyOptions) -> ArchiveDestination:
-    """The archive that `save` is asked for: its name by the form, or its form by the name."""
+    """Return the archive that `save` is to write: its name by the form, or its form by the name."""
     wanted = Form(options.compress) if options.compress else None
     part_size = _part_size(options, wanted)
     if not options.destination:
@@ -56,7 +56,7 @@ def chosen_archive(options: IntoArchiveOptions | ArchiveCopyOptions) -> ArchiveD
 
 
 def _part_size(options: NewArchiveOptions, form: Form | None) -> int | None:
-    """The biggest size a volume may have, None for an archive in one piece."""
+    """Return the largest size of a volume in bytes, None for an archive in one piece."""
     if not options.part and options.part_size is None:
         return None
     if form is Form.FOLDER:
@@ -69,7 +69,7 @@ def _part_size(options: NewArchiveOptions, form: Form | None) -> int | None:
 
 
 def repaired_archive(choice: ArchiveDestination, *, dry_run: bool) -> ArchiveDestination:
-    """`choice` to be repaired; UsageError when nothing lies there, or the options contradict."""
+    """Return `choice` to be repaired; UsageError without an archive, or for other options."""
     for name, is_given in (("replace", choice.replace), ("dry-run", dry_run)):
         if is_given:
             raise UsageError(f"--repair and --{name} exclude each other")
@@ -79,7 +79,7 @@ def repaired_archive(choice: ArchiveDestination, *, dry_run: bool) -> ArchiveDes
 
 
 def existing_archive(text: str) -> ArchiveDestination:
-    """The archive in `text`, which is there; UsageError when it is not."""
+    """Return the archive that lies at `text`; UsageError without one."""
     path = set_name(Path(text))
     found = detect(path)
     if found.kind is PathKind.NOTHING:
@@ -127,7 +127,7 @@ def _say_its_size(choice: ArchiveDestination, found: Detected) -> None:
 
 
 def _refuse_impossible(choice: ArchiveDestination, found: Detected) -> None:
-    """UsageError where a folder would have to become a file, or a file a folder."""
+    """Raise UsageError where a folder would have to become a file, or a file a folder."""
     if found.kind is PathKind.OTHER_FOLDER:
         raise UsageError(found.problem, advice="give an empty folder, or a name that is free")
     if found.kind is PathKind.NOTHING:

@@ -1,4 +1,4 @@
-"""What the commands over archives share between their options and their exit code."""
+"""Runs with an archive at one end, from their options to their exit code."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def saving(
     command: str,
     base: str | None = None,
 ) -> ListSetting:
-    """The setting of a run whose images go into an archive; no registry is written to.
+    """Return the setting of a run from registries into the archive `choice`.
 
     `base` is the text of --base.
     """
@@ -71,7 +71,7 @@ def saving(
 
 
 def loading(options: LoadOptions, environ: Mapping[str, str], command: str) -> ListSetting:
-    """The setting of a run whose images come out of an archive; no registry is read from."""
+    """Return the setting of a run from an archive into registries."""
     path = Path(options.source)
     wanted = narrowed(
         MirrorOptions,
@@ -99,7 +99,7 @@ def exporting(
     choice: ArchiveDestination,
     command: str,
 ) -> ListSetting:
-    """The setting of a run from archive to archive; no registry has a part in it."""
+    """Return the setting of a run from the archive `source` into the archive `choice`."""
     wanted = narrowed(
         MirrorOptions,
         options,
@@ -124,7 +124,7 @@ def _out_of(
     path: Path,
     archived_to: Callable[[Reference], Reference] | None = None,
 ) -> ListRequest:
-    """`request` with the archive at `path` as its source."""
+    """Return `request` with the archive at `path` as its source."""
     named = bool({"arch", "os", "variant"} & {*options.given})
     wishes = request.options
     foreign = foreign_of(options, options.name, lenient=bool(options.file))
@@ -136,7 +136,7 @@ def _out_of(
 
 
 def run_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions) -> int:
-    """The exit code of a run over the archive, or over the images of a list in it."""
+    """Run over the archive, or over the images of a list in it; return the exit code."""
     with _begun(setting, options) as (run, images):
         is_empty = not images.entries and not images.problems
         if is_empty and not setting.request.options.dry_run:
@@ -146,7 +146,7 @@ def run_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions) -> in
 
 
 def report_out_of_archive(setting: ListSetting, options: OutOfArchiveOptions) -> Report:
-    """The report of a run over all of the archive, which may be empty."""
+    """Run over all of the archive, which may be empty, and return the report."""
     with _begun(setting, options) as (run, images):
         return run.run(images)
 
@@ -165,7 +165,7 @@ def _begun(
 
 
 def _everything(setting: ListSetting, run: ListRun, options: OutOfArchiveOptions) -> ImageList:
-    """A list of all that is in the archive; UsageError when that is nothing, unless it may be."""
+    """Return a list of all images of the archive; UsageError when there are none."""
     lines = "".join(f"{reference}\n" for reference in run.images)
     assert isinstance(setting.request.source, ArchiveSource)
     name = str(setting.request.source.path)
@@ -180,7 +180,7 @@ def _absolute(path: Path) -> str:
 
 
 def _source_registry(options: LoadOptions, environ: Mapping[str, str]) -> str | None:
-    """The registry under which the images of a list were saved, None as the list says."""
+    """Return the registry that the images of a list were saved from, None if the list says so."""
     if options.file is None:
         return None
     for name, text in (

@@ -1,4 +1,4 @@
-"""All verbs, and the one a command line means."""
+"""All verbs, and the one that a command line means."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _HISTORY_LENGTH = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedSession:
-    """What a line needs to be mirrored and its result to be shown."""
+    """The parts that copy a typed line and show its result."""
 
     mirror: Callable[[ImageList], Report]
     registries: Registries
@@ -45,9 +45,10 @@ class TypedSession:
 
 
 def converse(session: TypedSession, reports: list[Report]) -> None:
-    """Nothing; adds a report for each line, until the input ends, Ctrl-C, or a run is stopped.
+    """Copy each line when it is there; add a report for each to `reports`.
 
-    ImageToolsError for what makes further lines useless.
+    It ends with the input, Ctrl-C, or a run that is interrupted. ImageToolsError for what makes
+    further lines useless.
     """
     lines = _typed(session.history) if _at_a_terminal() else _piped()
     # Ctrl-C while nothing is copied is a way to say goodbye.
@@ -127,7 +128,7 @@ def _prompt_on_standard_error() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _remembered(path: Path) -> Iterator[None]:
-    """Line editing and the lines of earlier sessions; without them lines are typed all the same."""
+    """Inside, lines can be edited and earlier ones recalled, where Python has readline."""
     try:
         import readline
     except ImportError:
@@ -156,7 +157,7 @@ def agreed(question: str) -> bool:
 
 
 def asking(environ: Mapping[str, str], display: Display) -> Ask | None:
-    """Asks for a login, which is kept as `login` keeps it; None where nobody can be asked."""
+    """Return what asks for a login and keeps it as `login` does; None without a terminal."""
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return None
 

@@ -41,10 +41,10 @@ _STOPPING = "Stopping: what runs is ended, what is done stays. Ctrl-C again ends
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListSetting:
-    """What one run works with, whether its list is a file or is typed.
+    """What one run works with.
 
-    `resolved` says what a line of the list means; `place` is where everything goes, for people;
-    `content` is the list where it had to be read before.
+    `resolved` turns a line of the list into source and destination. `place` is the destination in
+    messages. `content` is the list if it was read already.
     """
 
     request: ListRequest
@@ -59,7 +59,7 @@ class ListSetting:
 
 
 def setting_of(options: MirrorOptions, environ: Mapping[str, str], command: str) -> ListSetting:
-    """The setting the options ask for; the log is configured with it."""
+    """Return the setting that the options ask for, and configure the log for it."""
     registries = chosen_registries(options, environ)
     request = list_request(options, registries, environ, command)
     request = replace(request, goes_to=_goes_to(registries))
@@ -91,12 +91,12 @@ def setting_of(options: MirrorOptions, environ: Mapping[str, str], command: str)
 
 
 def validating(setting: ListSetting, validation: Validation) -> ListSetting:
-    """`setting` for a run that compares and writes nothing."""
+    """Return `setting` for a run that compares and writes nothing."""
     return replace(setting, request=replace(setting.request, validation=validation))
 
 
 def _goes_to(registries: Registries) -> str:
-    """What a failed list calls the destination of a run."""
+    """Return the destination of a run as its failed list names it."""
     named = _named(registries) or AS_THE_LIST_SAYS
     project = registries.destination_project
     return f"{named}, project {project}" if project else named
@@ -114,7 +114,7 @@ def _level(options: ResultOptions) -> str:
 
 @contextmanager
 def opened(setting: ListSetting) -> Iterator[ListRun]:
-    """The run that the setting asks for; what it opened is closed behind the context."""
+    """Yield the run that the setting asks for, and close what it opened at the end."""
     surroundings = Surroundings(
         environ=setting.environ,
         progress=setting.progress,
@@ -128,7 +128,7 @@ def opened(setting: ListSetting) -> Iterator[ListRun]:
 
 @contextmanager
 def watched(run: ListRun, display: Display) -> Iterator[None]:
-    """Inside, the display moves and signals end the run: the first softly, the second at once."""
+    """Show the display and let signals end the run: the first in order, the second at once."""
 
     def stop(signal_number: int) -> None:
         display.call_out(_STOPPING)
@@ -143,26 +143,26 @@ def watched(run: ListRun, display: Display) -> Iterator[None]:
 
 
 def listed(setting: ListSetting, options: ListRunOptions) -> ImageList:
-    """The list the options name; InvalidList when it is empty, unless it may be."""
+    """Return the list that the options name; InvalidList when it is empty without --allow-empty."""
     assert options.file is not None
     reading = replace(reading_of(options, resolved=setting.resolved), content=setting.content)
     return read_images(options.file, setting.registries, reading)
 
 
 def carried_out(run: ListRun, images: ImageList) -> Report | DryRunPlan:
-    """What comes of `images`, or would in a dry run."""
+    """Return the report of `images`, or the plan of a dry run."""
     return run.plan(images) if run.request.options.dry_run else run.run(images)
 
 
 def shown(setting: ListSetting, result: Report | DryRunPlan) -> int:
-    """Show `result`; the exit code."""
+    """Show `result` and return the exit code."""
     if isinstance(result, Report):
         return setting.results.show(result)
     return setting.results.show_plan(setting.request.command, result)
 
 
 def nothing_to_do(setting: ListSetting, images: ImageList, list_file: Path) -> int:
-    """The exit code of a run over a list that names no image, and may be so."""
+    """Return the exit code of a run over a list that may be empty, and is."""
     request, unwritten = setting.request, False
     if request.failed is not None and not same_file(request.failed, list_file):
         origin = origin_of(images, request.goes_to)
@@ -172,14 +172,14 @@ def nothing_to_do(setting: ListSetting, images: ImageList, list_file: Path) -> i
 
 
 def say_jobs(wished: int) -> None:
-    """Warn when the number of jobs is corrected."""
+    """Warn when the number of jobs is out of range."""
     used = values.jobs_in_range(wished)
     if used != wished:
         logger.warning("--jobs {} is out of range, {} is used", wished, used)
 
 
 def say_begin(setting: ListSetting, images: ImageList) -> None:
-    """Tell what list goes where."""
+    """Log what list goes where."""
     logger.info(
         "{}: {}, {} at a time, to {}",
         images.name,
@@ -190,24 +190,17 @@ def say_begin(setting: ListSetting, images: ImageList) -> None:
 
 
 def run_list(setting: ListSetting, options: ListRunOptions) -> int:
-    """The exit code of a run over the list the options name, or over typed lines."""
+    """Run over the list that the options name, or over typed lines; return the exit code."""
     if options.file is None:
         return _typed(setting, options)
-    images = whole_list(setting, options)
+    say_jobs(options.jobs)
+    images = listed(setting, options)
     if not images.entries and not images.problems:
         return nothing_to_do(setting, images, Path(options.file))
+    say_begin(setting, images)
     with opened(setting) as run, watched(run, setting.display):
         result = carried_out(run, images)
     return shown(setting, result)
-
-
-def whole_list(setting: ListSetting, options: ListRunOptions) -> ImageList:
-    """The list the options name; what is corrected and what begins is said."""
-    say_jobs(options.jobs)
-    images = listed(setting, options)
-    if images.entries or images.problems:
-        say_begin(setting, images)
-    return images
 
 
 def _typed(setting: ListSetting, options: ListRunOptions) -> int:
@@ -223,10 +216,10 @@ def _typed(setting: ListSetting, options: ListRunOptions) -> int:
         if not is_terminal(sys.stdin) and not any(
             one.outcomes or one.interrupted_by for one in reports
         ):
-            # A broken pipe leaves nothing behind, too. At a terminal somebody has seen it.
+            # A broken pipe looks the same. At a terminal the person saw that nothing was done.
             accept_empty(STANDARD_INPUT, allowed=options.allow_empty)
     except ImageToolsError:
-        # The lines before are done all the same. A JSON document would claim a good end.
+        # Earlier lines are done. A JSON document would look like a run that ended well.
         if reports and not setting.results.as_json:
             setting.results.show(joined(setting.request.command, reports), typed=True)
         raise

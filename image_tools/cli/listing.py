@@ -1,4 +1,4 @@
-"""The image list a command works on: read from a file or standard input, its faults said."""
+"""The image list of a verb: read from a file or standard input, its invalid lines logged."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from image_tools.imagelist.registries import Registries
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How a list is read: what is left out, what is no error, and what its lines mean.
+    """How a list is read: whether faults are accepted, and how a line is resolved.
 
-    `content` is there where the list was read before: standard input gives it only once.
+    `content` is the list where it was read before: standard input gives it only once.
     """
 
     skip_invalid: bool = False
@@ -31,16 +31,16 @@ class Reading:
 
 
 def reading_of(options: ListOptions, *, resolved: Resolve = resolve) -> Reading:
-    """How the options of a command want their list to be read."""
+    """Return how the options of a verb want their list to be read."""
     return Reading(
         skip_invalid=options.skip_invalid, allow_empty=options.allow_empty, resolved=resolved
     )
 
 
 def read_images(name: str, registries: Registries, reading: Reading) -> ImageList:
-    """The list in the file `name`, `-` is standard input; lines that cannot be read are logged.
+    """Return the list in the file `name`, `-` is standard input; its invalid lines are logged.
 
-    InvalidList when the file cannot be read, and when the list is empty, unless it may be.
+    InvalidList when the file cannot be read, and for an empty list unless that is allowed.
     """
     content = list_content(name) if reading.content is None else reading.content
     images = read_list(content, shown_name(name), registries, reading.resolved)
@@ -68,7 +68,7 @@ def accept_empty_archive(name: str, *, allowed: bool) -> None:
 
 
 def said_problems(images: ImageList, *, skip_invalid: bool) -> ImageList:
-    """`images` after what is wrong with its lines was logged; see `read_images`."""
+    """Log the invalid lines of `images`; return it, without them if they are to be skipped."""
     for problem in images.problems:
         say_problem(problem, images.name, skipped=skip_invalid)
     if images.repeated:
@@ -77,7 +77,7 @@ def said_problems(images: ImageList, *, skip_invalid: bool) -> ImageList:
 
 
 def no_images(what: str) -> UsageError:
-    """The error about archives that hold nothing; `what` is the start of the sentence."""
+    """Return the error for archives without images; `what` is the start of the sentence."""
     return UsageError(
         f"{what} no images",
         advice="check what wrote the archive, or add --allow-empty where that may happen",
@@ -85,7 +85,7 @@ def no_images(what: str) -> UsageError:
 
 
 def list_content(name: str, option: str = "-f") -> bytes:
-    """The bytes of the list file `name`, given with `option`; InvalidList when unreadable."""
+    """Return the bytes of the list file `name`, given with `option`; InvalidList if unreadable."""
     try:
         return _standard_input() if name == "-" else Path(name).read_bytes()
     except OSError as error:
@@ -96,7 +96,7 @@ def list_content(name: str, option: str = "-f") -> bytes:
 
 
 def shown_name(name: str) -> str:
-    """What the list file `name` is called in messages."""
+    """Return the name of the list file `name` in messages."""
     return STANDARD_INPUT if name == "-" else name
 
 

@@ -127,7 +127,7 @@ def _trace(record: Record) -> str:
 
 
 class _Forward(logging.Handler):
-    """Records of libraries' own loggers, in our format."""
+    """Sends records of libraries' own loggers to our log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger.log("DEBUG", "{}: {}", record.name, record.getMessage())

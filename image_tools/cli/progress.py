@@ -23,7 +23,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 def wanted(stream: TextIO, environ: Mapping[str, str], *, quiet: bool) -> bool:
-    """Whether `stream` is a screen somebody watches."""
+    """Return whether `stream` is a screen that somebody watches."""
     return (
         is_terminal(stream)
         and not quiet
@@ -35,7 +35,7 @@ def wanted(stream: TextIO, environ: Mapping[str, str], *, quiet: bool) -> bool:
 class Display:
     """Shows a run's progress inside its `with` block, which may be entered again and again.
 
-    Without `moving` not one byte is written but what `write` is given.
+    Without `moving` it writes only what `write` is given.
     """
 
     def __init__(self, progress: Progress, stream: TextIO, *, moving: bool) -> None:
@@ -63,7 +63,7 @@ class Display:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Inside, nothing moves: the terminal is somebody else's."""
+        """Inside, nothing moves: another program uses the terminal."""
         live, self._live = self._live, None
         if live is not None:
             live.stop()
@@ -91,7 +91,7 @@ class Display:
         self._write_directly(f"{erase}{text}\n")
 
     def give_back(self) -> None:
-        """Make the cursor visible again, for who ends the process from a signal handler."""
+        """Make the cursor visible again; called before a signal handler ends the process."""
         if self._live is not None:
             self._write_directly(f"{_SHOW_CURSOR}\n")
 
@@ -124,7 +124,7 @@ class Display:
 
 
 def rendered(snapshot: Snapshot) -> RenderableType:
-    """What the screen shows of `snapshot`: an overall line, then one line per running job."""
+    """Return the screen for `snapshot`: an overall line, then one line per running job."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -145,7 +145,7 @@ def _done(snapshot: Snapshot) -> tuple[float, float]:
 
 
 def overall_text(snapshot: Snapshot) -> str:
-    """The numbers of `snapshot` in words."""
+    """Return the numbers of `snapshot` in words."""
     if not snapshot.images_total:
         return "starting"
     parts = [f"{snapshot.images_done}/{snapshot.images_total} images"]

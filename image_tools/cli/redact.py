@@ -45,7 +45,7 @@ def forget_secrets() -> None:
 
 
 def redacted(text: str) -> str:
-    """`text` without the secrets of this run and without what looks like a credential."""
+    """Return `text` without the secrets of this run and without what looks like a credential."""
     # Longest first: a secret that contains another one must go as a whole.
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
@@ -55,11 +55,11 @@ def redacted(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` without escape sequences and control characters; line ends and tabs stay."""
+    """Return `text` without escape sequences and control characters; line ends and tabs stay."""
     text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
     return _CONTROLS.sub("", text)
 
 
 def clean(text: str) -> str:
-    """`text` both plain and redacted, as everything from outside is shown."""
+    """Return `text` both plain and redacted, as all text from outside is shown."""
     return redacted(plain(text))

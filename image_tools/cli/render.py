@@ -1,4 +1,4 @@
-"""What reaches standard output and standard error: the only place that prints."""
+"""Standard output and standard error: the only place that prints."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def out_json(document: Mapping[str, Any]) -> None:
 
 
 def json_text(document: Mapping[str, Any]) -> str:
-    """A document as indented JSON; what could command a terminal is escaped."""
+    """Return a document as indented JSON; characters that could control a terminal are escaped."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

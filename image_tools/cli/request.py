@@ -1,4 +1,4 @@
-"""What a command line and its environment ask for, as a typed request."""
+"""The request that a command line and its environment make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from image_tools.cli.redact import add_secret
 from image_tools.cli.render import check_result_file
 from image_tools.cli.run_options import MirrorOptions, PushOptions, ValidateOptions
 from image_tools.cli.shared_options import EndOptions, PlatformOptions, ResultOptions
-from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.commands.wiring import key_id
 from image_tools.errors import UsageError
@@ -23,6 +22,7 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
 from image_tools.retry import RetryPolicy
 from image_tools.run.deep_walk import Depth
+from image_tools.run.endpoints import RegistryEnd
 from image_tools.run.options import Options
 from image_tools.run.validation import Validation
 from image_tools.state import default_state_path
@@ -35,7 +35,7 @@ _PASSPHRASE = "COSIGN_PASSWORD"
 def chosen_registries(
     options: EndOptions | MirrorOptions, environ: Mapping[str, str]
 ) -> Registries:
-    """The registries the options and the environment choose; InvalidReference for a wrong one."""
+    """Return the registries that options and environment choose; InvalidReference if wrong."""
     refuse_empty(options)
     chosen = choose_registries(
         options.source, options.destination, options.default_project, environ
@@ -62,9 +62,9 @@ def list_request(
     environ: Mapping[str, str],
     command: str = "mirror",
 ) -> ListRequest:
-    """The request of `mirror`; UsageError where options or variables do not fit together.
+    """Return the request of `command`; UsageError where options or variables contradict.
 
-    Passwords become secrets of the redaction here, before anything is logged.
+    Passwords are added to the secrets of the redaction here, before anything is logged.
     """
     ca_file = readable_file("--ca-file", options.ca_file)
     key = signing_key(options, environ)
@@ -95,7 +95,7 @@ def list_request(
 
 
 def _run_options(options: MirrorOptions, key: SigningKey | None) -> Options:
-    """The options of the run itself; EnvironmentProblem when `key` cannot be read."""
+    """Return the options of the run; EnvironmentProblem when `key` cannot be read."""
     return Options(
         selection=selection(options),
         jobs=values.jobs_in_range(options.jobs),
@@ -135,9 +135,9 @@ def _harbor(options: PushOptions) -> HarborSetting | None:
 
 
 def signing_key(options: PushOptions, environ: Mapping[str, str]) -> SigningKey | None:
-    """The key to sign with; UsageError when it, or its passphrase, is not to be had.
+    """Return the key to sign with; UsageError when it or its passphrase is missing.
 
-    Without a file the passphrase is that of cosign's own variable, which may be empty.
+    Without a file the passphrase is in cosign's own variable, and may be empty.
     """
     key = readable_file("--sigstore-private-key", options.sigstore_private_key)
     file = readable_file("--sigstore-passphrase-file", options.sigstore_passphrase_file)
@@ -158,9 +158,9 @@ def signing_key(options: PushOptions, environ: Mapping[str, str]) -> SigningKey 
 
 
 def selection(options: PlatformOptions) -> Selection:
-    """The platforms the options choose; names such as `x86_64` become the ones of images.
+    """Return the platforms that the options choose; `x86_64` and the like become `amd64`.
 
-    InvalidPlatform for words that no image has, unless the options allow them.
+    InvalidPlatform for names that no image has, unless the options allow them.
     """
     if not options.allow_unknown_platform:
         refuse_unknown(
@@ -188,7 +188,7 @@ def _variant(word: str) -> str:
 
 
 def report_file(options: ResultOptions) -> Path | None:
-    """Where the report goes; UsageError when it could not be written there."""
+    """Return the file of the report; UsageError when it cannot be written."""
     if not options.report:
         return None
     path = Path(options.report)
@@ -201,9 +201,9 @@ def _verify(one_side: bool | None, options: MirrorOptions) -> bool | None:
 
 
 def login_from(environ: Mapping[str, str], prefix: str) -> Credentials | None:
-    """The login in PREFIX_USERNAME and PREFIX_PASSWORD; UsageError when one of them is missing.
+    """Return the login in PREFIX_USERNAME and PREFIX_PASSWORD; UsageError when one is missing.
 
-    The password becomes a secret of the redaction.
+    The password is added to the secrets of the redaction.
     """
     names = (f"{prefix}_USERNAME", f"{prefix}_PASSWORD")
     username, password = (environ.get(name, "") for name in names)
@@ -222,7 +222,7 @@ def _state(options: PushOptions, environ: Mapping[str, str]) -> Path | None:
     asked = "state" in options.given
     if options.no_state and asked and "no_state" in options.given:
         raise UsageError("--state and --no-state contradict each other")
-    # What stands on the command line goes before a variable that says the opposite.
+    # The command line wins over a variable that says the opposite.
     if options.no_state and not asked:
         return None
     return Path(options.state) if options.state else default_state_path(environ)
@@ -237,7 +237,7 @@ def _failed(options: MirrorOptions) -> Path | None:
 
 
 def readable_file(option: str, name: str | None) -> Path | None:
-    """The file `name` given with `option`, if any; UsageError when it cannot be read."""
+    """Return the file `name` of `option`, None without one; UsageError when it is unreadable."""
     if not name:
         return None
     path = Path(name)

@@ -37,7 +37,7 @@ _ALL_SKIPPED = "every image was skipped: none has a platform you chose"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Where and how results are shown; `width` None is no limit."""
+    """Where and how results are shown; `width` is in columns, None for no limit."""
 
     as_json: bool = False
     quiet: bool = False
@@ -103,7 +103,7 @@ class Results:
 
 
 def standard_width(environ: Mapping[str, str]) -> int | None:
-    """The columns for tables on standard output; None where no person reads it."""
+    """Return the columns for tables on standard output, None where it is no terminal."""
     return terminal_width(sys.stdout, environ) if is_terminal(sys.stdout) else None
 
 
@@ -126,7 +126,7 @@ _PLAN_COLUMNS = (
 
 
 def result_table(report: Report, width: int | None, *, all_rows: bool = False) -> str:
-    """The outcomes of a run in list order, within `width` columns; None is no limit.
+    """Return the outcomes of a run in list order, within `width` columns; None is no limit.
 
     More than 50 unchanged images are one line unless `all_rows`.
     """
@@ -168,14 +168,14 @@ def _platforms(platforms: Iterable[str]) -> str:
 
 
 def result_line(outcome: Outcome) -> str:
-    """One outcome as one line, for results that come one by one."""
+    """Return one outcome as one line, for results that come one by one."""
     row = [clean(cell).replace("\n", " ") for cell in _result_row(outcome) if cell]
     reason = " ".join(clean(outcome.reason).split()) if outcome.status is not Status.COPIED else ""
     return "  ".join(row) + (f": {reason}" if reason else "")
 
 
 def summary(report: Report) -> str:
-    """The counts of a run in one line; statuses that did not occur are left out."""
+    """Return the counts of a run in one line, without statuses that did not occur."""
     counts = ", ".join(f"{n:,} {status.value}" for status, n in report.counts.items() if n)
     total = len(report.outcomes)
     images = f"{total:,} image{'' if total == 1 else 's'}"
@@ -184,7 +184,7 @@ def summary(report: Report) -> str:
 
 
 def failures(report: Report) -> str:
-    """What failed and why, one paragraph per line of the list; empty when all went well."""
+    """Return what failed and why, one paragraph per line of the list; empty when nothing failed."""
     apart = {Status.UNSTARTED, Status.DEFERRED}
     wrong = (o for o in report.outcomes if o.status in UNFINISHED - apart)
     put_off = [o for o in report.outcomes if o.status is Status.DEFERRED]
@@ -193,7 +193,7 @@ def failures(report: Report) -> str:
 
 
 def _put_off(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Images a pull limit put off: one line each, twenty at most, the advice once."""
+    """Yield a line for each deferred image, twenty at most, and each advice once."""
     for outcome in outcomes[:_MOST_PUT_OFF]:
         yield f"line {outcome.line}: deferred: {' '.join(clean(outcome.reason).split())}"
     if len(outcomes) > _MOST_PUT_OFF:
@@ -211,7 +211,7 @@ def _failure(outcome: Outcome) -> Iterator[str]:
 
 
 def plan_table(outlook: DryRunPlan, width: int | None) -> str:
-    """The plan of a dry run, with a line of totals and one for each registry that counts pulls."""
+    """Return the plan of a dry run, its totals, and a line per registry that counts pulls."""
     rows = outlook.rows
     lines = table(_PLAN_COLUMNS, [_plan_row(row) for row in rows], width) if rows else []
     totals = [_plan_totals(rows), *map(_pulls, outlook.pulls)]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_tools.cli import values
 from image_tools.cli.options import (
     Group,
-    Note,
     VerbOptions,
     changed,
     group,
+    note,
     omitted,
     option,
     switch,
@@ -37,22 +37,19 @@ _WRITING_NAMES = (
 RESULT_NAMES = "failed report format all-rows quiet debug"
 WAIT_FOR_ARCHIVE = "wait while another run works on the same archive, without DURATION for ever"
 
-EXIT_CODES = Note(
+EXIT_CODES = note(
     "Exit codes",
-    (
-        "0    every image is copied, unchanged or skipped, and not all of them are skipped",
-        "1    some images failed, every image was skipped, or lines could not be read",
-        "2    the command line or the list as a whole is wrong, or the list is empty",
-        "3    this machine lacks something, such as skopeo",
-        "4    another run works on the same destination",
-        "5    nothing failed, but some images were put off by a pull limit",
-        "70   a bug: please report it",
-        "130  stopped by Ctrl-C; 143 by SIGTERM",
-    ),
+    "0    every image is copied, unchanged or skipped, and not all of them are skipped",
+    "1    some images failed, every image was skipped, or lines could not be read",
+    "2    the command line or the list as a whole is wrong, or the list is empty",
+    "3    this machine lacks something, such as skopeo",
+    "4    another run works on the same destination",
+    "5    nothing failed, but some images were put off by a pull limit",
+    "70   a bug: please report it",
+    "130  stopped by Ctrl-C; 143 by SIGTERM",
 )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ToolOptions(VerbOptions):
     """How many images are worked on at once, the lock, and the external tools."""
 
@@ -74,7 +71,6 @@ class ToolOptions(VerbOptions):
     no_download: bool = switch("do not download skopeo where it is missing")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ListRunOptions(ListOptions, PlatformOptions, ToolOptions, ResultOptions):
     """What every run over an image list takes, whatever its two ends are."""
 
@@ -87,7 +83,6 @@ class ListRunOptions(ListOptions, PlatformOptions, ToolOptions, ResultOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class RemoteRunOptions(ListRunOptions, RegistryOptions):
     """What a run over an image list takes where one end is a registry. Times are in seconds."""
 
@@ -108,13 +103,11 @@ class RemoteRunOptions(ListRunOptions, RegistryOptions):
     keep_digest: bool = switch("also store the source's index, under its digest alone")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class PullOptions(RemoteRunOptions, SourceOptions):
     """What a run takes whose source is a registry."""
 
     source_project: str | None = option(
-        "take all images from PROJECT: only the last part of their names stays",
-        metavar="PROJECT",
+        "take all images from PROJECT: only the last part of their names stays", metavar="PROJECT"
     )
     pull_budget: int | None = option(
         "read at most N manifests (GETs, as Docker Hub counts them) of each source "
@@ -136,7 +129,6 @@ class PullOptions(RemoteRunOptions, SourceOptions):
     insecure_policy: bool = switch("accept images whatever the signature policy says")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class PushOptions(RemoteRunOptions, DestinationOptions):
     """What a run takes whose destination is a registry."""
 
@@ -163,9 +155,7 @@ class PushOptions(RemoteRunOptions, DestinationOptions):
     )
     harbor_public: bool = switch("the projects that are created are public, not private")
     state: str | None = option(
-        "remember finished images in FILE",
-        metavar="FILE",
-        shown="in $XDG_STATE_HOME/image-tools",
+        "remember finished images in FILE", metavar="FILE", shown="in $XDG_STATE_HOME/image-tools"
     )
     no_state: bool = switch("remember nothing; compare manifests instead")
     skip_login: bool = switch("do not try logins and pushes at the destinations before copying")
@@ -177,7 +167,6 @@ class PushOptions(RemoteRunOptions, DestinationOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MirrorOptions(PullOptions, PushOptions):
     """What a run takes whose ends are both registries."""
 
@@ -201,7 +190,6 @@ class MirrorOptions(PullOptions, PushOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class NewArchiveOptions(VerbOptions):
     """The archive that is written: its form, and whether it may replace another one."""
 
@@ -233,7 +221,6 @@ class NewArchiveOptions(VerbOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class IntoArchiveOptions(NewArchiveOptions):
     """The archive that is written, and its name."""
 
@@ -246,7 +233,6 @@ class IntoArchiveOptions(NewArchiveOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class PullIntoArchiveOptions(PullOptions):
     """What a run takes whose source is a registry and whose destination is an archive."""
 
@@ -262,7 +248,6 @@ class PullIntoArchiveOptions(PullOptions):
     wait_lock: float | None = changed(ToolOptions, "wait_lock", help=WAIT_FOR_ARCHIVE)
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class OutOfArchiveOptions(ListRunOptions):
     """What a run over an image list takes where the source is an archive."""
 
@@ -278,7 +263,6 @@ class OutOfArchiveOptions(ListRunOptions):
     os: tuple[str, ...] = changed(PlatformOptions, "os", default="all")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LoadOptions(ForeignOptions, OutOfArchiveOptions, PushOptions):
     """What a run takes whose source is an archive and whose destination is a registry."""
 
@@ -303,7 +287,6 @@ class LoadOptions(ForeignOptions, OutOfArchiveOptions, PushOptions):
     failed: str = changed(ListRunOptions, "failed", default="load-failed.txt")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveCopyOptions(ForeignOptions, NewArchiveOptions, OutOfArchiveOptions):
     """What a run takes whose ends are both archives."""
 
@@ -321,7 +304,6 @@ class ArchiveCopyOptions(ForeignOptions, NewArchiveOptions, OutOfArchiveOptions)
     failed: str = changed(ListRunOptions, "failed", default="archive-export-failed.txt")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ValidateOptions(VerbOptions):
     """How deep a comparison looks; `sample` is a part from 0 to 1."""
 

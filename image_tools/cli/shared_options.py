@@ -2,64 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from image_tools.cli import values
-from image_tools.cli.options import Note, VerbOptions, option, switch, word
+from image_tools.cli.options import VerbOptions, note, option, switch, word
 
 REGISTRY_NAMES = "tls-verify ca-file retry-times retry-delay"  # the group "Getting in"
 PLATFORM_NAMES = "arch os variant allow-unknown-platform provenance no-arch-os-fail"
 FOREIGN_NAMES = "name cache keep-cache"
 FOREIGN_TITLE = "Archives of other programs"
 
-SPELLING = Note(
+SPELLING = note(
     "Spelling",
-    ("long options take one dash or two, values a blank or =: -debug, -jobs=4, --jobs 4, -j4",),
+    "long options take one dash or two, values a blank or =: -debug, -jobs=4, --jobs 4, -j4",
 )
-READ_LOGIN = Note(
+READ_LOGIN = note(
     "Environment",
-    (
-        "SOURCE_USERNAME, SOURCE_PASSWORD    login, for SOURCE_REGISTRY where that is set",
-        "DOCKER_USERNAME, DOCKER_PASSWORD    login for DOCKER_REGISTRY alone",
-        "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
-    ),
+    "SOURCE_USERNAME, SOURCE_PASSWORD    login, for SOURCE_REGISTRY where that is set",
+    "DOCKER_USERNAME, DOCKER_PASSWORD    login for DOCKER_REGISTRY alone",
+    "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
 )
 IMAGE = (
     "the image: REGISTRY/REPOSITORY:TAG, or @sha256:... behind it; docker.io and latest "
     "may be left out"
 )
 ARCHIVE = "the archive, a file or a folder"
-ARCHIVE_EXIT_CODES = Note(
+ARCHIVE_EXIT_CODES = note(
     "Exit codes",
-    (
-        "0    everything is there",
-        "1    something is damaged or missing",
-        "2    the command line is wrong, or nothing lies there",
-    ),
+    "0    everything is there",
+    "1    something is damaged or missing",
+    "2    the command line is wrong, or nothing lies there",
 )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class LogOptions(VerbOptions):
     """How much is logged."""
 
     debug: bool = switch("log every decision, every tool's command line and its output")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class FormatOptions(LogOptions):
     """How the result is written."""
 
     format: str = word(
-        "write the result as a table or as json",
-        "table",
-        "json",
-        metavar="FORMAT",
-        default="table",
+        "write the result as a table or as json", "table", "json", metavar="FORMAT", default="table"
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class RegistryOptions(LogOptions):
     """How registries are asked: certificates, and repeats with their delay in seconds."""
 
@@ -80,7 +67,6 @@ class RegistryOptions(LogOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class SourceOptions(VerbOptions):
     """The source of the lines of a list."""
 
@@ -89,7 +75,6 @@ class SourceOptions(VerbOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class DestinationOptions(VerbOptions):
     """The destination of the lines of a list."""
 
@@ -103,12 +88,10 @@ class DestinationOptions(VerbOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class EndOptions(SourceOptions, DestinationOptions):
     """Both ends of the lines of a list."""
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ListOptions(VerbOptions):
     """Which list is read, and what of its faults is accepted."""
 
@@ -119,7 +102,6 @@ class ListOptions(VerbOptions):
     allow_empty: bool = switch("accept a list without images: exit with 0")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class PlatformOptions(VerbOptions):
     """The platforms of each image."""
 
@@ -157,7 +139,6 @@ class PlatformOptions(VerbOptions):
     no_arch_os_fail: bool = switch("an image without any wanted platform fails, it is not skipped")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ResultOptions(FormatOptions):
     """How the result of a run over a list is shown."""
 
@@ -166,7 +147,6 @@ class ResultOptions(FormatOptions):
     quiet: bool = switch("show only warnings and failures", short="q")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class CacheOptions(VerbOptions):
     """Where archives of other programs are unpacked."""
 
@@ -178,7 +158,6 @@ class CacheOptions(VerbOptions):
     keep_cache: bool = switch("leave there what was unpacked")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ForeignOptions(CacheOptions):
     """How archives of other programs are read."""
 

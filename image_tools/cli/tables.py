@@ -13,7 +13,7 @@ _GAP = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its title, the width it can shrink to (None: never), its side, how it is cut."""
+    """A column: its title, the width it can shrink to (None: never), its side, how it is cut."""
 
     title: str
     least: int | None = None
@@ -30,7 +30,7 @@ DIGEST = Column("DIGEST", least=len("sha256:") + 13, keep_end=False)
 def table(
     columns: Sequence[Column], rows: Sequence[tuple[str, ...]], width: int | None
 ) -> list[str]:
-    """The lines of a table, its titles first; columns without any text are left out, but IMAGE."""
+    """Return the lines of a table, titles first, without empty columns other than IMAGE."""
     cleaned = [tuple(clean(cell).replace("\n", " ") for cell in row) for row in rows]
     kept = [
         index

@@ -1,4 +1,4 @@
-"""Text for people: how wide it is, how it is cut, how numbers read."""
+"""Text for people: its width, how it is cut, how numbers read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ELLIPSIS = "…"
 
 
 def terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int:
-    """The columns of the terminal behind `stream`, 80 where nobody knows or says 0."""
+    """Return the columns of the terminal behind `stream`, 80 where they are unknown or 0."""
     stated = environ.get("COLUMNS", "")
     if stated.isdigit() and int(stated) > 0:
         return int(stated)
@@ -23,7 +23,7 @@ def terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person reads `stream`; a closed one nobody does."""
+    """Return whether `stream` is a terminal; a closed stream is none."""
     try:
         return stream.isatty()
     except ValueError:
@@ -31,7 +31,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether `stream` may carry colours: a terminal that is not dumb, without NO_COLOR."""
+    """Return whether `stream` may carry colours: a terminal that is not dumb, without NO_COLOR."""
     return (
         is_terminal(stream)
         and not environ.get("NO_COLOR")
@@ -40,7 +40,7 @@ def coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def cells(text: str) -> int:
-    """The columns `text` takes on a terminal: East Asian wide characters two, marks none."""
+    """Return the columns of `text` on a terminal: East Asian wide characters two, marks none."""
     if text.isascii():
         return len(text)
     return sum(_cell(character) for character in text)
@@ -53,7 +53,7 @@ def _cell(character: str) -> int:
 
 
 def clipped(text: str, width: int, *, keep_end: bool = True) -> str:
-    """`text` in at most `width` columns; where it is too long its middle is left out.
+    """Return `text` in at most `width` columns; the middle of a longer one is left out.
 
     References differ at both ends: registry in front, tag behind. Without `keep_end` the end goes.
     """
@@ -76,13 +76,13 @@ def _prefix(text: str, width: int) -> str:
 
 
 def padded(text: str, width: int, *, right: bool = False) -> str:
-    """`text` filled with blanks to `width` columns, on its left side where `right` is set."""
+    """Return `text` with blanks up to `width` columns, before it where `right` is set."""
     blanks = " " * max(0, width - cells(text))
     return blanks + text if right else text + blanks
 
 
 def human_bytes(count: float) -> str:
-    """A size as people say it, in powers of 1000: `12.3 MB`."""
+    """Return a size for people, in powers of 1000: `12.3 MB`."""
     if count < 1000:
         return f"{count:.0f} B"
     for unit in ("kB", "MB", "GB", "TB"):
@@ -93,7 +93,7 @@ def human_bytes(count: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """A time as people say it: `0.4s`, `2m05s`, `1h02m`."""
+    """Return a time for people: `0.4s`, `2m05s`, `1h02m`."""
     if seconds < 59.95:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -103,5 +103,5 @@ def human_seconds(seconds: float) -> str:
 
 
 def counted(count: int, word: str) -> str:
-    """`1 image`, `2 images`, `1,000 images`: an English word behind its number."""
+    """Return a number with its English word: `1 image`, `2 images`, `1,000 images`."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")

@@ -1,4 +1,4 @@
-"""Values written on the command line or in a variable: text in, typed value out.
+"""Values of options: text in, typed value out.
 
 Every reader raises ValueError with a sentence that follows the option's name.
 """
@@ -14,16 +14,7 @@ MOST_JOBS = 20
 
 _TRUE = frozenset({"true", "1", "yes", "y", "on", "t"})
 _FALSE = frozenset({"false", "0", "no", "n", "off", "f"})
-_SECONDS = {
-    "h": 3600.0,
-    "m": 60.0,
-    "s": 1.0,
-    "ms": 1e-3,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ns": 1e-9,
-}
+_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _PART = r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|μs|ns|h|m|s)"
 _DURATION = re.compile(f"(?:{_PART})+")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt])?(i?b)?", re.ASCII)
@@ -32,7 +23,7 @@ _EVERYTHING = frozenset({"all", "*"})
 
 
 def boolean(text: str) -> bool:
-    """Whether `text` means yes; Go's words and a few more, in any case."""
+    """Return whether `text` means yes; Go's words and a few more, in any case."""
     word = text.strip().lower()
     if word in _TRUE:
         return True
@@ -42,7 +33,7 @@ def boolean(text: str) -> bool:
 
 
 def duration(text: str) -> float:
-    """The seconds of a duration as Go writes them: `1h2m3s`, `1.5h`, `500ms`, `0`."""
+    """Return the seconds of a duration as Go writes them: `1h2m3s`, `1.5h`, `500ms`, `0`."""
     word = text.strip().lower()
     if word == "0":
         return 0.0
@@ -58,17 +49,17 @@ def _no_duration(text: str, word: str) -> str:
 
 
 def limit(text: str) -> float | None:
-    """A duration after which something ends, in seconds; None, written `0`, is no limit."""
+    """Return the seconds after which something ends; `0` is None, no limit."""
     return duration(text) or None
 
 
 def patience(text: str) -> float:
-    """How long to wait, in seconds; `forever` is infinity."""
+    """Return the seconds to wait; `forever` is infinity."""
     return math.inf if text.strip().lower() == "forever" else duration(text)
 
 
 def whole_number(text: str) -> int:
-    """A whole number, which may be negative."""
+    """Return a whole number, which may be negative."""
     try:
         return int(text.strip())
     except ValueError:
@@ -76,7 +67,7 @@ def whole_number(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """A whole number from 0 up."""
+    """Return a whole number from 0 up."""
     number = whole_number(text)
     if number < 0:
         raise ValueError(f"{text!r} is less than 0")
@@ -84,7 +75,7 @@ def count(text: str) -> int:
 
 
 def size(text: str) -> int:
-    """The bytes of a size: `4G` and `4GiB` count in 1024s, `4GB` in 1000s, `4096` is bytes."""
+    """Return the bytes of a size: `4G` and `4GiB` are in 1024s, `4GB` in 1000s, `4096` is bytes."""
     match = _SIZE.fullmatch(text.strip().lower())
     if not match:
         raise ValueError(f"{text!r} is not a size: write 4G, 500M or a number of bytes")
@@ -94,12 +85,12 @@ def size(text: str) -> int:
 
 
 def jobs_in_range(wished: int) -> int:
-    """The nearest number of jobs the program works with, 1 to 20."""
+    """Return the nearest number of jobs the program works with, 1 to 20."""
     return min(max(wished, 1), MOST_JOBS)
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a list, lower-cased, separated by commas or blanks; at least one."""
+    """Return the words of a list, lower-cased, separated by commas or blanks; at least one."""
     found = tuple(text.lower().replace(",", " ").split())
     if not found:
         raise ValueError("names nothing: write words separated by commas, or all")
@@ -116,14 +107,14 @@ def _no_word(word: str) -> str:
 
 
 def chosen(found: tuple[str, ...] | None) -> frozenset[str] | None:
-    """The set of chosen words; None, for `all`, `*` or nothing said, is every one."""
+    """Return the set of chosen words; None, for `all`, `*` or no words, is every one."""
     if found is None or _EVERYTHING & set(found):
         return None
     return frozenset(found)
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """A reader that takes one of `choices`, in any case."""
+    """Return a reader that takes one of `choices`, in any case."""
 
     def read(text: str) -> str:
         word = text.strip().lower()
@@ -136,7 +127,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def repository_type(text: str) -> str:
-    """The kind of registry that needs more than the specification: `harbor`, or empty for none."""
+    """Return the kind of registry that needs more than the specification: `harbor`, or empty."""
     word = text.strip().lower()
     if word not in ("", "harbor"):
         raise ValueError(f"{text!r} is unknown: write harbor, or leave the option out")
@@ -144,7 +135,7 @@ def repository_type(text: str) -> str:
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """The regular expression `text`, in Python's syntax."""
+    """Return the regular expression `text`, in Python's syntax."""
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
@@ -152,7 +143,7 @@ def pattern(text: str) -> re.Pattern[str]:
 
 
 def percentage(text: str) -> float:
-    """A part of a whole, `5%` or `5`, as a number from 0 to 1."""
+    """Return a part of a whole, `5%` or `5`, as a number from 0 to 1."""
     try:
         part = float(text.strip().removesuffix("%")) / 100
     except ValueError:
@@ -163,7 +154,7 @@ def percentage(text: str) -> float:
 
 
 def address(text: str) -> tuple[str, int]:
-    """The host and the port of `HOST:PORT` or `:PORT`, which is every host; IPv6 in brackets."""
+    """Return host and port of `HOST:PORT`, or `:PORT` for every host; IPv6 is in brackets."""
     host, colon, port = text.strip().rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ValueError(f"{text!r} is no address: write HOST:PORT")

@@ -9,6 +9,7 @@ from typing import Any
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import is_referrer_tag
+from image_tools.report import json_of
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.image_contents import ImageContents, contents, contents_at
 from image_tools.stores.archive.opening import read_archive
@@ -40,14 +41,7 @@ class ArchivedImage:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that scripts rely on."""
-        return {
-            "reference": "" if self.reference is None else str(self.reference),
-            "digest": self.digest,
-            "platforms": [str(platform) for platform in self.platforms],
-            "size": self.size,
-            "source": self.source,
-            "problem": self.problem,
-        }
+        return {**json_of(self), "reference": str(self.reference or "")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +60,8 @@ class Listing:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that scripts rely on."""
-        return {
-            "schema": SCHEMA,
-            "command": "archive ls",
-            "archive": str(self.archive),
-            "images": [image.to_json() for image in self.images],
-            "blobs": self.blobs,
-            "size": self.size,
-        }
+        images = [image.to_json() for image in self.images]
+        return {"schema": SCHEMA, "command": "archive ls", **json_of(self), "images": images}
 
 
 def archive_ls(path: Path, foreign: Foreign) -> Listing:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from image_tools.oci.digest import Digest
+from image_tools.report import json_of
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.image_contents import ImageContents, contents, contents_at
 from image_tools.stores.archive.opening import lost_volumes, read_archive
@@ -27,10 +28,6 @@ class Damage:
     problem: str
     images: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON object that scripts rely on."""
-        return {"digest": str(self.digest), "problem": self.problem, "images": list(self.images)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
@@ -39,10 +36,6 @@ class Absent:
     digest: Digest
     urls: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON object that scripts rely on."""
-        return {"digest": str(self.digest), "urls": list(self.urls), "images": list(self.images)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +55,7 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that scripts rely on."""
-        return {
-            "schema": SCHEMA,
-            "command": "archive verify",
-            "archive": str(self.archive),
-            "images": self.images,
-            "blobs": self.blobs,
-            "size": self.size,
-            "damaged": [damage.to_json() for damage in self.damaged],
-            "lost": list(self.lost),
-            "foreign": [layer.to_json() for layer in self.foreign],
-        }
+        return {"schema": SCHEMA, "command": "archive verify", **json_of(self)}
 
 
 def archive_verify(

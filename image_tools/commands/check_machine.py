@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.logins.auth_file import parse_auth_file
 from image_tools.logins.auth_store import auth_files
+from image_tools.report import json_of
 from image_tools.stores.remote.registries_conf import load
 from image_tools.tools.environment import version_environment
 from image_tools.tools.locate import find_buildx, find_skopeo
@@ -56,15 +57,6 @@ class Check:
     finding: str
     remedy: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the check as a JSON object."""
-        return {
-            "name": self.name,
-            "verdict": self.verdict.value,
-            "finding": self.finding,
-            "remedy": self.remedy,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
@@ -83,7 +75,7 @@ class Checkup:
             "schema": SCHEMA,
             "command": "doctor",
             "ok": not self.exit_code,
-            "checks": [check.to_json() for check in self.checks],
+            "checks": [json_of(check) for check in self.checks],
         }
 
 

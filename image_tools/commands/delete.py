@@ -10,6 +10,7 @@ from image_tools.commands.opening import Opening, ask_each
 from image_tools.errors import NotFound
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference, tag_key
+from image_tools.report import json_of
 from image_tools.stores.remote.registry import Remote
 
 SCHEMA = 1
@@ -34,15 +35,7 @@ class DeletedImage:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that scripts rely on."""
-        return {
-            "schema": SCHEMA,
-            "command": "delete",
-            "reference": self.reference,
-            "digest": str(self.digest),
-            "media_type": self.media_type,
-            "tags": list(self.tags),
-            "deleted": self.deleted,
-        }
+        return {"schema": SCHEMA, "command": "delete", **json_of(self)}
 
 
 def delete(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +10,12 @@ from loguru import logger
 
 from image_tools.errors import ArchiveDamaged
 from image_tools.imagelist.entry import Entry, ImageList
-from image_tools.logins.auth_file import Credentials
 from image_tools.machine.files import mib
 from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import is_referrer_tag
 from image_tools.report import Report
 from image_tools.run.base_inventory import Lending
-from image_tools.run.endpoints import Access, Endpoints
+from image_tools.run.endpoints import Endpoints
 from image_tools.run.memory import Memory, OriginMemory, RepairMemory
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.content import EmptyContent, Form
@@ -32,32 +31,10 @@ from image_tools.stores.archive.opening import (
     repair_archive,
 )
 from image_tools.stores.archive.others.cache import Foreign
-from image_tools.stores.harbor import HarborSetting
-from image_tools.web.tls import TlsChoice
 
 # The names of the other images in an archive do not matter to a run that writes or compares it.
 _ANY_NAMES = Foreign(lenient=True)
 _MOST_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryEnd:
-    """The registries at one end of the copies.
-
-    `registry` is the one that the options or the environment chose, None where the list decides.
-    `login` is for that registry, or for the only one that the list names at this end. With
-    `harbor` every destination registry is a Harbor.
-    """
-
-    registry: str | None = None
-    login: Credentials | None = None
-    tls: TlsChoice = TlsChoice()
-    harbor: HarborSetting | None = None
-
-    def access(self, registries: Collection[str]) -> Access:
-        """Return how to reach `registries`; a login is never shown to more than one of them."""
-        only = next(iter(registries)) if len(registries) == 1 else None
-        return Access(tls=self.tls, login=self.login, registry=self.registry or only)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

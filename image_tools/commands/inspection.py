@@ -10,6 +10,7 @@ from typing import Any
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.platform import Platform
+from image_tools.report import json_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +63,6 @@ class Attached:
     subject: Digest
     tag: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the manifest as a JSON object."""
-        return {
-            "kind": self.kind,
-            "digest": str(self.digest),
-            "subject": str(self.subject),
-            "tag": self.tag,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
@@ -102,7 +94,7 @@ class Inspection:
             "size": self.size,
             "images": [image.to_json() for image in self.images],
             "orphaned_attestations": list(self.orphans),
-            "attached": [found.to_json() for found in self.attached],
+            "attached": [json_of(found) for found in self.attached],
         }
 
 

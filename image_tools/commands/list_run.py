@@ -12,12 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from loguru import logger
 
-from image_tools.commands.ends import (
-    ArchiveSource,
-    OpenDestination,
-    RegistryEnd,
-    archived_images,
-)
+from image_tools.commands.ends import ArchiveSource, OpenDestination, archived_images
 from image_tools.commands.request import ListRequest
 from image_tools.commands.session import RunSession
 from image_tools.commands.wiring import Surroundings, Wiring
@@ -29,6 +24,7 @@ from image_tools.report import UNFINISHED, DryRunPlan, Outcome, Report, Status
 from image_tools.run.context import RunContext
 from image_tools.run.copying import CopyMode
 from image_tools.run.dry_run import DryRunMode
+from image_tools.run.endpoints import RegistryEnd
 from image_tools.run.engine import Engine
 from image_tools.run.failed_list import FailedList, lines_of, origin_of
 from image_tools.run.options import Options

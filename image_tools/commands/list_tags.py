@@ -8,6 +8,7 @@ from typing import Any
 
 from image_tools.commands.opening import Opening
 from image_tools.oci.reference import Reference, tag_key
+from image_tools.report import json_of
 
 SCHEMA = 1
 
@@ -25,18 +26,12 @@ class TagList:
     """The matching tags, in order, and the number of all tags of the repository."""
 
     repository: str
-    tags: tuple[str, ...]
     total: int
+    tags: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that scripts rely on."""
-        return {
-            "schema": SCHEMA,
-            "command": "list-tags",
-            "repository": self.repository,
-            "total": self.total,
-            "tags": list(self.tags),
-        }
+        return {"schema": SCHEMA, "command": "list-tags", **json_of(self)}
 
 
 def list_tags(request: ListTagsRequest, opening: Opening) -> TagList:

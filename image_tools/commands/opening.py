@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from image_tools.commands.ends import RegistryEnd
 from image_tools.machine.concurrency import together
 from image_tools.machine.event_loop import LoopThread, result_of
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
-from image_tools.run.endpoints import Endpoints, OnSecret
+from image_tools.run.endpoints import Endpoints, OnSecret, RegistryEnd
 from image_tools.stores.remote.registries_conf import RegistriesConf, load
 from image_tools.stores.remote.registry import Remote
 from image_tools.stores.store import Store
@@ -26,7 +25,7 @@ _FLIGHTS = 1  # No blob is placed.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approach:
+class RegistryAccess:
     """How the registries of a command are reached; `mirrors` are those of registries.conf."""
 
     end: RegistryEnd
@@ -64,21 +63,21 @@ class Opening:
 
 @contextmanager
 def opened(
-    approach: Approach,
+    access: RegistryAccess,
     registries: Collection[str],
     environ: Mapping[str, str],
     *,
     on_secret: OnSecret = lambda *_: None,
 ) -> Iterator[Opening]:
     """Yield an Opening for `registries`, and close its connections and its thread at the end."""
-    access = approach.end.access(registries)
+    end = access.end.among(registries)
     ends = Endpoints(
-        source=access,
-        destination=access,
-        retry=approach.retry,
+        source=end,
+        destination=end,
+        retry=access.retry,
         flights=_FLIGHTS,
         environ=environ,
-        conf=load(environ) if approach.mirrors else RegistriesConf(),
+        conf=load(environ) if access.mirrors else RegistriesConf(),
         on_secret=on_secret,
     )
     loop = LoopThread()

@@ -72,9 +72,15 @@ class RunSession:
 
     def result(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the result of `work`; Interrupted, and `work` is cancelled, when a signal came."""
+        if self.signal is not None:
+            work.close()
+            raise self._interruption()
         future = self.loop.submit(work)
         self.on_cancel(future.cancel)
         try:
             return result_of(future)
         except CancelledError:
-            raise Interrupted(self.signal or signal.SIGINT) from None
+            raise self._interruption() from None
+
+    def _interruption(self) -> Interrupted:
+        return Interrupted(self.signal or signal.SIGINT)

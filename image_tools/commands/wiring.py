@@ -10,18 +10,13 @@ from typing import ClassVar
 
 from loguru import logger
 
-from image_tools.commands.ends import (
-    ArchiveDestination,
-    ArchiveSource,
-    OpenDestination,
-    RegistryEnd,
-)
+from image_tools.commands.ends import ArchiveDestination, ArchiveSource, OpenDestination
 from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.errors import EnvironmentProblem
 from image_tools.imagelist.entry import ImageList
 from image_tools.machine.workspace import Workspace
 from image_tools.run.context import RunContext, TransferContext
-from image_tools.run.endpoints import Access, Endpoints, OnSecret
+from image_tools.run.endpoints import Endpoints, OnSecret, RegistryEnd
 from image_tools.run.line.reader import Reader
 from image_tools.run.line.referrers import ReferrerFinder
 from image_tools.run.local_transfers import LocalTransfers
@@ -144,8 +139,8 @@ class Wiring:
         source, destination = self.request.source, self.request.destination
         environ = self.surroundings.environ
         return Endpoints(
-            source=_access(source, {entry.source.registry for entry in images.entries}),
-            destination=_access(
+            source=_registries(source, {entry.source.registry for entry in images.entries}),
+            destination=_registries(
                 destination, {entry.destination.registry for entry in images.entries}
             ),
             retry=self.request.options.retry,
@@ -153,7 +148,6 @@ class Wiring:
             environ=environ,
             conf=load(environ),
             on_secret=self.surroundings.on_secret,
-            harbor=destination.harbor if isinstance(destination, RegistryEnd) else None,
             source_archive=self.source,
             destination_archive=self.destination.archive,
             meters=Meters(self.request.options.pull_budget),
@@ -198,8 +192,10 @@ class Wiring:
         return Base(end.base)
 
 
-def _access(end: RegistryEnd | ArchiveSource | ArchiveDestination, registries: set[str]) -> Access:
-    return end.access(registries) if isinstance(end, RegistryEnd) else Access()
+def _registries(
+    end: RegistryEnd | ArchiveSource | ArchiveDestination, registries: set[str]
+) -> RegistryEnd:
+    return end.among(registries) if isinstance(end, RegistryEnd) else RegistryEnd()
 
 
 def policy_of(

@@ -9,22 +9,48 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from image_tools.errors import EnvironmentProblem
 from image_tools.machine.files import PRIVATE, replace_file
 from image_tools.machine.locks import try_lock
 
+F = TypeVar("F", bound="OwnedFolder")
 _PREFIX = "image-tools-"
 _OWNER = "owner"
 _ADVICE = "make room there, or name another folder in TMPDIR"
 
 
-class Workspace:
-    """The private folder of a run, for the tools' logins, policies and descriptors; a context."""
+class OwnedFolder:
+    """A folder only its owner may enter; a file in it is locked as long as this process lives."""
 
     def __init__(self, path: Path, owner: int) -> None:
-        self.path = path
-        self._owner = owner
+        self.path, self._owner = path, owner
+
+    @classmethod
+    def make(cls: type[F], base: Path, prefix: str, mark: str) -> F:
+        """Return a new folder in `base`, owned by its file `mark`. Raises OSError."""
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+        try:
+            return cls(path, _owner_of(path, mark))
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+    def close(self) -> None:
+        """Remove the folder; what cannot be removed is left to a later run."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.disown()
+
+    def disown(self) -> None:
+        """Give the folder up as it is."""
+        with suppress(OSError):
+            os.close(self._owner)
+        self._owner = -1
+
+
+class Workspace(OwnedFolder):
+    """The private folder of a run, for the tools' logins, policies and descriptors; a context."""
 
     @classmethod
     def create(cls, environ: Mapping[str, str]) -> Workspace:
@@ -36,14 +62,9 @@ class Workspace:
         with suppress(OSError):
             remove_orphans(base.glob(f"{_PREFIX}*"), _OWNER)
         try:
-            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+            return cls.make(base, _PREFIX, _OWNER)
         except OSError as error:
             raise EnvironmentProblem(f"{base}: {error.strerror}", advice=_ADVICE) from error
-        try:
-            return cls(path, own_folder(path, _OWNER))
-        except OSError as error:
-            shutil.rmtree(path, ignore_errors=True)
-            raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
 
     def write_private(self, name: str, content: bytes) -> Path:
         """Write a file that only its owner may read, whole or not at all, and return its path."""
@@ -53,12 +74,6 @@ class Workspace:
         except OSError as error:
             raise EnvironmentProblem(f"{path}: {error.strerror}", advice=_ADVICE) from error
         return path
-
-    def close(self) -> None:
-        """Remove the folder; what cannot be removed is left to a later run."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        with suppress(OSError):
-            os.close(self._owner)
 
     def __enter__(self) -> Workspace:
         return self
@@ -72,11 +87,7 @@ class Workspace:
         self.close()
 
 
-def own_folder(folder: Path, mark: str) -> int:
-    """Lock the file `mark` in `folder` and return its descriptor, which is open while it is owned.
-
-    Raises OSError when the file cannot be made.
-    """
+def _owner_of(folder: Path, mark: str) -> int:
     new = folder / f"{mark}.new"
     owner = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

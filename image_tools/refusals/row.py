@@ -37,16 +37,6 @@ class RefusalRow:
     temporary: bool | None = None
     closes: Scope | None = None
 
-    @property
-    def advice(self) -> str:
-        """Return the hint of this row, else that of its kind."""
-        return self.hint or self.kind.advice
-
-    @property
-    def is_temporary(self) -> bool:
-        """Return whether another attempt may succeed."""
-        return self.kind.temporary if self.temporary is None else self.temporary
-
     def found(self, case: Case) -> dict[str, str] | None:
         """Return the named groups of the expressions if this row applies, else None."""
         if not all(self._conditions(case)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,12 +31,25 @@ OnSecret = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How one end is reached; `login` is for `registry` alone."""
+class RegistryEnd:
+    """The registries at one end of the copies.
 
-    tls: TlsChoice = TlsChoice()
-    login: Credentials | None = None
+    `registry` is the one that the options or the environment chose, None where the list decides.
+    `login` is for that registry alone. With `harbor` every destination registry is a Harbor.
+    """
+
     registry: str | None = None
+    login: Credentials | None = None
+    tls: TlsChoice = TlsChoice()
+    harbor: HarborSetting | None = None
+
+    def among(self, registries: Collection[str]) -> RegistryEnd:
+        """Return this end with its login for the only one of `registries`, if none was chosen.
+
+        A login is never shown to more than one registry.
+        """
+        only = next(iter(registries)) if len(registries) == 1 else None
+        return replace(self, registry=self.registry or only)
 
     def login_for(self, registry: str) -> Credentials | None:
         """Return the given login if it is meant for `registry`."""
@@ -65,19 +78,18 @@ class Destination:
 class Endpoints:
     """Opens one store per registry and end, and closes them all. Belongs to the event loop.
 
-    With `harbor` every destination is one. With an archive as an end there is no registry there:
-    whatever registry a reference names, it is one of that archive. Who opened it closes it. What
-    the source archive relies on is read from `lenders`. `meters` count what sources bill.
+    With an archive as an end there is no registry there: whatever registry a reference names, it
+    is one of that archive. Who opened it closes it. What the source archive relies on is read from
+    `lenders`. `meters` count what sources bill.
     """
 
-    source: Access
-    destination: Access
+    source: RegistryEnd
+    destination: RegistryEnd
     retry: RetryPolicy
     flights: int
     environ: Mapping[str, str]
     conf: RegistriesConf
     on_secret: OnSecret
-    harbor: HarborSetting | None = None
     source_archive: Archive | None = None
     destination_archive: Archive | None = None
     lenders: dict[Digest, tuple[Store, str]] = field(default_factory=dict)
@@ -221,15 +233,15 @@ class Endpoints:
     def _open(self, registry: str) -> Remote:
         access = self.destination
         keyring, options = self._keyring(registry, access), self._options(access.tls)
-        if self.harbor is None or registry == DOCKER_HUB:
+        if access.harbor is None or registry == DOCKER_HUB:
             return Remote(registry, keyring, options, self.environ)
-        return Harbor(registry, keyring, options, self.environ, self.harbor)
+        return Harbor(registry, keyring, options, self.environ, access.harbor)
 
     def _options(self, tls: TlsChoice) -> RemoteOptions:
         return RemoteOptions(tls=tls, policy=self.retry)
 
-    def _keyring(self, registry: str, access: Access) -> Keyring:
-        return Keyring(self.environ, access.login_for(registry), on_secret=self.on_secret)
+    def _keyring(self, registry: str, end: RegistryEnd) -> Keyring:
+        return Keyring(self.environ, end.login_for(registry), on_secret=self.on_secret)
 
 
 def certificates_folder(ca_file: Path | None, others: Iterable[Path], folder: Path) -> Path:

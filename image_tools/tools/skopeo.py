@@ -112,14 +112,14 @@ def copy_argv(request: CopyRequest) -> tuple[str, ...]:
     checked by the policy but not copied here: as referrers or tags they have a copy of their own.
     """
     return (
-        *global_options(request.setting),
+        *_global_options(request.setting),
         *_platform_options(request.platform),
         "copy",
         *(("--all",) if request.whole_index else ()),
         *(("--format", "v2s2") if request.convert else ("--preserve-digests",)),
         "--remove-signatures",
         *_source_options(request),
-        *destination_options(request.setting),
+        *_destination_options(request.setting),
         f"docker://{request.source}",
         f"docker://{request.destination}",
     )
@@ -148,9 +148,9 @@ def index_only_argv(setting: SkopeoSetting, folder: Path, destination: str) -> t
     The destination repository must have the children.
     """
     return (
-        *global_options(setting),
+        *_global_options(setting),
         *INDEX_ONLY,
-        *destination_options(setting),
+        *_destination_options(setting),
         f"dir:{folder}",
         f"docker://{destination}",
     )
@@ -171,12 +171,12 @@ def sign_argv(request: SignRequest) -> tuple[str, ...]:
     """
     setting = request.setting
     return (
-        *global_options(setting),
+        *_global_options(setting),
         *_signing(request.key, request.identity),
         "--src-tls-verify=false",
         "--src-authfile",
         str(setting.authfile),
-        *destination_options(setting),
+        *_destination_options(setting),
         f"docker://{request.source}",
         f"docker://{request.destination}",
     )
@@ -190,7 +190,7 @@ def trial_argv(
     `source` is a folder of `write_index_folder`.
     """
     return (
-        *global_options(setting),
+        *_global_options(setting),
         *_signing(key, _TRIAL),
         f"dir:{source}",
         f"dir:{target}",
@@ -212,7 +212,7 @@ def cannot_keep(words: str) -> bool:
     return CANNOT_KEEP in words
 
 
-def global_options(setting: SkopeoSetting) -> tuple[str, ...]:
+def _global_options(setting: SkopeoSetting) -> tuple[str, ...]:
     """Return skopeo and the options before its command."""
     return (
         setting.skopeo,
@@ -248,7 +248,7 @@ def _verification(verify: bool | None) -> tuple[str, ...]:
     return () if verify is None else (f"--src-tls-verify={'true' if verify else 'false'}",)
 
 
-def destination_options(setting: SkopeoSetting) -> tuple[str, ...]:
+def _destination_options(setting: SkopeoSetting) -> tuple[str, ...]:
     """Return the options for the exchange as the destination of a copy."""
     return ("--dest-tls-verify=false", "--dest-authfile", str(setting.authfile))
 

@@ -58,8 +58,10 @@ def _asks_for_json(words: list[str]) -> bool:
 
 
 def _value(words: list[str], name: str) -> str:
+    """Return the value of an option; of several the last one counts."""
+    found = ""
     for position, word in enumerate(words):
         stated, equals, value = word.lstrip("-").partition("=")
         if word.startswith("-") and stated == name:
-            return value if equals else "".join(words[position + 1 : position + 2])
-    return ""
+            found = value if equals else "".join(words[position + 1 : position + 2])
+    return found

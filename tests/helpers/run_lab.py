@@ -32,7 +32,7 @@ from image_tools.plan.referrers import cosign_tags
 from image_tools.report import Outcome, Status
 from image_tools.retry import RetryPolicy
 from image_tools.run.context import RunContext, TransferContext
-from image_tools.run.endpoints import Access, Destination, Endpoints
+from image_tools.run.endpoints import Destination, Endpoints, RegistryEnd
 from image_tools.run.line.job import Job
 from image_tools.run.line.plan import plan_image
 from image_tools.run.line.probe import Probed, probe
@@ -201,8 +201,8 @@ class LabEndpoints(Endpoints):
 
     def __init__(self, lab: Lab, options: Options) -> None:
         super().__init__(
-            source=Access(),
-            destination=Access(),
+            source=RegistryEnd(),
+            destination=RegistryEnd(),
             retry=options.retry,
             flights=options.flights,
             environ={},

@@ -69,7 +69,7 @@ complete -F _image_tools image-tools
 
 
 def bash_script(pages: Sequence[Page[Any]]) -> str:
-    """The script for `pages`; sourced, it completes `image-tools` and paths that end so."""
+    """Return the script for `pages`; sourced, it completes `image-tools` and paths to it."""
     options = [(page, option) for page in pages for option in page.options]
     return _SCRIPT.format(
         version=__version__,

@@ -12,7 +12,7 @@ _SEEN = "__fish_seen_subcommand_from"
 
 
 def fish_script(pages: Sequence[Page[Any]]) -> str:
-    """The script for `pages`, to be sourced or put into fish's folder of completions."""
+    """Return the script for `pages`, to be sourced or put into fish's folder of completions."""
     return "\n".join(_lines(pages)) + "\n"
 
 

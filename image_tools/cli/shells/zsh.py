@@ -42,7 +42,7 @@ fi
 
 
 def zsh_script(pages: Sequence[Page[Any]]) -> str:
-    """The script for `pages`, to be sourced behind compinit, or put into a folder of $fpath."""
+    """Return the script for `pages`, to be sourced after compinit or put into $fpath."""
     return _SCRIPT.format(
         version=__version__,
         names="\n".join(_names(pages)),
@@ -112,7 +112,7 @@ def _action(option: Option) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` where brackets and colons would have a meaning of their own."""
+    """Return `text` with brackets and colons escaped: they have a meaning for _arguments."""
     return "".join(f"\\{letter}" if letter in "[]:\\" else letter for letter in text)
 
 

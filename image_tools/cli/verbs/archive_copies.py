@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from image_tools.cli.options import Note, Page, changed, group, narrowed, operand, operands, switch
+from image_tools.cli.options import Page, changed, group, narrowed, note, operand, switch
 from image_tools.cli.run_options import (
     EXIT_CODES,
     RESULT_NAMES,
@@ -36,7 +36,6 @@ _NEW = "compress part part-size replace yes"
 _RUNNING = "jobs wait-lock no-ahead no-download"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveMergeOptions(
     NewArchiveOptions, CacheOptions, PlatformOptions, ToolOptions, ResultOptions
 ):
@@ -149,10 +148,7 @@ ARCHIVE_EXPORT = Page(
         group("Output", ArchiveCopyOptions, RESULT_NAMES),
     ),
     notes=(
-        Note(
-            "Examples",
-            ("image-tools archive export -f list.txt -s images.tar.gz -d some.tar.gz",),
-        ),
+        note("Examples", "image-tools archive export -f list.txt -s images.tar.gz -d some.tar.gz"),
         EXIT_CODES,
     ),
 )
@@ -164,7 +160,6 @@ ARCHIVE_MERGE = Page(
     summary="put several archives together",
     about="Copy all images of several archives into one. Where two have the same tag, its "
     "platforms are put together, and those of the later archive count.",
-    operands=operands(ArchiveMergeOptions),
     groups=(
         group("The archive", ArchiveMergeOptions, f"output {_NEW} allow-empty"),
         group("What to copy", ArchiveMergeOptions, PLATFORM_NAMES),
@@ -173,7 +168,7 @@ ARCHIVE_MERGE = Page(
         group("Output", ArchiveMergeOptions, RESULT_NAMES.removeprefix("failed ")),
     ),
     notes=(
-        Note("Examples", ("image-tools archive merge monday.tar.gz friday.tar.gz -o week.tar.gz",)),
+        note("Examples", "image-tools archive merge monday.tar.gz friday.tar.gz -o week.tar.gz"),
         EXIT_CODES,
     ),
 )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, group, operand, operands, switch
+from image_tools.cli.options import Page, group, note, operand, switch
 from image_tools.cli.shared_options import (
     ARCHIVE,
     ARCHIVE_EXIT_CODES,
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
     from image_tools.commands.archive_verify import Verification
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveVerifyOptions(ForeignOptions, FormatOptions):
     """What `archive verify` takes."""
 
     archive: str = operand("FILE", ARCHIVE)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveLsOptions(ArchiveVerifyOptions):
     """What `archive ls` takes."""
 
@@ -146,15 +143,11 @@ ARCHIVE_LS = Page(
     summary="list the images in an archive",
     about="List the images in an archive with their platforms, sizes and digests, from its tables "
     "alone: no layer is read.",
-    operands=operands(ArchiveLsOptions),
     groups=(
         group("Options", ArchiveLsOptions, "json format debug"),
         group(FOREIGN_TITLE, ArchiveLsOptions, FOREIGN_NAMES),
     ),
-    notes=(
-        Note("Examples", ("image-tools archive ls images.tar.gz",)),
-        ARCHIVE_EXIT_CODES,
-    ),
+    notes=(note("Examples", "image-tools archive ls images.tar.gz"), ARCHIVE_EXIT_CODES),
 )
 
 ARCHIVE_VERIFY = Page(
@@ -164,13 +157,9 @@ ARCHIVE_VERIFY = Page(
     summary="read all of an archive and check every digest",
     about="Read all of an archive once, hash every blob, and name what is damaged or missing, with "
     "the images that need it.",
-    operands=operands(ArchiveVerifyOptions),
     groups=(
         group("Options", ArchiveVerifyOptions, "format debug"),
         group(FOREIGN_TITLE, ArchiveVerifyOptions, FOREIGN_NAMES),
     ),
-    notes=(
-        Note("Examples", ("image-tools archive verify images.tar.gz",)),
-        ARCHIVE_EXIT_CODES,
-    ),
+    notes=(note("Examples", "image-tools archive verify images.tar.gz"), ARCHIVE_EXIT_CODES),
 )

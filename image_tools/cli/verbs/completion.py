@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, group, operand, operands
+from image_tools.cli.options import Page, group, note, operand
 from image_tools.cli.shared_options import LogOptions
 
 SHELLS = ("bash", "zsh", "fish")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CompletionOptions(LogOptions):
     """What `completion` takes."""
 
@@ -44,17 +42,13 @@ def completion_page(pages: Callable[[], Sequence[Page[Any]]]) -> Page[Completion
         summary="write a completion script for a shell",
         about="Write a script to standard output that lets a shell complete the commands, options "
         "and values of image-tools.",
-        operands=operands(CompletionOptions),
         groups=(group("Options", CompletionOptions, "debug"),),
         notes=(
-            Note(
+            note(
                 "To have it in every session",
-                (
-                    "bash: echo 'source <(image-tools completion bash)' >> ~/.bashrc",
-                    "zsh:  echo 'source <(image-tools completion zsh)' >> ~/.zshrc, after compinit",
-                    "fish: image-tools completion fish > "
-                    "~/.config/fish/completions/image-tools.fish",
-                ),
+                "bash: echo 'source <(image-tools completion bash)' >> ~/.bashrc",
+                "zsh:  echo 'source <(image-tools completion zsh)' >> ~/.zshrc, after compinit",
+                "fish: image-tools completion fish > ~/.config/fish/completions/image-tools.fish",
             ),
         ),
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, changed, group, option, switch
+from image_tools.cli.options import Page, changed, group, note, option, switch
 from image_tools.cli.shared_options import (
     SPELLING,
     DestinationOptions,
@@ -18,7 +17,6 @@ from image_tools.cli.shared_options import (
 from image_tools.errors import EnvironmentProblem, UsageError
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ConvertListOptions(EndOptions, LogOptions):
     """What `convert-list` takes."""
 
@@ -101,21 +99,17 @@ CONVERT_LIST = Page(
         ),
     ),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools convert-list -i list.txt -d reg.example:5000 -o mirror-list.txt",
-                "image-tools convert-list -i mirror-list.txt --reverse",
-            ),
+            "image-tools convert-list -i list.txt -d reg.example:5000 -o mirror-list.txt",
+            "image-tools convert-list -i mirror-list.txt --reverse",
         ),
         SPELLING,
-        Note(
+        note(
             "Exit codes",
-            (
-                "0    all lines were read",
-                "1    some could not be: they stand in the new list",
-                "2    the command line is wrong, or the list is empty: nothing is written",
-            ),
+            "0    all lines were read",
+            "1    some could not be: they stand in the new list",
+            "2    the command line is wrong, or the list is empty: nothing is written",
         ),
     ),
 )

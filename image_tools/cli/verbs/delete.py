@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, group, operand, operands, switch
+from image_tools.cli.options import Page, group, note, operand, switch
 from image_tools.cli.redact import clean
 from image_tools.cli.shared_options import REGISTRY_NAMES, FormatOptions, RegistryOptions
 from image_tools.cli.text import is_terminal
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from image_tools.commands.delete import DeletedImage
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class DeleteOptions(FormatOptions, RegistryOptions):
     """What `delete` takes."""
 
@@ -74,33 +72,26 @@ DELETE = Page(
     summary="delete an image from a registry, with all its tags",
     about="Delete an image from a registry. A registry deletes by digest: all tags that lead to "
     "the same digest go with it, and they are shown first.",
-    operands=operands(DeleteOptions),
     groups=(
         group("Options", DeleteOptions, "yes format debug"),
         group("Getting in", DeleteOptions, REGISTRY_NAMES),
     ),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools delete reg.example:5000/team/api:2.0.0",
-                "image-tools delete -y reg.example:5000/team/api:2.0.0",
-            ),
+            "image-tools delete reg.example:5000/team/api:2.0.0",
+            "image-tools delete -y reg.example:5000/team/api:2.0.0",
         ),
-        Note(
+        note(
             "Environment",
-            (
-                "DOCKER_USERNAME, DOCKER_PASSWORD    login, for DOCKER_REGISTRY where that is set",
-                "DEST_REGISTRY, DEST_USERNAME, ...   read where the DOCKER_ ones are not set",
-                "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
-            ),
+            "DOCKER_USERNAME, DOCKER_PASSWORD    login, for DOCKER_REGISTRY where that is set",
+            "DEST_REGISTRY, DEST_USERNAME, ...   read where the DOCKER_ ones are not set",
+            "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
         ),
-        Note(
+        note(
             "Exit codes",
-            (
-                "0    the image is deleted",
-                "1    it is not: not found, not allowed, or the answer was no",
-            ),
+            "0    the image is deleted",
+            "1    it is not: not found, not allowed, or the answer was no",
         ),
     ),
 )

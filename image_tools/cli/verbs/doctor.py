@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, changed, group
+from image_tools.cli.options import Page, changed, group, note
 from image_tools.cli.redact import clean
 from image_tools.cli.shared_options import (
     REGISTRY_NAMES,
@@ -25,7 +24,6 @@ _MARK = 7
 _NAME = 18
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class DoctorOptions(EndOptions, FormatOptions, RegistryOptions):
     """What `doctor` takes."""
 
@@ -99,13 +97,15 @@ DOCTOR = Page(
         group("Getting in", DoctorOptions, REGISTRY_NAMES),
     ),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools doctor",
-                "image-tools doctor -f list.txt -d reg.example:5000 --format json",
-            ),
+            "image-tools doctor",
+            "image-tools doctor -f list.txt -d reg.example:5000 --format json",
         ),
-        Note("Exit codes", ("0    nothing is wrong", "1    something is")),
+        note(
+            "Exit codes",
+            "0    nothing is wrong",
+            "1    something is",
+        ),
     ),
 )

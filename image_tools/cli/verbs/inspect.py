@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, changed, group, operand, operands, option, switch
+from image_tools.cli.options import Page, changed, group, note, operand, option, switch
 from image_tools.cli.redact import clean
 from image_tools.cli.shared_options import (
     IMAGE,
@@ -37,7 +36,6 @@ _COLUMNS = (
 _SECONDS = len("2024-01-31T11:22:33")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class InspectOptions(FormatOptions, RegistryOptions):
     """What `inspect` takes."""
 
@@ -157,7 +155,6 @@ INSPECT = Page(
     summary="show platforms, digests, sizes and signatures of an image",
     about="Show what a registry tells of an image without pulling it: its platforms with digest, "
     "size, layers, date and attestations, and what is attached to it, such as signatures.",
-    operands=operands(InspectOptions),
     groups=(
         group(
             "Options",
@@ -168,21 +165,17 @@ INSPECT = Page(
         group("Getting in", InspectOptions, REGISTRY_NAMES),
     ),
     notes=(
-        Note(
+        note(
             "Which platform",
-            (
-                "--raw shows the index itself, or with --override-... the manifest of one platform",
-                "--config shows the platform of this machine, or the one --override-... names",
-            ),
+            "--raw shows the index itself, or with --override-... the manifest of one platform",
+            "--config shows the platform of this machine, or the one --override-... names",
         ),
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools inspect nginx:1.25",
-                "image-tools inspect --raw reg.example:5000/team/api:2.1.0",
-                "image-tools inspect --config --override-arch arm64 nginx:1.25",
-                "image-tools inspect list -f list.txt --format csv",
-            ),
+            "image-tools inspect nginx:1.25",
+            "image-tools inspect --raw reg.example:5000/team/api:2.1.0",
+            "image-tools inspect --config --override-arch arm64 nginx:1.25",
+            "image-tools inspect list -f list.txt --format csv",
         ),
         READ_LOGIN,
     ),

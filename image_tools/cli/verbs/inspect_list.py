@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, changed, group, switch, word
+from image_tools.cli.options import Page, changed, group, note, switch, word
 from image_tools.cli.redact import clean
 from image_tools.cli.shared_options import (
     READ_LOGIN,
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 _COLUMNS = (Column("STATUS"), IMAGE, PLATFORMS, SIZE, DIGEST)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class InspectListOptions(SourceOptions, ListOptions, RegistryOptions):
     """What `inspect list` takes."""
 
@@ -133,28 +131,22 @@ INSPECT_LIST = Page(
     "and its platforms. Of SOURCE DESTINATION TAG lines the source is looked at.",
     groups=(
         group(
-            "Options",
-            InspectListOptions,
-            "file source skip-invalid allow-empty sizes format debug",
+            "Options", InspectListOptions, "file source skip-invalid allow-empty sizes format debug"
         ),
         group("Getting in", InspectListOptions, REGISTRY_NAMES),
     ),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools inspect list -f list.txt -s reg.example:5000",
-                "image-tools inspect list -f list.txt --sizes --format csv > images.csv",
-            ),
+            "image-tools inspect list -f list.txt -s reg.example:5000",
+            "image-tools inspect list -f list.txt --sizes --format csv > images.csv",
         ),
         READ_LOGIN,
-        Note(
+        note(
             "Exit codes",
-            (
-                "0    every image was found",
-                "1    some images were not, or lines could not be read",
-                "2    the command line is wrong, or the list is empty",
-            ),
+            "0    every image was found",
+            "1    some images were not, or lines could not be read",
+            "2    the command line is wrong, or the list is empty",
         ),
     ),
 )

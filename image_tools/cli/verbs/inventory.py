@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, changed, group, operand, operands, option
+from image_tools.cli.options import Page, changed, group, note, operand, option
 from image_tools.cli.shared_options import (
     ARCHIVE,
     ARCHIVE_EXIT_CODES,
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from image_tools.stores.archive.inventory import Inventory
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveInventoryOptions(LogOptions):
     """What `archive inventory` takes."""
 
@@ -35,7 +33,6 @@ class ArchiveInventoryOptions(LogOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class InventoryOptions(EndOptions, ListOptions, RegistryOptions):
     """What `inventory` takes."""
 
@@ -99,10 +96,9 @@ ARCHIVE_INVENTORY = Page(
     summary="write down what an archive holds, as a small file for save --base",
     about="Write down the images and the digests of all blobs in an archive: a small file that "
     "stands for it where only what is new is to be saved.",
-    operands=operands(ArchiveInventoryOptions),
     groups=(group("Options", ArchiveInventoryOptions, "output debug"),),
     notes=(
-        Note("Examples", ("image-tools archive inventory images.tar.gz -o there.json",)),
+        note("Examples", "image-tools archive inventory images.tar.gz -o there.json"),
         ARCHIVE_EXIT_CODES,
     ),
 )
@@ -123,9 +119,8 @@ INVENTORY = Page(
         group("Getting in", InventoryOptions, REGISTRY_NAMES),
     ),
     notes=(
-        Note(
-            "Examples",
-            ("image-tools inventory -f list.txt -d registry.example:5000 -o there.json",),
+        note(
+            "Examples", "image-tools inventory -f list.txt -d registry.example:5000 -o there.json"
         ),
         ARCHIVE_EXIT_CODES,
     ),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from image_tools.cli import render, values
-from image_tools.cli.options import Note, Page, group, operand, operands, option
+from image_tools.cli.options import Page, group, note, operand, option
 from image_tools.cli.redact import clean
 from image_tools.cli.shared_options import (
     READ_LOGIN,
@@ -17,7 +16,6 @@ from image_tools.cli.shared_options import (
 )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ListTagsOptions(FormatOptions, RegistryOptions):
     """What `list-tags` takes."""
 
@@ -59,18 +57,15 @@ LIST_TAGS = Page(
     summary="list the tags of a repository in the order of their versions",
     about="List the tags of a repository, versions first and counted as versions are: 1.9 before "
     "1.10, release candidates before their release.",
-    operands=operands(ListTagsOptions),
     groups=(
         group("Options", ListTagsOptions, "filter format debug"),
         group("Getting in", ListTagsOptions, REGISTRY_NAMES),
     ),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools list-tags nginx",
-                "image-tools list-tags reg.example:5000/team/api --filter '^v?2[.]' --format json",
-            ),
+            "image-tools list-tags nginx",
+            "image-tools list-tags reg.example:5000/team/api --filter '^v?2[.]' --format json",
         ),
         READ_LOGIN,
     ),

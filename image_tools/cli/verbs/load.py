@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
-from image_tools.cli.options import Group, Note, Page, changed, group
+from image_tools.cli.options import Group, Page, changed, group, narrowed, note
 from image_tools.cli.run_options import (
     COPY_NAMES,
     EXIT_CODES,
@@ -17,14 +16,9 @@ from image_tools.cli.run_options import (
     comparing,
     depth_group,
 )
-from image_tools.cli.shared_options import (
-    FOREIGN_NAMES,
-    FOREIGN_TITLE,
-    SPELLING,
-)
+from image_tools.cli.shared_options import FOREIGN_NAMES, FOREIGN_TITLE, SPELLING
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LoadValidateOptions(ValidateOptions, LoadOptions):
     """What `load-validate` takes."""
 
@@ -45,7 +39,7 @@ def load_validate(options: LoadValidateOptions, environ: Mapping[str, str]) -> i
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
-    options = replace(options, dry_run=False)
+    options = narrowed(type(options), options, dry_run=False)
     validation = wished_depth(options)
     setting = loading(options, environ, LOAD_VALIDATE.name)
     return run_out_of_archive(validating(setting, validation), options)
@@ -84,14 +78,12 @@ LOAD = Page(
     "program's predecessor are loaded, too, through a private folder.",
     groups=_groups(LoadOptions),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools load -s images.tar.gz -d reg.example:5000 -j 4",
-                "image-tools load -s saved-image-cache -d reg.example:5000/team -f list.txt",
-                "image-tools load -s images.tar.gz -d harbor.example --repo-type harbor",
-                "image-tools load -s images.tar.gz -d reg.example:5000 -f load-failed.txt",
-            ),
+            "image-tools load -s images.tar.gz -d reg.example:5000 -j 4",
+            "image-tools load -s saved-image-cache -d reg.example:5000/team -f list.txt",
+            "image-tools load -s images.tar.gz -d harbor.example --repo-type harbor",
+            "image-tools load -s images.tar.gz -d reg.example:5000 -f load-failed.txt",
         ),
         SPELLING,
         EXIT_CODES,
@@ -110,13 +102,11 @@ LOAD_VALIDATE = Page(
     "load takes.",
     groups=(*_KEPT, depth_group(LoadValidateOptions), _OUTPUT, _IDLE),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools load-validate -s images.tar.gz -d reg.example:5000 -j 8",
-                "image-tools load-validate -s saved-image-cache -d reg.example:5000 --depth tree",
-                "image-tools load -s images.tar.gz -d reg.example:5000 -f load-validate-failed.txt",
-            ),
+            "image-tools load-validate -s images.tar.gz -d reg.example:5000 -j 8",
+            "image-tools load-validate -s saved-image-cache -d reg.example:5000 --depth tree",
+            "image-tools load -s images.tar.gz -d reg.example:5000 -f load-validate-failed.txt",
         ),
         EXIT_CODES,
     ),

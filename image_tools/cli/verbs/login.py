@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, group, operand, operands, option, switch
+from image_tools.cli.options import Page, group, note, operand, option, switch
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.shared_options import REGISTRY_NAMES, LogOptions, RegistryOptions
 from image_tools.cli.text import is_terminal
@@ -24,7 +23,6 @@ _ADVICE = "give --username NAME and --password-stdin, and the password on standa
 _REGISTRY = "the registry: HOST or HOST:PORT, such as docker.io"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LoginOptions(RegistryOptions):
     """What `login` takes."""
 
@@ -36,7 +34,6 @@ class LoginOptions(RegistryOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LogoutOptions(LogOptions):
     """What `logout` takes."""
 
@@ -124,15 +121,15 @@ def _reached(
     environ: Mapping[str, str],
     given: Credentials | None = None,
 ) -> Iterator[Opening]:
-    from image_tools.commands.ends import RegistryEnd
-    from image_tools.commands.opening import Approach, opened
+    from image_tools.commands.opening import RegistryAccess, opened
     from image_tools.retry import RetryPolicy
+    from image_tools.run.endpoints import RegistryEnd
 
-    approach = Approach(
+    access = RegistryAccess(
         end=RegistryEnd(registry=registry, login=given, tls=tls),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
     )
-    with opened(approach, {registry}, environ, on_secret=add_secret) as opening:
+    with opened(access, {registry}, environ, on_secret=add_secret) as opening:
         yield opening
 
 
@@ -163,35 +160,28 @@ LOGIN = Page(
     summary="try a login at a registry, and keep it",
     about="Try a login at a registry and keep it for all later commands. At a terminal skopeo "
     "asks for user name and password. A login that is refused is not kept.",
-    operands=operands(LoginOptions),
     groups=(
         group("Options", LoginOptions, "username password-stdin password debug"),
         group("Getting in", LoginOptions, REGISTRY_NAMES),
     ),
     notes=(
-        Note(
+        note(
             "Where logins are kept",
-            (
-                "$REGISTRY_AUTH_FILE where that is set, else docker's config.json ($DOCKER_CONFIG "
-                "or ~/.docker): docker, buildx, skopeo and podman read it",
-                "with a helper, where credHelpers or credsStore of that file name one",
-                "files that are read before it are kept in line: auth.json of skopeo and podman",
-            ),
+            "$REGISTRY_AUTH_FILE where that is set, else docker's config.json ($DOCKER_CONFIG "
+            "or ~/.docker): docker, buildx, skopeo and podman read it",
+            "with a helper, where credHelpers or credsStore of that file name one",
+            "files that are read before it are kept in line: auth.json of skopeo and podman",
         ),
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools login reg.example:5000",
-                "cat password.txt | image-tools login reg.example:5000 -u robot --password-stdin",
-            ),
+            "image-tools login reg.example:5000",
+            "cat password.txt | image-tools login reg.example:5000 -u robot --password-stdin",
         ),
-        Note(
+        note(
             "Exit codes",
-            (
-                "0    the registry lets the login in, and it is kept",
-                "1    it does not, or the registry cannot be reached",
-                "3    this machine lacks something, such as skopeo, or a file cannot be written",
-            ),
+            "0    the registry lets the login in, and it is kept",
+            "1    it does not, or the registry cannot be reached",
+            "3    this machine lacks something, such as skopeo, or a file cannot be written",
         ),
     ),
 )
@@ -203,10 +193,13 @@ LOGOUT = Page(
     summary="forget the login for a registry",
     about="Forget the login for a registry, or all of them, in all files and with all helpers "
     "where logins are looked for.",
-    operands=operands(LogoutOptions),
     groups=(group("Options", LogoutOptions, "all debug"),),
     notes=(
-        Note("Examples", ("image-tools logout reg.example:5000", "image-tools logout --all")),
-        Note("Exit codes", ("0    there is no login any more, or there was none",)),
+        note(
+            "Examples",
+            "image-tools logout reg.example:5000",
+            "image-tools logout --all",
+        ),
+        note("Exit codes", "0    there is no login any more, or there was none"),
     ),
 )

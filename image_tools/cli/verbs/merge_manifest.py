@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
-from image_tools.cli.options import Note, Page, group, operand, operands, switch
+from image_tools.cli.options import Page, group, note, operand, switch
 from image_tools.cli.redact import add_secret, clean
 from image_tools.cli.shared_options import IMAGE, REGISTRY_NAMES, RegistryOptions
 from image_tools.cli.text import coloured
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _JOBS = 4
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MergeManifestOptions(RegistryOptions):
     """What `merge-manifest` takes."""
 
@@ -133,7 +131,6 @@ MERGE_MANIFEST = Page(
     about="Compose one index of several images or indexes, each platform once, and publish it at "
     "DEST. What it lists is copied there; what lay under the tag before is replaced, unless it is "
     "one of the sources. The index is written to standard output.",
-    operands=operands(MergeManifestOptions),
     groups=(
         group(
             "Options", MergeManifestOptions, "dry-run overwrite insecure-policy no-download debug"
@@ -141,31 +138,25 @@ MERGE_MANIFEST = Page(
         group("Getting in", MergeManifestOptions, REGISTRY_NAMES),
     ),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools merge-manifest reg.example:5000/team/api:2.1 "
-                "reg.example:5000/team/api:2.1-amd64 reg.example:5000/team/api:2.1-arm64",
-                "image-tools merge-manifest --dry-run reg.example:5000/web/nginx:1.25 "
-                "nginx:1.25 reg.example:5000/web/nginx:1.25-riscv64",
-            ),
+            "image-tools merge-manifest reg.example:5000/team/api:2.1 "
+            "reg.example:5000/team/api:2.1-amd64 reg.example:5000/team/api:2.1-arm64",
+            "image-tools merge-manifest --dry-run reg.example:5000/web/nginx:1.25 "
+            "nginx:1.25 reg.example:5000/web/nginx:1.25-riscv64",
         ),
-        Note(
+        note(
             "Environment",
-            (
-                "SOURCE_USERNAME, SOURCE_PASSWORD    login, for SOURCE_REGISTRY where that is set",
-                "DOCKER_USERNAME, DOCKER_PASSWORD    login, for DOCKER_REGISTRY where that is set",
-                "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
-            ),
+            "SOURCE_USERNAME, SOURCE_PASSWORD    login, for SOURCE_REGISTRY where that is set",
+            "DOCKER_USERNAME, DOCKER_PASSWORD    login, for DOCKER_REGISTRY where that is set",
+            "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
         ),
-        Note(
+        note(
             "Exit codes",
-            (
-                "0    the index is published, was there already, or with --dry-run is possible",
-                "1    it is not: a source is missing, or a registry refused",
-                "2    the sources do not fit together",
-                "3    this machine lacks something, such as skopeo",
-            ),
+            "0    the index is published, was there already, or with --dry-run is possible",
+            "1    it is not: a source is missing, or a registry refused",
+            "2    the sources do not fit together",
+            "3    this machine lacks something, such as skopeo",
         ),
     ),
 )

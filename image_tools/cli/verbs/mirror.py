@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
-from image_tools.cli.options import Group, Note, Page, changed, group
+from image_tools.cli.options import Group, Page, changed, group, narrowed, note
 from image_tools.cli.run_options import (
     COPY_NAMES,
     EXIT_CODES,
@@ -21,7 +20,6 @@ from image_tools.cli.shared_options import SPELLING
 from image_tools.errors import UsageError
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MirrorValidateOptions(ValidateOptions, MirrorOptions):
     """What `mirror-validate` takes."""
 
@@ -46,7 +44,7 @@ def mirror_validate(options: MirrorValidateOptions, environ: Mapping[str, str]) 
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
-    options = replace(options, dry_run=False)
+    options = narrowed(type(options), options, dry_run=False)
     validation = wished_depth(options)
     setting = setting_of(options, environ, MIRROR_VALIDATE.name)
     return run_list(validating(setting, validation), options)
@@ -91,37 +89,31 @@ MIRROR = Page(
     "one multi-platform image. Running again continues: what is there already is not copied.",
     groups=_groups(MirrorOptions),
     notes=(
-        Note(
+        note(
             "List format",
-            (
-                "SOURCE DESTINATION TAG    nginx reg.example:5000/web/nginx 1.25",
-                "REFERENCE                 quay.io/coreos/etcd:v3.5 (destination from -d)",
-                "# or // begin a comment",
-            ),
+            "SOURCE DESTINATION TAG    nginx reg.example:5000/web/nginx 1.25",
+            "REFERENCE                 quay.io/coreos/etcd:v3.5 (destination from -d)",
+            "# or // begin a comment",
         ),
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools mirror -f list.txt -d reg.example:5000 -j 4",
-                "image-tools mirror -f list.txt -d reg.example:5000/team --arch all --dry-run",
-                "image-tools mirror -f mirror-failed.txt -d reg.example:5000",
-                "image-tools mirror -f list.txt -d harbor.example --repo-type harbor",
-                "generate-list | image-tools mirror -f - --format json > result.json",
-            ),
+            "image-tools mirror -f list.txt -d reg.example:5000 -j 4",
+            "image-tools mirror -f list.txt -d reg.example:5000/team --arch all --dry-run",
+            "image-tools mirror -f mirror-failed.txt -d reg.example:5000",
+            "image-tools mirror -f list.txt -d harbor.example --repo-type harbor",
+            "generate-list | image-tools mirror -f - --format json > result.json",
         ),
         SPELLING,
-        Note(
+        note(
             "Environment",
-            (
-                "SOURCE_REGISTRY, DOCKER_REGISTRY    like -s and -d, which go first",
-                "SOURCE_USERNAME, SOURCE_PASSWORD    login at the source",
-                "DOCKER_USERNAME, DOCKER_PASSWORD    login at the destination",
-                "DEST_REGISTRY, DEST_USERNAME, ...   read where the DOCKER_ ones are not set",
-                "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
-                "HTTPS_PROXY, NO_PROXY               proxies",
-                "IMAGE_TOOLS_JOBS=4                  every option has such a variable",
-                "NO_COLOR                            no colours",
-            ),
+            "SOURCE_REGISTRY, DOCKER_REGISTRY    like -s and -d, which go first",
+            "SOURCE_USERNAME, SOURCE_PASSWORD    login at the source",
+            "DOCKER_USERNAME, DOCKER_PASSWORD    login at the destination",
+            "DEST_REGISTRY, DEST_USERNAME, ...   read where the DOCKER_ ones are not set",
+            "REGISTRY_AUTH_FILE                  login file, else podman's and docker's",
+            "HTTPS_PROXY, NO_PROXY               proxies",
+            "IMAGE_TOOLS_JOBS=4                  every option has such a variable",
+            "NO_COLOR                            no colours",
         ),
         EXIT_CODES,
     ),
@@ -139,15 +131,13 @@ MIRROR_VALIDATE = Page(
     "that mirror takes.",
     groups=(*_KEPT, depth_group(MirrorValidateOptions), _IDLE),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools mirror-validate -f list.txt -d reg.example:5000 -j 8",
-                "image-tools mirror-validate -f list.txt -d reg.example:5000 --depth tree",
-                "image-tools mirror-validate -f list.txt -d reg.example:5000 --depth content "
-                "--sample 5%",
-                "image-tools mirror -f mirror-validate-failed.txt -d reg.example:5000",
-            ),
+            "image-tools mirror-validate -f list.txt -d reg.example:5000 -j 8",
+            "image-tools mirror-validate -f list.txt -d reg.example:5000 --depth tree",
+            "image-tools mirror-validate -f list.txt -d reg.example:5000 --depth content "
+            "--sample 5%",
+            "image-tools mirror -f mirror-validate-failed.txt -d reg.example:5000",
         ),
         EXIT_CODES,
     ),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from image_tools.cli.options import Group, Note, Page, changed, group, option, switch
+from image_tools.cli.options import Group, Page, changed, group, narrowed, note, option, switch
 from image_tools.cli.run_options import (
     COPY_NAMES,
     EXIT_CODES,
@@ -20,7 +20,6 @@ from image_tools.cli.run_options import (
 from image_tools.cli.shared_options import SPELLING
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SyncOptions(PullIntoArchiveOptions):
     """What `sync` takes."""
 
@@ -30,7 +29,6 @@ class SyncOptions(PullIntoArchiveOptions):
     failed: str = changed(ListRunOptions, "failed", default="sync-failed.txt")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SaveOptions(IntoArchiveOptions, PullIntoArchiveOptions):
     """What `save` takes."""
 
@@ -42,7 +40,6 @@ class SaveOptions(IntoArchiveOptions, PullIntoArchiveOptions):
     failed: str = changed(ListRunOptions, "failed", default="save-failed.txt")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SaveValidateOptions(ValidateOptions, SaveOptions):
     """What `save-validate` takes."""
 
@@ -89,7 +86,7 @@ def save_validate(options: SaveValidateOptions, environ: Mapping[str, str]) -> i
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
-    options = replace(options, dry_run=False, replace=False, repair=False)
+    options = narrowed(type(options), options, dry_run=False, replace=False, repair=False)
     choice = chosen_archive(options)
     setting = saving(options, environ, choice, SAVE_VALIDATE.name, options.base)
     return run_list(validating(setting, wished_depth(options)), options)
@@ -124,17 +121,15 @@ SAVE = Page(
     "request. Images of the archive that the list does not name stay, unless --replace is given.",
     groups=_groups(SaveOptions, _NEW_ARCHIVE),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools save -f list.txt -d images.tar.gz -j 4",
-                "image-tools save -f list.txt -d images.tar.zst --arch all --os all",
-                "image-tools save -f list.txt --compress dir -d saved-image-cache",
-                "image-tools save -f list.txt -d images.tar.gz --part-size 4G",
-                "image-tools save -f list.txt -d images.tar.gz --repair",
-                "image-tools save -f save-failed.txt -d images.tar.gz",
-                "image-tools save -f list.txt -d friday.tar.gz --base monday.tar.gz",
-            ),
+            "image-tools save -f list.txt -d images.tar.gz -j 4",
+            "image-tools save -f list.txt -d images.tar.zst --arch all --os all",
+            "image-tools save -f list.txt --compress dir -d saved-image-cache",
+            "image-tools save -f list.txt -d images.tar.gz --part-size 4G",
+            "image-tools save -f list.txt -d images.tar.gz --repair",
+            "image-tools save -f save-failed.txt -d images.tar.gz",
+            "image-tools save -f list.txt -d friday.tar.gz --base monday.tar.gz",
         ),
         SPELLING,
         EXIT_CODES,
@@ -149,10 +144,7 @@ SYNC = Page(
     about="Add to an archive what it lacks of the images of a list, or has in another version, "
     "without writing again what it holds. The archive is as it was until the end, and then whole.",
     groups=_groups(SyncOptions, "destination"),
-    notes=(
-        Note("Examples", ("image-tools sync -f more.txt -d images.tar.gz",)),
-        EXIT_CODES,
-    ),
+    notes=(note("Examples", "image-tools sync -f more.txt -d images.tar.gz"), EXIT_CODES),
 )
 
 (*_KEPT, _OUTPUT), _IDLE = comparing(_groups(SaveValidateOptions, _NEW_ARCHIVE), "save")
@@ -167,12 +159,10 @@ SAVE_VALIDATE = Page(
     "save and sync take.",
     groups=(*_KEPT, depth_group(SaveValidateOptions), _OUTPUT, _IDLE),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools save-validate -f list.txt -d images.tar.gz",
-                "image-tools save-validate -f list.txt -d images.tar.gz --depth content",
-            ),
+            "image-tools save-validate -f list.txt -d images.tar.gz",
+            "image-tools save-validate -f list.txt -d images.tar.gz --depth content",
         ),
         EXIT_CODES,
     ),

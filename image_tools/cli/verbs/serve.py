@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.cli import values
-from image_tools.cli.options import Note, Page, group, operand, operands, option
+from image_tools.cli.options import Page, group, note, operand, option
 from image_tools.cli.shared_options import (
     ARCHIVE,
     FOREIGN_NAMES,
@@ -19,7 +18,6 @@ from image_tools.cli.text import counted
 from image_tools.errors import UsageError
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ServeOptions(ForeignOptions, LogOptions):
     """What `serve` takes; `listen` is a host and a port."""
 
@@ -107,27 +105,22 @@ SERVE = Page(
     about="Serve an archive as a read-only registry until it is stopped. An image is pulled as "
     "HOST:PORT/REGISTRY/REPOSITORY:TAG, or HOST:PORT/REPOSITORY:TAG where that is clear; as a "
     "containerd mirror it answers for every registry in the archive.",
-    operands=operands(ServeOptions),
     groups=(
         group("Options", ServeOptions, "listen htpasswd tls-cert tls-key debug"),
         group(FOREIGN_TITLE, ServeOptions, FOREIGN_NAMES),
     ),
     notes=(
-        Note(
+        note(
             "Examples",
-            (
-                "image-tools serve saved-images.tar.gz",
-                "image-tools serve saved-images.tar.gz --listen 0.0.0.0:5000 --htpasswd users",
-            ),
+            "image-tools serve saved-images.tar.gz",
+            "image-tools serve saved-images.tar.gz --listen 0.0.0.0:5000 --htpasswd users",
         ),
-        Note(
+        note(
             "Exit codes",
-            (
-                "1    the archive is damaged",
-                "2    the command line is wrong",
-                "3    the address cannot be listened on",
-                "130  stopped by Ctrl-C; 143 by SIGTERM",
-            ),
+            "1    the archive is damaged",
+            "2    the command line is wrong",
+            "3    the address cannot be listened on",
+            "130  stopped by Ctrl-C; 143 by SIGTERM",
         ),
     ),
 )

@@ -36,24 +36,24 @@ from image_tools.stores.archive.content import Content, RemovesBlobs, add_blob
 class Archive:
     """The images in `content`. Blocking, and safe for many threads.
 
-    What an earlier run left is continued. With `anew`, the tags that were published before are
+    What an earlier run left is continued. With `new`, the tags that were published before are
     dropped with the next `publish`. `lent` are the sizes in bytes of blobs that images rely on and
     that are kept elsewhere. In a repair, `damaged` are blobs that count as absent, and `fetched`
     the sizes in bytes of those that were brought again.
     """
 
-    def __init__(self, content: Content, *, writing: bool = False, anew: bool = False) -> None:
+    def __init__(self, content: Content, *, writing: bool = False, new: bool = False) -> None:
         self.content, self.writing = content, writing
         self.name = content.name
         published = parse_catalogue(content.index(), self.name)
         if writing:
             published.index_bytes()  # Fails now rather than at the end of a long run.
         notes = content.notes()
-        self.catalogue = replayed(published.without_tags() if anew else published, notes)
+        self.catalogue = replayed(published.without_tags() if new else published, notes)
         self.lent: Mapping[Digest, int] = {}
         self.damaged: Collection[Digest] = ()
         self.fetched: Mapping[Digest, int] = {}
-        self._anew, self._changed = anew, anew or bool(notes)
+        self._new, self._changed = new, new or bool(notes)
         # The event loop adds origins while threads add images.
         self._lock = threading.Lock()
         self._referrers: defaultdict[Digest, dict[Digest, Descriptor]] | None = None
@@ -254,7 +254,7 @@ class Archive:
 
         Does nothing when nothing was added, and never replaces an archive by an empty one.
         """
-        if self._changed and (self.catalogue.tags or not self._anew):
+        if self._changed and (self.catalogue.tags or not self._new):
             self.content.publish(self.catalogue.index_bytes())
             self._changed = False
 

@@ -208,7 +208,7 @@ def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive
         if base.exists():
             raise UsageError(f"{base} is in the way of its volumes", advice="give another name")
         volumes = VolumesContent.create(base, form, part_size)
-        return _archive_of(volumes, writing=True, anew=True)
+        return _archive_of(volumes, writing=True, new=True)
     if volume_numbers(path) or volume_numbers(path, ".partial"):
         raise UsageError(
             f"volumes of {path} are there",
@@ -216,15 +216,15 @@ def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive
         )
     if form is Form.FOLDER:
         content = FolderContent(path, name=str(path), writing=True, trusting=False)
-        return _archive_of(content, writing=True, anew=True)
-    return _archive_of(FileContent.create(path, form), writing=True, anew=True)
+        return _archive_of(content, writing=True, new=True)
+    return _archive_of(FileContent.create(path, form), writing=True, new=True)
 
 
-def _archive_of(content: Content, *, writing: bool = False, anew: bool = False) -> Archive:
+def _archive_of(content: Content, *, writing: bool = False, new: bool = False) -> Archive:
     """Return the archive in `content`, with what is lent to it; closes it on any error."""
     try:
-        archive = Archive(content, writing=writing, anew=anew)
-        archive.lent = {} if anew else relied_on(archive).sizes
+        archive = Archive(content, writing=writing, new=new)
+        archive.lent = {} if new else relied_on(archive).sizes
     except BaseException:
         content.close()
         raise

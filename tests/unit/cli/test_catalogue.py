@@ -8,7 +8,7 @@ import pytest
 
 from image_tools.cli.catalogue import PAGES, page_of
 from image_tools.cli.help import command_help
-from image_tools.cli.options import Page
+from image_tools.cli.options import Page, declared
 from image_tools.cli.parsing import parse
 from image_tools.errors import UsageError
 
@@ -59,6 +59,13 @@ def test_every_command_names_its_options_once(page: Page[Any]) -> None:
     names = [name for o in page.options for name in (o.short, o.name, *o.aliases) if name]
 
     assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_field_of_the_options_is_on_the_page(page: Page[Any]) -> None:
+    shown = {option.key for option in page.options} | {operand.name for operand in page.operands}
+
+    assert declared(page.kind).keys() == shown
 
 
 PAGE = {page.name: page for page in PAGES}

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from image_tools.cli.catalogue import PAGES
 from image_tools.cli.help import command_help
-from image_tools.cli.options import Page, VerbOptions, operand, operands
+from image_tools.cli.options import Page, VerbOptions, narrowed, operand
 from image_tools.cli.parsing import parse
+from image_tools.cli.run_options import MirrorOptions
 from image_tools.cli.verbs.load import LOAD_VALIDATE
-from image_tools.cli.verbs.login import LOGOUT
+from image_tools.cli.verbs.login import LOGIN, LOGOUT
 from image_tools.cli.verbs.mirror import MIRROR, MIRROR_VALIDATE
+from image_tools.cli.verbs.save import SAVE
 from image_tools.cli.verbs.version import VERSION
 from image_tools.errors import UsageError
 
@@ -196,13 +198,11 @@ def test_pages_names_and_letters_are_used_once(page: Any) -> None:
     assert sorted(stated) == sorted(set(stated))
 
 
-@dataclass(frozen=True, kw_only=True)
 class TwoWords(VerbOptions):
     one: str = operand("ONE", "")
     more: str = operand("MORE", "")
 
 
-@dataclass(frozen=True, kw_only=True)
 class SeveralWords(VerbOptions):
     one: str = operand("ONE", "")
     more: tuple[str, ...] = operand("MORE", "", several=True)
@@ -210,7 +210,7 @@ class SeveralWords(VerbOptions):
 
 def words_for(several: bool) -> Page[Any]:
     kind = SeveralWords if several else TwoWords
-    return Page(name="try", kind=kind, summary="", about="", groups=(), operands=operands(kind))
+    return Page(name="try", kind=kind, summary="", about="", groups=())
 
 
 # words -> what the operands are, or what is said
@@ -241,3 +241,26 @@ def test_parse_operands_are_taken_in_order(
 def test_parse_operand_left_out_is_none(words: list[str], registry: str | None) -> None:
     assert parse(LOGOUT, words, {}).registry == registry
     assert "logout [REGISTRY] [OPTIONS]" in command_help(LOGOUT, 80)
+
+
+def test_narrowed_options_keep_what_both_verbs_have() -> None:
+    saved = parse(SAVE, ["-f", "list.txt", "-d", "a.tar", "-j", "3", "--arch=arm"], {})
+
+    found = narrowed(MirrorOptions, saved, destination=None, force=True)
+
+    assert (found.file, found.destination, found.jobs, found.arch) == (
+        "list.txt",
+        None,
+        3,
+        ("arm",),
+    )
+    assert (found.force, found.depth, found.state) == (True, "digest", None)
+    assert found.given == {"file", "destination", "jobs", "arch"}
+
+
+def test_options_cannot_be_changed_and_show_no_password() -> None:
+    found = parse(LOGIN, ["r.example", "-u", "me", "--password", "hunter22"], {})
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.username = "you"  # type: ignore[misc]
+    assert "hunter22" not in repr(found)

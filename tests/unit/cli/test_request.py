@@ -13,13 +13,13 @@ from image_tools.cli import redact
 from image_tools.cli.parsing import parse
 from image_tools.cli.request import chosen_registries, list_request, report_file
 from image_tools.cli.verbs.mirror import MIRROR
-from image_tools.commands.ends import RegistryEnd
 from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.errors import UsageError
 from image_tools.imagelist.registries import Registries
 from image_tools.logins.auth_file import Credentials
 from image_tools.plan.selection import Selection
 from image_tools.retry import RetryPolicy
+from image_tools.run.endpoints import RegistryEnd
 from image_tools.run.options import Options
 from image_tools.stores.harbor import HarborSetting
 from image_tools.web.tls import TlsChoice

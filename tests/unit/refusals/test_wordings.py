@@ -555,6 +555,8 @@ def test_failure_of_any_message_keeps_the_registrys_words(status: int, message: 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.kind.__name__} {row.words[:30]}")
 def test_row_of_the_table_has_a_condition_and_a_hint(row: RefusalRow) -> None:
-    assert row.advice
+    error = row.error("x", status=None, hint=row.hint)
+
+    assert error.advice
     assert row.stages or row.statuses or row.codes or row.words
-    assert not (row.is_temporary and row.closes not in (None, "nothing"))
+    assert not (error.temporary and row.closes not in (None, "nothing"))

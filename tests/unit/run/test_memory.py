@@ -12,7 +12,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
-from image_tools.run.endpoints import Access, Endpoints
+from image_tools.run.endpoints import Endpoints, RegistryEnd
 from image_tools.run.memory import FromArchive, OriginMemory
 from image_tools.state import Remembered, State
 from image_tools.stores.archive.archive import Archive
@@ -51,8 +51,8 @@ location = "cache.example"
 
 def ends(conf: RegistriesConf = RegistriesConf(), **archives: Archive) -> Endpoints:  # noqa: B008
     return Endpoints(
-        source=Access(),
-        destination=Access(),
+        source=RegistryEnd(),
+        destination=RegistryEnd(),
         retry=RetryPolicy(),
         flights=1,
         environ={},

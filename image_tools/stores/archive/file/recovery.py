@@ -47,7 +47,7 @@ def _save(path: Path, source: FileSource, start: int, size: int) -> None:
     replace_file(
         saved,
         _SAVED.pack(_MAGIC, start, hashlib.sha256(data).digest()) + data,
-        mode=stat.S_IMODE(os.fstat(source.descriptor).st_mode),
+        mode=stat.S_IMODE(os.fstat(source.descriptor).st_mode) & 0o666,
         temporary=saved.with_name(f"{saved.name}.new"),
     )
 
@@ -68,7 +68,7 @@ def saved_trailer(path: Path, source: FileSource) -> Trailer | None:
         return None
     start, data = found
     trailer = read_trailer(BytesSource(source.name, start, data), start + len(data), form)
-    # The last entry before the trailer is the one whose place two files are least likely to share.
+    # Another file may lie at `path` now; only this one has the last entry before the trailer.
     belongs = trailer and has_entry(form, source, trailer.body.entries[-1])
     return trailer if belongs else None
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.errors import DiskFull, EnvironmentProblem
 from image_tools.machine.files import mib
-from image_tools.machine.workspace import own_folder, remove_orphans
+from image_tools.machine.workspace import OwnedFolder, remove_orphans
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.folder import FolderContent
 
@@ -36,14 +34,13 @@ class Foreign:
     lenient: bool = False
 
 
-class Cache:
-    """A folder only its owner may enter, marked as that of a living process."""
+class Cache(OwnedFolder):
+    """The folder of one unpacked archive; with `keep` it stays when it is closed."""
 
-    def __init__(self, path: Path, owner: int, *, keep: bool) -> None:
-        self.path, self._owner, self._keep = path, owner, keep
+    keep = False
 
     @classmethod
-    def make(cls, archive: Path, choice: Foreign) -> Cache:
+    def create(cls, archive: Path, choice: Foreign) -> Cache:
         """Return a new folder; those of killed runs are removed first.
 
         Raises EnvironmentProblem when it cannot be made.
@@ -54,13 +51,14 @@ class Cache:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
             # A folder that was kept on request has no owner's mark.
             remove_orphans((one for one in base.iterdir() if _NAME.fullmatch(one.name)), _OWNER)
-            path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-            return cls(path, own_folder(path, _OWNER), keep=choice.keep_cache)
+            cache = cls.make(base, prefix, _OWNER)
         except OSError as error:
             raise EnvironmentProblem(
                 f"{base}: nothing can be unpacked here: {error.strerror}",
                 advice="name another folder with --cache DIR",
             ) from error
+        cache.keep = choice.keep_cache
+        return cache
 
     @property
     def room(self) -> int:
@@ -78,18 +76,12 @@ class Cache:
 
     def close(self) -> None:
         """Remove the folder unless it is kept; what cannot be removed is left to a later run."""
-        if self._keep:
-            with suppress(OSError):
-                (self.path / _OWNER).unlink()
-        else:
-            self.remove()
+        if not self.keep:
+            super().close()
+            return
         with suppress(OSError):
-            os.close(self._owner)
-        self._owner = -1
-
-    def remove(self) -> None:
-        """Remove the folder in any case: what is in it is no archive."""
-        shutil.rmtree(self.path, ignore_errors=True)
+            (self.path / _OWNER).unlink()
+        self.disown()
 
 
 class CachedContent(FolderContent):

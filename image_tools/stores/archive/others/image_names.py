@@ -109,7 +109,7 @@ def _given(
         else:
             common.append(name)
     left = [image for image in waiting if image.entry not in found]
-    # Images that state a repository need no name as long as another image states none.
+    # The name is for images that state none; only without such, for those that state one.
     left = [image for image in left if image.name is None] or left
     if not common:
         return found

@@ -41,12 +41,12 @@ def foreign_archive(path: Path, choice: Foreign) -> Archive:
     for it, UsageError when an image needs a name.
     """
     with _opened(path) as source:
-        cache = Cache.make(path, choice)
+        cache = Cache.create(path, choice)
         try:
             _fill(cache, source, choice)
             return Archive(CachedContent(cache, str(path)))
         except BaseException:
-            cache.remove()
+            cache.keep = False  # What is in it is no archive.
             cache.close()
             raise
 

@@ -6,15 +6,19 @@ import pytest
 
 from image_tools.cli.app import main
 from image_tools.cli.catalogue import PAGES
-from image_tools.cli.options import Group, Operand, Option, Page, VerbOptions
+from image_tools.cli.options import Group, Option, Page, VerbOptions, operand
 from image_tools.cli.verbs.completion import SHELLS, script_for
+
+
+class OneWord(VerbOptions):
+    word: str = operand("WORD", "")
+
 
 FIRST = Page(
     name="one",
-    kind=VerbOptions,
+    kind=OneWord,
     summary="do [it]: one's way",
     about="",
-    operands=(Operand(name="word", metavar="WORD", help=""),),
     groups=(
         Group(
             "",

@@ -369,4 +369,4 @@ def test_archive_with_too_many_entries_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tar", {str(n): b"" for n in range(4)})
 
     with opened_source(path) as source, pytest.raises(ArchiveDamaged, match="more than 3 entries"):
-        survey(source, foreign_cache.Cache.make(path, Foreign()), most=3)
+        survey(source, foreign_cache.Cache.create(path, Foreign()), most=3)
