@@ -46,6 +46,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "multidict": ("exchange", "stores", "web"),
     "yarl": ("exchange", "stores", "web"),
     "rich": ("cli",),
+    "typing_extensions": ("cli",),  # for type checkers alone
     "tomli": ("stores", "tools"),
     "zstandard": ("stores",),
     "bcrypt": ("exchange",),

@@ -1,20 +1,29 @@
-"""What a verb takes: options and operands as fields of a frozen dataclass, and its page.
+"""What a verb takes: options and operands as typed fields of a frozen class, and its page.
 
-A verb's options are a subclass of `VerbOptions`; each field is made by `option`, `switch` or
-`operand`. Its page orders them for readers, and names the function that runs the verb.
+A verb's options are a subclass of `VerbOptions`; each field is made by `option`, `switch`, `word`
+or `operand`. Its page orders them for readers, and names the function that runs the verb.
 
-All these classes are made at each start, and passwords are among the fields: they have no repr and
-no comparison, and those that only share fields no constructor.
+All these classes are made at each start, `--help` too. Dataclasses would take 35 ms for it: they
+compile the methods of each class.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from image_tools.cli import values
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_: object) -> Callable[[type], type]:
+        """Return the decorator that leaves a class as it is: it is read by type checkers."""
+        return lambda kind: kind
+
 
 VARIABLE_PREFIX = "IMAGE_TOOLS_"
 FILE = "FILE"
@@ -22,16 +31,6 @@ BOOLEANS = ("true", "false")
 
 T = TypeVar("T")
 OptionsT = TypeVar("OptionsT", bound="VerbOptions")
-
-
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class VerbOptions:
-    """The options and operands of one command line, read and typed.
-
-    `given` holds the keys of the options that stood on the command line.
-    """
-
-    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +60,20 @@ class Option:
     required: bool = False
     stands_for: str = ""
 
+    def __set_name__(self, owner: type, key: str) -> None:
+        object.__setattr__(self, "name", key.replace("_", "-"))
+
     @property
     def key(self) -> str:
         """Return the field that holds the value."""
         return self.name.replace("-", "_")
+
+    @property
+    def initial(self) -> Any:
+        """Return the value where none is given; TypeError where one must be."""
+        if self.required:
+            raise TypeError(f"{self.name} is missing")
+        return None if self.default is None else self.read(self.default)
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -117,6 +126,15 @@ class Operand:
     several: bool = False
     optional: bool = False
 
+    def __set_name__(self, owner: type, key: str) -> None:
+        object.__setattr__(self, "name", key)
+
+    @property
+    def initial(self) -> None:
+        """Return the value where none is given; TypeError where one must be."""
+        if not self.optional:
+            raise TypeError(f"{self.name} is missing")
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -168,12 +186,7 @@ class Page(Generic[OptionsT]):
     @property
     def operands(self) -> tuple[Operand, ...]:
         """Return the operands, in the order in which `kind` declares them."""
-        declared = _declared(self.kind).items()
-        return tuple(
-            dataclasses.replace(made, name=key)
-            for key, made in declared
-            if isinstance(made, Operand)
-        )
+        return tuple(made for made in declared(self.kind).values() if isinstance(made, Operand))
 
 
 @overload
@@ -191,7 +204,7 @@ def option(help: str, **more: Any) -> Any:
 
     Its name is that of the field, with dashes. Without a default it is None, unless `required`.
     """
-    return _field(Option(help=help, **more))
+    return Option(help=help, **more)
 
 
 def switch(help: str, *, short: str = "") -> bool:
@@ -212,34 +225,42 @@ def operand(metavar: str, help: str, *, optional: Literal[True]) -> str | None: 
 def operand(metavar: str, help: str, *, choices: tuple[str, ...] = ()) -> str: ...
 def operand(metavar: str, help: str, **more: Any) -> Any:
     """Return a field for a word without dashes; `more` are fields of Operand."""
-    made = Operand(metavar=metavar, help=help, **more)
-    return field(default=None, metadata=_as_metadata(made)) if made.optional else _required(made)
+    return Operand(metavar=metavar, help=help, **more)
+
+
+@dataclass_transform(
+    kw_only_default=True, frozen_default=True, field_specifiers=(option, switch, word, operand)
+)
+class VerbOptions:
+    """The options and operands of one command line, read and typed; they cannot be changed.
+
+    `given` holds the keys of the options that stood on the command line.
+    """
+
+    given: frozenset[str]
+
+    def __init__(self, *, given: frozenset[str] = frozenset(), **values: Any) -> None:
+        known = declared(type(self))
+        if unknown := values.keys() - known.keys():
+            raise TypeError(f"{type(self).__name__} has no {sorted(unknown)}")
+        defaults = {key: made.initial for key, made in known.items() if key not in values}
+        vars(self).update(defaults, **values, given=given)
+
+    def __setattr__(self, key: str, value: object) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {key!r}")
+
+
+def declared(kind: type[VerbOptions]) -> dict[str, Any]:
+    """Return the Option or Operand of each field of `kind` by key, those of bases first."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        found |= {k: made for k, made in vars(base).items() if isinstance(made, Option | Operand)}
+    return found
 
 
 def changed(kind: type[VerbOptions], key: str, **changes: Any) -> Any:
     """Return the field `key` of `kind` with other values for some fields of its Option."""
-    return _field(dataclasses.replace(_declared(kind)[key], **changes))
-
-
-def _field(made: Option) -> Any:
-    if made.required:
-        return _required(made)
-    default = None if made.default is None else made.read(made.default)
-    return field(default=default, metadata=_as_metadata(made))
-
-
-def _required(made: Option | Operand) -> Any:
-    return field(metadata=_as_metadata(made))
-
-
-def _as_metadata(made: Option | Operand) -> Mapping[str, Option | Operand]:
-    return {"page": made}
-
-
-def _declared(kind: type[VerbOptions]) -> dict[str, Any]:
-    """Return the Option or Operand of each field of `kind`, in order."""
-    found = {one.name: one.metadata.get("page") for one in dataclasses.fields(kind)}
-    return {key: made for key, made in found.items() if made is not None}
+    return dataclasses.replace(declared(kind)[key], **changes)
 
 
 def group(title: str, kind: type[VerbOptions], names: str, *, help: str = "") -> Group:
@@ -247,11 +268,9 @@ def group(title: str, kind: type[VerbOptions], names: str, *, help: str = "") ->
 
     `help` is the help of all of them, instead of their own.
     """
-    declared = _declared(kind)
-    chosen = ((name, declared[name.replace("-", "_")]) for name in names.split())
-    named = (dataclasses.replace(made, name=name) for name, made in chosen)
-    texts = (dataclasses.replace(made, help=help) if help else made for made in named)
-    return Group(title, tuple(texts))
+    known = declared(kind)
+    options = (known[name.replace("-", "_")] for name in names.split())
+    return Group(title, tuple(dataclasses.replace(o, help=help) if help else o for o in options))
 
 
 def narrowed(kind: type[OptionsT], options: VerbOptions, **changes: Any) -> OptionsT:
@@ -259,7 +278,7 @@ def narrowed(kind: type[OptionsT], options: VerbOptions, **changes: Any) -> Opti
 
     `changes` go first; what neither has is at its default.
     """
-    shared = {one.name for one in dataclasses.fields(kind)} - changes.keys()
+    shared = {*declared(kind), "given"} - changes.keys()
     taken = {key: value for key, value in vars(options).items() if key in shared}
     return kind(**taken, **changes)
 

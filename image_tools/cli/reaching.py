@@ -9,7 +9,7 @@ from pathlib import Path
 from image_tools.cli.redact import add_secret
 from image_tools.cli.request import login_from, readable_file
 from image_tools.cli.shared_options import CacheOptions, RegistryOptions
-from image_tools.commands.opening import Approach, Opening, opened
+from image_tools.commands.opening import Opening, RegistryAccess, opened
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.registries import choose_registries
 from image_tools.logins.auth_file import Credentials, registry_of_key
@@ -40,12 +40,12 @@ def reaching(
     writes: bool = False,
 ) -> Iterator[Opening]:
     """Yield an Opening for `registries`, reached as options and environment say; see `side_of`."""
-    approach = Approach(
+    access = RegistryAccess(
         end=side_of(options, environ, registries, source=source, writes=writes),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
         mirrors=not writes,
     )
-    with signals_raised(), opened(approach, registries, environ, on_secret=add_secret) as opening:
+    with signals_raised(), opened(access, registries, environ, on_secret=add_secret) as opening:
         yield opening
 
 

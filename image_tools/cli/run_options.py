@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_tools.cli import values
 from image_tools.cli.options import (
@@ -50,7 +50,6 @@ EXIT_CODES = note(
 )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ToolOptions(VerbOptions):
     """How many images are worked on at once, the lock, and the external tools."""
 
@@ -72,7 +71,6 @@ class ToolOptions(VerbOptions):
     no_download: bool = switch("do not download skopeo where it is missing")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ListRunOptions(ListOptions, PlatformOptions, ToolOptions, ResultOptions):
     """What every run over an image list takes, whatever its two ends are."""
 
@@ -85,7 +83,6 @@ class ListRunOptions(ListOptions, PlatformOptions, ToolOptions, ResultOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class RemoteRunOptions(ListRunOptions, RegistryOptions):
     """What a run over an image list takes where one end is a registry. Times are in seconds."""
 
@@ -106,7 +103,6 @@ class RemoteRunOptions(ListRunOptions, RegistryOptions):
     keep_digest: bool = switch("also store the source's index, under its digest alone")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class PullOptions(RemoteRunOptions, SourceOptions):
     """What a run takes whose source is a registry."""
 
@@ -133,7 +129,6 @@ class PullOptions(RemoteRunOptions, SourceOptions):
     insecure_policy: bool = switch("accept images whatever the signature policy says")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class PushOptions(RemoteRunOptions, DestinationOptions):
     """What a run takes whose destination is a registry."""
 
@@ -172,7 +167,6 @@ class PushOptions(RemoteRunOptions, DestinationOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MirrorOptions(PullOptions, PushOptions):
     """What a run takes whose ends are both registries."""
 
@@ -196,7 +190,6 @@ class MirrorOptions(PullOptions, PushOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class NewArchiveOptions(VerbOptions):
     """The archive that is written: its form, and whether it may replace another one."""
 
@@ -228,7 +221,6 @@ class NewArchiveOptions(VerbOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class IntoArchiveOptions(NewArchiveOptions):
     """The archive that is written, and its name."""
 
@@ -241,7 +233,6 @@ class IntoArchiveOptions(NewArchiveOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class PullIntoArchiveOptions(PullOptions):
     """What a run takes whose source is a registry and whose destination is an archive."""
 
@@ -257,7 +248,6 @@ class PullIntoArchiveOptions(PullOptions):
     wait_lock: float | None = changed(ToolOptions, "wait_lock", help=WAIT_FOR_ARCHIVE)
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class OutOfArchiveOptions(ListRunOptions):
     """What a run over an image list takes where the source is an archive."""
 
@@ -273,7 +263,6 @@ class OutOfArchiveOptions(ListRunOptions):
     os: tuple[str, ...] = changed(PlatformOptions, "os", default="all")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LoadOptions(ForeignOptions, OutOfArchiveOptions, PushOptions):
     """What a run takes whose source is an archive and whose destination is a registry."""
 
@@ -298,7 +287,6 @@ class LoadOptions(ForeignOptions, OutOfArchiveOptions, PushOptions):
     failed: str = changed(ListRunOptions, "failed", default="load-failed.txt")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveCopyOptions(ForeignOptions, NewArchiveOptions, OutOfArchiveOptions):
     """What a run takes whose ends are both archives."""
 
@@ -316,7 +304,6 @@ class ArchiveCopyOptions(ForeignOptions, NewArchiveOptions, OutOfArchiveOptions)
     failed: str = changed(ListRunOptions, "failed", default="archive-export-failed.txt")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ValidateOptions(VerbOptions):
     """How deep a comparison looks; `sample` is a part from 0 to 1."""
 

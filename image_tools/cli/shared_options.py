@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from image_tools.cli import values
 from image_tools.cli.options import VerbOptions, note, option, switch, word
 
@@ -35,14 +33,12 @@ ARCHIVE_EXIT_CODES = note(
 )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class LogOptions(VerbOptions):
     """How much is logged."""
 
     debug: bool = switch("log every decision, every tool's command line and its output")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class FormatOptions(LogOptions):
     """How the result is written."""
 
@@ -51,7 +47,6 @@ class FormatOptions(LogOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class RegistryOptions(LogOptions):
     """How registries are asked: certificates, and repeats with their delay in seconds."""
 
@@ -72,7 +67,6 @@ class RegistryOptions(LogOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class SourceOptions(VerbOptions):
     """The source of the lines of a list."""
 
@@ -81,7 +75,6 @@ class SourceOptions(VerbOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class DestinationOptions(VerbOptions):
     """The destination of the lines of a list."""
 
@@ -95,12 +88,10 @@ class DestinationOptions(VerbOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class EndOptions(SourceOptions, DestinationOptions):
     """Both ends of the lines of a list."""
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ListOptions(VerbOptions):
     """Which list is read, and what of its faults is accepted."""
 
@@ -111,7 +102,6 @@ class ListOptions(VerbOptions):
     allow_empty: bool = switch("accept a list without images: exit with 0")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class PlatformOptions(VerbOptions):
     """The platforms of each image."""
 
@@ -149,7 +139,6 @@ class PlatformOptions(VerbOptions):
     no_arch_os_fail: bool = switch("an image without any wanted platform fails, it is not skipped")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ResultOptions(FormatOptions):
     """How the result of a run over a list is shown."""
 
@@ -158,7 +147,6 @@ class ResultOptions(FormatOptions):
     quiet: bool = switch("show only warnings and failures", short="q")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class CacheOptions(VerbOptions):
     """Where archives of other programs are unpacked."""
 
@@ -170,7 +158,6 @@ class CacheOptions(VerbOptions):
     keep_cache: bool = switch("leave there what was unpacked")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class ForeignOptions(CacheOptions):
     """How archives of other programs are read."""
 

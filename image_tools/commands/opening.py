@@ -25,7 +25,7 @@ _FLIGHTS = 1  # No blob is placed.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approach:
+class RegistryAccess:
     """How the registries of a command are reached; `mirrors` are those of registries.conf."""
 
     end: RegistryEnd
@@ -63,21 +63,21 @@ class Opening:
 
 @contextmanager
 def opened(
-    approach: Approach,
+    access: RegistryAccess,
     registries: Collection[str],
     environ: Mapping[str, str],
     *,
     on_secret: OnSecret = lambda *_: None,
 ) -> Iterator[Opening]:
     """Yield an Opening for `registries`, and close its connections and its thread at the end."""
-    end = approach.end.among(registries)
+    end = access.end.among(registries)
     ends = Endpoints(
         source=end,
         destination=end,
-        retry=approach.retry,
+        retry=access.retry,
         flights=_FLIGHTS,
         environ=environ,
-        conf=load(environ) if approach.mirrors else RegistriesConf(),
+        conf=load(environ) if access.mirrors else RegistriesConf(),
         on_secret=on_secret,
     )
     loop = LoopThread()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from image_tools.commands.list_tags import ListTagsRequest, list_tags
-from image_tools.commands.opening import Approach, opened
+from image_tools.commands.opening import RegistryAccess, opened
 from image_tools.errors import ImageToolsError
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
@@ -292,7 +292,7 @@ def _asked(cell: Cell) -> Result:
         asked = ListTagsRequest(repository=Reference(registry, bench.repository))
         policy = RetryPolicy(times=REPEATS, delay=0.01)
         try:
-            with opened(Approach(end=RegistryEnd(), retry=policy), {registry}, {}) as opening:
+            with opened(RegistryAccess(end=RegistryEnd(), retry=policy), {registry}, {}) as opening:
                 found = list_tags(asked, opening)
         except ImageToolsError as error:
             end, code, advice = error.kind, error.exit_code, error.advice

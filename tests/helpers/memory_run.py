@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from image_tools.commands.ends import ArchiveDestination
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import ListRequest
 from image_tools.commands.wiring import Surroundings, Wiring
 from image_tools.imagelist.entry import ImageList
+from image_tools.imagelist.line import into_archive
+from image_tools.imagelist.reader import read_list
+from image_tools.imagelist.registries import Registries
 from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, index_bytes
@@ -21,6 +25,7 @@ from image_tools.run.tools.assembler import Assembler, WrittenIndex
 from image_tools.run.tools.copier import Copier
 from image_tools.run.tools.own_client import OWN_CLIENT
 from image_tools.run.tools.toolbox import Toolbox
+from image_tools.stores.archive.content import Form
 from image_tools.stores.remote.registry import Remote
 from tests.helpers.memory_store import MemoryStore
 
@@ -126,3 +131,15 @@ def _blob(store: MemoryStore, repository: str, media_type: str, content: bytes) 
 def _manifest(media_type: str, **fields: Any) -> RawManifest:
     document = {"schemaVersion": 2, "mediaType": media_type, **fields}
     return RawManifest(media_type, json.dumps(document).encode())
+
+
+def saved_archive(home: Path, store: MemoryStore, *platforms: str) -> tuple[Path, Digest]:
+    """Save an image of `platforms` into a folder archive; return its path and the digest."""
+    digest = add_image(store, "team/app", "1", *platforms)
+    end = ArchiveDestination(path=home / "images", form=Form.FOLDER)
+    request = ListRequest(command="save", destination=end, insecure_policy=True)
+    registries = Registries(source=store.name)
+    images = read_list(b"team/app:1\n", "list.txt", registries, into_archive)
+    with memory_run(request, home, store) as run:
+        assert run.run(images).exit_code == 0
+    return end.path, digest

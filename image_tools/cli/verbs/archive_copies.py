@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,6 @@ _NEW = "compress part part-size replace yes"
 _RUNNING = "jobs wait-lock no-ahead no-download"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveMergeOptions(
     NewArchiveOptions, CacheOptions, PlatformOptions, ToolOptions, ResultOptions
 ):

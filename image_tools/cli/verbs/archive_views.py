@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
     from image_tools.commands.archive_verify import Verification
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveVerifyOptions(ForeignOptions, FormatOptions):
     """What `archive verify` takes."""
 
     archive: str = operand("FILE", ARCHIVE)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveLsOptions(ArchiveVerifyOptions):
     """What `archive ls` takes."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_tools.cli import render
@@ -13,7 +12,6 @@ from image_tools.cli.shared_options import LogOptions
 SHELLS = ("bash", "zsh", "fish")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CompletionOptions(LogOptions):
     """What `completion` takes."""
 

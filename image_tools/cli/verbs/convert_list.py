@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.cli import render
@@ -18,7 +17,6 @@ from image_tools.cli.shared_options import (
 from image_tools.errors import EnvironmentProblem, UsageError
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ConvertListOptions(EndOptions, LogOptions):
     """What `convert-list` takes."""
 

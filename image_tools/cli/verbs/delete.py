@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from image_tools.commands.delete import DeletedImage
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class DeleteOptions(FormatOptions, RegistryOptions):
     """What `delete` takes."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
@@ -25,7 +24,6 @@ _MARK = 7
 _NAME = 18
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class DoctorOptions(EndOptions, FormatOptions, RegistryOptions):
     """What `doctor` takes."""
 

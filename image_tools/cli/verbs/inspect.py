@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
@@ -37,7 +36,6 @@ _COLUMNS = (
 _SECONDS = len("2024-01-31T11:22:33")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class InspectOptions(FormatOptions, RegistryOptions):
     """What `inspect` takes."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 _COLUMNS = (Column("STATUS"), IMAGE, PLATFORMS, SIZE, DIGEST)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class InspectListOptions(SourceOptions, ListOptions, RegistryOptions):
     """What `inspect list` takes."""
 

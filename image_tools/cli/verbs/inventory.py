@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from image_tools.stores.archive.inventory import Inventory
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ArchiveInventoryOptions(LogOptions):
     """What `archive inventory` takes."""
 
@@ -35,7 +33,6 @@ class ArchiveInventoryOptions(LogOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class InventoryOptions(EndOptions, ListOptions, RegistryOptions):
     """What `inventory` takes."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from image_tools.cli import render, values
 from image_tools.cli.options import Page, group, note, operand, option
@@ -17,7 +16,6 @@ from image_tools.cli.shared_options import (
 )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ListTagsOptions(FormatOptions, RegistryOptions):
     """What `list-tags` takes."""
 

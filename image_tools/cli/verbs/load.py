@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
-from image_tools.cli.options import Group, Page, changed, group, note
+from image_tools.cli.options import Group, Page, changed, group, narrowed, note
 from image_tools.cli.run_options import (
     COPY_NAMES,
     EXIT_CODES,
@@ -20,7 +19,6 @@ from image_tools.cli.run_options import (
 from image_tools.cli.shared_options import FOREIGN_NAMES, FOREIGN_TITLE, SPELLING
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LoadValidateOptions(ValidateOptions, LoadOptions):
     """What `load-validate` takes."""
 
@@ -41,7 +39,7 @@ def load_validate(options: LoadValidateOptions, environ: Mapping[str, str]) -> i
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
-    options = replace(options, dry_run=False)
+    options = narrowed(type(options), options, dry_run=False)
     validation = wished_depth(options)
     setting = loading(options, environ, LOAD_VALIDATE.name)
     return run_out_of_archive(validating(setting, validation), options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
@@ -24,7 +23,6 @@ _ADVICE = "give --username NAME and --password-stdin, and the password on standa
 _REGISTRY = "the registry: HOST or HOST:PORT, such as docker.io"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LoginOptions(RegistryOptions):
     """What `login` takes."""
 
@@ -36,7 +34,6 @@ class LoginOptions(RegistryOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LogoutOptions(LogOptions):
     """What `logout` takes."""
 
@@ -124,15 +121,15 @@ def _reached(
     environ: Mapping[str, str],
     given: Credentials | None = None,
 ) -> Iterator[Opening]:
-    from image_tools.commands.opening import Approach, opened
+    from image_tools.commands.opening import RegistryAccess, opened
     from image_tools.retry import RetryPolicy
     from image_tools.run.endpoints import RegistryEnd
 
-    approach = Approach(
+    access = RegistryAccess(
         end=RegistryEnd(registry=registry, login=given, tls=tls),
         retry=RetryPolicy(times=options.retry_times, delay=options.retry_delay),
     )
-    with opened(approach, {registry}, environ, on_secret=add_secret) as opening:
+    with opened(access, {registry}, environ, on_secret=add_secret) as opening:
         yield opening
 
 

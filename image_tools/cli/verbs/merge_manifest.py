@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from image_tools.cli import render
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _JOBS = 4
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MergeManifestOptions(RegistryOptions):
     """What `merge-manifest` takes."""
 

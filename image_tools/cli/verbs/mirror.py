@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
-from image_tools.cli.options import Group, Page, changed, group, note
+from image_tools.cli.options import Group, Page, changed, group, narrowed, note
 from image_tools.cli.run_options import (
     COPY_NAMES,
     EXIT_CODES,
@@ -21,7 +20,6 @@ from image_tools.cli.shared_options import SPELLING
 from image_tools.errors import UsageError
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MirrorValidateOptions(ValidateOptions, MirrorOptions):
     """What `mirror-validate` takes."""
 
@@ -46,7 +44,7 @@ def mirror_validate(options: MirrorValidateOptions, environ: Mapping[str, str]) 
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
-    options = replace(options, dry_run=False)
+    options = narrowed(type(options), options, dry_run=False)
     validation = wished_depth(options)
     setting = setting_of(options, environ, MIRROR_VALIDATE.name)
     return run_list(validating(setting, validation), options)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from image_tools.cli.options import Group, Page, changed, group, note, option, switch
+from image_tools.cli.options import Group, Page, changed, group, narrowed, note, option, switch
 from image_tools.cli.run_options import (
     COPY_NAMES,
     EXIT_CODES,
@@ -20,7 +20,6 @@ from image_tools.cli.run_options import (
 from image_tools.cli.shared_options import SPELLING
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SyncOptions(PullIntoArchiveOptions):
     """What `sync` takes."""
 
@@ -30,7 +29,6 @@ class SyncOptions(PullIntoArchiveOptions):
     failed: str = changed(ListRunOptions, "failed", default="sync-failed.txt")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SaveOptions(IntoArchiveOptions, PullIntoArchiveOptions):
     """What `save` takes."""
 
@@ -42,7 +40,6 @@ class SaveOptions(IntoArchiveOptions, PullIntoArchiveOptions):
     failed: str = changed(ListRunOptions, "failed", default="save-failed.txt")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SaveValidateOptions(ValidateOptions, SaveOptions):
     """What `save-validate` takes."""
 
@@ -89,7 +86,7 @@ def save_validate(options: SaveValidateOptions, environ: Mapping[str, str]) -> i
     from image_tools.cli.request import wished_depth
 
     # Nothing is ever written: the failed list is wanted all the same.
-    options = replace(options, dry_run=False, replace=False, repair=False)
+    options = narrowed(type(options), options, dry_run=False, replace=False, repair=False)
     choice = chosen_archive(options)
     setting = saving(options, environ, choice, SAVE_VALIDATE.name, options.base)
     return run_list(validating(setting, wished_depth(options)), options)

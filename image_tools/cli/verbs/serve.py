@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_tools.cli import values
@@ -19,7 +18,6 @@ from image_tools.cli.text import counted
 from image_tools.errors import UsageError
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ServeOptions(ForeignOptions, LogOptions):
     """What `serve` takes; `listen` is a host and a port."""
 

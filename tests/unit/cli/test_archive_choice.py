@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from image_tools.cli.app import main
 from image_tools.cli.archive_choice import (
     chosen_archive,
     existing_archive,
@@ -214,3 +215,17 @@ def test_repair_of_what_is_not_there_is_refused(
 
     with pytest.raises(UsageError, match=message):
         repaired_archive(chosen_archive(options), dry_run=options.dry_run)
+
+
+def test_export_over_a_file_that_is_no_archive_needs_a_yes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    source, diary = tmp_path / "a.tar", tmp_path / "diary.tar"
+    lay(source, "none")
+    lay(diary, "text")
+
+    code = main(["archive", "export", "-s", str(source), "-d", str(diary)], {"HOME": "/"})
+
+    assert (code, diary.read_text()) == (2, "dear diary")
+    assert "nobody can be asked whether to replace it" in capsys.readouterr().err

@@ -6,7 +6,6 @@ import dataclasses
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -199,13 +198,11 @@ def test_pages_names_and_letters_are_used_once(page: Any) -> None:
     assert sorted(stated) == sorted(set(stated))
 
 
-@dataclass(frozen=True, kw_only=True)
 class TwoWords(VerbOptions):
     one: str = operand("ONE", "")
     more: str = operand("MORE", "")
 
 
-@dataclass(frozen=True, kw_only=True)
 class SeveralWords(VerbOptions):
     one: str = operand("ONE", "")
     more: tuple[str, ...] = operand("MORE", "", several=True)

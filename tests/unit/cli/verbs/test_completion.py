@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from image_tools.cli.app import main
@@ -12,7 +10,6 @@ from image_tools.cli.options import Group, Option, Page, VerbOptions, operand
 from image_tools.cli.verbs.completion import SHELLS, script_for
 
 
-@dataclass(frozen=True, kw_only=True)
 class OneWord(VerbOptions):
     word: str = operand("WORD", "")
 

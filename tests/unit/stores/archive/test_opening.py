@@ -15,7 +15,7 @@ from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.stores.archive.archive import Archive
-from image_tools.stores.archive.content import FILE_FORMS, EmptyContent, Form, form_named
+from image_tools.stores.archive.content import FILE_FORMS, Form
 from image_tools.stores.archive.image_contents import incomplete_images
 from image_tools.stores.archive.opening import (
     Detected,
@@ -42,27 +42,6 @@ def save(path: Path, form: Form, *, publish: bool = True) -> Path:
         archive.publish()
     archive.close()
     return path
-
-
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        ("saved-images.tar.gz", Form.GZIP),
-        ("x.TGZ", Form.GZIP),
-        ("x.tar.zst", Form.ZSTD),
-        ("x.tar.zstd", Form.ZSTD),
-        ("a/x.tar", Form.TAR),
-        ("tar", None),
-        ("saved-image-cache", None),
-    ],
-)
-def test_form_is_named_by_the_ending(name: str, form: Form | None) -> None:
-    assert form_named(Path(name)) is form
-
-
-@pytest.mark.parametrize("form", [form for form in Form if form is not Form.FOLDER])
-def test_default_names_stand_for_their_forms(form: Form) -> None:
-    assert form_named(Path(form.default_name)) is form
 
 
 @pytest.mark.parametrize("form", FILE_FORMS)
@@ -147,15 +126,6 @@ def test_new_archive_without_images_replaces_nothing(tmp_path: Path, form: Form)
     assert archive.images == (NGINX,)
     archive.close()
     assert [found.name for found in tmp_path.iterdir()] == ["x"]
-
-
-def test_nothing_holds_nothing() -> None:
-    archive = Archive(EmptyContent("images"))
-
-    assert (archive.images, archive.referrers(EMPTY_INDEX.digest)) == ((), ())
-    assert [*archive.content.digests()] == []
-    archive.publish()
-    archive.close()
 
 
 PART = 70_000
