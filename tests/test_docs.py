@@ -6,7 +6,10 @@ import inspect
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from typing import Any
 from urllib.parse import unquote
 
@@ -386,6 +389,17 @@ def test_architecture_names_each_stage_of_a_line() -> None:
 
 def test_architecture_is_short_enough_for_ten_minutes() -> None:
     assert len(prose_of("docs/architecture.md").split()) < 2500
+
+
+def test_architecture_picture_is_that_of_the_imports() -> None:
+    loader = SourceFileLoader("picture", str(ROOT / "scripts/picture"))
+    spec = spec_from_loader("picture", loader)
+    assert spec is not None
+    script = module_from_spec(spec)
+    sys.modules["picture"] = script  # Its dataclasses look for their module there.
+    loader.exec_module(script)
+
+    assert text_of("docs/architecture.svg") == script.picture(), "run scripts/picture"
 
 
 # --- links

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 
 from image_tools.errors import InvalidReference, UsageError
 from image_tools.imagelist.entry import Problem
-from image_tools.imagelist.line import resolve_names, words
+from image_tools.imagelist.line import BYTE_ORDER_MARK, resolve_names, words
 from image_tools.imagelist.reader import refuse_wide
 from image_tools.imagelist.registries import Registries
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import DOCKER_HUB, OFFICIAL_PROJECT, Reference
 
 _WORD = re.compile(r"\S+")
-_BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +85,7 @@ def _each(content: bytes, name: str, convert: _Convert) -> Converted:
     problems: list[Problem] = []
     changed = images = 0
     for line, line_bytes in enumerate(content.splitlines(keepends=True), start=1):
-        raw = line_bytes.decode(errors="replace").strip(f"{_BYTE_ORDER_MARK}\r\n")
+        raw = line_bytes.decode(errors="replace").strip(f"{BYTE_ORDER_MARK}\r\n")
         line_words = words(raw)
         images += bool(line_words)
         new: list[str] | None = None
@@ -111,7 +110,7 @@ def _rewritten(line: bytes, count: int, new: list[str]) -> bytes:
     """Return `line` with `new` for its first `count` words; indent, comment and line end stay."""
     # A comment may have bytes that are not UTF-8; they are kept.
     text = line.decode(errors="surrogateescape")
-    start = len(text) - len(text.lstrip(_BYTE_ORDER_MARK))
+    start = len(text) - len(text.lstrip(BYTE_ORDER_MARK))
     found = list(_WORD.finditer(text, start))
     rest = text[found[count - 1].end() :]
     return f"{text[: found[0].start()]}{' '.join(new)}{rest}".encode(errors="surrogateescape")

@@ -12,7 +12,7 @@ from image_tools.oci.reference import PartialReference, Reference, parse_name, p
 from image_tools.report import DEPTH_MARK
 
 _COMMENT_SIGNS = ("#", "//")
-_BYTE_ORDER_MARK = "\ufeff"
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def words(text: str) -> list[str]:
@@ -31,7 +31,7 @@ def asks_to_look_behind(text: str) -> bool:
 
 def _parted(text: str) -> tuple[list[str], list[str]]:
     """Return the words before a comment, and those of the comment."""
-    found = text.lstrip(_BYTE_ORDER_MARK).split()
+    found = text.lstrip(BYTE_ORDER_MARK).split()
     for position, word in enumerate(found):
         if word.startswith(_COMMENT_SIGNS):
             return found[:position], found[position:]

@@ -8,14 +8,19 @@ from dataclasses import dataclass, field, replace
 
 from image_tools.errors import InvalidList, InvalidReference
 from image_tools.imagelist.entry import Entry, ImageList, Problem
-from image_tools.imagelist.line import asks_to_look_behind, resolve, resolve_source, words
+from image_tools.imagelist.line import (
+    BYTE_ORDER_MARK,
+    asks_to_look_behind,
+    resolve,
+    resolve_source,
+    words,
+)
 from image_tools.imagelist.origin import ListOrigin, origin_in
 from image_tools.imagelist.registries import Registries
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference
 
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-_BYTE_ORDER_MARK = "\ufeff"
 
 Resolve = Callable[[list[str], Registries], tuple[Reference, Reference]]
 
@@ -40,7 +45,7 @@ class ListLine:
 
     def problem(self, error: InvalidReference) -> Problem:
         """Return the problem of this line."""
-        raw = self.raw.lstrip(_BYTE_ORDER_MARK)
+        raw = self.raw.lstrip(BYTE_ORDER_MARK)
         return Problem(number=self.number, line=self.line, raw=raw, reason=str(error))
 
     def entry(self, resolved: Resolve, registries: Registries) -> Entry | Problem:
@@ -52,7 +57,7 @@ class ListLine:
         return Entry(
             number=self.number,
             line=self.line,
-            raw=self.raw.lstrip(_BYTE_ORDER_MARK),
+            raw=self.raw.lstrip(BYTE_ORDER_MARK),
             source=source,
             destination=destination,
             look_behind=asks_to_look_behind(self.raw),
@@ -101,7 +106,7 @@ def read_names(
         except InvalidReference as error:
             problems.append(line.problem(error))
         else:
-            raw = line.raw.lstrip(_BYTE_ORDER_MARK)
+            raw = line.raw.lstrip(BYTE_ORDER_MARK)
             found.append(NamedImage(line=line.line, raw=raw, reference=reference))
     return tuple(found), tuple(problems)
 

@@ -52,7 +52,7 @@ class Sender:
             if not same_origin(response.url, root):
                 break
             if response.status == FORBIDDEN and not request.can_repeat:
-                break  # The same token began this upload, so it is not refused.
+                break  # The same token began this upload: the refusal is not about it.
             fresh = await self._other_header(response, header, request)
             if fresh is None:
                 break
