@@ -8,10 +8,10 @@ import pytest
 
 from image_tools.errors import Deferred, RateLimited
 from image_tools.plan.cost import PullNeed
-from image_tools.run import quota as module
 from image_tools.run.progress import Progress
 from image_tools.run.quota import Quota, Wanted
 from image_tools.stores.remote.limits.meter import Meter, Meters, cover
+from tests.helpers.quick_loop import run
 
 HUB = "docker.io"
 
@@ -74,9 +74,9 @@ class Registry:
 
 def _all(*works: Coroutine[Any, Any, str]) -> list[str]:
     async def main() -> list[str]:
-        return await asyncio.wait_for(asyncio.gather(*works), 20)
+        return await asyncio.gather(*works)
 
-    return asyncio.run(main())
+    return run(main())
 
 
 def test_quota_no_limit_begins_everything_at_once() -> None:
@@ -134,18 +134,16 @@ def test_quota_image_without_registry_waits_for_nobody() -> None:
         async with registry.quota.share(none):
             return True
 
-    assert asyncio.run(main())
+    assert run(main())
 
 
-def test_quota_waiting_looks_again_until_the_window_moves(monkeypatch) -> None:
-    monkeypatch.setattr(module, "SHORTEST_PAUSE", 0.002)
-    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.002)
+def test_quota_waiting_looks_again_until_the_window_moves() -> None:
     registry = Registry(2, waits=True)
 
     async def later() -> str:
         while registry.asked < 3:
             shown = registry.progress.snapshot().active
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.5)
         registry.left = 9
         return shown[0].partition(" by ")[0]
 
@@ -172,7 +170,7 @@ def test_quota_waiting_ends_at_once_when_the_run_is_ended() -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         return [task.cancelled() for task in tasks], len(others)
 
-    assert asyncio.run(main()) == ([True] * 3, 0)
+    assert run(main()) == ([True] * 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -186,4 +184,4 @@ def test_quota_waiting_ends_at_once_when_the_run_is_ended() -> None:
 )
 def test_quota_put_off_what_lasts_for_hours_is_deferred(error, expected) -> None:
     with pytest.raises(expected, match=str(error)):
-        asyncio.run(Registry(None).quota.put_off(error))
+        run(Registry(None).quota.put_off(error))

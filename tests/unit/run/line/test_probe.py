@@ -243,6 +243,13 @@ def test_probe_source_that_was_skipped_and_has_moved_is_looked_at() -> None:
     assert probed(lab) == Probed(head_of(top(lab)), head_of(there(lab)), True)
 
 
+def test_probe_forced_run_looks_at_what_was_skipped() -> None:
+    lab = filtered(force=True)
+    remembered(lab, top(lab).digest, None, offered=("linux/s390x",))
+
+    assert probed(lab) == Probed(head_of(top(lab)), head_of(there(lab)))
+
+
 def test_probe_source_that_was_skipped_fails_where_a_missing_platform_does() -> None:
     lab = filtered(missing_platform_fails=True)
     remembered(lab, top(lab).digest, None, offered=())
@@ -391,6 +398,55 @@ def test_probe_repository_that_stays_closed_fails_with_the_first_refusal(refused
     assert refusal_of(lab, Unauthorized) == "hidden"
 
 
+@pytest.mark.parametrize(
+    ("still", "overwrite", "failure"),
+    [
+        (hidden(403), False, UNREADABLE),
+        (hidden(403), True, None),
+        (hidden(401, Unauthorized), False, UNREADABLE),
+        (hidden(503, Unavailable), True, "hidden"),
+    ],
+    ids=["hidden", "hidden, overwrite", "closed", "down"],
+)
+def test_probe_repository_that_takes_pushes_and_stays_hidden(
+    still: Callable[[], CopyFailed], overwrite: bool, failure: str | None
+) -> None:
+    lab = hiding(401, kind=Unauthorized, login=Credentials("me", "secret"), overwrite=overwrite)
+    lab.destination.fail("manifest_head", still)
+
+    if failure is None:
+        assert probed(lab) == Probed(head_of(top(lab)), None, True)
+    else:
+        assert refusal_of(lab, CopyFailed) == failure
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_probe_push_is_tried_once_for_all_tags_of_a_repository_with_the_preflight(
+    takes: bool,
+) -> None:
+    lab = hiding(403, push_error=None if takes else AccessDenied("no pushes"))
+    lab.destination.fail("manifest_head", hidden(403))
+    context = lab.new_run(preflight=True)
+
+    async def both() -> list[str]:
+        said = []
+        for number in (1, 2):
+            try:
+                await probe(context, context.line_job(entry_of(number)))
+            except AccessDenied as error:
+                said.append(str(error))
+        return said
+
+    assert run(both()) == ([] if takes else ["hidden", "hidden"])
+    assert lab.events.count("try_push") == 1
+
+
+def test_probe_without_a_memory_compares_both_heads() -> None:
+    lab = filtered()
+
+    assert probed(lab, state=None) == Probed(head_of(top(lab)), head_of(there(lab)))
+
+
 # An archive as the destination, and what the far side has.
 
 
@@ -506,5 +562,6 @@ def test_wanted_is_estimated_from_the_size_of_the_index(
     found = run(wanted())
 
     assert (found.registry, found.listed, found.number) == (SOURCE, SOURCE, 1)
+    assert found.size == head_of(top(lab)).size
     assert (found.need.cost, found.need.least) == (cost, least)
     assert lab.asked(SOURCE) == ["manifest_head 1", "manifest_head 1"]
