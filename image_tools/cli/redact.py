@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
 
-from image_tools.web.basic import encoded_login
-
-_SHORTEST_SECRET = 4
-_HIDDEN = "***"
+from image_tools.web.redaction import HIDDEN, Secrets
 
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles, links
@@ -25,18 +21,12 @@ _PATTERNS = (
     re.compile(r"((?:[?&;\s\"']|\b|_)(?:token|_state)['\"]?[=:]\s*['\"]?)[^\s&;'\",]+", re.I),
     re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
 )
-_secrets: dict[str, None] = {}
+_secrets = Secrets()
 
 
 def add_secret(text: str, username: str = "") -> None:
-    """Hide `text` in everything shown from now on, also as it looks in URLs and in Basic logins.
-
-    A secret of fewer than 4 characters is not hidden: it would hide half of every sentence.
-    """
-    if len(text) < _SHORTEST_SECRET:
-        return
-    for form in (encoded_login(username, text), quote(text, safe=""), text):
-        _secrets[form] = None
+    """Hide `text` in everything shown from now on, also as it looks in URLs and in Basic logins."""
+    _secrets.add(text, username)
 
 
 def forget_secrets() -> None:
@@ -46,11 +36,9 @@ def forget_secrets() -> None:
 
 def redacted(text: str) -> str:
     """Return `text` without the secrets of this run and without what looks like a credential."""
-    # Longest first: a secret that contains another one must go as a whole.
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
+    text = _secrets.hidden(text)
     for pattern in _PATTERNS:
-        text = pattern.sub(rf"\1{_HIDDEN}", text)
+        text = pattern.sub(rf"\1{HIDDEN}", text)
     return text
 
 

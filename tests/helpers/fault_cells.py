@@ -89,7 +89,6 @@ FAULTS = (
     *(Fault(str(status), status) for status in STATUS_FAULTS),
     *(Fault(kind.value, kind) for kind in Kind),
 )
-FAULT = {fault.name: fault for fault in FAULTS}
 TIMES: tuple[int | None, ...] = (1, ALWAYS)
 
 

@@ -8,7 +8,6 @@ import json
 import secrets
 import threading
 import time
-from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from tests.helpers.certificates import Certificates
@@ -144,13 +143,6 @@ class FaultRegistry:
     def count(self, stage: Stage) -> int:
         """Give how many requests of a stage came in."""
         return sum(seen.stage is stage for seen in list(self.requests))
-
-    def largest_repeat(self, stage: Stage) -> int:
-        """Give how often the most wanted path of a stage was asked for."""
-        counts: dict[str, int] = defaultdict(int)
-        for seen in list(self.requests):
-            counts[seen.path] += seen.stage is stage
-        return max(counts.values(), default=0)
 
     def release(self) -> None:
         """End every hang, slow body and delay, now and later."""

@@ -23,7 +23,6 @@ WINDOWS_2022 = platform("windows/amd64", os_version="10.0.20348.2227", os_featur
 HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
 HELM_CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 EMPTY_CONFIG = "application/vnd.oci.empty.v1+json"
-EMPTY_TAR = bytes(1024)
 # The gzip bytes every Docker engine writes for a layer without files (sha256:a3ed95ca...).
 EMPTY_LAYER = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")
 

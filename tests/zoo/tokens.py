@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -310,9 +309,3 @@ def log(call: Call, grant: str, username: str | None, status: int) -> None:
             method=call.method, grant=grant, username=username, scopes=call.scopes, status=status
         )
     )
-
-
-def identity_entry(identity: str) -> dict[str, str]:
-    """Return the entry of a config.json that holds an identity token, as ACR's login leaves it."""
-    name = base64.b64encode(b"00000000-0000-0000-0000-000000000000:").decode()
-    return {"auth": name, "identitytoken": identity}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote
 
 import aiohttp
 from loguru import logger
@@ -17,6 +16,7 @@ from image_tools.stores.remote.tokens.challenge import Challenge, parse_challeng
 from image_tools.stores.remote.tokens.tried_logins import UNAUTHORIZED
 from image_tools.web.address import same_origin
 from image_tools.web.connect import Connections, Request
+from image_tools.web.redaction import Secrets
 from image_tools.web.responses import drain, read_body
 
 FORBIDDEN = 403
@@ -24,9 +24,6 @@ _REFUSED = frozenset({UNAUTHORIZED, FORBIDDEN})
 # One more header is tried after one that was refused; the first one does not count.
 MOST_RENEWALS = 1
 MOST_BYTES_OF_A_REFUSAL = 64 * 1024
-_HIDDEN = b"***"
-# Shorter secrets would hide half of every sentence.
-_SHORTEST = 4
 
 Find = Callable[[str], Awaitable[Credentials | None]]
 
@@ -166,28 +163,22 @@ class ShownSecrets:
 
     def __init__(self, find: Find) -> None:
         self._find = find
-        self._secrets: set[bytes] = set()
+        self._secrets = Secrets()
 
     async def find(self, repository: str) -> Credentials | None:
         """Return the login for `repository`, and remember its secrets."""
         found = await self._find(repository)
         for secret in (found.password, found.identity_token) if found else ():
-            self._add(secret)
+            self._secrets.add(secret)
         return found
 
     def header(self, authorization: str | None) -> str | None:
         """Return the same header, and remember its secret."""
         if authorization:
-            self._add(authorization.rpartition(" ")[2])
+            self._secrets.add(authorization.rpartition(" ")[2])
         return authorization
 
     def hidden(self, said: bytes) -> bytes:
         """Return `said` without any of the secrets."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            said = said.replace(secret, _HIDDEN)
-        return said
-
-    def _add(self, secret: str) -> None:
-        if len(secret) >= _SHORTEST:
-            plain = secret.encode(errors="surrogateescape")
-            self._secrets |= {plain, quote(plain, safe="").encode()}
+        text = self._secrets.hidden(said.decode(errors="surrogateescape"))
+        return text.encode(errors="surrogateescape")
