@@ -222,6 +222,19 @@ def test_copy_within_a_pull_budget_copies_what_fits_and_puts_off_the_rest() -> N
     assert f"{late.destination.removesuffix(':1')}" not in lab.destination.repositories
 
 
+def test_copy_counts_the_pulls_that_skopeo_makes_by_itself() -> None:
+    lab = ImageLab(pull_budget=10)
+    lab.copier.reads_directly = True
+    context = lab.new_run()
+
+    (outcome,) = run(Engine(context, CopyMode(context), lambda one: one).run(list_of(LINE)))
+
+    assert outcome.status is Status.COPIED
+    assert lab.source.count("manifest") == 3
+    (meter,) = context.endpoints.meters.limited
+    assert (meter.window.spent, meter.available, meter.reserved) == (5, 5, 0)
+
+
 def test_copy_of_unchanged_images_costs_no_pull() -> None:
     lab = Lab(pull_budget=6)
     images = repositories(lab, "team/a", "team/b")

@@ -331,7 +331,40 @@ def test_plan_tags_of_platforms_are_looked_for_under_their_names() -> None:
     ]
 
 
+def test_plan_tag_of_a_platform_that_leads_elsewhere_is_written_again() -> None:
+    bench = taken(Bench(arch_tags=True))
+    for entry, tag in zip(reversed(bench.entries), ("1-linux-amd64", "1-linux-arm64"), strict=True):
+        bench.lab.destination.add(bench.lab.source.raw(entry.digest), str(entry.platform), tag)
+
+    found = bench.planned()
+
+    assert isinstance(found, TransferJob)
+    assert found.plan.copies == bench.entries
+
+
+def test_plan_single_image_that_stays_single_is_copied_to_write_its_tag() -> None:
+    bench = Bench(keep_single=True)
+    bench.lab.source.add(bench.lab.source.raw(bench.entries[0].digest), "image", TAG)
+    bench.lab.destination.image(AMD64)
+
+    found = bench.planned()
+
+    assert isinstance(found, TransferJob)
+    assert [child.digest for child in found.children] == [bench.entries[0].digest]
+    assert bench.lab.asked(DESTINATION) == []
+
+
 # Behind the tag.
+
+
+def test_plan_index_that_is_lost_itself_is_no_witness_of_its_children() -> None:
+    bench = taken(Bench())
+
+    found = bench.planned(broken=frozenset({bench.top.digest}))
+
+    assert isinstance(found, TransferJob)
+    assert found.plan.copies == bench.entries
+    assert bench.lab.asked(DESTINATION) == []
 
 
 def test_plan_what_is_lost_behind_the_tag_is_copied_again() -> None:
@@ -418,9 +451,10 @@ def refused(kind: type[CopyFailed], status: int) -> Callable[[], CopyFailed]:
         (refused(Unavailable, 500), False, False),
         (refused(Unavailable, 500), True, True),
         (refused(AccessDenied, 403), False, False),
+        (refused(AccessDenied, 403), True, False),
         (refused(Unavailable, 503), False, True),
     ],
-    ids=["500 for a digest", "500 for a tag", "not shown", "unavailable"],
+    ids=["500 for a digest", "500 for a tag", "not shown", "tag not shown", "unavailable"],
 )
 def test_plan_child_that_the_destination_does_not_tell_of_is_missing(
     made: Callable[[], CopyFailed], arch_tags: bool, is_raised: bool
@@ -438,7 +472,7 @@ def test_plan_child_that_the_destination_does_not_tell_of_is_missing(
     else:
         found = bench.planned()
         assert isinstance(found, TransferJob)
-        assert found.plan.copies == bench.entries
+        assert bench.entries[0] in found.plan.copies
 
 
 # Referrers, pull limits, dry runs.
