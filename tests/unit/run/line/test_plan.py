@@ -25,6 +25,7 @@ from image_tools.plan.plan import Action, FinalIndex, Plan
 from image_tools.plan.referrers import FoundReferrers, Referrer
 from image_tools.plan.selection import EVERYTHING, Selection
 from image_tools.report import Change, Kept, Outcome, Status
+from image_tools.run.context import RunContext
 from image_tools.run.line.plan import plan_image
 from image_tools.run.line.probe import Probed
 from image_tools.run.line.read import read
@@ -59,12 +60,13 @@ class Bench:
         self.lab = Lab(**options)
         self.entries = tuple(self.lab.source.image(one) for one in platforms or (AMD64, ARM64))
         self.top = self.lab.source.index(*self.entries)
+        self.context: RunContext | None = None
 
     def planned(
         self, *, broken: frozenset[Digest] = frozenset(), pulls: bool = False, **more: Any
     ) -> TransferJob | Outcome:
         """Return what is planned; the events are those of the plan alone."""
-        context = self.lab.new_run(**more)
+        context = self.context = self.lab.new_run(**more)
         there = self.lab.destination.tagged()
         head = None if there is None else head_of(self.lab.destination.raw(there))
         tag = self.lab.source.tagged()
@@ -473,6 +475,9 @@ def test_plan_child_that_the_destination_does_not_tell_of_is_missing(
         found = bench.planned()
         assert isinstance(found, TransferJob)
         assert bench.entries[0] in found.plan.copies
+        assert bench.context is not None
+        ledger = bench.context.endpoints.destination_end(DESTINATION).ledger
+        assert ledger.is_doubted(REPOSITORY, bench.entries[0].digest)
 
 
 # Referrers, pull limits, dry runs.

@@ -175,6 +175,32 @@ def test_transfer_that_fails_raises_the_cause_and_writes_no_tag(
     assert bench.progress.snapshot().active == ()
 
 
+@pytest.mark.parametrize(
+    ("platforms", "shown"),
+    [
+        ((AMD64,), f"{DESTINATION}/team/app:1 {AMD64}"),
+        ((), f"{DESTINATION}/team/app:1 2 platforms"),
+    ],
+    ids=["one by one", "in one run"],
+)
+def test_transfer_shows_what_is_under_way(platforms: tuple[str, ...], shown: str) -> None:
+    bench = Bench(*platforms)
+    seen: list[tuple[str, ...]] = []
+    note = bench.note
+
+    def watched(event: str) -> None:
+        if event.startswith("copy"):
+            seen.append(bench.progress.snapshot().active)
+        note(event)
+
+    bench.note = watched  # type: ignore[method-assign]
+
+    bench.transferred()
+
+    assert seen == [(shown,)]
+    assert bench.progress.snapshot().active == ()
+
+
 # As it is.
 
 
