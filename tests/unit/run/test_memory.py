@@ -13,13 +13,17 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run.endpoints import Endpoints, RegistryEnd
-from image_tools.run.memory import FromArchive, OriginMemory
+from image_tools.run.memory import Base, FromArchive, OriginMemory, PassedOn
 from image_tools.state import Remembered, State
 from image_tools.stores.archive.archive import Archive
+from image_tools.stores.archive.catalogue import Origin
 from image_tools.stores.archive.content import Form
+from image_tools.stores.archive.inventory import HeldImage, Inventory
 from image_tools.stores.archive.opening import new_archive
 from image_tools.stores.archive.store import ArchiveStore
 from image_tools.stores.remote.registries_conf import RegistriesConf, parse
+from image_tools.stores.store import ManifestHead
+from tests.helpers.run_lab import entry_of
 
 NGINX = "docker.io/library/nginx:1"
 RAW = RawManifest(media.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')
@@ -141,3 +145,60 @@ def test_blobs_are_mounted_from_the_place_that_is_really_asked(
 
     found = ends(conf=conf).mount_place(Reference.parse(source), Reference.parse(destination))
     assert found == place
+
+
+ORIGIN = Origin("src.example/nginx:1", SOURCE, "wish")
+
+
+@pytest.mark.parametrize(
+    ("origin", "there", "passed"),
+    [(ORIGIN, SOURCE, True), (ORIGIN, RAW.digest, False), (None, SOURCE, False)],
+    ids=["as it was", "changed on its way", "origin unknown"],
+)
+def test_archive_passes_the_origin_of_an_image_on_to_another_one(
+    archive: Archive, tmp_path: Path, origin: Origin | None, there: Digest, passed: bool
+) -> None:
+    if origin is not None:
+        archive.add_origin(Reference.parse(NGINX), origin)
+    other = new_archive(tmp_path / "other", Form.FOLDER)
+    other.add_manifest(RAW)
+    other.add_tag(Reference.parse("dst.example/nginx:1"), RAW)
+    memory, ended = PassedOn(archive, other), Remembered(SOURCE, there)
+
+    assert memory.remember(NGINX, "dst.example/nginx:1", "wish", ended) == ended
+    assert other.origin(Reference.parse("dst.example/nginx:1")) == (ORIGIN if passed else None)
+    assert memory.recall(NGINX, "dst.example/nginx:1", "wish") is None
+    other.close()
+
+
+HELD, OTHER = Digest.of(b"held"), Digest.of(b"other")
+
+
+@pytest.mark.parametrize(
+    ("source", "media_type", "origin", "is_there"),
+    [
+        (HELD, media.OCI_INDEX, None, True),
+        (HELD, media.OCI_MANIFEST, None, False),
+        (SOURCE, media.OCI_INDEX, Origin(str(entry_of().source), SOURCE, "wish"), True),
+        (OTHER, media.OCI_INDEX, Origin(str(entry_of().source), SOURCE, "wish"), False),
+        (SOURCE, media.OCI_INDEX, Origin(str(entry_of().source), SOURCE, "another wish"), False),
+        (SOURCE, media.OCI_INDEX, None, False),
+    ],
+    ids=["same index", "same manifest", "same origin", "moved", "another wish", "unknown"],
+)
+def test_base_has_an_image_unchanged(
+    source: Digest, media_type: str, origin: Origin | None, is_there: bool
+) -> None:
+    entry = entry_of()
+    held = HeldImage(entry.destination, HELD, origin=origin)
+    base = Base(Inventory("far", images={entry.destination: held}))
+
+    found = base.unchanged(entry, ManifestHead(source, media_type, 1), "wish")
+
+    assert found == (HELD if is_there else None)
+
+
+def test_base_that_lacks_an_image_says_nothing_of_it() -> None:
+    head = ManifestHead(HELD, media.OCI_INDEX, 1)
+
+    assert Base(Inventory("far")).unchanged(entry_of(), head, "wish") is None

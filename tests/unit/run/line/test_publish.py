@@ -88,6 +88,16 @@ def test_publish_selection_is_a_new_index_under_the_tag() -> None:
     assert bench.written == [TAG]
 
 
+def test_publish_merges_with_what_the_tag_has_and_moves_it() -> None:
+    bench = Bench(AMD64)
+    there = bench.destination.index(bench.destination.image(S390X), name="there")
+
+    found = bench.published()
+
+    assert found == Published(plan=bench.plan, digest=merged(bench), path="buildx")
+    assert (found.digest != there.digest, bench.written) == (True, [TAG])
+
+
 def test_publish_nested_indexes_come_before_the_index_that_lists_them() -> None:
     bench = Bench()
     inner = bench.source.index(*bench.entries, tag=None, name="inner")

@@ -330,3 +330,15 @@ def test_transfer_schema1_is_converted_and_planned_for_what_it_has_become(
     )
     assert (entry.digest, str(entry.platform)) == (raw.digest, AMD64)
     assert bench.tools == [f"convert {tag}"]
+
+
+def test_transfer_schema1_is_wanted_however_the_config_of_the_result_spells_its_platform() -> None:
+    bench = Bench()
+    bench.source.add(schema1(), "old", TAG)
+    entry = bench.destination.image(S390X, "converted")
+    bench.copier.converted = lambda _job: bench.destination.raw(entry.digest)
+
+    found = bench.transferred()
+
+    assert [one.digest for one in found.plan.wanted] == [entry.digest]
+    assert found.plan.action is Action.COPY
