@@ -190,7 +190,7 @@ def test_base_has_an_image_unchanged(
     source: Digest, media_type: str, origin: Origin | None, is_there: bool
 ) -> None:
     entry = entry_of()
-    held = HeldImage(entry.destination, HELD, origin=origin)
+    held = HeldImage(reference=entry.destination, digest=HELD, origin=origin)
     base = Base(Inventory("far", images={entry.destination: held}))
 
     found = base.unchanged(entry, ManifestHead(source, media_type, 1), "wish")

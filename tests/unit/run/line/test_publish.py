@@ -305,6 +305,26 @@ def test_publish_kept_digest_of_a_single_image_is_that_of_its_platform() -> None
     assert (found.has_source_index, bench.written) == (True, ["image.sig", TAG])
 
 
+def test_publish_kept_digest_that_the_tag_leads_to_is_written_once() -> None:
+    bench = Bench(keep_digest=True)
+    bench.source.signature(bench.top.digest)
+
+    assert bench.published().has_source_index
+    assert bench.written == ["index", "index.sig", TAG]
+
+
+def test_publish_kept_digest_of_schema1_cannot_be_kept() -> None:
+    bench = Bench(keep_digest=True)
+    bench.source.add(schema1(), "old", TAG)
+    bench.copier.converted = lambda _job: bench.destination.raw(
+        bench.destination.image(AMD64, "converted").digest
+    )
+
+    found = bench.published()
+
+    assert (found.has_source_index, found.warnings, bench.written) == (False, (), [TAG])
+
+
 def test_publish_shows_the_index_as_work_under_way_and_takes_it_back() -> None:
     bench = Bench(AMD64, S390X)
     shown: list[tuple[str, ...]] = []
