@@ -59,6 +59,7 @@ from tests.helpers.memory_store import MemoryStore
 SOURCE, DESTINATION = "src.example", "dst.example"
 REPOSITORY, TAG = "team/app", "1"
 AMD64, ARM64, S390X = "linux/amd64", "linux/arm64", "linux/s390x"
+LINE = f"{SOURCE}/{REPOSITORY}:{TAG}"
 QUICK = RetryPolicy(times=2, delay=0.0)
 SINCE = "2026-01-01T00:00:00Z"
 _MANIFESTS = frozenset({"manifest_head", "manifest", "put_manifest", "referrers", "tags"})
@@ -561,7 +562,7 @@ class ImageLab(Lab):
 
 def entry_of(
     number: int = 1,
-    source: str = f"{SOURCE}/{REPOSITORY}:{TAG}",
+    source: str = LINE,
     destination: str = f"{DESTINATION}/{REPOSITORY}:{TAG}",
     *,
     look_behind: bool = False,

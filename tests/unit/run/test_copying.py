@@ -28,6 +28,7 @@ from tests.helpers.run_lab import (
     AMD64,
     ARM64,
     DESTINATION,
+    LINE,
     REPOSITORY,
     S390X,
     SOURCE,
@@ -36,8 +37,6 @@ from tests.helpers.run_lab import (
     Lab,
     list_of,
 )
-
-LINE = f"{SOURCE}/team/app:1"
 
 
 def copied(lab: Lab, images: ImageList | None = None, **more: Any) -> tuple[Outcome, ...]:

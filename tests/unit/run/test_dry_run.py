@@ -18,6 +18,7 @@ from tests.helpers.run_lab import (
     AMD64,
     ARM64,
     DESTINATION,
+    LINE,
     REPOSITORY,
     S390X,
     SOURCE,
@@ -29,7 +30,6 @@ from tests.helpers.run_lab import (
     schema1,
 )
 
-LINE = f"{SOURCE}/team/app:1"
 BASE = b"a base layer that images share"
 
 

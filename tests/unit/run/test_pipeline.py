@@ -24,6 +24,7 @@ from tests.helpers.run_lab import (
     AMD64,
     ARM64,
     DESTINATION,
+    LINE,
     S390X,
     SOURCE,
     Lab,
@@ -31,7 +32,6 @@ from tests.helpers.run_lab import (
     outcome,
 )
 
-LINE = f"{SOURCE}/team/app:1"
 ALL_STAGES = ["probe", "read", "plan", "transfer", "publish", "confirm", "remember"]
 
 

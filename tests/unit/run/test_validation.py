@@ -23,6 +23,7 @@ from tests.helpers.run_lab import (
     AMD64,
     ARM64,
     DESTINATION,
+    LINE,
     REPOSITORY,
     S390X,
     SOURCE,
@@ -35,7 +36,7 @@ from tests.helpers.run_lab import (
     schema1,
 )
 
-LINE, PLACE = f"{SOURCE}/team/app:1", f"{DESTINATION}/team/app:1"
+PLACE = f"{DESTINATION}/team/app:1"
 CHOSEN = Demand(architectures=frozenset({"amd64", "arm64"}), systems=frozenset({"linux"}))
 HEADS = [f"{SOURCE} manifest_head 1", f"{DESTINATION} manifest_head 1"]
 WRITING = {"put_manifest", "upload", "put", "mount", "append", "commit"}

@@ -237,6 +237,14 @@ def test_plan_missing_platform_fails_where_it_has_to(
         bench.planned()
 
 
+def test_plan_schema1_without_all_required_platforms_fails() -> None:
+    bench = Bench(require_platforms=True)
+    bench.lab.source.add(schema1(), "old", TAG)
+
+    with pytest.raises(PlatformMissing, match="required platforms are missing: linux/arm64"):
+        bench.planned()
+
+
 def test_plan_artifact_has_no_platforms_that_could_be_required() -> None:
     bench = Bench(require_platforms=True)
     bench.top = bench.lab.source.referrer(Digest.of(b"x"), "chart", tag=TAG)

@@ -295,6 +295,7 @@ def hiding(
     return lab
 
 
+WAY_OUT = "use --overwrite to replace the tag without reading it"
 UNREADABLE = "hidden: the current tag cannot be read"
 
 
@@ -333,6 +334,33 @@ def test_probe_hidden_tag_is_new_where_none_is_listed_and_pushes_are_taken(
     assert lab.events == [*HEADS, *(["try_push"] if pushes else [])]
 
 
+@pytest.mark.parametrize(
+    ("own", "advice"),
+    [
+        ("", "use --overwrite to replace the tag without reading it"),
+        (
+            "ask the owner",
+            "ask the owner; or use --overwrite to replace the tag without reading it",
+        ),
+    ],
+    ids=["none of its own", "its own"],
+)
+def test_probe_hidden_tag_that_has_to_be_merged_names_the_way_out(own: str, advice: str) -> None:
+    lab = stocked()
+
+    def made() -> CopyFailed:
+        error = AccessDenied("hidden", status=412, advice=own or None)
+        error.answered = True
+        return error
+
+    lab.destination.fail("manifest_head", made)
+
+    with pytest.raises(AccessDenied) as caught:
+        probed(lab)
+
+    assert (str(caught.value), caught.value.advice) == (UNREADABLE, advice)
+
+
 def test_probe_hidden_tag_of_a_repository_without_pushes_fails_with_the_first_refusal() -> None:
     lab = hiding(403, push_error=AccessDenied("no pushes"))
 
@@ -352,8 +380,18 @@ def test_probe_hidden_tag_is_not_tried_in_a_dry_run() -> None:
         lambda: AccessDenied("a proxy says no", status=403),
         hidden(429, RateLimited),
         hidden(503, Unavailable),
+        hidden(412, Unavailable),
+        hidden(409),
+        lambda: Unauthorized("a token server says no", status=401),
     ],
-    ids=["not the registry", "rate limit", "unavailable"],
+    ids=[
+        "not the registry",
+        "rate limit",
+        "unavailable",
+        "unavailable, by its words",
+        "another status",
+        "a token server",
+    ],
 )
 def test_probe_refusal_that_is_not_about_the_tag_is_the_failure(
     made: Callable[[], CopyFailed],
