@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.platform import Platform
-from image_tools.validation.contents import AtDestination, AtSource, Sorted, tell_apart
+from image_tools.validation.contents import (
+    AtDestination,
+    AtSource,
+    ComparedEntries,
+    compare_entries,
+)
 from image_tools.validation.demand import Choice, Demand, Match
 from image_tools.validation.verdict import (
     COPY_AGAIN,
@@ -57,7 +62,7 @@ def compare(
         return _same(source, choice, there)
     if unfit := _unfit(there, names):
         return Comparison(verdict=unfit)
-    contents = tell_apart(there.leaves, choice, asked)
+    contents = compare_entries(there.leaves, choice, asked)
     verdict = _single(there, contents, asked, names)
     if source.is_index:
         verdict = _list(source, choice, there, contents, names)
@@ -112,7 +117,9 @@ def _unfit(there: AtDestination, names: Names) -> Verdict | None:
     return None if there.leaves else empty(names)
 
 
-def _single(there: AtDestination, contents: Sorted, asked: Demand, names: Names) -> Verdict:
+def _single(
+    there: AtDestination, contents: ComparedEntries, asked: Demand, names: Names
+) -> Verdict:
     """Return the verdict about the index with one entry that a single image becomes."""
     dropped = (*contents.left_over, *contents.not_chosen)
     if not contents.missing and not dropped:
@@ -139,7 +146,7 @@ def _entry_problems(wanted: Descriptor, leaves: tuple[Descriptor, ...]) -> Itera
 
 
 def _list(
-    source: AtSource, choice: Choice, there: AtDestination, contents: Sorted, names: Names
+    source: AtSource, choice: Choice, there: AtDestination, contents: ComparedEntries, names: Names
 ) -> Verdict:
     problems = [*dict.fromkeys(_misnamed(contents, there)), *_extras(contents)]
     # If all of it is wanted and nothing else stays, the index must have the source's bytes.
@@ -156,7 +163,7 @@ def _list(
     )
 
 
-def _misnamed(contents: Sorted, there: AtDestination) -> Iterator[str]:
+def _misnamed(contents: ComparedEntries, there: AtDestination) -> Iterator[str]:
     """Yield the wrong platforms of images that the destination has."""
     called = {leaf.digest: leaf.platform for leaf in reversed(there.leaves)}
     for wanted in contents.missing:
@@ -164,7 +171,7 @@ def _misnamed(contents: Sorted, there: AtDestination) -> Iterator[str]:
             yield from platform_problems(wanted.platform, called[wanted.digest])
 
 
-def _extras(contents: Sorted) -> Iterator[str]:
+def _extras(contents: ComparedEntries) -> Iterator[str]:
     """Yield the entries that the destination should not have.
 
     The old image of a platform is not named if its new one is missing, since that one is named. An
@@ -181,7 +188,7 @@ def _extras(contents: Sorted) -> Iterator[str]:
     yield from map(not_chosen, contents.not_chosen)
 
 
-def _advice(contents: Sorted) -> str:
+def _advice(contents: ComparedEntries) -> str:
     if contents.missing:
         return f"{COPY_AGAIN}: mirror copies what is missing and replaces what differs"
     return REMOVE if contents.left_over or contents.not_chosen else COPY_AGAIN

@@ -44,7 +44,7 @@ def key_of(entry: Descriptor) -> tuple[Digest, Platform, bool]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sorted:
+class ComparedEntries:
     """The entries of a destination, compared with a choice.
 
     `missing` are the wanted entries that it does not have. `left_over` are images of chosen
@@ -59,7 +59,9 @@ class Sorted:
     kept: tuple[Descriptor, ...]
 
 
-def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Demand) -> Sorted:
+def compare_entries(
+    leaves: tuple[Descriptor, ...], choice: Choice, asked: Demand
+) -> ComparedEntries:
     """Return the `leaves` of a destination, compared with `choice`."""
     wanted, found = {key_of(w) for w in choice.wanted}, {key_of(leaf) for leaf in leaves}
     others = tuple(leaf for leaf in leaves if key_of(leaf) not in wanted)
@@ -68,7 +70,7 @@ def tell_apart(leaves: tuple[Descriptor, ...], choice: Choice, asked: Demand) ->
     subjects = {str(image.digest) for image in alone}
     kept = tuple(o for o in others if o in alone or (o.is_attestation and o.subject in subjects))
     staying = frozenset(kept)
-    return Sorted(
+    return ComparedEntries(
         missing=tuple(w for w in choice.wanted if key_of(w) not in found),
         left_over=tuple(other for other in others if other not in staying),
         not_chosen=kept if asked.overwrite else (),

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from image_tools.cli import list_runs, redact
-from image_tools.cli.app import main
 from tests.helpers.fake_run import FakeRun
+from tests.helpers.faked_mirror import LIST, faked_mirror, run, untimed
 from tests.helpers.report_schema import check_document
 
-LIST = b"""\
-\xef\xbb\xbf# images
-nginx:1.25
-same reg.example/x/same 1\r
-\tfailing:2
-a b
-  nginx:1.25
-"""
 TABLE = """\
 STATUS     IMAGE                  PLATFORMS    DIGEST                       SIZE  TIME
 copied     reg:5000/t/nginx:1.25  amd64,arm64  abababababab same digest  12.3 MB  1.5s
@@ -34,26 +24,8 @@ invalid    a b
 
 @pytest.fixture(autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder with a list, and the fake run."""
-    monkeypatch.setattr(list_runs, "ListRun", FakeRun)
-    monkeypatch.setattr(FakeRun, "made", [])
-    monkeypatch.chdir(tmp_path)
-    Path("list.txt").write_bytes(LIST)
-    yield
-    assert not any(run.is_open for run in FakeRun.made)
-    redact.forget_secrets()
-
-
-def environ(**more: str) -> Mapping[str, str]:
-    return {"XDG_STATE_HOME": str(Path.cwd()), "HOME": str(Path.cwd()), **more}
-
-
-def run(text: str, **more: str) -> int:
-    return main(["mirror", *text.split()], environ(**more))
-
-
-def untimed(text: str) -> str:
-    return re.sub(r"^\d\d:\d\d:\d\d ", "", text, flags=re.MULTILINE)
+    with faked_mirror(tmp_path, monkeypatch):
+        yield
 
 
 def test_mirror_list_shows_table_failures_and_where_to_go_on(
@@ -178,117 +150,6 @@ def test_mirror_conflicting_lines_start_nothing(capsys: pytest.CaptureFixture[st
     assert run("-f list.txt -d reg:5000") == 2
     assert "[ERRO] list.txt: lines 1 and 2 write different sources" in capsys.readouterr().err
     assert FakeRun.made == []
-
-
-STALE = """\
-# failed lines of list.txt, ready to be fed in again
-# list: {here}/list.txt
-# destination: {destination}
-# not found
-nginx
-"""
-
-
-def stale(destination: str = "reg:5000") -> str:
-    return STALE.format(here=Path.cwd(), destination=destination)
-
-
-@pytest.mark.parametrize("content", ["", "# nothing\n\n  // more\n", "\ufeff"])
-@pytest.mark.parametrize("more", ["", "--dry-run"])
-def test_mirror_empty_list_is_an_error_and_touches_nothing(
-    content: str, more: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("list.txt").write_text(content)
-    Path("mirror-failed.txt").write_text(stale())
-
-    assert run(f"-f list.txt -d reg:5000 {more}") == 2
-
-    out, err = capsys.readouterr()
-    assert (out, FakeRun.made) == ("", [])
-    assert "[ERRO] list.txt: the list is empty\n" in err
-    assert "--allow-empty" in err
-    assert Path("mirror-failed.txt").read_text() == stale()
-
-
-def test_mirror_list_without_a_readable_line_is_empty_when_they_are_skipped(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    Path("list.txt").write_text("a b\nNGINX\n")
-
-    assert run("-f list.txt -d reg:5000 --skip-invalid") == 2
-    assert "list.txt: the list is empty" in capsys.readouterr().err
-    assert run("-f list.txt -d reg:5000 --skip-invalid --allow-empty") == 0
-    assert run("-f list.txt -d reg:5000 --allow-empty") == 1
-
-
-def test_mirror_empty_standard_input_is_an_error_unless_it_may_be(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
-
-    assert run("-f - -d reg:5000") == 2
-    assert "[ERRO] standard input: the list is empty" in capsys.readouterr().err
-    assert run("-f - -d reg:5000", IMAGE_TOOLS_ALLOW_EMPTY="1") == 0
-    assert run("-d reg:5000") == 2  # A broken pipe; at a terminal nobody has to type a line.
-
-
-@pytest.mark.parametrize("text", ["", " "])
-@pytest.mark.parametrize("side", ["-s", "-d"])
-def test_mirror_empty_registry_is_an_error(
-    side: str, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("list.txt").write_text("nginx\n")
-
-    assert main(["mirror", "-f", "list.txt", side, text], environ()) == 2
-
-    assert f"{side} is empty" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["mirror-failed.txt", "list.txt"])
-def test_mirror_list_that_may_be_empty_says_so_and_removes_its_failed_list(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("list.txt").write_text("# nothing\n")
-    Path("mirror-failed.txt").write_text(stale())
-
-    assert run(f"-f list.txt -d reg:5000 -o {name} --allow-empty") == 0
-
-    assert untimed(capsys.readouterr().err) == (
-        "[WARN] list.txt names no image\nnothing to do: no images\n"
-    )
-    assert Path("list.txt").exists()
-    assert Path("mirror-failed.txt").exists() is (name == "list.txt")
-
-
-def test_mirror_list_that_may_be_empty_leaves_the_failed_list_of_another_place(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    Path("list.txt").write_text("")
-    Path("mirror-failed.txt").write_text(stale("other:5000"))
-
-    assert run("-f list.txt -d reg:5000 --allow-empty") == 0
-    assert Path("mirror-failed.txt").read_text() == stale("other:5000")
-
-
-def test_mirror_all_skipped_is_a_failure_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("list.txt").write_text("skipped:1\nskipped:2\n")
-
-    assert run("-f list.txt -d reg:5000 -q") == 1
-    assert "[WARN] every image was skipped: none has a platform" in capsys.readouterr().err
-
-    Path("list.txt").write_text("skipped:1\nnginx:2\n")
-
-    assert run("-f list.txt -d reg:5000") == 0
-    assert "every image" not in capsys.readouterr().err
-
-
-def test_mirror_dry_run_that_would_skip_all_is_a_failure_that_says_so(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    Path("list.txt").write_text("skipped:1\n")
-
-    assert run("-f list.txt -d reg:5000 --dry-run") == 1
-    assert "[WARN] every image was skipped" in capsys.readouterr().err
 
 
 def test_mirror_typed_line_that_is_skipped_is_a_failure(
