@@ -1,4 +1,4 @@
-"""What the lines of a run share: on the coordinating side, and where transfers are carried out."""
+"""The services that the lines of a run share: in the coordinating process, and for transfers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from image_tools.run.tools.toolbox import Toolbox
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class TransferContext:
-    """What all transfers of one process share.
+    """The services that all transfers of one process share.
 
     Without `referrers` signatures stay behind; without a `signer` nothing is signed.
     """
@@ -45,7 +45,7 @@ class TransferContext:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class RunContext:
-    """What all lines of one run share on the coordinating side.
+    """The services that all lines of one run share on the coordinating side.
 
     `transfers` carry out what was planned; `here` is what this process would do that with.
     `traffic` adds up the bytes of all lines. Without `referrers` nobody looks for signatures. What

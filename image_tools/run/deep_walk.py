@@ -210,7 +210,7 @@ Get = Callable[[Descriptor], Awaitable[Answer]]
 
 @dataclass(slots=True, eq=False)
 class Holding:
-    """What one repository has under one tag, at the destination or at the source.
+    """The content of one repository under one tag, at the destination or at the source.
 
     `is_fresh`: the repository itself is asked for every manifest, even for one that was read
     elsewhere with the same digest; what was read here is kept, up to 32 MiB. `top` and `problems`

@@ -1,4 +1,4 @@
-"""Which platforms count as chosen, and the tags that `--arch-tags` gives them."""
+"""Decide which platforms count as chosen, and name the tags that `--arch-tags` gives them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class _Referrers:
-    """What was published beside an image."""
+    """The referrers that were published with an image."""
 
     has_source_index: bool
     warnings: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What belongs to an image in an archive: everything it leads to, and what of that is missing."""
+"""The content of an image in an archive: all that it leads to, and what of that is missing."""
 
 from __future__ import annotations
 

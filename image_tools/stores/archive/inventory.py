@@ -37,7 +37,7 @@ class HeldImage:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What `name` holds: images, and the sizes in bytes of all blobs and manifests.
+    """The content of `name`: images, and the sizes in bytes of all blobs and manifests.
 
     `read_from` are the repositories of a registry that were just asked; it is in no file.
     """

@@ -27,7 +27,7 @@ _MOST_NAMED = 5
 
 
 class PathKind(Enum):
-    """What lies at a path: nothing, an archive to add to, something else, or a folder of that."""
+    """The kinds of content at a path: nothing, an archive, something else, or a folder of that."""
 
     NOTHING = "nothing"
     ARCHIVE = "archive"
@@ -37,7 +37,7 @@ class PathKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What was found at a path.
+    """The content that was found at a path.
 
     `form` is that of an archive; else `problem` says why nothing can be added to it, and `advice`
     what a reader can do. `part_size` in bytes is that of an archive in volumes. What `is_damaged`
