@@ -80,7 +80,7 @@ class Wiring:
         if base is not None:
             endpoints.note_base(base.inventory.read_from)
         reader, scheduler = Reader(), Scheduler(options.dispatched, options.jobs)
-        here = self._transfer_context(endpoints, reader, scheduler)
+        local = self._transfer_context(endpoints, reader, scheduler)
         context = RunContext(
             options=options,
             endpoints=endpoints,
@@ -88,8 +88,8 @@ class Wiring:
             scheduler=scheduler,
             progress=progress,
             quota=Quota(endpoints.meters, progress, waits=options.waits_for_quota),
-            transfers=LocalTransfers(here),
-            here=here,
+            transfers=LocalTransfers(local),
+            local=local,
             state=self._memory(),
             preflight=None if request.skip_login else Preflight(endpoints, self.surroundings.ask),
             referrers=None if request.remove_signatures else ReferrerFinder(reader),

@@ -126,7 +126,7 @@ def walk(
     return Tree(tuple(_leaves(root)), tuple(state.opened(root)), tuple(state.problems.values()))
 
 
-def driven(asking: TreeWalk, get: Callable[[Descriptor], RawManifest]) -> Tree:
+def run_walk(asking: TreeWalk, get: Callable[[Descriptor], RawManifest]) -> Tree:
     """Return the tree of a walk. `get` reads the manifests; its ImageToolsErrors are answers."""
     try:
         batch = next(asking)

@@ -47,9 +47,9 @@ class TransferContext:
 class RunContext:
     """The services that all lines of one run share on the coordinating side.
 
-    `transfers` carry out what was planned; `here` is what this process would do that with.
-    `traffic` adds up the bytes of all lines. Without `referrers` nobody looks for signatures. What
-    `base` has need not be at the destination.
+    `transfers` carry out what was planned; `local` is the context for transfers in this process.
+    `traffic` adds up the bytes of all lines. Without `referrers` no signatures are looked up.
+    Images that `base` has need not be at the destination.
     """
 
     options: Options
@@ -59,7 +59,7 @@ class RunContext:
     progress: Progress
     quota: Quota
     transfers: Transfers
-    here: TransferContext
+    local: TransferContext
     state: Memory | None = None
     preflight: Preflight | None = None
     referrers: ReferrerFinder | None = None

@@ -55,7 +55,7 @@ async def merge_images(
     copied = tuple(entry.digest for entry in decided.copies)
     if dry_run:
         return Merged(index=_planned(decided.final), copied=copied)
-    digest = await _carried_out(context.here, jobs, union, decided)
+    digest = await _carried_out(context.local, jobs, union, decided)
     return Merged(index=await context.reader.manifest(first.destination, digest), copied=copied)
 
 

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from loguru import logger
 
 from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
-from image_tools.machine.concurrency import driven, together
+from image_tools.machine.concurrency import run_walk_async, together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import (
@@ -144,14 +144,14 @@ class Reader:
         Content that is missing or damaged is a problem of the tree; other failures are raised.
         """
         asking = walk(top, digest=digest, wants=wants, on_manifest=on_manifest)
-        return await driven(asking, lambda entry: self._answer(repository, entry))
+        return await run_walk_async(asking, lambda entry: self._answer(repository, entry))
 
     async def tree_once(
         self, repository: Repository, top: RawManifest, on_manifest: OnManifest
     ) -> Tree:
         """Return the tree below `top`, all manifests read; each index in it is opened once."""
         asking = walk(top, wants=everything, on_manifest=on_manifest, repeats=False)
-        return await driven(asking, lambda entry: self._answer(repository, entry))
+        return await run_walk_async(asking, lambda entry: self._answer(repository, entry))
 
     async def _destination_index(
         self, repository: Repository, top: RawManifest

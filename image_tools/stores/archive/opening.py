@@ -221,10 +221,10 @@ def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive
 
 
 def _archive_of(content: Content, *, writing: bool = False, new: bool = False) -> Archive:
-    """Return the archive in `content`, with what is lent to it; closes it on any error."""
+    """Return the archive in `content`, with the blobs of its base; closes it on any error."""
     try:
         archive = Archive(content, writing=writing, new=new)
-        archive.lent = {} if new else relied_on(archive).sizes
+        archive.base_sizes = {} if new else relied_on(archive).sizes
     except BaseException:
         content.close()
         raise
