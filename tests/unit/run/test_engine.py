@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Probed
 from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.progress import Snapshot
+from image_tools.run.scheduler import Scheduler
 from image_tools.stores.store import Abilities, ManifestHead
 from tests.helpers.quick_loop import run
 from tests.helpers.run_lab import (
@@ -173,6 +174,38 @@ def test_line_passes_probe_plan_and_finish_and_the_tools_are_ready_before_the_la
     assert bench.mode.passed == ["probe 1", "plan 1", "finish 1"]
     assert bench.lab.events == ["tools are wanted"]
     assert bench.fatal is None
+
+
+class Announced:
+    """A registry that is told which repositories are coming."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell = tell
+
+    def expect(self, repositories: Iterable[str], *, push: bool) -> None:
+        self.tell(f"expect {' '.join(repositories)}{' to push' if push else ''}")
+
+
+@pytest.mark.parametrize("end", [SOURCE, DESTINATION])
+def test_repositories_of_all_lines_are_announced_at_once_to_be_read(end: str) -> None:
+    bench = Bench(3)
+    bench.lab.store(end).abilities = Abilities(announcing=Announced(bench.lab.note))
+
+    bench.run()
+
+    assert bench.lab.events == ["expect team/app-1 team/app-2 team/app-3"]
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "first"), [(1, ["probe 1", "plan 1"]), (2, ["probe 1", "probe 2"])]
+)
+def test_lines_of_two_registries_are_taken_up_as_far_as_memory_allows(
+    in_memory: int, first: list[str]
+) -> None:
+    bench = Bench(3)
+
+    assert bench.run(scheduler=Scheduler(2, 2, in_memory=in_memory)) == ["done"] * 3
+    assert bench.mode.passed[:2] == first
 
 
 def test_line_of_a_mode_that_does_not_write_needs_no_tools() -> None:
