@@ -36,6 +36,7 @@ from tests.helpers.run_lab import (
     ImageLab,
     Lab,
     list_of,
+    outcome,
 )
 
 
@@ -204,6 +205,15 @@ def test_copy_that_looks_behind_tells_that_what_failed_is_to_be_looked_behind_ag
 
     assert outcome.behind is look_behind
     assert outcome.again == (f"{LINE}  # depth=tree" if look_behind else LINE)
+
+
+def test_completed_outcome_has_its_time_and_bytes_and_stays_behind() -> None:
+    mode = CopyMode(Lab().new_run())
+    failed = outcome(Status.FAILED, behind=True)
+
+    assert mode.completed(failed, seconds=1.5, moved=7) == replace(
+        failed, seconds=1.5, bytes_moved=7
+    )
 
 
 # Pull limits.

@@ -13,6 +13,7 @@ from image_tools.oci.digest import Digest
 from image_tools.report import DryRunPlan, Kept, PlanAction, PlanRow, Pulls
 from image_tools.run.dry_run import DryRunMode
 from image_tools.run.engine import Engine
+from image_tools.run.progress import Snapshot
 from tests.helpers.quick_loop import run
 from tests.helpers.run_lab import (
     AMD64,
@@ -100,6 +101,7 @@ def test_dry_run_line_that_cannot_be_read_and_one_that_fails_are_told() -> None:
         (2, PlanAction.FAIL, LINE),
     ]
     assert rows[1].reason == "down"
+    assert lab.progress.snapshot() == Snapshot(images_total=2, images_done=2, failed=2)
 
 
 def test_dry_run_source_that_is_gone_fails() -> None:

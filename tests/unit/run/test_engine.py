@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from image_tools.run.line.job import Job
 from image_tools.run.line.probe import Probed
 from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.progress import Snapshot
+from image_tools.run.scheduler import Scheduler
 from image_tools.stores.store import Abilities, ManifestHead
 from tests.helpers.quick_loop import run
 from tests.helpers.run_lab import (
@@ -175,6 +176,47 @@ def test_line_passes_probe_plan_and_finish_and_the_tools_are_ready_before_the_la
     assert bench.fatal is None
 
 
+class Announced:
+    """A registry that is told which repositories are coming."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell = tell
+
+    def expect(self, repositories: Iterable[str], *, push: bool) -> None:
+        self.tell(f"expect {' '.join(repositories)}{' to push' if push else ''}")
+
+
+@pytest.mark.parametrize("end", [SOURCE, DESTINATION])
+def test_repositories_of_all_lines_are_announced_at_once_to_be_read(end: str) -> None:
+    bench = Bench(3)
+    bench.lab.store(end).abilities = Abilities(announcing=Announced(bench.lab.note))
+
+    bench.run()
+
+    assert bench.lab.events == ["expect team/app-1 team/app-2 team/app-3"]
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "first"), [(1, ["probe 1", "plan 1"]), (2, ["probe 1", "probe 2"])]
+)
+def test_lines_of_two_registries_are_taken_up_as_far_as_memory_allows(
+    in_memory: int, first: list[str]
+) -> None:
+    bench = Bench(3)
+
+    assert bench.run(scheduler=Scheduler(2, 2, in_memory=in_memory)) == ["done"] * 3
+    assert bench.mode.passed[:2] == first
+
+
+@pytest.mark.parametrize("news", [True, False])
+def test_tools_are_looked_for_early_only_where_the_source_is_news(news: bool) -> None:
+    bench = Bench(1)
+    bench.mode.news = news
+
+    assert bench.run() == ["done"]
+    assert bench.lab.events == (["tools are wanted"] if news else [])
+
+
 def test_line_of_a_mode_that_does_not_write_needs_no_tools() -> None:
     bench = Bench(2, writes=False)
     bench.mode.news = True
@@ -254,6 +296,29 @@ def test_moved_bytes_of_each_line_reach_its_result() -> None:
     run(bench.made(context).run(bench.images))
 
     assert (bench.mode.moved, context.traffic.bytes_written) == ({1: 100, 2: 200}, 300)
+
+
+@pytest.mark.parametrize(
+    ("slow", "least", "most"),
+    [(0.0, 0.0, 0.95), (0.5, 0.5, 20.0), (20.0, 1.0, 20.0)],
+    ids=["quick", "slower", "silent"],
+)
+def test_first_image_begins_when_all_lines_are_planned_or_after_a_second(
+    slow: float, least: float, most: float
+) -> None:
+    bench = Bench(2)
+    times: list[float] = []
+
+    async def look(_job: Job) -> None:
+        times.append(asyncio.get_running_loop().time())
+
+    bench.mode.at("probe 1", look)
+    bench.mode.at("finish 1", look)
+    bench.mode.at("plan 2", sleeping(slow))
+
+    assert bench.run() == ["done"] * 2
+    begun, worked_on = times
+    assert least <= worked_on - begun < most
 
 
 # Pull limits, and registries that ask to slow down.
@@ -387,9 +452,16 @@ def test_tool_that_is_missing_ends_the_run() -> None:
             True,
         ),
         (True, DiskFull("full", status=507), ["full", "done"], False),
+        (True, NotFound("gone"), ["gone", "done"], False),
         (False, DiskFull("full"), ["full", "done"], False),
     ],
-    ids=["archive", "archive, by the system", "the source's disk", "registry"],
+    ids=[
+        "archive",
+        "archive, by the system",
+        "the source's disk",
+        "archive, another failure",
+        "registry",
+    ],
 )
 def test_disk_full_ends_a_run_that_writes_an_archive(
     archive: bool, error: Exception, texts: list[str], ends: bool

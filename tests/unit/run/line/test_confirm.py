@@ -246,12 +246,13 @@ def test_confirm_hidden_tag_that_is_listed_is_copied_with_a_warning(
     assert bench.asked(DESTINATION) == asked
 
 
-def test_confirm_hidden_tag_where_no_tags_are_listed_is_copied_if_the_manifest_is_there() -> None:
+def test_confirm_tag_that_a_policy_hides_is_copied_where_no_tags_are_listed() -> None:
     bench = Bench()
-    bench.hide(403)
-    bench.destination.fail("tags", lambda: NotFound("no list"))
+    bench.hide(412, times=9)
+    bench.destination.fail("tags", lambda: NotFound("no list"), times=9)
 
     assert bench.confirmed().status is Status.COPIED
+    assert bench.asked(DESTINATION) == ["manifest_head 1", "tags"]
 
 
 @pytest.mark.parametrize("harm", ["the list lacks it", "the manifest is gone", "both are hidden"])
