@@ -357,10 +357,16 @@ def refused_by_system(
 ) -> DiskFull | EnvironmentProblem:
     """Return what the operating system refused as an error of ours, about `subject`.
 
-    Raise DiskFull where there is no space, which has its own advice; else EnvironmentProblem.
+    It is DiskFull where there is no space, which has its own advice, else EnvironmentProblem.
     """
     place = f"{error.filename}: " if error.filename else ""
     message = f"{subject}: {place}{error.strerror or error}"
     if error.errno in NO_SPACE:
         return DiskFull(message)
     return EnvironmentProblem(message, advice=advice)
+
+
+def one_line(text: str) -> str:
+    """Return `text` as one printable line: a registry's text must not control a terminal."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from image_tools.cli.options import VARIABLE_PREFIX
+from image_tools.cli.values import EVERYTHING
 from image_tools.errors import InvalidPlatform
 from image_tools.oci.platform import Platform
 
@@ -39,7 +40,6 @@ _VARIANT = re.compile(
     r"v?[1-9](\.[0-9])?|rva[0-9]{2}[us]64|power[0-9]{1,2}|softfloat|hardfloat|sse2|satconv|signext"
 )
 _TYPO = 0.7
-_EVERYTHING = frozenset({"all", "*"})
 
 
 def _normalized(word: str) -> str:
@@ -86,7 +86,7 @@ class Named:
     @property
     def chosen(self) -> list[str]:
         """Return the words but those that stand for everything."""
-        return [word for word in self.words if word and word not in _EVERYTHING]
+        return [word for word in self.words if word and word not in EVERYTHING]
 
     def shown(self, given: Collection[str]) -> str:
         """Return the option, or its variable where it is not one of the keys `given`."""

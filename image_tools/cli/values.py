@@ -11,6 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 MOST_JOBS = 20
+EVERYTHING = frozenset({"all", "*"})
 
 _TRUE = frozenset({"true", "1", "yes", "y", "on", "t"})
 _FALSE = frozenset({"false", "0", "no", "n", "off", "f"})
@@ -19,7 +20,6 @@ _PART = r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|μs|ns|h|m|s)"
 _DURATION = re.compile(f"(?:{_PART})+")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt])?(i?b)?", re.ASCII)
 _WORD = re.compile(r"[a-z0-9_.-]+")
-_EVERYTHING = frozenset({"all", "*"})
 
 
 def boolean(text: str) -> bool:
@@ -95,7 +95,7 @@ def words(text: str) -> tuple[str, ...]:
     if not found:
         raise ValueError("names nothing: write words separated by commas, or all")
     for word in found:
-        if word not in _EVERYTHING and not _WORD.fullmatch(word):
+        if word not in EVERYTHING and not _WORD.fullmatch(word):
             raise ValueError(_no_word(word))
     return found
 
@@ -108,7 +108,7 @@ def _no_word(word: str) -> str:
 
 def chosen(found: tuple[str, ...] | None) -> frozenset[str] | None:
     """Return the set of chosen words; None, for `all`, `*` or no words, is every one."""
-    if found is None or _EVERYTHING & set(found):
+    if found is None or EVERYTHING & set(found):
         return None
     return frozenset(found)
 

@@ -9,14 +9,12 @@ from typing import Any
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import is_referrer_tag
-from image_tools.report import json_of
+from image_tools.report import SCHEMA, json_of
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.image_contents import ImageContents, contents, contents_at
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.others.cache import Foreign
 from image_tools.stores.archive.others.image_names import unnamed
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

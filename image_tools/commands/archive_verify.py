@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from image_tools.oci.digest import Digest
-from image_tools.report import json_of
+from image_tools.report import SCHEMA, json_of
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.image_contents import ImageContents, contents, contents_at
 from image_tools.stores.archive.opening import lost_volumes, read_archive
@@ -16,7 +16,6 @@ from image_tools.stores.archive.others.cache import Foreign
 from image_tools.stores.archive.others.image_names import unnamed
 from image_tools.stores.archive.verify import verify
 
-SCHEMA = 1
 OnBytes = Callable[[int, int], None]
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from image_tools.errors import EnvironmentProblem, ToolMissing
 from image_tools.logins.auth_file import parse_auth_file
 from image_tools.logins.auth_store import auth_files
-from image_tools.report import json_of
+from image_tools.report import SCHEMA, json_of
 from image_tools.stores.remote.registries_conf import load
 from image_tools.tools.environment import version_environment
 from image_tools.tools.locate import find_buildx, find_skopeo
@@ -26,7 +26,6 @@ from image_tools.tools.versions import Tool, probe
 from image_tools.web.proxies import proxy_for
 from image_tools.web.tls import TlsChoice, certificate_folders, tls_context
 
-SCHEMA = 1
 # Blobs are streamed; little is written to disk, but a full disk stops everything.
 LEAST_FREE = 256 * 1024 * 1024
 _INSTALLERS = {

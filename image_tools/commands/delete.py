@@ -10,10 +10,8 @@ from image_tools.commands.opening import Opening, ask_each
 from image_tools.errors import NotFound
 from image_tools.oci.digest import Digest
 from image_tools.oci.reference import Reference, tag_key
-from image_tools.report import json_of
+from image_tools.report import SCHEMA, json_of
 from image_tools.stores.remote.registry import Remote
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from image_tools.commands.opening import Opening, ask_each
 from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import Problem
 from image_tools.imagelist.reader import NamedImage
+from image_tools.report import SCHEMA
 from image_tools.run.line.reader import Reader
-
-SCHEMA = 1
 
 
 class RowStatus(Enum):

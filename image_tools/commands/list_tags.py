@@ -8,9 +8,7 @@ from typing import Any
 
 from image_tools.commands.opening import Opening
 from image_tools.oci.reference import Reference, tag_key
-from image_tools.report import json_of
-
-SCHEMA = 1
+from image_tools.report import SCHEMA, json_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

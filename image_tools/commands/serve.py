@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from image_tools.machine.cancel import Cancel
 from image_tools.machine.event_loop import LoopThread
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.others.cache import Foreign
+from image_tools.web.tls import is_loopback
 
 _STEP_SECONDS = 0.2
 
@@ -81,14 +81,6 @@ def _warnings(request: ServeRequest) -> tuple[str, ...]:
     if request.tls is None:
         return ("passwords and images are sent in the clear (--tls-cert, --tls-key)",)
     return ()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:

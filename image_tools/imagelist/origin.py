@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from image_tools.errors import one_line
+
 STANDARD_INPUT = "standard input"
 
 _TITLE = re.compile(r"# failed lines of (.*), ready to be fed in again")
@@ -55,9 +57,3 @@ def origin_in(content: bytes) -> ListOrigin | None:
     if place is None or destination is None:
         return ListOrigin(name=title[1])
     return ListOrigin(name=title[1], place=place[1], destination=destination[1])
-
-
-def one_line(text: str) -> str:
-    """Return `text` as one printable line: a registry's text must not control a terminal."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())

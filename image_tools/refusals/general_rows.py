@@ -15,15 +15,10 @@ from image_tools.errors import (
 )
 from image_tools.refusals import hints
 from image_tools.refusals.case import Stage
-from image_tools.refusals.row import RefusalRow
+from image_tools.refusals.row import FOURS, NO_ANSWERS, NO_FAILURES, PUSHING, TOOL, RefusalRow
 
-_TOOL = frozenset({Stage.TOOL})
-_PUSHING = frozenset({Stage.PUSHING})
 _LOGIN = frozenset({Stage.LOGIN})
-_FOURS = range(400, 500)
 _FIVES = range(500, 600)
-_NO_ANSWERS = range(400)
-_NO_FAILURES = range(500)
 
 _DELETING = frozenset({Stage.DELETING})
 
@@ -38,7 +33,7 @@ GENERAL = (
     RefusalRow(DigestMismatch, "the registry received different bytes", codes=("DIGEST_INVALID",)),
     RefusalRow(
         DigestMismatch,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"Digest did not match|does not match expected|not match provided manifest digest"
         r"|got digest|unexpected commit (?:digest|size)|digest invalid",
     ),
@@ -51,7 +46,7 @@ GENERAL = (
     ),
     RefusalRow(
         Unavailable,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"content descriptor \S+ \(text/html\)|invalid character '<'"
         r"|pinging container registry \S+: invalid status code from registry 404",
         hint=hints.NO_REGISTRY,
@@ -70,9 +65,9 @@ GENERAL = (
         temporary=False,
     ),
     RefusalRow(
-        Unavailable, "this is not a registry", hints.NO_REGISTRY, statuses=_NO_FAILURES, pages=True
+        Unavailable, "this is not a registry", hints.NO_REGISTRY, statuses=NO_FAILURES, pages=True
     ),
-    RefusalRow(Unavailable, "unexpected answer", hints.NO_REGISTRY, statuses=_NO_ANSWERS),
+    RefusalRow(Unavailable, "unexpected answer", hints.NO_REGISTRY, statuses=NO_ANSWERS),
     RefusalRow(
         AccessDenied,
         "the policy of the project refuses this image",
@@ -87,14 +82,14 @@ GENERAL = (
         InvalidManifest,
         "the registry refused the manifest",
         hints.MANIFEST,
-        stages=_PUSHING,
+        stages=PUSHING,
         codes=("MANIFEST_INVALID",),
     ),
     RefusalRow(
         InvalidManifest,
         "the registry refused the manifest",
         hints.MANIFEST,
-        stages=_PUSHING,
+        stages=PUSHING,
         statuses=(405,),
         words=r"ImageManifest|invalid parameter|invalid manifest",
     ),
@@ -102,7 +97,7 @@ GENERAL = (
         ReadOnly,
         "the destination is read-only",
         hints.NO_PUSHES,
-        stages=_PUSHING,
+        stages=PUSHING,
         statuses=(405,),
         media=r".",
         closes="nothing",
@@ -111,7 +106,7 @@ GENERAL = (
         ReadOnly,
         "the destination is read-only",
         hints.NO_PUSHES,
-        stages=_PUSHING,
+        stages=PUSHING,
         statuses=(405,),
         closes="repository",
     ),
@@ -119,35 +114,35 @@ GENERAL = (
         ReadOnly,
         "the destination is read-only",
         hints.NO_PUSHES,
-        stages=_PUSHING,
+        stages=PUSHING,
         codes=("UNSUPPORTED",),
         closes="repository",
     ),
     RefusalRow(
         Unauthorized,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"unauthorized|authentication required|invalid username/password"
         r"|no basic auth credentials|failed to authorize|error getting credentials",
     ),
-    RefusalRow(AccessDenied, stages=_TOOL, words=r"\bdenied\b"),
+    RefusalRow(AccessDenied, stages=TOOL, words=r"\bdenied\b"),
     RefusalRow(
-        NotFound, stages=_TOOL, words=r"manifest unknown|name unknown|: not found\b|\bnot found$"
+        NotFound, stages=TOOL, words=r"manifest unknown|name unknown|: not found\b|\bnot found$"
     ),
     RefusalRow(
         InvalidManifest,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"manifest invalid|no FSLayers|unsupported schema version|invalid character"
         r"|unexpected end of JSON input",
     ),
     RefusalRow(
-        UnknownFailure, stages=_TOOL, words=r"too large", hint=hints.TOO_LARGE, temporary=False
+        UnknownFailure, stages=TOOL, words=r"too large", hint=hints.TOO_LARGE, temporary=False
     ),
     RefusalRow(
         UnknownFailure,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"\bunsupported\b",
         hint=hints.UNSUPPORTED,
         temporary=False,
     ),
-    RefusalRow(UnknownFailure, statuses=_FOURS, temporary=False),
+    RefusalRow(UnknownFailure, statuses=FOURS, temporary=False),
 )

@@ -13,18 +13,14 @@ from image_tools.errors import (
 )
 from image_tools.refusals import hints
 from image_tools.refusals.case import Stage
-from image_tools.refusals.row import RefusalRow
+from image_tools.refusals.row import NO_FAILURES, TOOL, RefusalRow
 
-_TOOL = frozenset({Stage.TOOL})
 _CONNECTING = frozenset({Stage.CONNECTING})
-_FOURS = range(400, 500)
-_NO_ANSWERS = range(400)
-_NO_FAILURES = range(500)
 _DATE = r"(?P<date>\d{4}-\d\d-\d\d)"
 
 PROXIES = (
     RefusalRow(ProxyRefused, hints.PROXY_LOGIN, statuses=(407,)),
-    RefusalRow(ProxyRefused, stages=_TOOL, words=r"proxy authentication required"),
+    RefusalRow(ProxyRefused, stages=TOOL, words=r"proxy authentication required"),
     RefusalRow(
         Unavailable,
         "the proxy cannot reach {registry}",
@@ -49,14 +45,14 @@ PROXIES = (
     RefusalRow(
         ProxyRefused,
         "the proxy answered instead of the registry",
-        statuses=_NO_FAILURES,
+        statuses=NO_FAILURES,
         pages=True,
         by_proxy=True,
     ),
     RefusalRow(
         ProxyRefused,
         "a proxy answered instead of the registry",
-        statuses=_NO_FAILURES,
+        statuses=NO_FAILURES,
         words=r"\bsquid\b|zscaler|blue ?coat|forti(?:gate|guard|net|proxy)|forcepoint|websense"
         r"|mcafee|skyhigh|netskope|\bproxy\b|web ?filter|web gateway",
         pages=True,

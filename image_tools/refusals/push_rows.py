@@ -14,9 +14,8 @@ from image_tools.errors import (
 )
 from image_tools.refusals import hints
 from image_tools.refusals.case import Stage
-from image_tools.refusals.row import RefusalRow
+from image_tools.refusals.row import PUSHING, RefusalRow
 
-_PUSHING = frozenset({Stage.PUSHING})
 _WRITING = frozenset({Stage.PUSHING, Stage.DELETING, Stage.TOOL})
 
 _RATE = r"toomanyrequests|too many requests|rate exceeded|rate limit|per minute"
@@ -33,19 +32,19 @@ def _limited(hint: str = "", stages: frozenset[Stage] = frozenset()) -> tuple[Re
     )
 
 
-LIMITS = (*_limited(hints.PUSH_RATE, _PUSHING), *_limited())
+LIMITS = (*_limited(hints.PUSH_RATE, PUSHING), *_limited())
 
 
 def _refused(media: str, hint: str) -> tuple[RefusalRow, ...]:
     """Return the rows for a refused `media` type: by status, and by words."""
     said = "the registry does not store {media_type}"
     return (
-        RefusalRow(TypeRefused, said, hint, stages=_PUSHING, statuses=(415,), media=media),
+        RefusalRow(TypeRefused, said, hint, stages=PUSHING, statuses=(415,), media=media),
         RefusalRow(
             TypeRefused,
             said,
             hint,
-            stages=_PUSHING,
+            stages=PUSHING,
             statuses=(400, 406, 422),
             words=r"media ?type|fail to parse 'manifest\.json'|schema ?version",
             media=media,
@@ -58,7 +57,7 @@ PUSHES = (
         TypeRefused,
         "the registry refused a manifest with layers that have urls ({layers})",
         hints.FOREIGN,
-        stages=_PUSHING,
+        stages=PUSHING,
         statuses=(400, 500),
         codes=("UNKNOWN", "MANIFEST_INVALID"),
         foreign=True,
@@ -96,7 +95,7 @@ PUSHES = (
         r"|exceed\w*\b.{0,40}\bquota|(?:over|out of) (?:\w+ )?quota|(?:not enough|no) quota"
         r"|storage (?:size )?(?:limit|quota)|(?:storage|plan|size) limit .{0,30}(?:exceed|reached)",
     ),
-    RefusalRow(QuotaExceeded, "quota exceeded", hints.QUOTA, stages=_PUSHING, statuses=(402,)),
+    RefusalRow(QuotaExceeded, "quota exceeded", hints.QUOTA, stages=PUSHING, statuses=(402,)),
     RefusalRow(
         ReadOnly,
         "the registry is read-only",
@@ -154,7 +153,7 @@ PUSHES = (
         TagImmutable,
         "this tag cannot be changed there",
         hints.IMMUTABLE,
-        stages=_PUSHING,
+        stages=PUSHING,
         statuses=(412,),
     ),
     *(
@@ -162,7 +161,7 @@ PUSHES = (
             RepositoryMissing,
             "the repository does not exist",
             hint,
-            stages=_PUSHING,
+            stages=PUSHING,
             codes=("NAME_UNKNOWN",),
             host=host,
         )
@@ -172,7 +171,7 @@ PUSHES = (
         RepositoryMissing,
         "the repository does not exist",
         hints.CREATING[-1][1],
-        stages=_PUSHING,
+        stages=PUSHING,
         statuses=(404,),
         words=r"(?:repository|project)\b.{0,160}(?:does not exist|not found)",
     ),
@@ -188,14 +187,14 @@ PUSHES = (
         UnknownFailure,
         "the registry reports a missing blob",
         hints.VANISHED,
-        stages=_PUSHING,
+        stages=PUSHING,
         codes=("MANIFEST_BLOB_UNKNOWN",),
     ),
     RefusalRow(
         UnknownFailure,
         "the registry reports a missing blob",
         hints.VANISHED,
-        stages=_PUSHING,
+        stages=PUSHING,
         codes=("BLOB_UNKNOWN",),
         media=r".",
     ),

@@ -10,6 +10,12 @@ from functools import cache
 from image_tools.errors import CopyFailed, ImageToolsError, Scope
 from image_tools.refusals.case import Case, Stage
 
+TOOL = frozenset({Stage.TOOL})
+PUSHING = frozenset({Stage.PUSHING})
+FOURS = range(400, 500)
+NO_ANSWERS = range(400)
+NO_FAILURES = range(500)
+
 
 @dataclass(frozen=True, slots=True)
 class RefusalRow:

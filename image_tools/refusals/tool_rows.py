@@ -11,10 +11,7 @@ from image_tools.errors import (
     UnknownFailure,
 )
 from image_tools.refusals import hints
-from image_tools.refusals.case import Stage
-from image_tools.refusals.row import RefusalRow
-
-_TOOL = frozenset({Stage.TOOL})
+from image_tools.refusals.row import TOOL, RefusalRow
 
 ROOM = (
     RefusalRow(
@@ -29,33 +26,33 @@ ROOM = (
 TOOLS = (
     RefusalRow(
         UnknownFailure,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"Manifest list must be converted to type",
         temporary=False,
     ),
     RefusalRow(
         UnknownFailure,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"unsupported docker v2s2 media type|rootfs\.diff\.tar\.zstd",
         hint=hints.ZSTD,
         temporary=False,
     ),
-    RefusalRow(ToolTooOld, stages=_TOOL, words=r"unknown (?:shorthand )?flag", hint=hints.OLD_TOOL),
+    RefusalRow(ToolTooOld, stages=TOOL, words=r"unknown (?:shorthand )?flag", hint=hints.OLD_TOOL),
     RefusalRow(
         PolicyRejected,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"rejected by policy|Source image rejected|loading trust policy",
     ),
     RefusalRow(
         Unauthorized,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"reading JSON file|executable file not found|reading username: EOF",
         hint=hints.LOGIN_FILE,
     ),
-    RefusalRow(UnknownFailure, stages=_TOOL, words=r"too many open files", hint=hints.OPEN_FILES),
+    RefusalRow(UnknownFailure, stages=TOOL, words=r"too many open files", hint=hints.OPEN_FILES),
     RefusalRow(
         UnknownFailure,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"no such file or directory|no descriptor found for reference"
         r"|(?:open|mkdir|l?stat|write) …: permission denied",
         hint=hints.FILES,
@@ -63,7 +60,7 @@ TOOLS = (
     ),
     RefusalRow(
         UnknownFailure,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"invalid (?:source|destination) name|invalid reference format|must be lowercase"
         r"|both a tag and digest|unknown transport|no tags specified|no sources specified",
         hint=hints.UNSUITABLE,
@@ -71,7 +68,7 @@ TOOLS = (
     ),
     RefusalRow(
         PlatformMissing,
-        stages=_TOOL,
+        stages=TOOL,
         words=r"no image found in (?:image index|manifest list) for architecture"
         r"|none of the manifests match the provided platforms",
     ),

@@ -14,14 +14,13 @@ from pathlib import Path
 
 from loguru import logger
 
-from image_tools.errors import UsageError
+from image_tools.errors import UsageError, one_line
 from image_tools.imagelist.entry import ImageList
 from image_tools.imagelist.line import words
 from image_tools.imagelist.origin import (
     HEADER_BYTES,
     STANDARD_INPUT,
     ListOrigin,
-    one_line,
     origin_in,
 )
 from image_tools.machine.files import replace_file, write_all

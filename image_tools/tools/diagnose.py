@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from image_tools.errors import ImageToolsError, UnknownFailure
+from image_tools.errors import ImageToolsError, UnknownFailure, one_line
 from image_tools.refusals.case import GAP, HEX, TAIL, Case, Stage, names_of, place_of
 from image_tools.refusals.classify import classify
 
@@ -107,7 +107,7 @@ def last_line(stderr: str) -> str:
     """
     text = _ESCAPES.sub("", stderr).replace("\r\n", "\n").replace("\r", "\n")
     words = _fatal(text) or _buildx_error(text) or _crash(text) or _last_of_all(text)
-    return _one_line(_bounded(words))
+    return one_line(_bounded(words))
 
 
 def plain(words: str, reference: str) -> str:
@@ -215,8 +215,3 @@ def _last_of_all(text: str) -> str:
 def _bounded(text: str) -> str:
     half = _MOST_READ // 2
     return text if len(text) <= _MOST_READ else f"{text[:half]} {GAP} {text[-half:]}"
-
-
-def _one_line(text: str) -> str:
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())

@@ -13,7 +13,7 @@ from enum import Enum
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from image_tools.errors import InvalidReference
+from image_tools.errors import InvalidReference, one_line
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import MAXIMUM_MANIFEST_SIZE
 from image_tools.web.address import endpoint
@@ -107,7 +107,7 @@ class ApiAnswer:
         if self.is_page:
             title = _TITLE.search(self._text)
             said = f"{self.status}, answered with a web page"
-            return f"{said}: {one_line(title[1])}"[:_LONGEST_WORDS] if title else said
+            return f"{said}: {bounded_line(title[1])}"[:_LONGEST_WORDS] if title else said
         message = self._error("message") or self._detail()
         detail = self._error("detail")
         more = detail if detail.lower() not in f"{self.code} {message}".lower() else ""
@@ -118,8 +118,8 @@ class ApiAnswer:
     def everything(self) -> str:
         """Return all text of the answer, details and further errors included, for searching."""
         if self.is_page:
-            return f"{self.words} {one_line(_TAGS.sub(' ', self._text))}"
-        return f"{self.words} {one_line(self._text, _MOST_READ)}"
+            return f"{self.words} {bounded_line(_TAGS.sub(' ', self._text))}"
+        return f"{self.words} {bounded_line(self._text, _MOST_READ)}"
 
     @property
     def retry_after(self) -> float | None:
@@ -162,15 +162,15 @@ class ApiAnswer:
         errors = document.get("errors") if isinstance(document, dict) else None
         first = errors[0] if isinstance(errors, list) and errors else None
         value = first.get(name) if isinstance(first, dict) else None
-        return one_line(value) if isinstance(value, str) else ""
+        return bounded_line(value) if isinstance(value, str) else ""
 
     def _detail(self) -> str:
         """Return the message of a server that does not follow the distribution spec."""
         document = json_of(self.body)
         if isinstance(document, dict):
             named = (document.get(name) for name in ("message", "details", "error_description"))
-            return next((one_line(text) for text in named if isinstance(text, str)), "")
-        return "" if self.code else one_line(self.body.decode("utf-8", "replace"))
+            return next((bounded_line(text) for text in named if isinstance(text, str)), "")
+        return "" if self.code else bounded_line(self.body.decode("utf-8", "replace"))
 
 
 def retry_after(text: str, now: float) -> float | None:
@@ -193,7 +193,6 @@ def json_of(body: bytes) -> object:
         return None
 
 
-def one_line(text: str, most: int = _LONGEST_WORDS) -> str:
+def bounded_line(text: str, most: int = _LONGEST_WORDS) -> str:
     """Return the printable letters of `text` on one line, `most` of them."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:most]
+    return one_line(text)[:most]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.refusals.case import Case, Stage, place_of, without_names
 from image_tools.refusals.classify import classify
-from image_tools.stores.remote.api import ApiAnswer, ApiRequest, json_of, one_line
+from image_tools.stores.remote.api import ApiAnswer, ApiRequest, bounded_line, json_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def _foreign_layers(manifest: bytes) -> tuple[str, ...]:
     document = json_of(manifest)
     layers = document.get("layers") if isinstance(document, dict) else None
     return tuple(
-        one_line(layer["digest"])
+        bounded_line(layer["digest"])
         for layer in (layers if isinstance(layers, list) else ())
         if isinstance(layer, dict) and layer.get("urls") and isinstance(layer.get("digest"), str)
     )

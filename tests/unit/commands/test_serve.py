@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.commands.serve import Served, ServeRequest, is_loopback, serve
+from image_tools.commands.serve import Served, ServeRequest, serve
 from image_tools.errors import EnvironmentProblem, ImageToolsError, UsageError
 from image_tools.machine.cancel import Cancel
 from tests.helpers.memory_run import saved_archive
@@ -67,11 +67,3 @@ def test_serve_with_a_wrong_certificate_is_refused(
         path.write_text(text)
     with pytest.raises(error, match=r"cert\.pem"):
         served(replace(request_, tls=(path, path)))
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("nas", False)],
-)
-def test_loopback_is_what_this_machine_alone_reaches(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected

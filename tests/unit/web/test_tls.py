@@ -30,9 +30,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         ("localhost", True),
         ("registry.localhost.", True),
         ("127.8.9.1", True),
+        ("::1", True),
         ("[::1]", True),
         ("localhost.example", False),
         ("10.0.0.1", False),
+        ("0.0.0.0", False),
+        ("nas", False),
     ],
 )
 def test_loopback_is_known_by_name_and_address(host: str, expected: bool) -> None:
