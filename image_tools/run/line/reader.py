@@ -58,12 +58,13 @@ class _Leaf:
 
 
 class Reader:
-    """Reads manifests and configs by digest and remembers the latest of them, 32 MiB in all.
+    """Reads manifests and configs by digest and remembers the latest of them, `room` bytes in all.
 
     Belongs to the event loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = REMEMBERED_BYTES) -> None:
+        self._room = room
         self._contents: OrderedDict[Digest, RawManifest] = OrderedDict()
         self._locks: WeakValueDictionary[Digest, asyncio.Lock] = WeakValueDictionary()
         self._size = 0
@@ -214,7 +215,7 @@ class Reader:
             return
         self._contents[digest] = raw
         self._size += len(raw.content)
-        while self._size > REMEMBERED_BYTES and len(self._contents) > 1:
+        while self._size > self._room and len(self._contents) > 1:
             self._size -= len(self._contents.popitem(last=False)[1].content)
 
 

@@ -379,10 +379,8 @@ def test_config_that_is_too_large_is_refused(
     assert len(site.asked) == asked
 
 
-def test_reader_forgets_the_longest_unused_beyond_its_bound(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "REMEMBERED_BYTES", 300)
+def test_reader_forgets_the_longest_unused_beyond_its_bound(site: Site) -> None:
+    site.reader = Reader(room=300)
     raws = [RawManifest("", bytes([number]) * 100) for number in range(4)]
     for raw in raws[:3]:
         site.reader.remember(raw.digest, raw)
@@ -399,10 +397,8 @@ def test_reader_forgets_the_longest_unused_beyond_its_bound(
     assert site.asked == []
 
 
-def test_reader_keeps_the_one_it_has_just_read_however_long(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "REMEMBERED_BYTES", 1)
+def test_reader_keeps_the_one_it_has_just_read_however_long(site: Site) -> None:
+    site.reader = Reader(room=1)
     top = index(site.image(ARM, ""), site.image("linux/amd64", ""))
 
     assert [str(leaf.platform) for leaf in site.source(top).leaves] == [ARM, "linux/amd64"]
