@@ -40,7 +40,7 @@ UNFINISHED = BROKEN | {Status.DEFERRED, Status.UNSTARTED}
 
 
 class PlanAction(Enum):
-    """What a run would do with a line."""
+    """The action that a run would take for a line."""
 
     COPY = "copy"
     UNCHANGED = "unchanged"
@@ -222,7 +222,7 @@ def joined(command: str, reports: Sequence[Report]) -> Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
-    """What a run would do with a line; `manifest_gets` counts reads that pull limits count.
+    """The plan for one line; `manifest_gets` counts reads that pull limits count.
 
     `bytes_to_move` is None if it is not known before more manifests are read.
     """

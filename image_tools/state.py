@@ -1,4 +1,4 @@
-"""What earlier runs finished. It saves requests, and is never a source of truth."""
+"""The images that earlier runs finished. It saves requests, and is never a source of truth."""
 
 from __future__ import annotations
 

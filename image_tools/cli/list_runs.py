@@ -41,7 +41,7 @@ _STOPPING = "Stopping: what runs is ended, what is done stays. Ctrl-C again ends
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListSetting:
-    """What one run works with.
+    """The values that one run works with.
 
     `resolved` turns a line of the list into source and destination. `place` is the destination in
     messages. `content` is the list if it was read already.

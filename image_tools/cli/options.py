@@ -1,4 +1,4 @@
-"""What a verb takes: options and operands as typed fields of a frozen class, and its page.
+"""Options and operands of a verb as typed fields of a frozen class, and its help page.
 
 A verb's options are a subclass of `VerbOptions`; each field is made by `option`, `switch`, `word`
 or `operand`. Its page orders them for readers, and names the function that runs the verb.

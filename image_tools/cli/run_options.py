@@ -72,7 +72,7 @@ class ToolOptions(VerbOptions):
 
 
 class ListRunOptions(ListOptions, PlatformOptions, ToolOptions, ResultOptions):
-    """What every run over an image list takes, whatever its two ends are."""
+    """The options of every run over an image list, whatever its two ends are."""
 
     failed: str = option(
         "write the lines that failed to FILE, ready to be fed in again",
@@ -84,7 +84,7 @@ class ListRunOptions(ListOptions, PlatformOptions, ToolOptions, ResultOptions):
 
 
 class RemoteRunOptions(ListRunOptions, RegistryOptions):
-    """What a run over an image list takes where one end is a registry. Times are in seconds."""
+    """The options of a run over an image list with a registry at one end. Times are in seconds."""
 
     require_platforms: bool = switch("an image fails unless it has every platform you named")
     keep_single: bool = switch("publish single-platform images as they are, with their digests")
@@ -104,7 +104,7 @@ class RemoteRunOptions(ListRunOptions, RegistryOptions):
 
 
 class PullOptions(RemoteRunOptions, SourceOptions):
-    """What a run takes whose source is a registry."""
+    """The options of a run whose source is a registry."""
 
     source_project: str | None = option(
         "take all images from PROJECT: only the last part of their names stays", metavar="PROJECT"
@@ -130,7 +130,7 @@ class PullOptions(RemoteRunOptions, SourceOptions):
 
 
 class PushOptions(RemoteRunOptions, DestinationOptions):
-    """What a run takes whose destination is a registry."""
+    """The options of a run whose destination is a registry."""
 
     depth: str = word(
         "digest compares indexes; tree also looks for every manifest and blob behind "
@@ -168,7 +168,7 @@ class PushOptions(RemoteRunOptions, DestinationOptions):
 
 
 class MirrorOptions(PullOptions, PushOptions):
-    """What a run takes whose ends are both registries."""
+    """The options of a run between registries."""
 
     file: str | None = option(
         "read the image list from FILE, - is standard input; without it, lines are "
@@ -234,7 +234,7 @@ class IntoArchiveOptions(NewArchiveOptions):
 
 
 class PullIntoArchiveOptions(PullOptions):
-    """What a run takes whose source is a registry and whose destination is an archive."""
+    """The options of a run from a registry into an archive."""
 
     file: str = changed(ListOptions, "file", required=True)
     overwrite: bool = changed(
@@ -249,7 +249,7 @@ class PullIntoArchiveOptions(PullOptions):
 
 
 class OutOfArchiveOptions(ListRunOptions):
-    """What a run over an image list takes where the source is an archive."""
+    """The options of a run over an image list whose source is an archive."""
 
     source: str = option(
         "the archive, a file or a folder",
@@ -264,7 +264,7 @@ class OutOfArchiveOptions(ListRunOptions):
 
 
 class LoadOptions(ForeignOptions, OutOfArchiveOptions, PushOptions):
-    """What a run takes whose source is an archive and whose destination is a registry."""
+    """The options of a run from an archive into a registry."""
 
     compress: str | None = changed(
         NewArchiveOptions, "compress", help="accepted; the form is told by the content", shown=""
@@ -288,7 +288,7 @@ class LoadOptions(ForeignOptions, OutOfArchiveOptions, PushOptions):
 
 
 class ArchiveCopyOptions(ForeignOptions, NewArchiveOptions, OutOfArchiveOptions):
-    """What a run takes whose ends are both archives."""
+    """The options of a run between archives."""
 
     destination: str = changed(
         IntoArchiveOptions,

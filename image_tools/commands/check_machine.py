@@ -91,7 +91,7 @@ def wrong(name: str, finding: str, remedy: str) -> Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What the checks need to know of a machine beside the environment.
+    """The facts about a machine that the checks need, apart from the environment.
 
     `free` returns the free bytes of the disk behind a folder.
     """

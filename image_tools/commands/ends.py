@@ -14,7 +14,7 @@ from image_tools.machine.files import mib
 from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import is_referrer_tag
 from image_tools.report import Report
-from image_tools.run.base_inventory import Lending
+from image_tools.run.base_inventory import BaseBlobFinder
 from image_tools.run.endpoints import Endpoints
 from image_tools.run.memory import Memory, OriginMemory, RepairMemory
 from image_tools.stores.archive.archive import Archive
@@ -56,8 +56,8 @@ class ArchiveSource:
         self, archive: Archive, endpoints: Endpoints, entries: Iterable[Entry]
     ) -> None:
         """Raise NotFound when the destinations lack what a delta archive relies on."""
-        if archive.lent:
-            await Lending(archive, endpoints, self.archived_to).find(entries)
+        if archive.base_sizes:
+            await BaseBlobFinder(archive, endpoints, self.archived_to).find(entries)
 
 
 def archived_images(archive: Archive) -> tuple[Reference, ...]:
@@ -139,7 +139,7 @@ class OpenArchive(OpenDestination):
         self.archive: Archive = archive
         self._end = end
         if end.base is not None:
-            archive.lent = {**end.base.sizes, **archive.lent}
+            archive.base_sizes = {**end.base.sizes, **archive.base_sizes}
 
     def close(self) -> None:
         """See `OpenDestination`."""
@@ -155,7 +155,7 @@ class OpenArchive(OpenDestination):
         if interrupted:
             _say_unfinished(archive)
             return
-        if archive.lent:
+        if archive.base_sizes:
             note_relied(archive, [relied_on(archive), *([base] if base else [])])
         archive.publish()
         if self._end.replace:

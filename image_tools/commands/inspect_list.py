@@ -18,7 +18,7 @@ SCHEMA = 1
 
 
 class RowStatus(Enum):
-    """What became of a line, in the words of tables and JSON."""
+    """The result of a line, in the words of tables and JSON."""
 
     FOUND = "found"
     FAILED = "failed"

@@ -183,7 +183,7 @@ class ListRun:
         source = self.request.source
         if self._source is None or not isinstance(source, ArchiveSource):
             return
-        if self.request.writes and self._to_registries and self._source.lent:
+        if self.request.writes and self._to_registries and self._source.base_sizes:
             endpoints = self._context_for(images).endpoints
             self._session.wait(source.check_base(self._source, endpoints, images.entries))
 

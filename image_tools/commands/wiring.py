@@ -41,7 +41,7 @@ from image_tools.tools.skopeo import SigstoreKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a run gets from the process it runs in.
+    """The values that a run gets from the process it runs in.
 
     `on_secret` is told every password, with its user name, before it is used. `clean` takes such
     secrets out of texts. `ask` asks the person at the terminal for a login, None where there is no
@@ -57,7 +57,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the context of a run is built from: the request, and the ends that are open.
+    """The input for the context of a run: the request, and the ends that are open.
 
     `copiers` and `assemblers` are the classes that run the tools.
     """
@@ -80,7 +80,7 @@ class Wiring:
         if base is not None:
             endpoints.note_base(base.inventory.read_from)
         reader, scheduler = Reader(), Scheduler(options.dispatched, options.jobs)
-        here = self._transfer_context(endpoints, reader, scheduler)
+        local = self._transfer_context(endpoints, reader, scheduler)
         context = RunContext(
             options=options,
             endpoints=endpoints,
@@ -88,8 +88,8 @@ class Wiring:
             scheduler=scheduler,
             progress=progress,
             quota=Quota(endpoints.meters, progress, waits=options.waits_for_quota),
-            transfers=LocalTransfers(here),
-            here=here,
+            transfers=LocalTransfers(local),
+            local=local,
             state=self._memory(),
             preflight=None if request.skip_login else Preflight(endpoints, self.surroundings.ask),
             referrers=None if request.remove_signatures else ReferrerFinder(reader),

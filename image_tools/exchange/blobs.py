@@ -10,7 +10,7 @@ from image_tools.errors import DigestMismatch, InvalidManifest, InvalidReference
 from image_tools.exchange.api import VERSION_HEADER, Route, answer, byte_range, error_answer
 from image_tools.exchange.ledger import Flight, Ledger, Step
 from image_tools.exchange.placing import landing, mount
-from image_tools.exchange.presence import looked_for
+from image_tools.exchange.presence import find_blob
 from image_tools.exchange.sessions import AwaitedBlob, ToolSession
 from image_tools.oci.digest import Digest
 from image_tools.stores.store import Upload
@@ -130,7 +130,7 @@ async def _look(session: ToolSession, ledger: Ledger, flight: Flight) -> int | N
     claim = AwaitedBlob(flight=flight, upload=upload)
     try:
         expected = await session.expected_size(flight.digest)
-        found = await looked_for(session.store, session.repository, flight.digest, expected)
+        found = await find_blob(session.store, session.repository, flight.digest, expected)
     except BaseException:
         await claim.give_up()
         raise

@@ -1,4 +1,4 @@
-"""What one destination has, what is on its way there, and what was copied; no I/O."""
+"""The blobs that one destination has, that are on their way there, and that were copied; no I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCOPES: tuple[Scope, ...] = ("tags", "repository", "project", "registry")
 
 
 class Step(Enum):
-    """What the caller that needs a blob does next."""
+    """The next action of a caller that needs a blob."""
 
     HAVE = "have"
     WAIT = "wait"
@@ -50,7 +50,7 @@ class Instruction:
 
 
 class Ledger:
-    """What is known about the blobs of one destination store.
+    """The known state of the blobs of one destination store.
 
     There is at most one flight for one repository and blob (as in Go's singleflight). While a blob
     is being sent into one repository, it is not sent into another one of the same store: callers

@@ -11,7 +11,7 @@ from loguru import logger
 
 from image_tools.errors import CopyFailed, ImageToolsError, RateLimited
 from image_tools.exchange.ledger import Flight, Ledger, Step, Traffic
-from image_tools.exchange.presence import Presence, check_kept, looked_for
+from image_tools.exchange.presence import Presence, check_kept, find_blob
 from image_tools.oci.descriptor import Descriptor
 from image_tools.retry import LONGEST_WISH, RetryPolicy, repeat_async
 from image_tools.stores.store import Store, Upload
@@ -177,7 +177,7 @@ async def mount(store: Store, ledger: Ledger, flight: Flight, size: int | None) 
     if upload is not None:
         ledger.refuse_mount(flight)
     elif ledger.is_supposed(flight.digest):
-        found = await looked_for(store, flight.repository, flight.digest, size)
+        found = await find_blob(store, flight.repository, flight.digest, size)
         if found.size is None:
             ledger.forget(flight.origin, flight.digest)
             flight.origin, flight.short = None, found.is_other

@@ -56,7 +56,7 @@ class Presence:
             upload = await self._by_mount(flight)
             if upload is not None:
                 return upload
-        found = await looked_for(self.store, flight.repository, flight.digest, size)
+        found = await find_blob(self.store, flight.repository, flight.digest, size)
         flight.short = found.is_other
         return await self.store.upload(flight.repository) if found.size is None else None
 
@@ -90,7 +90,7 @@ class Presence:
         return upload is None
 
 
-async def looked_for(
+async def find_blob(
     store: Store, repository: str, digest: Digest, size: int | None
 ) -> BlobPresence:
     """Return what a repository of a destination has of a blob of `size` bytes, with one request.

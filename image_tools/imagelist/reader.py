@@ -129,7 +129,7 @@ def _lines(content: bytes, name: str) -> Iterator[ListLine]:
 
 @dataclass(slots=True)
 class _Seen:
-    """What was read so far; entries by destination."""
+    """The lines that were read so far; entries by destination."""
 
     name: str
     origin: ListOrigin | None

@@ -21,7 +21,7 @@ OpenHelper = Callable[[str, Mapping[str, str]], CredentialHelper]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a helper answered, and when (seconds of the keyring's clock)."""
+    """The answer of a helper, and its time (seconds of the keyring's clock)."""
 
     login: Credentials | EnvironmentProblem | None
     ended: float

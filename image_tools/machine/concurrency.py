@@ -36,7 +36,7 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def driven(
+async def run_walk_async(
     asking: TreeWalk,
     get: Callable[[Descriptor], Awaitable[Answer]],
     after: Callable[[], Awaitable[None]] | None = None,

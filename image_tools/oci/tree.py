@@ -33,7 +33,7 @@ OnManifest = Callable[[Descriptor, RawManifest, Parsed], None]
 
 
 class Fault(Enum):
-    """What is wrong with an entry.
+    """The kinds of faults that an entry can have.
 
     LOST: its manifest is missing, damaged or invalid, or is not the index that it is listed as.
     MISSTATED: its manifest has another size or type than the entry states; it was read anyway.
@@ -126,7 +126,7 @@ def walk(
     return Tree(tuple(_leaves(root)), tuple(state.opened(root)), tuple(state.problems.values()))
 
 
-def driven(asking: TreeWalk, get: Callable[[Descriptor], RawManifest]) -> Tree:
+def run_walk(asking: TreeWalk, get: Callable[[Descriptor], RawManifest]) -> Tree:
     """Return the tree of a walk. `get` reads the manifests; its ImageToolsErrors are answers."""
     try:
         batch = next(asking)
@@ -155,7 +155,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read for a digest. Only indexes are kept: 10,000 manifests can have 40 GB."""
+    """The content read for a digest. Only indexes are kept: 10,000 manifests can have 40 GB."""
 
     size: int
     raw: RawManifest | None = None

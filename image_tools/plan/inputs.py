@@ -56,7 +56,7 @@ class ChildManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """What the user asked for, and what is known of the destination.
+    """The wishes of the user, and the known state of the destination.
 
     Entries that `selection` excludes stay at the destination, unless `overwrite`. `keep_single`:
     publish a single manifest without an index where none is needed. `present` are the children that

@@ -16,7 +16,7 @@ from image_tools.plan.selection import EVERYTHING
 
 
 class Action(Enum):
-    """What to do for one image."""
+    """The action for one image."""
 
     UNCHANGED = "unchanged"
     SKIP = "skip"
@@ -62,7 +62,7 @@ class FinalIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to do for one image; `copies` are the wanted entries that are missing, in order.
+    """The decision for one image; `copies` are the wanted entries that are missing, in order.
 
     `kept` are entries of the tag that were not chosen and that the source does not have now.
     `removed` are entries that leave the tag: chosen ones that are gone at the source, and lost

@@ -1,4 +1,4 @@
-"""What is known of one refusal, with gaps in place of names: the input of the classifier.
+"""The facts of one refusal, with gaps in place of names: the input of the classifier.
 
 A repository may be called `quota`, `x509` or `denied`.
 """
@@ -17,7 +17,7 @@ _URL = re.compile(r"https?://[^\s\"'<>]+")
 
 
 class Stage(Enum):
-    """What was being done; a case may have several: a tool also reads or pushes."""
+    """The step that was refused; a case may have several: a tool also reads or pushes."""
 
     READING = "reading"
     PUSHING = "pushing"

@@ -23,7 +23,7 @@ UNKNOWN = RefusalRow(kind=UnknownFailure)
 
 @dataclass(frozen=True, slots=True)
 class RefusalReading:
-    """What a refusal means: the row that applies, with its sentence and hint for this case.
+    """The meaning of a refusal: the row that applies, with its sentence and hint for this case.
 
     `hint` is empty if that of the kind applies.
     """

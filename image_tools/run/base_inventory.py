@@ -22,8 +22,8 @@ SHOWN = 5
 
 
 @dataclass(slots=True, eq=False)
-class Lending:
-    """Looks at the destinations for the blobs that `archive` lacks.
+class BaseBlobFinder:
+    """Finds the blobs that `archive` lacks at the destinations.
 
     `archived_to` says where an image of the archive it relies on was loaded to.
     """
@@ -56,7 +56,7 @@ class Lending:
         found: defaultdict[tuple[str, Digest], list[str]] = defaultdict(list)
         for entry in entries:
             contents = contents_of(self.archive, entry.source)
-            for digest in contents.lent if contents is not None else ():
+            for digest in contents.in_base if contents is not None else ():
                 place = entry.destination
                 found[place.registry, digest].append(place.repository)
         return found
@@ -77,7 +77,7 @@ class Lending:
             size = await end.store.blob_size(repository, digest)
             if size is not None:
                 end.ledger.note(repository, digest, size)
-                self.endpoints.lenders[digest] = (end.store, repository)
+                self.endpoints.base_blobs[digest] = (end.store, repository)
                 return None
         return digest
 

@@ -1,4 +1,4 @@
-"""What the lines of a run share: on the coordinating side, and where transfers are carried out."""
+"""The services that the lines of a run share: in the coordinating process, and for transfers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from image_tools.run.tools.toolbox import Toolbox
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class TransferContext:
-    """What all transfers of one process share; each job brings its own options.
+    """The services that all transfers of one process share; each job brings its own options.
 
     Without `referrers` signatures stay behind; without a `signer` nothing is signed.
     """
@@ -44,11 +44,11 @@ class TransferContext:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class RunContext:
-    """What all lines of one run share on the coordinating side.
+    """The services that all lines of one run share on the coordinating side.
 
-    `transfers` carry out what was planned; `here` is what this process would do that with.
-    `traffic` adds up the bytes of all lines. Without `referrers` nobody looks for signatures. What
-    `base` has need not be at the destination.
+    `transfers` carry out what was planned; `local` is the context for transfers in this process.
+    `traffic` adds up the bytes of all lines. Without `referrers` no signatures are looked up.
+    Images that `base` has need not be at the destination.
     """
 
     options: Options
@@ -58,7 +58,7 @@ class RunContext:
     progress: Progress
     quota: Quota
     transfers: Transfers
-    here: TransferContext
+    local: TransferContext
     state: Memory | None = None
     preflight: Preflight | None = None
     referrers: ReferrerFinder | None = None

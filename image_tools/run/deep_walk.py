@@ -14,7 +14,7 @@ from image_tools.errors import (
     NotFound,
     Unavailable,
 )
-from image_tools.machine.concurrency import driven, together
+from image_tools.machine.concurrency import run_walk_async, together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import (
@@ -78,7 +78,7 @@ class Walk:
             wants=lambda entry: says_index(entry) or entry.digest in digests,
             on_manifest=self._note,
         )
-        tree = await driven(asking, self.answer, self._check)
+        tree = await run_walk_async(asking, self.answer, self._check)
         return (*self.said(tree.problems), *self._found)
 
     def said(self, problems: Iterable[EntryProblem]) -> tuple[str, ...]:
@@ -210,7 +210,7 @@ Get = Callable[[Descriptor], Awaitable[Answer]]
 
 @dataclass(slots=True, eq=False)
 class Holding:
-    """What one repository has under one tag, at the destination or at the source.
+    """The content of one repository under one tag, at the destination or at the source.
 
     `is_fresh`: the repository itself is asked for every manifest, even for one that was read
     elsewhere with the same digest; what was read here is kept, up to 32 MiB. `top` and `problems`
@@ -245,7 +245,7 @@ class Holding:
             if isinstance(parsed, Manifest) and parsed.config is not None and parsed.is_image:
                 configs[entry.digest] = parsed.config
 
-        tree = await driven(walk(self.top, wants=_is_open, on_manifest=look), get)
+        tree = await run_walk_async(walk(self.top, wants=_is_open, on_manifest=look), get)
         self.problems = tuple(one for one in tree.problems if says_index(one.entry))
         leaves = await together(self._completed(leaf, configs) for leaf in tree.leaves)
         return replace(held, leaves=tuple(leaves), is_index=isinstance(found, Index))

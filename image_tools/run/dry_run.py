@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from image_tools.errors import Deferred, ImageToolsError
-from image_tools.exchange.presence import looked_for
+from image_tools.exchange.presence import find_blob
 from image_tools.imagelist.entry import Entry, Problem
 from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
@@ -16,7 +16,7 @@ from image_tools.report import DryRunPlan, Outcome, PlanAction, PlanRow, Status
 from image_tools.run.context import RunContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.plan import plan_image
-from image_tools.run.line.platforms import kept_unasked
+from image_tools.run.line.platforms import kept_entries
 from image_tools.run.line.probe import Probed, probe
 from image_tools.run.line.read import read
 from image_tools.run.line.transfer_job import TransferJob
@@ -67,7 +67,7 @@ class DryRunMode:
             bytes_to_move=await self._bytes(job, task),
             manifest_gets=1 + len(task.plan.nested) + len(fresh - {task.source.digest}),
             reason=_remark(task.plan),
-            kept=kept_unasked(self.context.options, self.context.endpoints, task.plan),
+            kept=kept_entries(self.context.options, self.context.endpoints, task.plan),
         )
 
     def failed(self, entry: Entry, error: ImageToolsError) -> PlanRow:
@@ -140,7 +140,7 @@ class DryRunMode:
             return 0
         self._counted.add(key)
         try:
-            found = await looked_for(job.destination.store, job.destination.name, digest, size)
+            found = await find_blob(job.destination.store, job.destination.name, digest, size)
         except BaseException:
             self._counted.discard(key)  # Another image that needs it asks again.
             raise

@@ -80,7 +80,7 @@ class Endpoints:
 
     With an archive as an end there is no registry there: whatever registry a reference names, it
     is one of that archive. Who opened it closes it. What the source archive relies on is read from
-    `lenders`. `meters` count what sources bill.
+    `base_blobs`. `meters` count what sources bill.
     """
 
     source: RegistryEnd
@@ -92,7 +92,7 @@ class Endpoints:
     on_secret: OnSecret
     source_archive: Archive | None = None
     destination_archive: Archive | None = None
-    lenders: dict[Digest, tuple[Store, str]] = field(default_factory=dict)
+    base_blobs: dict[Digest, tuple[Store, str]] = field(default_factory=dict)
     meters: Meters = field(default_factory=Meters)
     written: WrittenPlaces = field(init=False)
     _sources: dict[tuple[str, bool], Remote] = field(default_factory=dict)
@@ -214,7 +214,7 @@ class Endpoints:
 
     def _source(self, registry: str) -> Store:
         if self.source_archive is not None:
-            return ArchiveStore(self.source_archive, registry, self.lenders)
+            return ArchiveStore(self.source_archive, registry, self.base_blobs)
         if self.conf.concerns(registry):
             return Mirrored(registry, self.conf, self._remote, self.written.leaves_out)
         return self._remote(registry, False)

@@ -34,7 +34,7 @@ ResultT = TypeVar("ResultT", bound="LineResult")
 
 
 class LineResult(Protocol):
-    """What the end of a line is told as; `number` is the place of the line in the list."""
+    """The result of a line: an outcome or a row of a plan; `number` is its place in the list."""
 
     @property
     def number(self) -> int: ...
@@ -51,7 +51,7 @@ class _LineState:
 
 
 class Mode(Protocol[ResultT]):
-    """What a run does at each stage of a line; the engine decides when, and within which bounds.
+    """The actions of a run at each stage of a line; the engine decides when, and with which limits.
 
     `reads_indexes_only`: no child of an index is read. `writes`: something is copied, so that tools
     are needed, and destinations that refuse a login or a push are to be known before.

@@ -1,4 +1,4 @@
-"""What a run remembers about images in archives."""
+"""The memory of earlier runs, for registries and for images in archives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from image_tools.stores.store import ManifestHead
 
 
 class Memory(Protocol):
-    """What earlier runs finished: source and destination as text, the state's key of the wish."""
+    """The images that earlier runs finished, by source, destination and the key of the options."""
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
         """Return the digests of both ends when this image was last finished, None if unknown."""
@@ -114,7 +114,7 @@ class FromArchive:
 
 
 class PassedOn:
-    """Where an archive's images came from, told to another archive that gets them."""
+    """The origins of an archive's images, recorded in the archive that receives them."""
 
     def __init__(self, source: Archive, destination: Archive) -> None:
         self._source, self._destination = source, destination
@@ -138,7 +138,7 @@ class PassedOn:
 
 
 class Base:
-    """What the destination site has already, as its inventory says."""
+    """The images that the destination site has already, according to its inventory."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory

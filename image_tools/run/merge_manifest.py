@@ -101,11 +101,11 @@ async def _carried_out(
             job.entry.destination.with_digest(child.digest),
         )
     await together(
-        copy_child(context.here, job, child, number)
+        copy_child(context.local, job, child, number)
         for number, (job, child) in enumerate(zip(owners, children, strict=True), start=1)
     )
     assert decided.final is not None
-    published = await context.here.assembler.publish(
+    published = await context.local.assembler.publish(
         jobs[0], decided.final, decided.nested, jobs[0].tag
     )
     await read_back(context.options.retry, jobs[0], published.digest)

@@ -1,4 +1,4 @@
-"""What a run does with every image: the part of a request the engine needs."""
+"""The options that apply to every image: the part of a request that the engine needs."""
 
 from __future__ import annotations
 

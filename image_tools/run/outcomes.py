@@ -68,7 +68,7 @@ def invalid(problem: Problem) -> Outcome:
 
 @dataclass(slots=True)
 class OutcomeMode:
-    """What modes share whose result is an Outcome; failures are logged as they come."""
+    """The common part of the modes whose result is an Outcome; failures are logged as they come."""
 
     def failed(self, entry: Entry, error: ImageToolsError) -> Outcome:
         """See `Mode`."""

@@ -25,7 +25,7 @@ MOST_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What one image needs of `registry`, which has it; `listed` is the registry of its line.
+    """The reads that one image needs of `registry`, which has it; `listed` is that of its line.
 
     `ask` puts a question to the registry that costs nothing and tells what is left. `size` is that
     of its manifest in bytes.

@@ -69,7 +69,7 @@ class _Places:
 
 @dataclass(slots=True, eq=False)
 class _LaneLimits:
-    """What one pair of registries may take at once: silent ones must not keep others waiting."""
+    """The limits of one lane, so that a silent registry cannot keep others waiting."""
 
     room: asyncio.Semaphore
     probes: asyncio.Semaphore

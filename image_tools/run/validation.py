@@ -45,7 +45,7 @@ from image_tools.validation.verdict import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """How to validate; `sample` is the part of the blobs whose bytes are read, from 0 to 1."""
+    """The options of a validation; `sample` is the part of the blobs that is read, from 0 to 1."""
 
     depth: Depth = Depth.DIGEST
     sample: float = 1.0

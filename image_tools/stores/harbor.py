@@ -54,7 +54,7 @@ class HarborSetting:
 
 @dataclass(slots=True, eq=False)
 class _Project:
-    """What is known about a project; `failed` is why it could not be created, and when."""
+    """The known state of a project; `failed` is why it could not be created, and when."""
 
     exists: bool = False
     missing: bool = False

@@ -1,4 +1,4 @@
-"""What every store, registry or archive, can do: the requests of the distribution spec."""
+"""The requests that every store answers, registry or archive: those of the distribution spec."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class ArchivedImages(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
-    """What a store can do beyond the distribution spec; None for what it cannot."""
+    """The optional abilities of a store, beyond the distribution spec; None for those it lacks."""
 
     announcing: AnnouncesRepositories | None = None
     admission: ChecksAdmission | None = None

@@ -1,4 +1,4 @@
-"""What a tool's stderr means: exit codes say nothing, so its own words decide.
+"""Classify a tool's failure by its stderr: exit codes say nothing, so its own words decide.
 
 The words are found here, and freed of noise, addresses and references; the table of refusals
 (`image_tools/refusals/`) says what they mean.

@@ -1,4 +1,4 @@
-"""Where skopeo and the buildx plugin lie on this machine."""
+"""Find skopeo and the buildx plugin on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What skopeo cannot parse and what buildx must not get, before a tool runs or from its words.
+"""Tell what skopeo cannot parse and what buildx must not get, before a tool runs or from its words.
 
 Every rule was measured on skopeo 1.9.3, 1.18.0 and 1.22.0 and on buildx 0.13.1 and 0.29.1.
 """

@@ -1,4 +1,4 @@
-"""What was read of both sides, and the entries of the destination by their role."""
+"""The content that was read of both sides, and the entries of the destination by their role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a validation demands, and the entries of the source that it chooses."""
+"""The demands of a validation, and the entries of the source that it chooses."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is wrong, one sentence each, and what to do; without `problems` it is a pass.
+    """The problems, one sentence each, and what to do; without `problems` it is a pass.
 
     `behind`: the fault is behind the destination's index, which does not show it. `source_spec` and
     `destination_spec` are the compared lists as JSON, for the log.

@@ -18,7 +18,7 @@ _MOST_DRAINED = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRange:
-    """What an answer brings: bytes from `first` on; `total` is the whole size, None if unknown."""
+    """The range of an answer: bytes from `first` on; `total` is the whole size, None if unknown."""
 
     first: int
     total: int | None

@@ -1,4 +1,4 @@
-"""How far TLS is trusted: the choice of the user, authorities, client certificates."""
+"""Build TLS settings: the user's choice, authorities, client certificates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _in_use: WeakValueDictionary[_Key, ssl.SSLContext] = WeakValueDictionary()
 
 @dataclass(frozen=True, slots=True)
 class TlsChoice:
-    """What the user chose for one end.
+    """The user's TLS options for one end.
 
     `verify` None: verification is on, but loopback hosts may also speak plain HTTP, as for docker.
     True: only TLS. False: TLS without verification, else plain HTTP. `ca_file` is an authority in

@@ -382,13 +382,13 @@ class World:
         return self.wait(self._validated(asked, Validation(depth=depth)))
 
     async def _validated(self, asked: Demand, wish: Validation) -> Any:
-        gear = cast("Any", SimpleNamespace(reader=Reader(), base=None))
+        context = cast("Any", SimpleNamespace(reader=Reader(), base=None))
         job = cast("Job", _Job(self))
         try:
-            seen = await compare_heads(gear, job, wish, asked)
+            seen = await compare_heads(context, job, wish, asked)
             if not isinstance(seen, Probed):
                 return seen
-            return await validate(gear, job, seen, wish, asked)
+            return await validate(context, job, seen, wish, asked)
         except (Different, PlatformMissing) as error:
             return error
 

@@ -49,7 +49,7 @@ class MemoryCopier(Copier):
         """Return False: each platform is copied alone."""
         return False
 
-    async def copy(self, job: Job, child: Any, ending: str, *, companion: bool = False) -> None:
+    async def copy(self, job: Job, child: Any, ending: str, *, is_referrer: bool = False) -> None:
         """Place the blobs of `child` and write its manifest."""
         await self.foreign.bring(job, (child,))
         await self.place(job, (child,))

@@ -281,7 +281,7 @@ class FakeCopier(_Tool):
         self._foreign, self._own = ForeignLayers(QUICK), OwnClient(QUICK)
 
     async def copy(
-        self, job: Job, child: ChildManifest, ending: str, *, companion: bool = False
+        self, job: Job, child: ChildManifest, ending: str, *, is_referrer: bool = False
     ) -> None:
         self._did("copy", self._lab.named(ending))
         await self._foreign.bring(job, (child,))
@@ -495,7 +495,7 @@ class Lab:
         endpoints, reader = LabEndpoints(self, chosen), Reader()
         scheduler = Scheduler(chosen.dispatched, chosen.jobs)
         copier, assembler = cast(Any, self.copier), cast(Any, self.assembler)
-        here = TransferContext(
+        local = TransferContext(
             endpoints=endpoints,
             toolbox=cast(Any, self.toolbox),
             reader=reader,
@@ -514,8 +514,8 @@ class Lab:
             "scheduler": scheduler,
             "progress": self.progress,
             "quota": Quota(endpoints.meters, self.progress, waits=chosen.waits_for_quota),
-            "transfers": LocalTransfers(here),
-            "here": here,
+            "transfers": LocalTransfers(local),
+            "local": local,
             "state": self.memory,
             "preflight": Preflight(endpoints) if preflight else None,
             "referrers": ReferrerFinder(reader) if referrers else None,
@@ -534,7 +534,7 @@ class Lab:
 
     def local_job(self, context: RunContext, task: TransferJob) -> Job:
         """Return a job as a process has it that carries out `task`."""
-        job = Job.between(context.here.endpoints, task.entry, Traffic())
+        job = Job.between(context.local.endpoints, task.entry, Traffic())
         job.mount_from, job.changes_tag = task.mount_from, task.changes_tag
         return job
 

@@ -39,7 +39,7 @@ _RUNNING = "jobs wait-lock no-ahead no-download"
 class ArchiveMergeOptions(
     NewArchiveOptions, CacheOptions, PlatformOptions, ToolOptions, ResultOptions
 ):
-    """What `archive merge` takes."""
+    """The options of `archive merge`."""
 
     archives: tuple[str, ...] = operand("FILE", "the archives, in order", several=True)
     output: str = changed(ArchiveCopyOptions, "destination", short="o")

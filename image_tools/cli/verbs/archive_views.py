@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class ArchiveVerifyOptions(ForeignOptions, FormatOptions):
-    """What `archive verify` takes."""
+    """The options of `archive verify`."""
 
     archive: str = operand("FILE", ARCHIVE)
 
 
 class ArchiveLsOptions(ArchiveVerifyOptions):
-    """What `archive ls` takes."""
+    """The options of `archive ls`."""
 
     json: bool = switch("the same as --format json")
 

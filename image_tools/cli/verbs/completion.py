@@ -13,7 +13,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 class CompletionOptions(LogOptions):
-    """What `completion` takes."""
+    """The options of `completion`."""
 
     shell: str = operand("SHELL", "bash, zsh or fish", choices=SHELLS)
 

@@ -18,7 +18,7 @@ from image_tools.errors import EnvironmentProblem, UsageError
 
 
 class ConvertListOptions(EndOptions, LogOptions):
-    """What `convert-list` takes."""
+    """The options of `convert-list`."""
 
     input: str = changed(ListOptions, "file", short="i", required=True)
     output: str = option(

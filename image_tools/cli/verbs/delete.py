@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DeleteOptions(FormatOptions, RegistryOptions):
-    """What `delete` takes."""
+    """The options of `delete`."""
 
     reference: str = operand(
         "REF", "the image: REGISTRY/REPOSITORY:TAG, or REGISTRY/REPOSITORY@sha256:..."

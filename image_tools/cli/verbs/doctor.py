@@ -25,7 +25,7 @@ _NAME = 18
 
 
 class DoctorOptions(EndOptions, FormatOptions, RegistryOptions):
-    """What `doctor` takes."""
+    """The options of `doctor`."""
 
     file: str | None = changed(
         ListOptions, "file", help="also look at the registries of the image list in FILE"

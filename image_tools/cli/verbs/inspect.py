@@ -37,7 +37,7 @@ _SECONDS = len("2024-01-31T11:22:33")
 
 
 class InspectOptions(FormatOptions, RegistryOptions):
-    """What `inspect` takes."""
+    """The options of `inspect`."""
 
     reference: str = operand("REF", IMAGE)
     raw: bool = switch("write the manifest's bytes exactly as the registry holds them")

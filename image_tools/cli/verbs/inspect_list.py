@@ -27,7 +27,7 @@ _COLUMNS = (Column("STATUS"), IMAGE, PLATFORMS, SIZE, DIGEST)
 
 
 class InspectListOptions(SourceOptions, ListOptions, RegistryOptions):
-    """What `inspect list` takes."""
+    """The options of `inspect list`."""
 
     file: str = changed(ListOptions, "file", required=True)
     sizes: bool = switch("also read every platform's manifest, for the sizes")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ArchiveInventoryOptions(LogOptions):
-    """What `archive inventory` takes."""
+    """The options of `archive inventory`."""
 
     archive: str = operand("FILE", ARCHIVE)
     output: str | None = option(
@@ -34,7 +34,7 @@ class ArchiveInventoryOptions(LogOptions):
 
 
 class InventoryOptions(EndOptions, ListOptions, RegistryOptions):
-    """What `inventory` takes."""
+    """The options of `inventory`."""
 
     file: str = changed(ListOptions, "file", required=True)
     destination: str | None = changed(

@@ -17,7 +17,7 @@ from image_tools.cli.shared_options import (
 
 
 class ListTagsOptions(FormatOptions, RegistryOptions):
-    """What `list-tags` takes."""
+    """The options of `list-tags`."""
 
     repository: str = operand("REPOSITORY", "REGISTRY/REPOSITORY, without a tag")
     filter: re.Pattern[str] | None = option(

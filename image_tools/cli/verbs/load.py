@@ -20,7 +20,7 @@ from image_tools.cli.shared_options import FOREIGN_NAMES, FOREIGN_TITLE, SPELLIN
 
 
 class LoadValidateOptions(ValidateOptions, LoadOptions):
-    """What `load-validate` takes."""
+    """The options of `load-validate`."""
 
     failed: str = changed(ListRunOptions, "failed", default="load-validate-failed.txt")
 

@@ -24,7 +24,7 @@ _REGISTRY = "the registry: HOST or HOST:PORT, such as docker.io"
 
 
 class LoginOptions(RegistryOptions):
-    """What `login` takes."""
+    """The options of `login`."""
 
     registry: str = operand("REGISTRY", _REGISTRY)
     username: str | None = option("the user name", short="u", metavar="NAME")
@@ -35,7 +35,7 @@ class LoginOptions(RegistryOptions):
 
 
 class LogoutOptions(LogOptions):
-    """What `logout` takes."""
+    """The options of `logout`."""
 
     registry: str | None = operand("REGISTRY", _REGISTRY, optional=True)
     all: bool = switch("forget all logins", short="a")

@@ -23,7 +23,7 @@ _JOBS = 4
 
 
 class MergeManifestOptions(RegistryOptions):
-    """What `merge-manifest` takes."""
+    """The options of `merge-manifest`."""
 
     destination: str = operand("DEST", "the tag to write: REGISTRY/REPOSITORY:TAG")
     first: str = operand("SRC", IMAGE)

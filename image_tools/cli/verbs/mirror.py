@@ -21,7 +21,7 @@ from image_tools.errors import UsageError
 
 
 class MirrorValidateOptions(ValidateOptions, MirrorOptions):
-    """What `mirror-validate` takes."""
+    """The options of `mirror-validate`."""
 
     failed: str = changed(ListRunOptions, "failed", default="mirror-validate-failed.txt")
 

@@ -21,7 +21,7 @@ from image_tools.cli.shared_options import SPELLING
 
 
 class SyncOptions(PullIntoArchiveOptions):
-    """What `sync` takes."""
+    """The options of `sync`."""
 
     destination: str = changed(
         IntoArchiveOptions, "destination", help="the archive", shown="", required=True
@@ -30,7 +30,7 @@ class SyncOptions(PullIntoArchiveOptions):
 
 
 class SaveOptions(IntoArchiveOptions, PullIntoArchiveOptions):
-    """What `save` takes."""
+    """The options of `save`."""
 
     base: str | None = option(
         "leave out what is there already: an inventory, an archive, or REGISTRY[/PATH]",
@@ -41,7 +41,7 @@ class SaveOptions(IntoArchiveOptions, PullIntoArchiveOptions):
 
 
 class SaveValidateOptions(ValidateOptions, SaveOptions):
-    """What `save-validate` takes."""
+    """The options of `save-validate`."""
 
     failed: str = changed(ListRunOptions, "failed", default="save-validate-failed.txt")
 

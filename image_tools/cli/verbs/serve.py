@@ -19,7 +19,7 @@ from image_tools.errors import UsageError
 
 
 class ServeOptions(ForeignOptions, LogOptions):
-    """What `serve` takes; `listen` is a host and a port."""
+    """The options of `serve`; `listen` is a host and a port."""
 
     archive: str = operand("FILE", ARCHIVE)
     listen: tuple[str, int] = option(

@@ -20,7 +20,7 @@ from image_tools.errors import (
     NotFound,
 )
 from image_tools.exchange.presence import FAILS_ON_IT, is_refused_look
-from image_tools.machine.concurrency import driven, together
+from image_tools.machine.concurrency import run_walk_async, together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
@@ -74,7 +74,7 @@ class Behind:
         raw = await _answer(place, top)
         if isinstance(raw, ImageToolsError):
             return frozenset({top})
-        tree = await driven(
+        tree = await run_walk_async(
             walk(raw, digest=top, wants=everything, on_manifest=look),
             lambda entry: _answer(place, entry.digest),
         )

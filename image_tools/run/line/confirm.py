@@ -14,7 +14,7 @@ from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.context import TransferContext
 from image_tools.run.line.hidden_tag import POLICIES, is_not_shown
 from image_tools.run.line.job import Job
-from image_tools.run.line.platforms import kept_unasked
+from image_tools.run.line.platforms import kept_entries
 from image_tools.run.line.publish import Published
 from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import change_of, outcome_of, platforms_of
@@ -43,7 +43,7 @@ async def confirm(
         path=OWN_CLIENT if job.by_own_client else published.path,
         warnings=(*said, *task.warnings, *job.warnings, *hidden),
         change=change_of(source.media_type, source.digest, published.digest),
-        kept=kept_unasked(task.options, context.endpoints, decided),
+        kept=kept_entries(task.options, context.endpoints, decided),
     )
 
 

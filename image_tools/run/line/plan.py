@@ -23,7 +23,7 @@ from image_tools.run.context import RunContext
 from image_tools.run.line.behind import looks_behind
 from image_tools.run.line.hidden_tag import is_not_shown
 from image_tools.run.line.job import Job
-from image_tools.run.line.platforms import check_required, chosen, kept_unasked, own_tag, wish_of
+from image_tools.run.line.platforms import check_required, chosen, kept_entries, own_tag, wish_of
 from image_tools.run.line.probe import is_broken, skipped, unchanged
 from image_tools.run.line.read import ReadImage
 from image_tools.run.line.remember import remember
@@ -145,7 +145,7 @@ def _as_wanted(context: RunContext, job: Job, read: ReadImage, decided: Plan) ->
     assert read.existing is not None
     source, there = read.source, read.existing.top.digest
     ended = Remembered(
-        source.digest, there, kept=kept_unasked(context.options, context.endpoints, decided)
+        source.digest, there, kept=kept_entries(context.options, context.endpoints, decided)
     )
     kept = remember(context, job, ended).kept
     outcome = unchanged(job, source, there, kept=kept)
@@ -179,13 +179,13 @@ async def _cover(
     context: RunContext, job: Job, copies: tuple[Descriptor, ...], found: FoundReferrers
 ) -> None:
     """Make sure of all pulls the image still needs, and make those for its referrers."""
-    beside = {one.descriptor.digest for one in found.referrers}
+    referrers = {one.descriptor.digest for one in found.referrers}
     # A skopeo that reads by itself reads the children once more.
-    again = len(copies) if context.here.copier.direct.applies_to(job.entry.source) else 0
-    wanted = beside | {one.digest for one in copies}
+    again = len(copies) if context.local.copier.direct.applies_to(job.entry.source) else 0
+    wanted = referrers | {one.digest for one in copies}
     cover(sum(context.reader.known(digest) is None for digest in wanted) + again)
     job.hold(apart(again))
-    await together(_read_ahead(context, job, digest) for digest in beside)
+    await together(_read_ahead(context, job, digest) for digest in referrers)
 
 
 async def _read_ahead(context: RunContext, job: Job, digest: Digest) -> None:

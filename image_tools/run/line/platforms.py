@@ -1,4 +1,4 @@
-"""Which platforms count as chosen, and the tags that `--arch-tags` gives them."""
+"""Decide which platforms count as chosen, and name the tags that `--arch-tags` gives them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def wish_of(context: RunContext, job: Job, broken: frozenset[Digest]) -> PlanOpt
     )
 
 
-def kept_unasked(options: Options, endpoints: Endpoints, decided: Plan) -> tuple[Kept, ...]:
+def kept_entries(options: Options, endpoints: Endpoints, decided: Plan) -> tuple[Kept, ...]:
     """Return what to tell of entries that stay: nothing where whole archives are united."""
     are_archives = None not in (endpoints.source_archive, endpoints.destination_archive)
     if are_archives and not options.names_platforms:

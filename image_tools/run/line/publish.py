@@ -44,7 +44,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class _Referrers:
-    """What was published beside an image."""
+    """The referrers that were published with an image."""
 
     has_source_index: bool
     warnings: tuple[str, ...]
@@ -58,18 +58,18 @@ async def publish(
     Raise ImageToolsError for what prevented it; the tag is as it was then.
     """
     if not publishes_untagged(context, task, done.plan):
-        beside = await _publish_referrers(context, job, task, done.plan, None)
+        brought = await _publish_referrers(context, job, task, done.plan, None)
         written = await _written(context, job, task, done, tagged=True)
     else:
         written = await _written(context, job, task, done, tagged=False)
-        beside = await _publish_referrers(context, job, task, done.plan, written.digest)
+        brought = await _publish_referrers(context, job, task, done.plan, written.digest)
         await _write_tag(context, job, task, done.plan, written)
     return Published(
         plan=done.plan,
         digest=written.digest,
         path=written.path,
-        has_source_index=beside.has_source_index,
-        warnings=(*_logged(job, *task.referrers.warnings), *beside.warnings),
+        has_source_index=brought.has_source_index,
+        warnings=(*_logged(job, *task.referrers.warnings), *brought.warnings),
     )
 
 

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from loguru import logger
 
 from image_tools.errors import ArchiveDamaged, DigestMismatch, InvalidManifest, NotFound
-from image_tools.machine.concurrency import driven, together
+from image_tools.machine.concurrency import run_walk_async, together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import (
@@ -58,13 +58,13 @@ class _Leaf:
 
 
 class Reader:
-    """Reads manifests and configs by digest and remembers the latest of them, `room` bytes in all.
+    """Reads manifests and configs by digest and remembers the latest of them, `bound` bytes in all.
 
     Belongs to the event loop.
     """
 
-    def __init__(self, room: int = REMEMBERED_BYTES) -> None:
-        self._room = room
+    def __init__(self, bound: int = REMEMBERED_BYTES) -> None:
+        self._bound = bound
         self._contents: OrderedDict[Digest, RawManifest] = OrderedDict()
         self._locks: WeakValueDictionary[Digest, asyncio.Lock] = WeakValueDictionary()
         self._size = 0
@@ -145,14 +145,14 @@ class Reader:
         Content that is missing or damaged is a problem of the tree; other failures are raised.
         """
         asking = walk(top, digest=digest, wants=wants, on_manifest=on_manifest)
-        return await driven(asking, lambda entry: self._answer(repository, entry))
+        return await run_walk_async(asking, lambda entry: self._answer(repository, entry))
 
     async def tree_once(
         self, repository: Repository, top: RawManifest, on_manifest: OnManifest
     ) -> Tree:
         """Return the tree below `top`, all manifests read; each index in it is opened once."""
         asking = walk(top, wants=everything, on_manifest=on_manifest, repeats=False)
-        return await driven(asking, lambda entry: self._answer(repository, entry))
+        return await run_walk_async(asking, lambda entry: self._answer(repository, entry))
 
     async def _destination_index(
         self, repository: Repository, top: RawManifest
@@ -215,7 +215,7 @@ class Reader:
             return
         self._contents[digest] = raw
         self._size += len(raw.content)
-        while self._size > self._room and len(self._contents) > 1:
+        while self._size > self._bound and len(self._contents) > 1:
             self._size -= len(self._contents.popitem(last=False)[1].content)
 
 

@@ -73,7 +73,7 @@ class TransferJob:
 
 
 class Transfers(Protocol):
-    """Whoever carries out transfers: this process, or others."""
+    """The protocol for carrying out transfers, in this process or elsewhere."""
 
     def hurry(self) -> None:
         """Begin to look for the tools: a transfer is likely to follow."""

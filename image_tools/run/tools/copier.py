@@ -51,16 +51,16 @@ class Copier:
         self.foreign = ForeignLayers(self.options.retry)
 
     async def copy(
-        self, job: Job, child: ChildManifest, ending: str, *, companion: bool = False
+        self, job: Job, child: ChildManifest, ending: str, *, is_referrer: bool = False
     ) -> None:
         """Bring `child` into the destination repository, as `ending`: `@digest` or `:tag`.
 
-        A `companion` never goes past the exchange: no signature policy is meant for signatures.
+        A referrer never goes past the exchange: no signature policy is meant for signatures.
         Our own client writes what skopeo cannot parse, unless skopeo has to verify it. Foreign
         layers that the source holds come along, whoever copies.
         """
         await self.foreign.bring(job, (child,))
-        if not companion and self.direct.applies_to(job.entry.source):
+        if not is_referrer and self.direct.applies_to(job.entry.source):
             await self._directly(job, child, ending)
             return
         reason = await self._refusal(child) or await self._tried(job, child, ending)

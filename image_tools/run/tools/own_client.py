@@ -1,4 +1,4 @@
-"""What no tool can copy, done by our own client: unusual manifests, and foreign layers."""
+"""Copy with our own client what no tool can copy: unusual manifests, and foreign layers."""
 
 from __future__ import annotations
 

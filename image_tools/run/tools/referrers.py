@@ -43,34 +43,34 @@ class ReferrerCopier:
         default_factory=WeakValueDictionary
     )
 
-    async def bring(self, job: Job, companions: Sequence[Referrer]) -> tuple[str, ...]:
-        """Copy `companions` to where their subjects are going; return warnings about them.
+    async def bring(self, job: Job, referrers: Sequence[Referrer]) -> tuple[str, ...]:
+        """Copy `referrers` to where their subjects are going; return warnings about them.
 
         Raise what prevented it: an image without its signatures is not what was asked for.
         """
-        subjects = dict.fromkeys(companion.subject for companion in companions)
+        subjects = dict.fromkeys(referrer.subject for referrer in referrers)
         said = await together(
-            self._beside(job, subject, [one for one in companions if one.subject == subject])
+            self._bring_for(job, subject, [one for one in referrers if one.subject == subject])
             for subject in subjects
         )
         return tuple(warning for one in said for warning in one)
 
-    async def _beside(
-        self, job: Job, subject: Digest, companions: Sequence[Referrer]
+    async def _bring_for(
+        self, job: Job, subject: Digest, referrers: Sequence[Referrer]
     ) -> tuple[str, ...]:
         # Two lines of a list may bring one subject to one repository at once.
         key = (job.entry.destination.name, subject)
         async with self._locks.setdefault(key, asyncio.Lock()):
-            tagged = [one for one in companions if one.tag]
+            tagged = [one for one in referrers if one.tag]
             said = await together(self._bring_tagged(job, one) for one in tagged)
-            referring = [one for one in companions if not one.tag]
+            referring = [one for one in referrers if not one.tag]
             if referring:
                 said += await self._bring_referring(job, subject, referring)
         return tuple(filter(None, said))
 
-    async def _bring_tagged(self, job: Job, companion: Referrer) -> str:
-        head = await job.destination.store.manifest_head(job.destination.name, companion.tag)
-        digest = companion.descriptor.digest
+    async def _bring_tagged(self, job: Job, referrer: Referrer) -> str:
+        head = await job.destination.store.manifest_head(job.destination.name, referrer.tag)
+        digest = referrer.descriptor.digest
         if head is not None and head.digest == digest:
             return ""
         if head is not None and not self.overwrite:
@@ -80,16 +80,16 @@ class ReferrerCopier:
                 if holds_all(there, ours):
                     return ""
                 if not holds_all(ours, there):
-                    return _kept(job, companion)
-        await self._carry_named(job, companion)
+                    return _kept(job, referrer)
+        await self._carry_named(job, referrer)
         return ""
 
     async def _bring_referring(
-        self, job: Job, subject: Digest, companions: Sequence[Referrer]
+        self, job: Job, subject: Digest, referrers: Sequence[Referrer]
     ) -> list[str]:
         present = await self._present(job, subject)
         # A list may name one manifest many times.
-        each = {one.descriptor.digest: one for one in companions}
+        each = {one.descriptor.digest: one for one in referrers}
         missing = [one for digest, one in each.items() if digest not in present]
         said = await together(self._bring_referrer(job, one) for one in missing)
         brought = [one for one, words in zip(missing, said, strict=True) if not words]
@@ -97,12 +97,12 @@ class ReferrerCopier:
             await self._list(job, subject, [one.descriptor for one in brought])
         return said
 
-    async def _bring_referrer(self, job: Job, companion: Referrer) -> str:
+    async def _bring_referrer(self, job: Job, referrer: Referrer) -> str:
         try:
-            await self.reader.manifest(job.source, companion.descriptor.digest)
+            await self.reader.manifest(job.source, referrer.descriptor.digest)
         except NotFound as error:
-            return f"a {companion.kind} is listed at the source and is not there: {error}"
-        await self._carry_named(job, companion)
+            return f"a {referrer.kind} is listed at the source and is not there: {error}"
+        await self._carry_named(job, referrer)
         return ""
 
     async def _list(self, job: Job, subject: Digest, brought: Sequence[Descriptor]) -> None:
@@ -122,12 +122,12 @@ class ReferrerCopier:
         entries = await job.destination.store.referrers(job.destination.name, subject)
         return {entry.digest: entry for entry in entries}
 
-    async def _carry_named(self, job: Job, companion: Referrer) -> None:
-        logger.info("{}: copying its {}", job.entry.source, companion.kind)
+    async def _carry_named(self, job: Job, referrer: Referrer) -> None:
+        logger.info("{}: copying its {}", job.entry.source, referrer.kind)
         try:
-            await self._carry(job, companion.descriptor, companion.tag)
+            await self._carry(job, referrer.descriptor, referrer.tag)
         except ImageToolsError as error:
-            raise _named(error, job, f"{companion.kind} about {companion.subject}") from error
+            raise _named(error, job, f"{referrer.kind} about {referrer.subject}") from error
 
     async def _carry(self, job: Job, descriptor: Descriptor, tag: str = "") -> None:
         """Copy a manifest; of an index first the images and indexes in it, each once."""
@@ -172,13 +172,13 @@ class ReferrerCopier:
     async def _copy(self, job: Job, raw: RawManifest, found: Manifest, tag: str = "") -> None:
         ending = f":{tag}" if tag else f"@{raw.digest}"
         await self.copier.copy(
-            job, ChildManifest(raw.descriptor, raw, found), ending, companion=True
+            job, ChildManifest(raw.descriptor, raw, found), ending, is_referrer=True
         )
 
 
-def _kept(job: Job, companion: Referrer) -> str:
+def _kept(job: Job, referrer: Referrer) -> str:
     return (
-        f"{job.entry.destination.with_tag(companion.tag)} holds what the source's {companion.kind}"
+        f"{job.entry.destination.with_tag(referrer.tag)} holds what the source's {referrer.kind}"
         " does not: it is left as it is (--overwrite replaces it)"
     )
 

@@ -19,7 +19,7 @@ from image_tools.oci.manifest import (
     parse,
 )
 from image_tools.oci.reference import Reference
-from image_tools.oci.tree import Fault, Parsed, driven, everything, walk
+from image_tools.oci.tree import Fault, Parsed, everything, run_walk, walk
 from image_tools.stores.archive.catalogue import (
     Origin,
     nameless_note,
@@ -36,8 +36,8 @@ from image_tools.stores.archive.content import Content, RemovesBlobs, add_blob
 class Archive:
     """The images in `content`. Blocking, and safe for many threads.
 
-    What an earlier run left is continued. With `new`, the tags that were published before are
-    dropped with the next `publish`. `lent` are the sizes in bytes of blobs that images rely on and
+    An unfinished archive is continued. With `new`, the tags that were published before are dropped
+    with the next `publish`. `base_sizes` are the sizes in bytes of blobs that images rely on and
     that are kept elsewhere. In a repair, `damaged` are blobs that count as absent, and `fetched`
     the sizes in bytes of those that were brought again.
     """
@@ -50,7 +50,7 @@ class Archive:
             published.index_bytes()  # Fails now rather than at the end of a long run.
         notes = content.notes()
         self.catalogue = replayed(published.without_tags() if new else published, notes)
-        self.lent: Mapping[Digest, int] = {}
+        self.base_sizes: Mapping[Digest, int] = {}
         self.damaged: Collection[Digest] = ()
         self.fetched: Mapping[Digest, int] = {}
         self._new, self._changed = new, new or bool(notes)
@@ -109,12 +109,12 @@ class Archive:
         return stated
 
     def blob_size(self, digest: Digest) -> int | None:
-        """Return the size in bytes of a blob that is in the archive or lent, else None."""
+        """Return the size in bytes of a blob that is in the archive or in its base, else None."""
         size = self.content.size(digest)
-        return self.lent.get(digest) if size is None else size
+        return self.base_sizes.get(digest) if size is None else size
 
     def missing(self, raw: RawManifest) -> tuple[Digest, ...]:
-        """Return the blobs of an image's manifest that are absent, not lent, or of another size."""
+        """Return the blobs of an image that neither the archive nor its base has in full."""
         found = parse(raw)
         blobs = self._needed(found) if isinstance(found, Manifest) else ()
         return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) != blob.size)
@@ -126,7 +126,7 @@ class Archive:
         self._add(raw)
 
     def rely_on(self, record: RawManifest | None) -> None:
-        """Keep `record`, which says what is lent and where it is kept; None when nothing is."""
+        """Keep `record`, which says what the base has and where it is; None when nothing is."""
         if record is not None:
             self._add(record)
         with self._lock:
@@ -177,10 +177,10 @@ class Archive:
                     self._note_referrer(raw)
             return tuple(self._referrers.get(digest, {}).values())
 
-    def is_whole(self, digest: Digest, *, lent: bool = False) -> bool:
+    def is_whole(self, digest: Digest, *, with_base: bool = False) -> bool:
         """Return whether everything a manifest leads to is here, within the bounds of a walk.
 
-        With `lent`, blobs that are lent count as here.
+        With `with_base`, blobs of the base count as here.
         """
         blobs: dict[Digest, int] = {}
 
@@ -194,11 +194,11 @@ class Archive:
             return True  # It is here; its damage is reported when it is read.
         except NotFound:
             return False
-        tree = driven(asking, lambda entry: self.manifest(entry.digest))
+        tree = run_walk(asking, lambda entry: self.manifest(entry.digest))
         wrong = (NotFound, ArchiveDamaged)
         if any(p.fault is Fault.BEYOND or isinstance(p.error, wrong) for p in tree.problems):
             return False
-        size = self.blob_size if lent else self.content.size
+        size = self.blob_size if with_base else self.content.size
         return all(size(digest) == stated for digest, stated in blobs.items())
 
     def reachable(self) -> frozenset[Digest]:

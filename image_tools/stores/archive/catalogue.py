@@ -58,7 +58,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """What a tag leads to; the descriptor is without the annotations that name it."""
+    """The content that a tag leads to; the descriptor is without the annotations that name it."""
 
     descriptor: Descriptor
     origin: Origin | None = None

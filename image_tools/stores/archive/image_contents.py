@@ -1,4 +1,4 @@
-"""What belongs to an image in an archive: everything it leads to, and what of that is missing."""
+"""The content of an image in an archive: all that it leads to, and what of that is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest, config_platform
 from image_tools.oci.platform import Platform
 from image_tools.oci.reference import Reference
-from image_tools.oci.tree import Fault, Parsed, driven, everything, walk
+from image_tools.oci.tree import Fault, Parsed, everything, run_walk, walk
 from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.catalogue import subject_of
 
@@ -22,7 +22,7 @@ _LONGEST_CONFIG = 8 << 20
 class ImageContents:
     """One image: its digest, the sizes in bytes of everything it leads to, and its platforms.
 
-    `lent` are the sizes of blobs it relies on that are kept elsewhere. `problems` say for each
+    `in_base` are the sizes of blobs it relies on that are kept elsewhere. `problems` say for each
     digest what is missing, has another size, or cannot be read. `foreign` are the addresses of
     foreign layers that are not here, which is no problem.
     """
@@ -31,7 +31,7 @@ class ImageContents:
     digest: Digest
     sizes: dict[Digest, int] = field(default_factory=dict)
     platforms: dict[Platform, None] = field(default_factory=dict)
-    lent: dict[Digest, int] = field(default_factory=dict)
+    in_base: dict[Digest, int] = field(default_factory=dict)
     problems: dict[Digest, str] = field(default_factory=dict)
     foreign: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ def _walk(archive: Archive, found: ImageContents) -> None:
     try:
         top = archive.manifest(found.digest)
         asking = walk(top, digest=found.digest, wants=everything, on_manifest=look)
-        tree = driven(asking, lambda entry: archive.manifest(entry.digest))
+        tree = run_walk(asking, lambda entry: archive.manifest(entry.digest))
     except ImageToolsError as error:
         found.problems[found.digest] = str(error)
         return
@@ -101,8 +101,8 @@ def _look(archive: Archive, found: ImageContents, manifest: Manifest) -> None:
     far = {layer.digest for layer in manifest.foreign}
     for blob in (*manifest.blobs, *manifest.foreign):
         size = archive.content.size(blob.digest)
-        if size is None and archive.lent.get(blob.digest) == blob.size:
-            found.lent[blob.digest] = blob.size
+        if size is None and archive.base_sizes.get(blob.digest) == blob.size:
+            found.in_base[blob.digest] = blob.size
         elif size is None and blob.digest in far - {*archive.damaged}:
             found.foreign[blob.digest] = blob.urls
         elif size is None:
@@ -154,7 +154,7 @@ def _subjects_of_broken_referrers(archive: Archive) -> set[Digest]:
     for entry in archive.catalogue.nameless:
         try:
             subject = subject_of(archive.manifest(entry.digest))
-            if subject and not archive.is_whole(entry.digest, lent=True):
+            if subject and not archive.is_whole(entry.digest, with_base=True):
                 found.add(subject)
         except ImageToolsError:
             # Its subject is unknown now: it may be any image.

@@ -37,7 +37,7 @@ class HeldImage:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What `name` holds: images, and the sizes in bytes of all blobs and manifests.
+    """The content of `name`: images, and the sizes in bytes of all blobs and manifests.
 
     `read_from` are the repositories of a registry that were just asked; it is in no file.
     """
@@ -110,19 +110,19 @@ def relied_on(archive: Archive) -> Inventory:
 
 def note_relied(archive: Archive, bases: Iterable[Inventory]) -> None:
     """Record which of the blobs of `bases` the images of an archive rely on."""
-    lent: dict[Digest, int] = {}
+    needed: dict[Digest, int] = {}
     for found in contents(archive):
-        lent.update(found.lent)
-    if not lent:
+        needed.update(found.in_base)
+    if not needed:
         if archive.catalogue.relied is not None:
             archive.rely_on(None)
         return
     images, names = dict[Reference, HeldImage](), []
     for base in bases:
-        part = base.only(lent)
+        part = base.only(needed)
         images.update(part.images)
         names += [base.name] if part.sizes else []
-    record = Inventory(" and ".join(names), images, lent)
+    record = Inventory(" and ".join(names), images, needed)
     archive.rely_on(RawManifest(MEDIA_TYPE, record.to_bytes()))
 
 

@@ -27,7 +27,7 @@ _MOST_NAMED = 5
 
 
 class PathKind(Enum):
-    """What lies at a path: nothing, an archive to add to, something else, or a folder of that."""
+    """The kinds of content at a path: nothing, an archive, something else, or a folder of that."""
 
     NOTHING = "nothing"
     ARCHIVE = "archive"
@@ -37,7 +37,7 @@ class PathKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What was found at a path.
+    """The content that was found at a path.
 
     `form` is that of an archive; else `problem` says why nothing can be added to it, and `advice`
     what a reader can do. `part_size` in bytes is that of an archive in volumes. What `is_damaged`
@@ -221,10 +221,10 @@ def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive
 
 
 def _archive_of(content: Content, *, writing: bool = False, new: bool = False) -> Archive:
-    """Return the archive in `content`, with what is lent to it; closes it on any error."""
+    """Return the archive in `content`, with the blobs of its base; closes it on any error."""
     try:
         archive = Archive(content, writing=writing, new=new)
-        archive.lent = {} if new else relied_on(archive).sizes
+        archive.base_sizes = {} if new else relied_on(archive).sizes
     except BaseException:
         content.close()
         raise

@@ -31,20 +31,22 @@ from image_tools.stores.archive.content import BlobWriter
 from image_tools.stores.store import Abilities, Chosen, ManifestHead, Store
 
 PIECE = 1 << 20
-BlobLenders = Mapping[Digest, tuple[Store, str]]
+BaseBlobs = Mapping[Digest, tuple[Store, str]]
 
 
 class ArchiveStore:
     """The images under `registry` in an archive.
 
     Repositories share all blobs and all manifests; only tags belong to one of them. It belongs to
-    one event loop; file access runs in threads. `lenders` say in which repository of which registry
-    the blobs are kept that are not here.
+    one event loop; file access runs in threads. `base_blobs` say in which
+    repository of which registry the blobs are kept that are not here.
     """
 
-    def __init__(self, archive: Archive, registry: str, lenders: BlobLenders | None = None) -> None:
+    def __init__(
+        self, archive: Archive, registry: str, base_blobs: BaseBlobs | None = None
+    ) -> None:
         self.archive, self.registry = archive, registry
-        self._lenders = {} if lenders is None else lenders
+        self._base_blobs = {} if base_blobs is None else base_blobs
 
     @property
     def name(self) -> str:
@@ -92,7 +94,7 @@ class ArchiveStore:
         await in_thread(lambda: self._put(repository, reference, manifest))
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
-        """Return the size of a blob in bytes, None when it is neither in the archive nor lent."""
+        """Return the size of a blob in bytes, None when it is neither here nor in its base."""
         return await in_thread(lambda: self.archive.blob_size(digest))
 
     async def holds(self, digest: Digest) -> bool:
@@ -129,9 +131,9 @@ class ArchiveStore:
     def _lent(
         self, digest: Digest, first: int, last: int | None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        if digest not in self._lenders:
+        if digest not in self._base_blobs:
             raise NotFound(f"{self.name}: blob {digest} is not in it")
-        store, repository = self._lenders[digest]
+        store, repository = self._base_blobs[digest]
         return store.blob(repository, digest, first=first, last=last)
 
     async def mount(self, repository: str, digest: Digest, origin: str) -> ArchiveUpload | None:
@@ -161,8 +163,8 @@ class ArchiveStore:
         """Do nothing: the opener of the archive closes it."""
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Return whether everything a manifest leads to is here or lent; volumes may be lost."""
-        return await in_thread(lambda: self.archive.is_whole(digest, lent=True))
+        """Return whether all content behind a manifest is here or in the base."""
+        return await in_thread(lambda: self.archive.is_whole(digest, with_base=True))
 
     def chosen(self, image: Reference) -> Chosen | None:
         """Return the platforms that were chosen when `image` was saved; None if unknown."""
@@ -221,7 +223,6 @@ class ArchiveStore:
             yield piece
 
 
-PIECE = 1 << 20
 _COMPRESSED = (
     b"\x1f\x8b",  # gzip
     b"\x28\xb5\x2f\xfd",  # zstd

@@ -15,7 +15,7 @@ from image_tools.stores.remote.api import ApiAnswer, ApiRequest, json_of, one_li
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the meaning of a refusal depends on; for a pushed manifest its type and bytes too.
+    """The refused request, as far as it explains the refusal; of a manifest its type and bytes too.
 
     `proxied`: a proxy that can read the request is between here and the registry.
     """

@@ -26,7 +26,7 @@ _BESIDE_TAGS = frozenset({"name", "child", "manifest"})
 
 @dataclass(slots=True, eq=False)
 class _Listed:
-    """What one repository listed when it was first asked; None: it failed.
+    """The tags that one repository listed when it was first asked; None: it failed.
 
     `written` are the tags that were written since.
     """

@@ -13,7 +13,7 @@ from image_tools.exchange.presence import (
     BlobPresence,
     Presence,
     check_kept,
-    looked_for,
+    find_blob,
 )
 from image_tools.oci.digest import Digest
 from tests.helpers.memory_store import MemoryStore
@@ -111,5 +111,5 @@ def test_look_store_that_fails_on_a_blob_gets_it_anew_and_is_looked_at_again(sta
 )
 def test_looked_for_blob_is_there_only_in_its_size(content, size, found):
     _, store = look(sent=0)
-    assert asyncio.run(looked_for(store, NAME, Digest.of(content), size)) == found
+    assert asyncio.run(find_blob(store, NAME, Digest.of(content), size)) == found
     assert store.count("blob_size") == 1

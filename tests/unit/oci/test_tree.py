@@ -21,8 +21,8 @@ from image_tools.oci.tree import (
     Parsed,
     Tree,
     Wants,
-    driven,
     everything,
+    run_walk,
     says_index,
     walk,
 )
@@ -62,7 +62,7 @@ class Store:
         self.seen.append(wanted.digest)
 
     def walk(self, top: RawManifest, wants: Wants = says_index) -> Tree:
-        return driven(walk(top, wants=wants, on_manifest=self.look), self.get)
+        return run_walk(walk(top, wants=wants, on_manifest=self.look), self.get)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_manifest_that_is_no_index_is_its_own_leaf(store: Store) -> None:
 def test_top_is_seen_under_the_digest_it_was_asked_for_by(store: Store) -> None:
     name = Digest("sha512", "a" * 128)
 
-    tree = driven(walk(image(), digest=name, on_manifest=store.look), store.get)
+    tree = run_walk(walk(image(), digest=name, on_manifest=store.look), store.get)
 
     assert (store.seen, tree.leaves[0].digest) == ([name], name)
 
@@ -199,7 +199,7 @@ def test_index_that_is_there_often_is_opened_once_where_that_is_enough(store: St
     # Named before what it leads to: what is innermost comes first all the same.
     top = index(*[store.add(second)] * 20, store.add(first))
 
-    tree = driven(walk(top, wants=everything, on_manifest=store.look, repeats=False), store.get)
+    tree = run_walk(walk(top, wants=everything, on_manifest=store.look, repeats=False), store.get)
 
     assert (tree.nested, len(tree.leaves), tree.problems) == ((first, second), 1, ())
     assert len(store.asked) == len(set(store.asked)) == 3
@@ -211,7 +211,7 @@ def test_indexes_that_lead_to_one_another_in_a_row_are_opened_once(store: Store)
         row.append(index(store.add(row[-1])))
     top = index(*map(store.add, row))
 
-    tree = driven(walk(top, repeats=False), store.get)
+    tree = run_walk(walk(top, repeats=False), store.get)
 
     assert (tree.nested, len(tree.leaves)) == (tuple(row), 1)
 
@@ -261,7 +261,7 @@ def test_indexes_with_too_many_entries_together_are_not_kept(store: Store) -> No
     nested = [store.add(index(*[entry(str(n))] * 4999)) for n in range(4)]
     asking = walk(index(*nested))
 
-    tree = driven(asking, store.get)
+    tree = run_walk(asking, store.get)
 
     assert [one.fault for one in tree.problems] == [Fault.BEYOND] * 3
     assert (len(tree.leaves), len(tree.nested)) == (4999, 1)
@@ -345,7 +345,7 @@ def test_failure_that_is_no_answer_ends_the_walk(store: Store) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        driven(walk(index(entry("a")), wants=everything), broken)
+        run_walk(walk(index(entry("a")), wants=everything), broken)
 
 
 def test_any_error_of_ours_is_an_answer(store: Store) -> None:
@@ -354,7 +354,7 @@ def test_any_error_of_ours_is_an_answer(store: Store) -> None:
     def broken(_entry: Descriptor) -> RawManifest:
         raise failure
 
-    tree = driven(walk(index(entry("a")), wants=everything), broken)
+    tree = run_walk(walk(index(entry("a")), wants=everything), broken)
 
     assert tree.problems == (EntryProblem(entry("a"), failure, Fault.LOST),)
 
@@ -415,7 +415,7 @@ def test_types_of_what_is_seen_are_told(store: Store) -> None:
     one = store.image()
     top = index(one)
 
-    driven(
+    run_walk(
         walk(top, wants=everything, on_manifest=lambda e, _, f: seen.append((e.digest, type(f)))),
         store.get,
     )

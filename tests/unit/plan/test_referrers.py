@@ -38,7 +38,7 @@ def entry(name: str, artifact_type: str = "", **platform: str) -> Descriptor:
     )
 
 
-def companion(name: str, subject: str, kind: str = "signature", tag: str = "") -> Referrer:
+def referrer(name: str, subject: str, kind: str = "signature", tag: str = "") -> Referrer:
     return Referrer(subject=digest(subject), descriptor=entry(name), kind=kind, tag=tag)
 
 
@@ -65,7 +65,7 @@ def test_tags_are_those_of_cosign() -> None:
     ],
 )
 def test_vouches_what_is_signed(kind: str, vouches: bool) -> None:
-    assert companion("s", "app", kind).vouches is vouches
+    assert referrer("s", "app", kind).vouches is vouches
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_listed_keeps_what_is_there_and_each_once() -> None:
 
 
 def test_apart_takes_what_refers_to_a_companion_along() -> None:
-    sbom, about_sbom = companion("sbom", "top", "sbom"), companion("about", "sbom")
-    platform = companion("p", "amd64")
+    sbom, about_sbom = referrer("sbom", "top", "sbom"), referrer("about", "sbom")
+    platform = referrer("p", "amd64")
 
     assert apart([sbom, platform, about_sbom], digest("top")) == (
         (sbom, about_sbom),
@@ -157,7 +157,7 @@ def test_holds_all_tells_signatures_apart_by_their_annotations(
 def test_uncovered_says_what_is_lost_and_what_to_do(
     kinds: list[str], kept: bool, said: tuple[str, ...]
 ) -> None:
-    found = uncovered([companion(kind, "top", kind) for kind in kinds], digest("new"), kept=kept)
+    found = uncovered([referrer(kind, "top", kind) for kind in kinds], digest("new"), kept=kept)
 
     names = (str(digest("top")), str(digest("new"))) if said else ()
     assert bool(found) is bool(said)
@@ -181,7 +181,7 @@ def test_is_companion_knows_tags_behind_a_digest(tag: str, expected: bool) -> No
 
 def test_uncovered_does_not_advise_what_was_refused() -> None:
     found = uncovered(
-        [companion("signature", "top", "signature")], digest("new"), kept=False, asked=True
+        [referrer("signature", "top", "signature")], digest("new"), kept=False, asked=True
     )
     assert "--keep-digest" not in found
     assert "; sign again (--sigstore-private-key), or copy all of it" in found

@@ -1,4 +1,4 @@
-"""What ends an archive file: index.json, the table of contents, end of archive, and the footer.
+"""The end of an archive file: index.json, the table of contents, end of archive, and the footer.
 
 The footer says where the table is. It is the last thing in the file, of one length for each form;
 in plain tar it is the last block of the table's own data, before the end of archive.
@@ -56,7 +56,7 @@ class Footer:
 
 @dataclass(frozen=True, slots=True)
 class Trailer:
-    """What is read of a finished file when it is opened.
+    """The part of a finished file that is read when it is opened.
 
     `body` is all before index.json and the list of volumes; it ends at byte `start`. A volume that
     is not the last of its set has neither of the two. `table_digest` is of the table's text.

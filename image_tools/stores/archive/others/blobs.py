@@ -26,7 +26,7 @@ _MOST_HOPS = 8
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What an archive holds by its headers: entries by name, and the sum of their sizes."""
+    """The content of an archive by its headers: entries by name, and the sum of their sizes."""
 
     name: str
     members: dict[str, Member]
@@ -71,7 +71,7 @@ def survey(source: ForeignArchive, cache: Cache, *, most: int = MOST_MEMBERS) ->
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """What was unpacked: the digest of every file by its name, and the content with the bytes."""
+    """The unpacked files: the digest of each by its name, and the content with the bytes."""
 
     found: Survey
     content: Content

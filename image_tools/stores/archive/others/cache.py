@@ -20,7 +20,7 @@ _NAME = re.compile(r".+\.cache-[a-z0-9_]{8}")
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """How archives of other programs are opened.
+    """The options for opening archives of other programs.
 
     `cache` is the folder to unpack in, None for that of the archive; with `keep_cache` the result
     stays. `names` are for images without a whole name: one with a digest is for that image, one
@@ -85,7 +85,7 @@ class Cache(OwnedFolder):
 
 
 class CachedContent(FolderContent):
-    """What was unpacked of an archive, to read."""
+    """The unpacked blobs of an archive, to read."""
 
     def __init__(self, cache: Cache, name: str) -> None:
         super().__init__(cache.path, name=name, writing=False)

@@ -1,4 +1,4 @@
-"""What `docker save` writes (manifest.json, Docker image specification v1.2), as OCI images.
+"""Read the output of `docker save` (manifest.json, Docker image specification v1.2) as OCI images.
 
 The manifests are assembled here and not by `skopeo copy docker-archive: oci:`, so nothing is
 compressed again, one file always gives the same digests, and reading an archive needs no tool.

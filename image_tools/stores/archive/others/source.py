@@ -1,4 +1,4 @@
-"""Where the entries of a foreign archive come from: a tar, compressed or not, or a folder."""
+"""Read the entries of a foreign archive: from a tar, compressed or not, or from a folder."""
 
 from __future__ import annotations
 

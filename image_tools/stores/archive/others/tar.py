@@ -26,7 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Kind(Enum):
-    """What an entry is; devices and pipes are refused."""
+    """The kinds of entries; devices and pipes are refused."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -115,7 +115,7 @@ class Body:
 
 @dataclass(slots=True)
 class _ExtendedHeader:
-    """What extended headers say about the entry behind them."""
+    """The values of extended headers, for the entry that follows them."""
 
     name: str | None = None
     target: str | None = None

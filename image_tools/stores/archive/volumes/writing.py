@@ -26,7 +26,7 @@ from image_tools.stores.archive.volumes.set import clear, is_published, new_volu
 
 SMALLEST_PART = 64 << 10
 LAST_ENTRIES, _TABLE_LINE = 8 << 10, 800
-"""What a volume needs for its first and last entries, and for a blob's line in its table; bytes."""
+"""The room for a volume's first and last entries, and for a blob's line in its table; bytes."""
 _MOST_OPEN = 4
 _FULL = 16
 _SET = "set"

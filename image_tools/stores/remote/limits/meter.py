@@ -135,11 +135,6 @@ class Meter:
         found = self.deferred(1)
         return found.copied(f"{reference}: {found.message} ({error})")
 
-    @property
-    def is_exhausted(self) -> bool:
-        """Return whether the registry itself has no pull left for us, as far as it told."""
-        return self.window.told is not None and self.window.left == 0
-
     def deferred(self, needed: int, *, at_most: bool = False) -> Deferred:
         """Return the error for what needs `needed` pulls, or `at_most` so many."""
         own, needs = self._budget_left, _needs(needed, at_most)

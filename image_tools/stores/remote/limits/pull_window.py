@@ -17,7 +17,7 @@ _WINDOW = re.compile(r";[ \t]*w[ \t]*=[ \t]*([0-9]{1,9})[ \t]*(?:;|$)", re.IGNOR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullLimit:
-    """What one answer tells: of `limit` pulls in `window` seconds `remaining` are left.
+    """The limit in one answer: of `limit` pulls in `window` seconds `remaining` are left.
 
     `limit` is None where only the rest was told; `source` is the address or account the registry
     counts for.

@@ -18,6 +18,7 @@ from image_tools.stores.remote.tokens.token import Scope, Token, parse_token
 from image_tools.web.address import NO_URL, is_usable
 from image_tools.web.basic import basic_authorization
 from image_tools.web.connect import Request
+from image_tools.web.redaction import HIDDEN
 from image_tools.web.responses import read_body
 from image_tools.web.tls import is_loopback
 
@@ -146,7 +147,7 @@ def refused(realm: Realm, refusal: ApiAnswer, credentials: Credentials | None) -
     """Return the error for a permanent refusal; never NotFound, for no registry answered."""
     words, host = refusal.words, realm.url.host
     for secret in (credentials.password, credentials.identity_token) if credentials else ():
-        words = words.replace(secret, "***") if secret else words
+        words = words.replace(secret, HIDDEN) if secret else words
     status = refusal.status
     if status not in (401, 403):
         said = f"{realm.registry}: the token server {host} issued no token ({words})"

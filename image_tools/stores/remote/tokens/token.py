@@ -134,7 +134,7 @@ def _life(value: object) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TokenNeed:
-    """What a request needs a token for: its repository first, then the origin of a mount."""
+    """The access that a request needs: its repository first, then the origin of a mount."""
 
     repository: str
     scopes: tuple[Scope, ...]

@@ -20,7 +20,7 @@ async def _unasked(_header: str) -> bool:
 
 
 class TriedLogins:
-    """Which logins were accepted, and which refused: those are not sent again.
+    """The logins that were accepted, and those that were refused, which are not sent again.
 
     Many servers lock an account after a few wrong passwords, and a list has hundreds of images.
     `prove(header)` returns whether the registry accepts a Basic header; without it, all are taken

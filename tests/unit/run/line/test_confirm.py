@@ -113,7 +113,7 @@ class Bench(ImageLab):
         job = self.local_job(context, task)
         job.by_own_client = self.by_own_client
         job.warnings.append("of the transfer")
-        return run(confirm(context.here, job, task, published or whole))
+        return run(confirm(context.local, job, task, published or whole))
 
     def copied(self, **more: Any) -> Outcome:
         """Return the outcome of an image that was copied whole."""

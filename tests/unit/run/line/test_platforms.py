@@ -16,7 +16,7 @@ from image_tools.run.line.platforms import (
     arch_tag,
     check_required,
     chosen,
-    kept_unasked,
+    kept_entries,
     own_tag,
     wish_of,
 )
@@ -109,7 +109,7 @@ def test_kept_unasked_is_told_unless_whole_archives_are_united(
     lab.destination_archive = FakeArchive() if destination else None
     decided = Plan(action=Action.COPY, kept=(old,))
 
-    found = kept_unasked(lab.options, lab.new_run().endpoints, decided)
+    found = kept_entries(lab.options, lab.new_run().endpoints, decided)
 
     is_united = source and destination and not names_platforms
     assert found == (() if is_united else (Kept(platform=S390X, digest=str(old.digest)),))

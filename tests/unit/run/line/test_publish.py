@@ -47,9 +47,9 @@ class Bench(ImageLab):
         async def work() -> Published:
             self.carried = await self.task(context)
             job = self.local_job(context, self.carried)
-            done = await transfer(context.here, job, self.carried)
+            done = await transfer(context.local, job, self.carried)
             self.events.clear()
-            return await publish(context.here, job, self.carried, done)
+            return await publish(context.local, job, self.carried, done)
 
         return run(work())
 

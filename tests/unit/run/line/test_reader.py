@@ -380,7 +380,7 @@ def test_config_that_is_too_large_is_refused(
 
 
 def test_reader_forgets_the_longest_unused_beyond_its_bound(site: Site) -> None:
-    site.reader = Reader(room=300)
+    site.reader = Reader(300)
     raws = [RawManifest("", bytes([number]) * 100) for number in range(4)]
     for raw in raws[:3]:
         site.reader.remember(raw.digest, raw)
@@ -398,7 +398,7 @@ def test_reader_forgets_the_longest_unused_beyond_its_bound(site: Site) -> None:
 
 
 def test_reader_keeps_the_one_it_has_just_read_however_long(site: Site) -> None:
-    site.reader = Reader(room=1)
+    site.reader = Reader(1)
     top = index(site.image(ARM, ""), site.image("linux/amd64", ""))
 
     assert [str(leaf.platform) for leaf in site.source(top).leaves] == [ARM, "linux/amd64"]

@@ -53,7 +53,7 @@ class Bench(ImageLab):
         async def work() -> Transferred:
             self.carried = await self.task(context)
             self.job = self.local_job(context, self.carried)
-            return await transfer(context.here, self.job, self.carried)
+            return await transfer(context.local, self.job, self.carried)
 
         return run(work())
 
@@ -273,7 +273,7 @@ def test_transfer_within_one_registry_mounts_the_blobs() -> None:
 
     async def work() -> None:
         task = await lab.task(context, entry_of(source=f"{DESTINATION}/{place}:1"))
-        await transfer(context.here, lab.local_job(context, task), task)
+        await transfer(context.local, lab.local_job(context, task), task)
 
     run(work())
 

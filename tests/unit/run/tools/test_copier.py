@@ -211,14 +211,14 @@ def test_copy_without_placing_leaves_the_blobs_to_skopeo() -> None:
     assert bench.blobs == set()
 
 
-@pytest.mark.parametrize("companion", [False, True])
-def test_copy_of_a_source_that_skopeo_reads_itself_places_nothing(companion: bool) -> None:
+@pytest.mark.parametrize("is_referrer", [False, True])
+def test_copy_of_a_source_that_skopeo_reads_itself_places_nothing(is_referrer: bool) -> None:
     bench = Bench(direct=True)
-    bench.copied(companion=companion)
+    bench.copied(is_referrer=is_referrer)
 
     # A signature never goes past the exchange.
-    assert bench.skopeo.direct == [not companion]
-    assert (bench.blobs == set()) is not companion
+    assert bench.skopeo.direct == [not is_referrer]
+    assert (bench.blobs == set()) is not is_referrer
 
 
 # Repeating.

@@ -69,12 +69,12 @@ class Lab:
         self.copied: list[str] = []
         self.reader = Reader()
         self.finder = ReferrerFinder(self.reader)
-        self.companions = ReferrerCopier(
+        self.copier = ReferrerCopier(
             self.reader, cast(Any, self), cast(Any, self), overwrite=overwrite
         )
 
-    async def copy(self, job: Job, child: ChildManifest, ending: str, *, companion: bool) -> None:
-        assert companion
+    async def copy(self, job: Job, child: ChildManifest, ending: str, *, is_referrer: bool) -> None:
+        assert is_referrer
         self.copied.append(ending)
         reference = ending[1:] if ending[0] == ":" else child.digest
         await self.destination.put_manifest(REPOSITORY, reference, child.raw)
@@ -89,8 +89,8 @@ class Lab:
     def find(self, *subjects: Digest) -> FoundReferrers:
         return asyncio.run(self.finder.find(self.job, subjects or (SUBJECT,)))
 
-    def bring(self, companions: Iterable[Referrer]) -> tuple[str, ...]:
-        return asyncio.run(self.companions.bring(self.job, tuple(companions)))
+    def bring(self, referrers: Iterable[Referrer]) -> tuple[str, ...]:
+        return asyncio.run(self.copier.bring(self.job, tuple(referrers)))
 
     def sign(self, store: MemoryStore, *payloads: bytes) -> RawManifest:
         made = manifest("signature", None, *payloads)
@@ -204,13 +204,13 @@ def test_bring_an_index_carries_each_manifest_in_it_once_and_the_innermost_first
     levels: int, width: int
 ) -> None:
     lab = Lab()
-    companion = knot(lab.source, levels, width)
+    referrer = knot(lab.source, levels, width)
 
-    lab.bring([companion])
+    lab.bring([referrer])
 
     assert len(lab.copied) == len(set(lab.copied)) == levels + 1
     assert lab.copied[0] == f"@{manifest('image').digest}"
-    assert lab.copied[-1] == f"@{companion.descriptor.digest}"
+    assert lab.copied[-1] == f"@{referrer.descriptor.digest}"
     assert lab.source.count("manifest") == levels + 1
 
 

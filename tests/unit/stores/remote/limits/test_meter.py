@@ -117,7 +117,7 @@ def test_meter_others_ate_what_was_set_aside_the_share_is_worth_nothing() -> Non
 def test_meter_refused_nothing_is_left_until_the_registry_says_otherwise() -> None:
     meter = _meter(5)
     meter.end(meter.begin("x", is_pull=True), _headers(3), 429)
-    assert (meter.available, meter.is_exhausted) == (0, True)
+    assert meter.available == 0
     error = meter.refusal("docker.io/x", RateLimited("too many", retry_after=7200.0))
     assert (error.retry_after, "(too many)" in str(error)) == (7200.0, True)
     meter.end(meter.begin("x", is_pull=False), _headers(4))
