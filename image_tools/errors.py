@@ -37,7 +37,7 @@ class ImageToolsError(Exception):
     """A failure with an explanation: one sentence, and what to do next in `advice`.
 
     `temporary`: another attempt may succeed; `exhausted`: the retry policy has been applied, so
-    that nobody above repeats it. `another_way`: nothing was stored, and the next attempt sends the
+    that no caller repeats it. `another_way`: nothing was stored, and the next attempt sends the
     same content to another place.
     """
 
@@ -357,7 +357,7 @@ def refused_by_system(
 ) -> DiskFull | EnvironmentProblem:
     """Return what the operating system refused as an error of ours, about `subject`.
 
-    DiskFull where there is no space, which has its own advice; else EnvironmentProblem.
+    Raise DiskFull where there is no space, which has its own advice; else EnvironmentProblem.
     """
     place = f"{error.filename}: " if error.filename else ""
     message = f"{subject}: {place}{error.strerror or error}"

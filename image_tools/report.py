@@ -76,7 +76,7 @@ class Kept:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Kept:
-        """Return the entry that `to_json` wrote. Raises KeyError or TypeError for another."""
+        """Return the entry that `to_json` wrote. Raise KeyError or TypeError for another."""
         platform, digest = found["platform"], found["digest"]
         return cls(platform=platform, digest=digest, since=found.get("since") or "")
 

@@ -42,7 +42,7 @@ async def repeat_async(
     """Return the result of `action`, repeated as the policy says; raise its last error as it is.
 
     Repeated is a temporary failure that is not `exhausted`: a temporary error that leaves here is,
-    so that nobody repeats it above. `on_retry` is told the failure and the seconds until the next
+    so that no caller repeats it. `on_retry` is told the failure and the seconds until the next
     attempt, which are at least what the registry asks for (Retry-After), up to LONGEST_WISH.
     """
     try:
@@ -86,7 +86,7 @@ class _Chances:
 
     def left_for(self, error: BaseException) -> bool:
         """Return whether to repeat after `error`, the next one of the action."""
-        # Wrong bytes and what nobody understands seldom pass: once more is enough.
+        # Wrong bytes and unknown failures seldom pass: one more attempt is enough.
         self._odd += isinstance(error, (DigestMismatch, UnknownFailure))
         return _may_pass(error) and self._odd < 2
 

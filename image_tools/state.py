@@ -82,7 +82,7 @@ class State:
     def open(cls, path: Path) -> State:
         """Return the state in `path`, created if missing; a damaged file is moved aside.
 
-        Raises EnvironmentProblem if the file cannot be used, or a newer program wrote it.
+        Raise EnvironmentProblem if the file cannot be used, or a newer program wrote it.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

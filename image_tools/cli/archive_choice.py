@@ -64,7 +64,7 @@ def _part_size(options: NewArchiveOptions, form: Form | None) -> int | None:
     wished: int = FAT32_LIMIT if options.part_size is None else options.part_size
     if wished < SMALLEST_PART:
         raise UsageError(f"--part-size: volumes have {SMALLEST_PART} bytes at least")
-    # Who writes 4G thinks of FAT32, whose files end a byte before.
+    # 4G usually stands for the limit of FAT32, which is a byte less.
     return wished - 1 if wished == FAT32_LIMIT + 1 else wished
 
 
@@ -92,7 +92,7 @@ def existing_archive(text: str) -> ArchiveDestination:
 def may_begin(choice: ArchiveDestination, options: NewArchiveOptions, *, asks: bool = True) -> bool:
     """Return whether nothing is lost, or the person at the terminal agrees.
 
-    UsageError when nobody can be asked. A run that writes nothing `asks` nothing.
+    Raise UsageError when there is no terminal to ask at. A run that writes nothing `asks` nothing.
     """
     found = detect(choice.path)
     _refuse_impossible(choice, found)

@@ -165,7 +165,7 @@ def _begun(
 
 
 def _everything(setting: ListSetting, run: ListRun, options: OutOfArchiveOptions) -> ImageList:
-    """Return a list of all images of the archive; UsageError when there are none."""
+    """Return a list of all images of the archive; raise UsageError when there are none."""
     lines = "".join(f"{reference}\n" for reference in run.images)
     assert isinstance(setting.request.source, ArchiveSource)
     name = str(setting.request.source.path)

@@ -143,7 +143,10 @@ def watched(run: ListRun, display: Display) -> Iterator[None]:
 
 
 def listed(setting: ListSetting, options: ListRunOptions) -> ImageList:
-    """Return the list that the options name; InvalidList when it is empty without --allow-empty."""
+    """Return the list that the options name.
+
+    Raise InvalidList when it is empty without --allow-empty.
+    """
     assert options.file is not None
     reading = replace(reading_of(options, resolved=setting.resolved), content=setting.content)
     return read_images(options.file, setting.registries, reading)

@@ -40,7 +40,7 @@ def reading_of(options: ListOptions, *, resolved: Resolve = resolve) -> Reading:
 def read_images(name: str, registries: Registries, reading: Reading) -> ImageList:
     """Return the list in the file `name`, `-` is standard input; its invalid lines are logged.
 
-    InvalidList when the file cannot be read, and for an empty list unless that is allowed.
+    Raise InvalidList when the file cannot be read, and for an empty list unless that is allowed.
     """
     content = list_content(name) if reading.content is None else reading.content
     images = read_list(content, shown_name(name), registries, reading.resolved)
@@ -51,7 +51,7 @@ def read_images(name: str, registries: Registries, reading: Reading) -> ImageLis
 
 
 def accept_empty(name: str, *, allowed: bool) -> None:
-    """Warn that the list `name` is empty; InvalidList unless that is `allowed`."""
+    """Warn that the list `name` is empty; raise InvalidList unless that is `allowed`."""
     if not allowed:
         raise InvalidList(
             f"{name}: the list is empty",
@@ -61,7 +61,10 @@ def accept_empty(name: str, *, allowed: bool) -> None:
 
 
 def accept_empty_archive(name: str, *, allowed: bool) -> None:
-    """Warn that there is no image in the archive `name`; UsageError unless that is `allowed`."""
+    """Warn that there is no image in the archive `name`.
+
+    Raise UsageError unless that is `allowed`.
+    """
     if not allowed:
         raise no_images(f"{name}: the archive has")
     logger.warning("{} has no images", name)
@@ -85,7 +88,10 @@ def no_images(what: str) -> UsageError:
 
 
 def list_content(name: str, option: str = "-f") -> bytes:
-    """Return the bytes of the list file `name`, given with `option`; InvalidList if unreadable."""
+    """Return the bytes of the list file `name`, given with `option`.
+
+    Raise InvalidList if unreadable.
+    """
     try:
         return _standard_input() if name == "-" else Path(name).read_bytes()
     except OSError as error:

@@ -32,7 +32,7 @@ _GO_SYSTEMS = _words_of(
 # Docker's examples of WebAssembly have wasi/wasm32 and wasi/wasm.
 ARCHITECTURES = _GO_ARCHITECTURES | {"wasm32"}
 SYSTEMS = _GO_SYSTEMS | {"wasi"}
-# What most images have comes first: of two words that are equally near, it is the one meant.
+# The most common come first: of two words that are equally near, the first is suggested.
 _COMMON = ("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "linux")
 # arm's v5 to v9 and amd64's v1 to v4 as OCI and containerd write them, and Go's words for others.
 _VARIANT = re.compile(

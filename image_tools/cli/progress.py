@@ -23,7 +23,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 def wanted(stream: TextIO, environ: Mapping[str, str], *, quiet: bool) -> bool:
-    """Return whether `stream` is a screen that somebody watches."""
+    """Return whether `stream` is a terminal."""
     return (
         is_terminal(stream)
         and not quiet
@@ -100,7 +100,7 @@ class Display:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            # Nobody can be told. The work goes on, its result is elsewhere.
+            # There is no way to report this. The work goes on, and its result is written elsewhere.
             render.abandon(self._stream)
 
     def _write_directly(self, text: str) -> None:

@@ -17,15 +17,15 @@ from image_tools.errors import EnvironmentProblem, UsageError
 from image_tools.machine import files
 from image_tools.machine.trusted_paths import refuse_planted
 
-# What no JSON has to escape, and a terminal takes for commands; lone surrogates are no UTF-8.
+# Terminals take these for commands, and JSON need not escape them; lone surrogates are no UTF-8.
 _UNSHOWN = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def out(text: str) -> None:
     """Write `text` and a line end to standard output; a reader that left is no failure.
 
-    Whatever stands in it, no terminal is commanded by it. EnvironmentProblem when it cannot be
-    written, as on a full disk.
+    Whatever stands in it, no terminal is commanded by it. Raise EnvironmentProblem when it cannot
+    be written, as on a full disk.
     """
     try:
         _write(plain(text), sys.stdout)
@@ -42,7 +42,7 @@ def _unwritable(error: OSError) -> EnvironmentProblem:
 
 
 def err(text: str) -> None:
-    """Write `text` and a line end to standard error; where that fails nobody can be told."""
+    """Write `text` and a line end to standard error; a failure is ignored."""
     _write_or_forget(plain(text))
 
 

@@ -35,7 +35,10 @@ _PASSPHRASE = "COSIGN_PASSWORD"
 def chosen_registries(
     options: EndOptions | MirrorOptions, environ: Mapping[str, str]
 ) -> Registries:
-    """Return the registries that options and environment choose; InvalidReference if wrong."""
+    """Return the registries that options and environment choose.
+
+    Raise InvalidReference if wrong.
+    """
     refuse_empty(options)
     chosen = choose_registries(
         options.source, options.destination, options.default_project, environ
@@ -62,7 +65,7 @@ def list_request(
     environ: Mapping[str, str],
     command: str = "mirror",
 ) -> ListRequest:
-    """Return the request of `command`; UsageError where options or variables contradict.
+    """Return the request of `command`; raise UsageError where options or variables contradict.
 
     Passwords are added to the secrets of the redaction here, before anything is logged.
     """
@@ -95,7 +98,7 @@ def list_request(
 
 
 def _run_options(options: MirrorOptions, key: SigningKey | None) -> Options:
-    """Return the options of the run; EnvironmentProblem when `key` cannot be read."""
+    """Return the options of the run; raise EnvironmentProblem when `key` cannot be read."""
     return Options(
         selection=selection(options),
         jobs=values.jobs_in_range(options.jobs),
@@ -135,7 +138,7 @@ def _harbor(options: PushOptions) -> HarborSetting | None:
 
 
 def signing_key(options: PushOptions, environ: Mapping[str, str]) -> SigningKey | None:
-    """Return the key to sign with; UsageError when it or its passphrase is missing.
+    """Return the key to sign with; raise UsageError when it or its passphrase is missing.
 
     Without a file the passphrase is in cosign's own variable, and may be empty.
     """
@@ -188,7 +191,7 @@ def _variant(word: str) -> str:
 
 
 def report_file(options: ResultOptions) -> Path | None:
-    """Return the file of the report; UsageError when it cannot be written."""
+    """Return the file of the report; raise UsageError when it cannot be written."""
     if not options.report:
         return None
     path = Path(options.report)
@@ -201,9 +204,9 @@ def _verify(one_side: bool | None, options: MirrorOptions) -> bool | None:
 
 
 def login_from(environ: Mapping[str, str], prefix: str) -> Credentials | None:
-    """Return the login in PREFIX_USERNAME and PREFIX_PASSWORD; UsageError when one is missing.
+    """Return the login in PREFIX_USERNAME and PREFIX_PASSWORD.
 
-    The password is added to the secrets of the redaction.
+    Raise UsageError when one is missing. The password is added to the secrets of the redaction.
     """
     names = (f"{prefix}_USERNAME", f"{prefix}_PASSWORD")
     username, password = (environ.get(name, "") for name in names)
@@ -237,7 +240,10 @@ def _failed(options: MirrorOptions) -> Path | None:
 
 
 def readable_file(option: str, name: str | None) -> Path | None:
-    """Return the file `name` of `option`, None without one; UsageError when it is unreadable."""
+    """Return the file `name` of `option`, None without one.
+
+    Raise UsageError when it is unreadable.
+    """
     if not name:
         return None
     path = Path(name)

@@ -50,7 +50,7 @@ class Results:
 
         `typed` is a run whose lines were shown one by one: there is no table.
         """
-        # The file first: it is there even when nobody takes the rest.
+        # The file first: it is complete even if standard output is closed.
         written = self._write(report.to_json())
         if self.as_json:
             render.out_json(report.to_json())

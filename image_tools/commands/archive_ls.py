@@ -65,10 +65,11 @@ class Listing:
 
 
 def archive_ls(path: Path, foreign: Foreign) -> Listing:
-    """Return the images of the archive at `path`; ArchiveDamaged or UsageError when it is none.
+    """Return the images of the archive at `path`.
 
-    Layers are read only in archives of other programs, which are opened as `foreign` says.
-    Referrers under tags of their own are counted, but not listed.
+    Raise ArchiveDamaged or UsageError when it is none. Layers are read only in archives of other
+    programs, which are opened as `foreign` says. Referrers under tags of their own are counted, but
+    not listed.
     """
     archive = read_archive(path, foreign=foreign)
     try:

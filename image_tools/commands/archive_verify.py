@@ -64,7 +64,7 @@ def archive_verify(
     """Return the damage of the archive at `path`: blobs with wrong bytes, images with lost parts.
 
     `on_bytes` gets the number of bytes read so far and of all. `foreign` is how an archive of
-    other programs is opened. ArchiveDamaged when it cannot be opened.
+    other programs is opened. Raise ArchiveDamaged when it cannot be opened.
     """
     archive = read_archive(path, whole=False, foreign=foreign)
     try:

@@ -43,7 +43,7 @@ def delete(
 ) -> DeletedImage:
     """Delete a manifest if `confirm` agrees, and return what it was.
 
-    NotFound when there is no such manifest, AccessDenied when the registry refuses,
+    Raise NotFound when there is no such manifest, AccessDenied when the registry refuses,
     IntegrityError when a tag still leads to it afterwards.
     """
     reference = request.reference

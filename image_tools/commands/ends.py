@@ -96,8 +96,8 @@ class ArchiveDestination:
     """The archive that images go to; `form` is the form of a new one.
 
     With `replace` a new archive takes the place of whatever is at `path`. With `part_size`, in
-    bytes, a new one is written in volumes. With `repair` only what it has lost is copied. What
-    `base` has is left out.
+    bytes, a new one is written in volumes. With `repair` only lost content is copied. Content
+    that `base` has is left out.
     """
 
     path: Path
@@ -113,7 +113,7 @@ class ArchiveDestination:
         return detect(self.path).kind is PathKind.ARCHIVE and not self.replace
 
     def to_write(self) -> OpenDestination:
-        """Open the archive and lock it; AlreadyRunning when another run writes it."""
+        """Open the archive and lock it; raise AlreadyRunning when another run writes it."""
         if self.repair:
             return _to_repair(self)
         # The run that held the lock may have created it meanwhile.

@@ -42,7 +42,7 @@ class InspectRequest:
 def inspect(request: InspectRequest, opening: Opening) -> Inspection:
     """Return the description of an image.
 
-    NotFound when there is no such image, PlatformMissing when it has none of the platforms.
+    Raise NotFound when there is no such image, PlatformMissing when it has none of the platforms.
     """
 
     selection = request.selection or EVERYTHING
@@ -85,7 +85,7 @@ class Inspector:
     async def image(
         self, selection: Selection = EVERYTHING, *, deep: bool, attached: bool
     ) -> Inspection:
-        """Return the image with the selected platforms; PlatformMissing when there are none.
+        """Return the image with the selected platforms; raise PlatformMissing when there are none.
 
         With `deep` the manifest and the config of every platform are read, for sizes and dates.
         With `attached` signatures and other referrers are asked for, also those of each platform.

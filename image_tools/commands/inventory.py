@@ -22,7 +22,10 @@ from image_tools.stores.archive.others.cache import Foreign
 
 
 def archive_inventory(path: Path) -> Inventory:
-    """Return what the archive at `path` holds; ArchiveDamaged or UsageError when it is none."""
+    """Return what the archive at `path` holds.
+
+    Raise ArchiveDamaged or UsageError when it is none.
+    """
     archive = read_archive(path, foreign=Foreign(lenient=True))
     try:
         return inventory_of(archive)
@@ -33,7 +36,7 @@ def archive_inventory(path: Path) -> Inventory:
 def inventory(entries: Iterable[Entry], name: str, opening: Opening) -> Inventory:
     """Return what the destinations of `entries` hold, by the names these images have in archives.
 
-    An image that does not exist is left out. Raises the error of a registry that cannot be read.
+    An image that does not exist is left out. Raise the error of a registry that cannot be read.
     """
     return opening.run(_inventory(entries, name, opening))
 

@@ -94,9 +94,9 @@ class ListRun:
     def run(self, images: ImageList) -> Report:
         """Work on all lines of `images` and return the report; a failed image is no exception.
 
-        AlreadyRunning when another run works on one of the destinations; NotFound when a delta
-        archive relies on what a destination lacks; ArchiveDamaged when a repair is not complete.
-        ToolMissing and ToolTooOld are raised after the failed list is written.
+        Raise AlreadyRunning when another run works on one of the destinations; NotFound when
+        a delta archive relies on what a destination lacks; ArchiveDamaged when a repair is
+        not complete. ToolMissing and ToolTooOld are raised after the failed list is written.
         """
         images = self._destination.chosen(images)
         self._check_base(images)
@@ -122,7 +122,7 @@ class ListRun:
         return report
 
     def plan(self, images: ImageList) -> DryRunPlan:
-        """Return what `run` would do with `images`; Interrupted when a signal came."""
+        """Return what `run` would do with `images`; raise Interrupted when a signal came."""
         mode = DryRunMode(self._context_for(images))
         engine = Engine(mode.context, mode, lambda row: row)
         self._session.on_cancel(engine.stop)
@@ -134,7 +134,10 @@ class ListRun:
         return mode.outlook(rows)
 
     def result(self, images: ImageList, work: Callable[[RunContext], Coroutine[Any, Any, T]]) -> T:
-        """Return the result of `work` with the run's context; Interrupted when a signal came."""
+        """Return the result of `work` with the run's context.
+
+        Raise Interrupted when a signal came.
+        """
         return self._session.result(work(self._context_for(images)))
 
     def cancel(self, signal_number: int) -> None:

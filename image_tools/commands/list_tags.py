@@ -35,7 +35,7 @@ class TagList:
 
 
 def list_tags(request: ListTagsRequest, opening: Opening) -> TagList:
-    """Return the tags of a repository; NotFound when the registry does not know it."""
+    """Return the tags of a repository; raise NotFound when the registry does not know it."""
     found = opening.run(_tags(request.repository, opening))
     pattern = request.pattern
     chosen = found if pattern is None else [tag for tag in found if pattern.search(tag)]

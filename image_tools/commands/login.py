@@ -29,8 +29,8 @@ class LoggedOut:
 def log_in(registry: str, opening: Opening, environ: Mapping[str, str]) -> LoggedIn:
     """Store the login that `opening` has for `registry`, once the registry accepts it.
 
-    Unauthorized when it does not: nothing is stored then. EnvironmentProblem when it cannot be
-    stored.
+    Raise Unauthorized when it does not: nothing is stored then. Raise EnvironmentProblem when it
+    cannot be stored.
     """
 
     async def tried() -> LoggedIn:

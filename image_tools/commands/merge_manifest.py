@@ -41,7 +41,7 @@ class MergeRequest:
 def merge(request: MergeRequest, run: ListRun) -> Merged:
     """Publish the index, or with `dry_run` only plan it, and return it.
 
-    Raises what prevented it; Interrupted when a signal came.
+    Raise what prevented it; raise Interrupted when a signal came.
     """
     return run.result(request.images, lambda context: _merged(context, request))
 

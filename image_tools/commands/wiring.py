@@ -229,7 +229,7 @@ def key_of(key: SigningKey, workspace: Workspace) -> SigstoreKey:
 def key_id(key: SigningKey | None) -> str:
     """Return a short name for `key`, made from its content; empty without one.
 
-    EnvironmentProblem when it cannot be read.
+    Raise EnvironmentProblem when it cannot be read.
     """
     if key is None:
         return ""

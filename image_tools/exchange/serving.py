@@ -1,4 +1,4 @@
-"""An archive as a registry that many may read and nobody may write."""
+"""An archive as a read-only registry."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(4))
 
 
 class ArchiveServer:
-    """Answers requests for all repositories of `archive`, to `users` or to everybody.
+    """Answers requests for all repositories of `archive`, to `users` or to anyone.
 
     A repository is requested as `registry/repository` or, as the mirror of a registry, by its name
     with containerd's `?ns=registry`; the bare name is enough where only one registry has it, or
@@ -66,7 +66,7 @@ class ArchiveServer:
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Listen, and return the port, which the system chooses for 0.
 
-        Raises EnvironmentProblem when that fails.
+        Raise EnvironmentProblem when that fails.
         """
         server = web.Server(self._handle, access_log=None, auto_decompress=False)
         runner = self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
@@ -136,7 +136,7 @@ class ArchiveServer:
         return ToolSession(key="", store=store, repository=repository, traffic=self.traffic)
 
     def _place(self, path: str, namespace: str) -> tuple[str, str]:
-        """Return registry and repository that `path` means; NotFound when there is none."""
+        """Return registry and repository that `path` means; raise NotFound when there is none."""
         first, _, rest = path.partition("/")
         images = self._archive.images
         wanted = [(namespace, path)] if namespace else [(first, rest), (DOCKER_HUB, path)]
@@ -210,7 +210,7 @@ class HtpasswdUsers:
 def read_htpasswd(path: Path) -> HtpasswdUsers:
     """Return the users of an htpasswd file with bcrypt passwords (`htpasswd -B`).
 
-    Raises UsageError with the line that is invalid, EnvironmentProblem when it cannot be read.
+    Raise UsageError with the line that is invalid, EnvironmentProblem when it cannot be read.
     """
     try:
         lines = path.read_text().splitlines()

@@ -37,7 +37,7 @@ class TrackedStore:
     ) -> None:
         """Store `raw`.
 
-        Raises IntegrityError when the store failed on it before, and still does not return it.
+        Raise IntegrityError when the store failed on it before, and still does not return it.
         """
         await self.store.put_manifest(repository, reference, raw)
         if not self.ledger.is_doubted(repository, raw.digest):
@@ -149,7 +149,7 @@ class ToolSession:
     async def arrived(self, digest: Digest, size: int) -> None:
         """Note that a blob of `size` bytes is in the repository: waiting callers continue.
 
-        Raises DigestMismatch where the registry keeps another one that was there before.
+        Raise DigestMismatch where the registry keeps another one that was there before.
         """
         if digest in self.awaited:
             await check_kept(self.store, self.awaited[digest].flight, size)

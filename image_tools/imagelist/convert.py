@@ -62,7 +62,7 @@ def to_default_format(content: bytes, name: str, registries: Registries) -> Conv
     """Return `content` with every image as one `REFERENCE`, if that means the same.
 
     A line whose destination has another registry, path or tag stays as it is. If `registries` have
-    no destination, it is the registry that the list writes to; raises UsageError if there are
+    no destination, it is the registry that the list writes to; raise UsageError if there are
     several.
     """
     if registries.destination is None:

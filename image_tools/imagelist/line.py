@@ -39,7 +39,7 @@ def _parted(text: str) -> tuple[list[str], list[str]]:
 
 
 def resolve(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
-    """Return source and destination of a line. Raises InvalidReference, with what to write.
+    """Return source and destination of a line. Raise InvalidReference, with what to write.
 
     One word: the destination has the path of the source, and its tag or `latest`. Three words: TAG
     is the tag of the destination, and of the source if it has neither tag nor digest.
@@ -76,7 +76,7 @@ def into_archive(line_words: list[str], registries: Registries) -> tuple[Referen
 def out_of_archive(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
     """Return the name in an archive of a line's source, and its destination.
 
-    Raises InvalidReference if the destination is the source.
+    Raise InvalidReference if the destination is the source.
     """
     source, destination = resolve(line_words, registries)
     return _archived(source, destination), destination

@@ -95,7 +95,7 @@ def read_names(
 ) -> tuple[tuple[NamedImage, ...], tuple[Problem, ...]]:
     """Return the sources a list names, in order and with repeated ones, and the unusable lines.
 
-    For commands that only inspect the images. Raises InvalidList for UTF-16 text; `name` is for
+    For commands that only inspect the images. Raise InvalidList for UTF-16 text; `name` is for
     that message.
     """
     found: list[NamedImage] = []

@@ -33,13 +33,13 @@ class Registries:
     destination_project: str | None = None
 
     def source_name(self, stated: PartialReference) -> tuple[str, str]:
-        """Return registry and repository to read from. Raises InvalidReference if unclear."""
+        """Return registry and repository to read from. Raise InvalidReference if unclear."""
         registry = _registry(self.source, stated)
         path = _in_project(self.source_project, stated.path)
         return registry, parse_path(on_registry(registry, path))
 
     def destination_name(self, stated: PartialReference) -> tuple[str, str]:
-        """Return registry and repository to write to. Raises InvalidReference if unclear."""
+        """Return registry and repository to write to. Raise InvalidReference if unclear."""
         registry = _registry(self.destination, stated)
         path = _in_project(self.destination_project, stated.path)
         project = self.destination_prefix or ("" if "/" in path else self.default_project)
@@ -56,7 +56,7 @@ def choose_registries(
 
     Source: `source_flag`, SOURCE_REGISTRY. Destination: `destination_flag`, DOCKER_REGISTRY,
     DEST_REGISTRY; it may have a path, as in `registry.example:5000/team`. Empty text counts as
-    unset. Raises InvalidReference, with the flag or variable, if one is not a registry.
+    unset. Raise InvalidReference, with the flag or variable, if one is not a registry.
     """
     source, _ = _first_stated(
         [("-s", source_flag), *_variables(environ, "SOURCE_REGISTRY")], _registry_alone
@@ -76,7 +76,7 @@ def choose_registries(
 def in_projects(chosen: Registries, source: str | None, destination: str | None) -> Registries:
     """Return `chosen` with the projects that replace those of the list; None replaces nothing.
 
-    Raises InvalidReference, with the flag, if one is not a project.
+    Raise InvalidReference, with the flag, if one is not a project.
     """
     return replace(
         chosen,

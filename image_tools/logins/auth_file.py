@@ -18,9 +18,9 @@ HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _API_TAILS = ("/v1/", "/v2/")
 _FIELDS = ("username", "password", "auth", "identitytoken")
-# What an entry says about a login; other fields of it, such as `email`, stay.
+# The fields of an entry that hold a login; others, such as `email`, stay.
 _LOGIN_FIELDS = frozenset({*_FIELDS, "registrytoken"})
-# The user name that `docker login` writes beside an identity token.
+# The user name that `docker login` writes with an identity token.
 _TOKEN_USER = "00000000-0000-0000-0000-000000000000"
 
 

@@ -47,7 +47,8 @@ def auth_files(environ: Mapping[str, str]) -> Iterator[Path]:
 def read_auth_file(path: Path, *, must_be: bool = False) -> AuthFile:
     """Return the logins in the file at `path`; none if it is not there.
 
-    EnvironmentProblem if it cannot be read, is damaged, or is missing though it `must_be` there.
+    Raise EnvironmentProblem if it cannot be read, is damaged, or is missing though it `must_be`
+    there.
     """
     content = _content(path)
     if content is None and must_be:

@@ -17,7 +17,7 @@ from image_tools.machine.trusted_paths import trusted_search_path
 
 HELPER_SECONDS = 30.0
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-# What helpers say instead of a login (docker-credential-helpers, "credentials/error.go").
+# The message of helpers that have no login (docker-credential-helpers, "credentials/error.go").
 _NOT_FOUND = "credentials not found"
 _TOKEN_USER = "<token>"
 _LONGEST_WORDS = 200

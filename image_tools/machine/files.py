@@ -25,7 +25,7 @@ _MOST_PIECES = 512
 def write_file(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
     """Write `content` to `path` as `replace_file` does, through links; to a device as it is.
 
-    Raises PermissionError for what another user planted there, and OSError when it fails.
+    Raise PermissionError for what another user planted there, and OSError when it fails.
     """
     refuse_planted(path)
     if is_device(path):
@@ -94,7 +94,7 @@ def is_device(path: Path) -> bool:
 def open_file(path: Path, flags: int) -> int:
     """Return a descriptor of `path`; a new file gets the mode of the user's umask.
 
-    Raises OSError as `os.open` does, and where another user planted the file to write.
+    Raise OSError as `os.open` does, and where another user planted the file to write.
     """
     if flags & os.O_CREAT:
         refuse_planted(path)
@@ -116,13 +116,13 @@ def sync_folder(path: Path) -> None:
 
 
 def flush(descriptor: int) -> None:
-    """Bring the content of an open file to the disk. Raises OSError when the disk refuses."""
+    """Bring the content of an open file to the disk. Raise OSError when the disk refuses."""
     # macOS has no fdatasync.
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
 def write_all(descriptor: int, content: bytes) -> None:
-    """Write all of `content` to an open file. Raises OSError when the disk refuses."""
+    """Write all of `content` to an open file. Raise OSError when the disk refuses."""
     left = memoryview(content)
     while left:
         left = left[os.write(descriptor, left) :]
@@ -131,7 +131,7 @@ def write_all(descriptor: int, content: bytes) -> None:
 def write_at(descriptor: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:
     """Write all `pieces` at byte `offset` and return the offset behind them.
 
-    Raises OSError when the disk refuses.
+    Raise OSError when the disk refuses.
     """
     for first in range(0, len(pieces), _MOST_PIECES):
         group = pieces[first : first + _MOST_PIECES]

@@ -25,7 +25,7 @@ POLL_SECONDS = 0.25
 def try_lock(descriptor: int) -> bool:
     """Lock an open file and return whether that succeeded: False while another process has it.
 
-    Raises OSError on a file system without locks.
+    Raise OSError on a file system without locks.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,7 +48,7 @@ def exclusive(path: Path) -> Iterator[None]:
 def locked_file(path: Path, flags: int) -> int:
     """Return a locked descriptor of `path`, as `open_file` opens it.
 
-    Raises AlreadyRunning when another process has locked it.
+    Raise AlreadyRunning when another process has locked it.
     """
     while True:
         descriptor = open_file(path, flags)
@@ -82,7 +82,7 @@ def wait_for_lock(
     """Return the result of `attempt`, which is repeated while it raises AlreadyRunning.
 
     Waits up to `wait` seconds (infinity: without limit), None not at all, and looks every `poll`
-    seconds. `on_wait` gets the first failure that is waited for. Raises AlreadyRunning when the
+    seconds. `on_wait` gets the first failure that is waited for. Raise AlreadyRunning when the
     time is over or `cancel` is set.
     """
     limit = time.monotonic() + (wait or 0.0)
@@ -118,7 +118,7 @@ class RunLock:
     def acquire(self, wait: float | None, *, cancel: Cancel) -> None:
         """Take the lock; waits up to `wait` seconds (infinity: without limit), None not at all.
 
-        Raises AlreadyRunning when another process keeps it, EnvironmentProblem when the lock file
+        Raise AlreadyRunning when another process keeps it, EnvironmentProblem when the lock file
         cannot be made.
         """
         descriptor = self._open()

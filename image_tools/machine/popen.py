@@ -17,7 +17,7 @@ from plumbum.path.local import LocalPath  # noqa: E402
 def opened(argv: tuple[str, ...], environment: Mapping[str, str], fed: bool) -> Any:
     """Return the started process, with pipes at its outputs and, when `fed`, at its input.
 
-    Raises OSError when it cannot be started.
+    Raise OSError when it cannot be started.
     """
     # plumbum adds every child's environment to a snapshot of ours, taken at its import, with all
     # passwords. The empty snapshot adds nothing: a child has what its caller hands over, no more.

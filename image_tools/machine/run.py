@@ -55,7 +55,7 @@ def run(  # noqa: PLR0913 - one call with everything a child has, at ten call si
     `argv[0]` is an absolute path. The child sees `environment` and nothing else. After `timeout`
     seconds, at `cancel`'s deadline, or when `cancel` is set its whole process group is stopped:
     SIGTERM, two seconds later SIGKILL. `on_line` gets every line of both outputs when it comes, one
-    at a time, in other threads that share the caller's context variables. Raises ToolMissing when
+    at a time, in other threads that share the caller's context variables. Raise ToolMissing when
     this file cannot be started, EnvironmentProblem when no process can.
     """
     begun = time.monotonic()

@@ -17,7 +17,7 @@ def run_in_terminal(argv: tuple[str, ...], environment: Mapping[str, str]) -> in
     """Run a tool with the terminal, its output on standard error, and return its exit code.
 
     `argv[0]` is an absolute path; the tool sees `environment` and nothing else. The terminal is
-    restored afterwards, also when the tool was killed while it hid the input. Raises ToolMissing
+    restored afterwards, also when the tool was killed while it hid the input. Raise ToolMissing
     when it cannot be started.
     """
     try:

@@ -29,7 +29,7 @@ class OwnedFolder:
 
     @classmethod
     def make(cls: type[F], base: Path, prefix: str, mark: str) -> F:
-        """Return a new folder in `base`, owned by its file `mark`. Raises OSError."""
+        """Return a new folder in `base`, owned by its file `mark`. Raise OSError."""
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
         try:
             return cls(path, _owner_of(path, mark))
@@ -56,7 +56,7 @@ class Workspace(OwnedFolder):
     def create(cls, environ: Mapping[str, str]) -> Workspace:
         """Return a new folder below TMPDIR; folders of killed runs are removed first.
 
-        Raises EnvironmentProblem when it cannot be made.
+        Raise EnvironmentProblem when it cannot be made.
         """
         base = Path(environ.get("TMPDIR") or tempfile.gettempdir()).absolute()
         with suppress(OSError):
@@ -101,7 +101,7 @@ def _owner_of(folder: Path, mark: str) -> int:
 
 
 def remove_orphans(folders: Iterable[Path], mark: str) -> None:
-    """Remove this user's folders whose owner has died; raises OSError as iterating does."""
+    """Remove this user's folders whose owner has died; raise OSError as iterating does."""
     for folder in folders:
         if _is_left_behind(folder, mark):
             shutil.rmtree(folder, ignore_errors=True)

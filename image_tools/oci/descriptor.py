@@ -34,7 +34,7 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, fields: object) -> Descriptor:
-        """Return the descriptor in a parsed JSON value. Raises InvalidManifest if there is none."""
+        """Return the descriptor in a parsed JSON value. Raise InvalidManifest if there is none."""
         if not isinstance(fields, dict):
             raise InvalidManifest("a descriptor is not a JSON object")
         refuse_look_alikes(fields, _FIELDS)

@@ -22,7 +22,7 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str) -> Digest:
-        """Return the digest in `text`. Raises InvalidReference if it cannot be computed."""
+        """Return the digest in `text`. Raise InvalidReference if it cannot be computed."""
         algorithm, _, encoded = text.partition(":")
         if not _SHAPE.fullmatch(text):
             raise InvalidReference(f"{text!r} is not a digest: write sha256:<64 hex digits>")

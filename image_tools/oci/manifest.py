@@ -99,7 +99,7 @@ class Schema1:
 def parse(raw: RawManifest) -> Manifest | Index | Schema1:
     """Return the content of `raw`; its bytes decide if the media type is missing or wrong.
 
-    Raises InvalidManifest if it is not a JSON object of a known shape, is larger than 4 MiB (the
+    Raise InvalidManifest if it is not a JSON object of a known shape, is larger than 4 MiB (the
     limit of the distribution spec), has more than 10,000 entries, or is ambiguous.
     """
     if len(raw.content) > MAXIMUM_MANIFEST_SIZE:
@@ -130,7 +130,7 @@ def config_platform(content: bytes) -> Platform:
 def index_bytes(index: Index) -> bytes:
     """Return the bytes of `index` in the layout of buildx. Of its rare fields, only annotations.
 
-    Raises InvalidManifest if unknown fields of an entry are nested too deep to be written.
+    Raise InvalidManifest if unknown fields of an entry are nested too deep to be written.
     """
     document = {
         "schemaVersion": 2,

@@ -105,7 +105,7 @@ def walk(
     The answers to a batch are sent in its order. `wants` names the entries to read; each digest is
     asked for once. `on_manifest` is called once for each manifest that could be read, `top` first.
     `digest` is the name of `top` if it may differ from the sha256 of its bytes. Without `repeats`,
-    an index that appears many times is opened once. Raises InvalidManifest if `top` itself is not a
+    an index that appears many times is opened once. Raise InvalidManifest if `top` itself is not a
     manifest. Any other fault becomes a problem of the entry that leads there, so that one odd entry
     never makes the others unreachable.
     """

@@ -31,8 +31,8 @@ class CombinedImage:
 def combine(parts: Sequence[CombinedSource], *, overwrite: bool = False) -> CombinedImage:
     """Return the image with the entries of all `parts`, in order, attestations after their images.
 
-    Raises UsageError if two parts have different images of one platform, unless `overwrite`: then
-    the later one replaces the earlier. Raises PlatformMissing for a part without a platform. If one
+    Raise UsageError if two parts have different images of one platform, unless `overwrite`: then
+    the later one replaces the earlier. Raise PlatformMissing for a part without a platform. If one
     index already has all the entries, its bytes are kept.
     """
     leaves: tuple[Descriptor, ...] = ()

@@ -44,7 +44,7 @@ class TransferContext:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class RunContext:
-    """The services that all lines of one run share on the coordinating side.
+    """The services that all lines of one run share in the coordinating process.
 
     `transfers` carry out what was planned; `local` is the context for transfers in this process.
     `traffic` adds up the bytes of all lines. Without `referrers` no signatures are looked up.

@@ -203,7 +203,7 @@ def is_sampled(digest: Digest, sample: float) -> bool:
     return int(digest.hex[:8], 16) % _PARTS < round(sample * _PARTS)
 
 
-# What an answer says of one manifest; every other failure ends the validation.
+# Failures of a single manifest; every other failure ends the validation.
 OF_ONE_MANIFEST = (NotFound, DigestMismatch, InvalidManifest)
 Get = Callable[[Descriptor], Awaitable[Answer]]
 
@@ -229,7 +229,7 @@ class Holding:
     async def held(self, head: ManifestHead, get: Get) -> AtDestination:
         """Return what is under the tag of `head`; `get` gives the manifests behind it.
 
-        Raises NotFound, DigestMismatch or InvalidManifest where the manifest of the tag is lost,
+        Raise NotFound, DigestMismatch or InvalidManifest where the manifest of the tag is lost,
         damaged or none.
         """
         self.top = await self.manifest(head.digest)
@@ -251,7 +251,7 @@ class Holding:
         return replace(held, leaves=tuple(leaves), is_index=isinstance(found, Index))
 
     async def manifest(self, digest: Digest) -> RawManifest:
-        """Return the manifest of `digest`; NotFound where the repository has it not."""
+        """Return the manifest of `digest`; raise NotFound where the repository has it not."""
         if not self.is_fresh:
             return await self.reader.manifest(self.repository, digest)
         if digest in self._kept:

@@ -79,8 +79,8 @@ class Endpoints:
     """Opens one store per registry and end, and closes them all. Belongs to the event loop.
 
     With an archive as an end there is no registry there: whatever registry a reference names, it
-    is one of that archive. Who opened it closes it. What the source archive relies on is read from
-    `base_blobs`. `meters` count what sources bill.
+    is one of that archive. Its opener closes it. Blobs of its base are read from `base_blobs`.
+    `meters` count what sources bill.
     """
 
     source: RegistryEnd

@@ -197,7 +197,7 @@ class Engine(Generic[ResultT]):
             try:
                 return await self._finish(line, job, planned)
             except Deferred as error:
-                # What a transfer reads of referrers is not all known before.
+                # A transfer may read referrers that the plan could not foresee.
                 await self._context.quota.put_off(error)
             finally:
                 job.spend_held()

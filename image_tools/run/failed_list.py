@@ -76,8 +76,8 @@ class FailedList:
     far are in `PATH.running`; those of a killed run are dropped by the next, since the input still
     holds all of them. A link leads to the file that is replaced; what is no file (`/dev/stdout`, a
     FIFO) gets everything at the end. Lines that cannot be written there are logged; what lacks some
-    of them at the end is called `PATH.incomplete`, so that nobody feeds it in as all that is left.
-    UsageError when the file cannot be written.
+    of them at the end is called `PATH.incomplete`, so that it is not taken for the whole rest.
+    Raise UsageError when the file cannot be written.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class FailedList:
 
     def _use(self, shown: Path) -> None:
         self.shown = shown
-        # What standard output leads to may have no name in the file system.
+        # The target of standard output may have no name in the file system.
         self._path = shown if self._is_device else shown.resolve()
         self._is_input = same_file(self._path, self._source)
         self._growing = self._path.with_name(self._path.name + _RUNNING)
@@ -161,7 +161,7 @@ class FailedList:
         self._begun = True
 
     def _remove(self) -> None:
-        # What came there meanwhile is that of another run.
+        # A file that was created there meanwhile belongs to another run.
         if self._begun or self._is_input:
             self._path.unlink(missing_ok=True)
 
@@ -257,7 +257,7 @@ Line = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Whose failed list it is: a run over the list in the file `source`, which `origin` describes.
+    """The run that a failed list belongs to: over the list `source`, which `origin` describes.
 
     `lines` are those of the run, as words, where they may be a part of that list, or of another one
     that is called the same; None where they are all of it.

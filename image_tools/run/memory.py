@@ -89,7 +89,7 @@ class RepairMemory(OriginMemory):
 class FromArchive:
     """The memory of images that come out of an archive: kept apart from those of registries.
 
-    What an archive says was chosen is part of the wish: two archives may say it differently.
+    The selection that an archive was saved with is part of the key: two archives may differ in it.
     """
 
     def __init__(self, state: State, archive: Archive) -> None:

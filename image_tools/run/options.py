@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from image_tools.plan.selection import Selection
 from image_tools.retry import RetryPolicy
 
-# What a tag is to hold has changed since 1: what was finished by then is looked at again.
+# The content of a tag is decided differently since 1: images finished before are checked again.
 _RULES = "rules2"
 
 

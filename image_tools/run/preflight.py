@@ -40,7 +40,7 @@ class _RegistryAdmission:
         return self.refused or (self.refused_pushes if push else None)
 
     def close(self, error: Unauthorized, *, push: bool) -> None:
-        """Let nobody in any more."""
+        """Refuse every later image with `error`."""
         if push:
             self.refused_pushes = error
         else:
@@ -60,8 +60,8 @@ class Preflight:
     """Asks each destination registry once for admission, each repository once for pushes.
 
     An unchanged image costs nothing more: the login is looked at when its own requests are
-    refused, and only repositories that something is copied to are tried. `ask` asks the person at
-    the terminal for another login, None where there is nobody. Belongs to the event loop.
+    refused, and only repositories that something is copied to are tried. `ask` asks the user at the
+    terminal for another login, None without one. Belongs to the event loop.
     """
 
     def __init__(self, endpoints: Endpoints, ask: Ask | None = None) -> None:
@@ -106,7 +106,7 @@ class Preflight:
     async def _open(
         self, job: Job, admission: ChecksAdmission, error: Unauthorized, *, push: bool
     ) -> None:
-        """Return once somebody has typed a login that is accepted; raise `error` otherwise."""
+        """Return once the user has typed a login that is accepted; raise `error` otherwise."""
         registry = job.end.store.name
         door = self._doors[registry]
         if door.closed(push=push) is not None:
@@ -135,7 +135,7 @@ class Preflight:
         return push
 
     async def _typed(self, registry: str, admission: ChecksAdmission, error: Unauthorized) -> bool:
-        """Return whether somebody typed a login that the registry accepts, within `TRIES` tries."""
+        """Return whether the user typed a login that the registry accepts, within `TRIES` tries."""
         if self._ask is None:
             return False
         reason, is_plain = error.message, await admission.is_plain()

@@ -73,8 +73,8 @@ class _Queue:
 class Quota:
     """Gives every image its share of the pulls before it is begun. Belongs to the event loop.
 
-    Without a limit everybody gets one at once. What does not fit is Deferred; where the run
-    `waits`, it waits until the registry's window moves.
+    Without a limit each image gets one at once. An image that does not fit is Deferred; if the run
+    `waits`, the image waits until the registry's window moves.
     """
 
     def __init__(self, meters: Meters, progress: Progress, *, waits: bool = False) -> None:

@@ -20,7 +20,7 @@ _UNRANKED = sys.maxsize
 
 @dataclass(slots=True, eq=False)
 class _Ticket:
-    """Somebody who waits for a place, and what the place is for."""
+    """A request for a place, and the work that it is for."""
 
     lane: Lane
     rank: int = 0
@@ -53,7 +53,7 @@ class _Places:
             self.waiting[ticket.lane].remove(ticket)
 
     def start(self) -> bool:
-        """Give one place out; return whether there was one, and somebody to take it."""
+        """Give one place to the best ticket; return whether there were both."""
         if len(self.running) >= self.count:
             return False
         lanes = [lane for lane, tickets in self.waiting.items() if tickets]

@@ -114,8 +114,8 @@ async def validate(
     compared = _compared(source, choice, there, _as_saved(job, asked), walk.names)
     is_deep = wish.depth is not Depth.DIGEST
     if compared.verdict.problems or seen.destination is None:
-        # Nobody looked behind a wrong index, nor at what a lost tag has left in the repository:
-        # mirror does, so that one run repairs all of it.
+        # The content behind a wrong index, or left by a lost tag, was not checked. `mirror` checks
+        # it, so that one run repairs all of it.
         verdict = _placed(compared.verdict, source, choice, there)
         raise _different(job, replace(verdict, behind=verdict.behind or is_deep))
     if is_deep:
@@ -179,7 +179,10 @@ async def _origin(context: RunContext, job: Job, top: RawManifest) -> AtSource:
 
 
 async def _held(job: Job, seen: Probed, walk: Walk) -> AtDestination | None:
-    """Return what is under the destination's tag; Different where its index cannot be read."""
+    """Return what is under the destination's tag.
+
+    Raise Different where its index cannot be read.
+    """
     if seen.destination is None:
         return None
     shallow = walk.depth is Depth.DIGEST
@@ -246,7 +249,10 @@ def _copying(job: Job) -> str:
 
 
 def _skipped(job: Job, source: AtSource, asked: Demand) -> Outcome:
-    """Return the outcome of an image without wanted platforms; PlatformMissing if that fails."""
+    """Return the outcome of an image without wanted platforms.
+
+    Raise PlatformMissing if that fails.
+    """
     shown = ", ".join(platforms_of(source.leaves)) or "none"
     reason = f"{job.entry.source}: none of the wanted platforms; the source has: {shown}"
     if asked.missing_platform_fails:

@@ -73,7 +73,10 @@ class Mirrored:
             return None
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """Return the manifest from the first place that has it; NotFound if the last has not."""
+        """Return the manifest from the first place that has it.
+
+        Raise NotFound if the last has not.
+        """
         return await self._first(
             repository,
             reference,
@@ -124,7 +127,7 @@ class Mirrored:
     async def holder(self, repository: str, digest: Digest) -> tuple[Store, str]:
         """Return the store of the first place that has the manifest `digest`, and its repository.
 
-        Raises NotFound when the last has not.
+        Raise NotFound when the last has not.
         """
 
         async def look(store: Store, place: PullSource) -> tuple[Store, str]:

@@ -59,7 +59,7 @@ class ChecksAdmission(Protocol):
     async def login(self, repository: str = "") -> Credentials | None:
         """Return the login that the registry accepts, None when there is none for it.
 
-        Raises Unauthorized when the registry refuses the login.
+        Raise Unauthorized when the registry refuses the login.
         """
 
     def use(self, credentials: Credentials) -> None:
@@ -96,7 +96,7 @@ class FindsHolder(Protocol):
     async def holder(self, repository: str, digest: Digest) -> tuple[Store, str]:
         """Return the first store that has the manifest `digest`, and the repository there.
 
-        Raises NotFound when none has it.
+        Raise NotFound when none has it.
         """
 
 
@@ -156,7 +156,7 @@ class Store(Protocol):
         """Return the head of a manifest, None when the store says it is unknown (404 only)."""
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """Return the manifest, verified if asked for by digest; NotFound when unknown."""
+        """Return the manifest, verified if asked for by digest; raise NotFound when unknown."""
 
     async def put_manifest(
         self, repository: str, reference: str | Digest, manifest: RawManifest
@@ -172,7 +172,7 @@ class Store(Protocol):
         """Open a blob, streamed in chunks from byte `first` to `last` (inclusive, None: its end).
 
         A body that breaks off is continued by Range. A whole blob is verified: the iterator raises
-        DigestMismatch at its end when the bytes are wrong. Raises NotFound when unknown.
+        DigestMismatch at its end when the bytes are wrong. Raise NotFound when unknown.
         """
 
     async def mount(self, repository: str, digest: Digest, origin: str) -> Upload | None:
@@ -182,7 +182,7 @@ class Store(Protocol):
         """Return a new upload session."""
 
     async def tags(self, repository: str) -> tuple[str, ...]:
-        """Return the tags of a repository; NotFound when unknown."""
+        """Return the tags of a repository; raise NotFound when unknown."""
 
     async def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
         """Return the manifests whose subject is `digest`, from the API or the referrers tag."""

@@ -70,7 +70,7 @@ def download_for(machine: str, system: str, environ: Mapping[str, str]) -> Downl
     """Return the skopeo for this machine; `machine` and `system` as the module `platform` has them.
 
     IMAGE_TOOLS_SKOPEO_URL, where `{arch}` stands for amd64 or arm64, and IMAGE_TOOLS_SKOPEO_SHA256
-    replace the default. EnvironmentProblem if one of them is missing or wrong, ToolMissing if
+    replace the default. Raise EnvironmentProblem if one of them is missing or wrong, ToolMissing if
     nothing fits the machine.
     """
     if system == "Darwin":
@@ -99,7 +99,7 @@ def install_skopeo(
 
     If the file is there already, nothing is downloaded. A second process waits for the first. A
     cut transfer is resumed, also by the next run. `on_progress` is told the bytes that have
-    arrived and the size of the file. Raises DigestMismatch, what `download` raises, DiskFull,
+    arrived and the size of the file. Raise DigestMismatch, what `download` raises, DiskFull,
     EnvironmentProblem if the folder cannot be written, Interrupted if `cancel` is set.
     """
     part = PartialFile(target.with_name(f"{target.name}.{wanted.sha256[:16]}.part"))

@@ -43,7 +43,7 @@ _MACOS_PLUGIN_FOLDERS = (
 def find_skopeo(environ: Mapping[str, str]) -> Path:
     """Return skopeo's absolute path: IMAGE_TOOLS_SKOPEO, else on PATH, else the downloaded one.
 
-    ToolMissing if there is none, or if the variable names no program.
+    Raise ToolMissing if there is none, or if the variable names no program.
     """
     chosen = _chosen(environ, SKOPEO_VARIABLE)
     if chosen is not None:
@@ -59,8 +59,8 @@ def find_buildx(environ: Mapping[str, str], system_folders: Iterable[str] | None
 
     Docker's order (docker CLI 28): extra folders of its config.json, its own folder, those of the
     system (`system_folders`, by default those of Linux or macOS). Then the user's folder, which
-    DOCKER_CONFIG may hide, and PATH. ToolMissing if there is none, or if the variable names no
-    program.
+    DOCKER_CONFIG may hide, and PATH. Raise ToolMissing if there is none, or if the variable names
+    no program.
     """
     chosen = _chosen(environ, BUILDX_VARIABLE)
     if chosen is not None:

@@ -39,7 +39,7 @@ def read_policy(
 ) -> SignaturePolicy:
     """Return the policy in `chosen`, else the user's, else that in `machine`.
 
-    EnvironmentProblem if a file cannot be read or is no policy.
+    Raise EnvironmentProblem if a file cannot be read or is no policy.
     """
     home = home_folder(environ)
     usual = (home / ".config/containers/policy.json", machine)

@@ -77,7 +77,7 @@ _RULES: Mapping[Tool, _Rule] = {
 def parse_version(tool: Tool, text: str) -> Version:
     """Return the version in what `tool` printed, also Debian's and Docker Desktop's builds.
 
-    EnvironmentProblem if there is none.
+    Raise EnvironmentProblem if there is none.
     """
     rule = _RULES[tool]
     found = rule.printed.search(text)
@@ -112,8 +112,8 @@ def probe(
 ) -> Version:
     """Return the version of the tool at `path`, which is run once.
 
-    ToolMissing if it cannot be started, EnvironmentProblem if it prints no version of that tool,
-    ToolTooOld if it is too old.
+    Raise ToolMissing if it cannot be started, EnvironmentProblem if it prints no version of that
+    tool, ToolTooOld if it is too old.
     """
     name, rule = str(path), _RULES[tool]
     try:

@@ -13,7 +13,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.reference import DOCKER_HUB
 
 DOCKER_HUB_API = "registry-1.docker.io"
-# What yarl raises on text that is not a URL; 1.22 raises IndexError on "//[]@".
+# yarl raises these for text that is not a URL; 1.22 raises IndexError for "//[]@".
 NO_URL = (ValueError, IndexError)
 _PRINTABLE = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
@@ -69,7 +69,8 @@ def follow(base: URL, location: str, reference: str, *, allows_plain: bool) -> U
     """Return the URL in a Location or Link field of an answer from `base`.
 
     A registry behind a proxy that ends TLS often writes `http://` and its own host: then TLS is
-    kept. Unavailable if it is not usable, TlsProblem if it leads from TLS to plain HTTP elsewhere.
+    kept. Raise Unavailable if it is not usable, TlsProblem if it leads from TLS to plain HTTP
+    elsewhere.
     """
     target = located(base, location)
     if target is None:

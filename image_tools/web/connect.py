@@ -110,7 +110,7 @@ class Connections:
         """Return the answer at the end of all redirects, its body unread; the caller closes it.
 
         A redirect keeps the method: gateways redirect uploads with any of the five statuses
-        (distribution-spec#299, #607). The login goes to no other host. Raises TlsProblem, TimedOut,
+        (distribution-spec#299, #607). The login goes to no other host. Raise TlsProblem, TimedOut,
         Unavailable or one of their kinds if no answer came.
         """
         here = self._known_target(request)

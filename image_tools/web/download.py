@@ -69,9 +69,9 @@ async def download(
 ) -> None:
     """Bring the file at `url`, whose user name and password are shown to its server, to `part`.
 
-    What is there already is continued if the server still has the same version (If-Range with a
+    A partial file is continued if the server still has the same version (If-Range with a
     strong validator, RFC 9110 section 13.1.5). `on_progress` is told the bytes that have arrived
-    and the size of the file, None if unknown. Raises what `Connections.open` raises, the error of
+    and the size of the file, None if unknown. Raise what `Connections.open` raises, the error of
     the status if there is no file, and Unavailable or TimedOut if the transfer is cut; then the
     bytes are kept. OSError if the file cannot be written.
     """

@@ -51,7 +51,7 @@ class Pace:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
-        """Wait for the turn of one request; RateLimited if the rest is too long."""
+        """Wait for the turn of one request; raise RateLimited if the rest is too long."""
         await self._enter()
         try:
             yield Turn(self._rests)

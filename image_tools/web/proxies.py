@@ -13,8 +13,8 @@ from image_tools.web.tls import is_loopback
 def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> str | None:
     """Return the URL of the proxy for `scheme` to `host`:`port`, None for a direct connection.
 
-    Loopback has no proxy (golang.org/x/net/http/httpproxy). EnvironmentProblem if the variable
-    names another kind of proxy than http and https, or an impossible host or port.
+    Loopback has no proxy (golang.org/x/net/http/httpproxy). Raise EnvironmentProblem if the
+    variable names another kind of proxy than http and https, or an impossible host or port.
     """
     name = f"{scheme}_proxy"
     value = environ.get(name) or environ.get(name.upper()) or ""

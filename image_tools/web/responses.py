@@ -39,7 +39,7 @@ async def read_body(
 ) -> bytes:
     """Return the body of an answer, or a little more than `most` bytes of a longer one.
 
-    The connection is used again, unless the body is longer. Raises the error of a broken connection
+    The connection is used again, unless the body is longer. Raise the error of a broken connection
     about `reference`, TimedOut if the end does not come within `seconds`.
     """
     is_read = False

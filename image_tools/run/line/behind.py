@@ -54,7 +54,7 @@ class Behind:
     async def broken(self, job: Job, top: Digest) -> frozenset[Digest]:
         """Return the manifests behind `top` that are lost, or of which a blob is missing.
 
-        `top` itself is among them when it cannot be read. Raises what kept the destination from
+        `top` itself is among them when it cannot be read. Raise what kept the destination from
         being asked.
         """
         found = await self._broken(job, top)
@@ -132,7 +132,7 @@ def _warn_of_refusal(job: Job, error: CopyFailed) -> None:
 async def _answer(place: Repository, digest: Digest) -> Answer:
     """Return the manifest, or the error that says that the destination has lost it.
 
-    What is lost may leave the tag, so a registry is asked twice before it is believed.
+    Lost content may be removed from the tag, so a registry is asked twice.
     """
     first = await _asked(place, digest)
     return await _asked(place, digest) if isinstance(first, ImageToolsError) else first

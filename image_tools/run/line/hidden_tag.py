@@ -70,7 +70,7 @@ async def _try_new(
         raise error
     await _try_push(context, job, admission, error)
     try:
-        # What the push has created may be read now, and what was there as well.
+        # The push may have made the repository readable.
         return await job.destination.store.manifest_head(job.destination.name, job.tag)
     except CopyFailed as still:
         if not (is_not_shown(still) or may_be_new(still)):

@@ -21,7 +21,7 @@ from image_tools.run.outcomes import kept_of, platforms_of
 def chosen(context: RunContext, job: Job) -> Selection:
     """Return the platforms that count as chosen: they leave the tag when the source has them not.
 
-    Where all of an archive is copied and nobody named a platform, they were chosen when it was
+    If all of an archive is copied without naming platforms, they were chosen when it was
     saved; of an archive that does not say so, nothing else is known to be chosen than what it has.
     """
     archive, options = job.source.store.abilities.archive, context.options

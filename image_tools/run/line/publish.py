@@ -53,7 +53,7 @@ class _Referrers:
 async def publish(
     context: TransferContext, job: Job, task: TransferJob, done: Transferred
 ) -> Published:
-    """Write the tag after everything that speaks about the image: nobody shall see it unsigned.
+    """Write the tag after the referrers, so that the image is never visible unsigned.
 
     Raise ImageToolsError for what prevented it; the tag is as it was then.
     """

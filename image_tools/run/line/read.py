@@ -92,7 +92,7 @@ async def existing_image(
 ) -> DestinationImage | None:
     """Return what lies under the destination's tag; None for nothing, and for what is replaced.
 
-    Raises InvalidManifest where it cannot be merged with.
+    Raise InvalidManifest where it cannot be merged with.
     """
     if head is None:
         return None
@@ -113,8 +113,8 @@ async def existing_image(
 def _is_replaced(context: RunContext, job: Job, error: ImageToolsError) -> bool:
     """Return whether what cannot be merged with may go without --overwrite.
 
-    Content that is lost may, where the run looks behind the tag. What is there and is no index of
-    ours, such as a schema 1 image, goes only where a validation has named this very line.
+    Lost content may, if the run looks behind the tag. Content that cannot be merged with, such as a
+    schema 1 image, is replaced only if a validation has named this very line.
     """
     if isinstance(error, InvalidManifest):
         return job.entry.look_behind

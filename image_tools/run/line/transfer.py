@@ -127,7 +127,7 @@ async def _go_together(context: TransferContext, job: Job, task: TransferJob) ->
 async def _in_one_run(context: TransferContext, job: Job, task: TransferJob) -> Transferred:
     """Copy all children with one run of skopeo, and the index too if it is the source's.
 
-    What skopeo is known not to parse is written by our own client before.
+    Manifests that skopeo is known not to parse are written by our own client before.
     """
     count, key = len(task.children), f"{job.entry.number}.1"
     with logger.contextualize(img_id=1):
@@ -147,7 +147,7 @@ async def _in_one_run(context: TransferContext, job: Job, task: TransferJob) -> 
 def _bundled(
     context: TransferContext, task: TransferJob, children: tuple[ChildManifest, ...]
 ) -> CopyAll:
-    # What speaks about the image comes before its tag.
+    # Referrers come before the tag.
     comes_before = bool(task.referrers.referrers) or context.signer is not None
     final = None if comes_before else task.plan.final
     image = None if final is None or task.plan.nested else final.exact

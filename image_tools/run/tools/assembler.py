@@ -231,7 +231,7 @@ def _unknown(error: InvalidManifest) -> str:
 def _unseen(problem: EntryProblem) -> str | None:
     """Return why buildx must not get an index with this problem: its content is unknown."""
     if problem.fault is Fault.MISSTATED or isinstance(problem.error, NotFound):
-        return None  # What is missing buildx does not find either, and says so.
+        return None  # buildx does not find missing content either, and says so.
     if not isinstance(problem.error, InvalidManifest):
         raise problem.error
     return _unknown(problem.error)

@@ -90,7 +90,7 @@ class Copier:
     async def copy_several(self, job: Job, bundle: CopyAll, tag: str) -> None:
         """Bring the children of `bundle` by digest, and its index last where that is the image.
 
-        UnknownFailure when this skopeo cannot keep the bytes of the index (`cannot_keep`),
+        Raise UnknownFailure when this skopeo cannot keep the bytes of the index (`cannot_keep`),
         ManifestUnsupported when it cannot parse a manifest.
         """
         await self.foreign.bring(job, bundle.children)
@@ -154,7 +154,7 @@ class Copier:
         except ImageToolsError as error:
             understood = cannot_keep(str(error)) or isinstance(error, ManifestUnsupported)
             for blob in () if understood else _blobs(children):
-                # What the book says may be the reason: the next attempt looks again.
+                # The ledger may be wrong about this blob: the next attempt asks the registry again.
                 job.end.ledger.forget(job.destination.name, blob.digest)
             raise
         if any(child.digest not in pushed for child in children):

@@ -24,8 +24,8 @@ OWN_CLIENT = "own-client"
 class OwnClient:
     """Writes manifests whose blobs or children lie in the destination repository already.
 
-    It is the last resort: whoever calls it knows why neither skopeo nor buildx can do it. What a
-    registry, a digest or a policy refuses is no such reason.
+    It is the last resort: a caller knows why skopeo and buildx cannot do it. A refusal by a
+    registry, a wrong digest or a policy is no such reason.
     """
 
     retry: RetryPolicy

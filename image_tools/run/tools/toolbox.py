@@ -90,9 +90,9 @@ class Toolbox:
         return self._exchange
 
     def hurry(self) -> None:
-        """Begin to probe the tools; what is wrong with them hears who asks for them later.
+        """Begin to probe the tools; errors are raised to whoever awaits the tools later.
 
-        What is missing is downloaded only for those who really need it.
+        A missing tool is downloaded only by `tools`.
         """
         with suppress(ToolMissing):
             find_skopeo(self._environ)

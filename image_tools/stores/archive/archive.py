@@ -71,7 +71,7 @@ class Archive:
     def manifest(self, digest: Digest) -> RawManifest:
         """Return the manifest of `digest`, verified.
 
-        Raises NotFound when it is absent, ArchiveDamaged when its bytes have another digest,
+        Raise NotFound when it is absent, ArchiveDamaged when its bytes have another digest,
         InvalidManifest when they are no manifest.
         """
         size = self.content.size(digest)
@@ -90,7 +90,7 @@ class Archive:
         return RawManifest(self._media_type(RawManifest("", content)), content)
 
     def named_manifest(self, reference: Reference) -> RawManifest:
-        """Return the manifest a tag leads to; raises ArchiveDamaged if its entry differs."""
+        """Return the manifest a tag leads to; raise ArchiveDamaged if its entry differs."""
         entry = self.tagged(reference)
         if entry is None:
             raise NotFound(f"{self.name}: {reference} is not in it")
@@ -120,7 +120,7 @@ class Archive:
         return tuple(blob.digest for blob in blobs if self.blob_size(blob.digest) != blob.size)
 
     def add_manifest(self, raw: RawManifest) -> None:
-        """Add a manifest durably; raises NotFound when one of its blobs is missing."""
+        """Add a manifest durably; raise NotFound when one of its blobs is missing."""
         for digest in self.missing(raw):
             raise NotFound(f"{self.name}: blob {digest} of {raw.digest} is not in it")
         self._add(raw)

@@ -1,8 +1,8 @@
 """The names in an archive: index.json as values (image spec, image-layout.md).
 
 A tag is an entry with the annotations `org.opencontainers.image.ref.name` and containerd's
-`io.containerd.image.name`, both the whole reference. Entries without a name are referrers. What
-other programs wrote without a whole reference is kept.
+`io.containerd.image.name`, both the whole reference. Entries without a name are referrers.
+Entries of other programs without a whole reference are kept.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Catalogue:
     def index_bytes(self) -> bytes:
         """Return index.json: the tags sorted by name, then the nameless entries.
 
-        Raises ArchiveDamaged when something that was read is nested too deep to be written again.
+        Raise ArchiveDamaged when something that was read is nested too deep to be written again.
         """
         named = [_entry(reference, self.tags[reference]) for reference in sorted(self.tags)]
         document = {
@@ -148,7 +148,7 @@ class Catalogue:
 def parse_catalogue(content: bytes, name: str) -> Catalogue:
     """Return the catalogue in the bytes of an index.json, an empty one for no bytes.
 
-    `name` is for messages. Raises ArchiveDamaged when it is no index, or gives one name to two
+    `name` is for messages. Raise ArchiveDamaged when it is no index, or gives one name to two
     manifests.
     """
     if not content:

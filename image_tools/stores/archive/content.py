@@ -53,7 +53,7 @@ class BlobWriter(Protocol):
     """One blob on its way into an archive; ends with `finish` or `drop`. Many run at once."""
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes; raises DiskFull when there is no room for them."""
+        """Take the next bytes; raise DiskFull when there is no room for them."""
 
     def finish(self, digest: Digest) -> None:
         """Keep the blob durably, or drop it silently when the archive already has it.
@@ -68,8 +68,8 @@ class BlobWriter(Protocol):
 class Content(Protocol):
     """The bytes of an archive. Blocking, and safe for many threads at once.
 
-    What the disk refuses is raised as DiskFull or another CopyFailed; what an archive should not
-    hold as ArchiveDamaged. Manifests and indexes are blobs like any other.
+    Failures of the disk are raised as DiskFull or another CopyFailed, and content that does not
+    belong into an archive as ArchiveDamaged. Manifests and indexes are blobs like any other.
     """
 
     @property
@@ -86,7 +86,7 @@ class Content(Protocol):
         """Yield all blobs with their sizes in bytes, in no special order."""
 
     def open(self, digest: Digest) -> BinaryIO:
-        """Return a blob's original bytes, seekable and not verified; raises NotFound."""
+        """Return a blob's original bytes, seekable and not verified; raise NotFound."""
 
     def begin(self, size: int | None, *, compressible: bool) -> BlobWriter:
         """Begin a blob of `size` bytes, None when unknown; `compressible` ones are compressed."""

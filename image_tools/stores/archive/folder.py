@@ -50,7 +50,7 @@ class FolderContent:
             self._notes = self._left_behind() if writing else ()
 
     def index(self) -> bytes:
-        """See `Content`. Raises ArchiveDamaged when it is longer than 64 MiB."""
+        """See `Content`. Raise ArchiveDamaged when it is longer than 64 MiB."""
         try:
             with self._opened(self._path / "index.json") as file:
                 content = file.read(LONGEST_INDEX + 1)

@@ -92,7 +92,7 @@ def inventory_of(archive: Archive) -> Inventory:
 
 
 def relied_on(archive: Archive) -> Inventory:
-    """Return what an archive relies on, empty for a whole one; raises ArchiveDamaged."""
+    """Return what an archive relies on, empty for a whole one; raise ArchiveDamaged."""
     digest = archive.catalogue.relied
     if digest is None:
         return Inventory(archive.name)
@@ -127,7 +127,7 @@ def note_relied(archive: Archive, bases: Iterable[Inventory]) -> None:
 
 
 def parse_inventory(content: bytes, name: str) -> Inventory:
-    """Return the inventory in a file's bytes; raises ArchiveDamaged, which names `name`."""
+    """Return the inventory in a file's bytes; raise ArchiveDamaged, which names `name`."""
     if len(content) > LARGEST:
         raise ArchiveDamaged(f"{name}: {len(content)} bytes are too many for an inventory")
     try:

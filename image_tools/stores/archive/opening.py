@@ -40,8 +40,8 @@ class Detected:
     """The content that was found at a path.
 
     `form` is that of an archive; else `problem` says why nothing can be added to it, and `advice`
-    what a reader can do. `part_size` in bytes is that of an archive in volumes. What `is_damaged`
-    was an archive of this program.
+    what a reader can do. `part_size` in bytes is that of an archive in volumes. If it `is_damaged`,
+    it was an archive of this program.
     """
 
     kind: PathKind
@@ -53,7 +53,7 @@ class Detected:
 
 
 def detect(path: Path) -> Detected:
-    """Return what lies at `path`; raises EnvironmentProblem when it cannot be looked at."""
+    """Return what lies at `path`; raise EnvironmentProblem when it cannot be looked at."""
     try:
         if has_volumes(path):
             return _detect_volumes(path)
@@ -95,7 +95,7 @@ def read_archive(
     """Return the archive at `path`, to read.
 
     With `finished`, a folder must have been saved to its end. Without `whole`, volumes may be lost.
-    Archives of other programs are opened as `foreign` says. Raises UsageError when nothing lies
+    Archives of other programs are opened as `foreign` says. Raise UsageError when nothing lies
     there, ArchiveDamaged when it is no whole archive.
     """
     found = detect(path)
@@ -137,7 +137,7 @@ def _unfinished(path: Path) -> str:
 def check_archive(path: Path) -> None:
     """Check that there is an archive at `path`; those of other programs are not looked into.
 
-    Raises UsageError or ArchiveDamaged as `read_archive` does.
+    Raise UsageError or ArchiveDamaged as `read_archive` does.
     """
     found = detect(path)
     if found.form is not None or found.kind is PathKind.NOTHING or found.is_damaged:
@@ -149,7 +149,7 @@ def check_archive(path: Path) -> None:
 def add_to_archive(path: Path) -> Archive:
     """Return the archive at `path`, to add to.
 
-    Raises AlreadyRunning when another process adds to it, ArchiveDamaged when volumes are lost.
+    Raise AlreadyRunning when another process adds to it, ArchiveDamaged when volumes are lost.
     """
     found = detect(path)
     if found.form is None:
@@ -200,7 +200,7 @@ def new_archive(path: Path, form: Form, part_size: int | None = None) -> Archive
 
     With `part_size` in bytes it is in volumes, and old ones are removed at once; without, old
     volumes keep their size. It continues where a run was killed. A folder keeps its sound blobs,
-    but none of its tags. Raises AlreadyRunning when another process writes it.
+    but none of its tags. Raise AlreadyRunning when another process writes it.
     """
     part_size = part_size or detect(path).part_size
     base, _ = base_and_number(path)

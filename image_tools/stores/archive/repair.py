@@ -43,7 +43,7 @@ class DamagedEntry:
     def mend(self, blob: IO[bytes], compressed: Callable[[Form], Compressed] = Compressed) -> None:
         """Write the entry again, from the right bytes of the whole blob.
 
-        It keeps its length, so that nothing else in the file changes. Raises CopyFailed when the
+        It keeps its length, so that nothing else in the file changes. Raise CopyFailed when the
         disk refuses, ArchiveDamaged when the entry cannot have its old length.
         """
         place = self.file.path.parent

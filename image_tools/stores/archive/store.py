@@ -79,7 +79,7 @@ class ArchiveStore:
         return ManifestHead(digest, found.media_type, len(found.content))
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """Return the manifest, verified; raises NotFound when it is not in the archive."""
+        """Return the manifest, verified; raise NotFound when it is not in the archive."""
         if isinstance(reference, Digest):
             return await in_thread(lambda: self.archive.manifest(reference))
         named = self._named(repository, reference)
@@ -147,7 +147,7 @@ class ArchiveStore:
         return ArchiveUpload(self.archive)
 
     async def tags(self, repository: str) -> tuple[str, ...]:
-        """Return the tags of a repository; raises NotFound when there are none."""
+        """Return the tags of a repository; raise NotFound when there are none."""
         place = (self.registry, repository)
         tags = self.archive.images
         found = tuple(str(one.tag) for one in tags if (one.registry, one.repository) == place)
@@ -250,7 +250,7 @@ class ArchiveUpload:
         await self._receive(chunks, None, ("sha256", "sha512"))
 
     async def commit(self, digest: Digest) -> None:
-        """Keep what was received; raises DigestMismatch when it has another digest."""
+        """Keep what was received; raise DigestMismatch when it has another digest."""
         await self._keep(digest)
 
     async def put(self, digest: Digest, size: int, chunks: AsyncIterator[bytes]) -> None:

@@ -48,7 +48,7 @@ class Admission:
     async def login(self, repository: str = "") -> Credentials | None:
         """Return the login that the registry accepts; None when there is none for it.
 
-        Raises Unauthorized when it is refused; a login that was refused before is not sent again.
+        Raise Unauthorized when it is refused; a login that was refused before is not sent again.
         """
         await self._client.root()
         return await self._client.authorizer.accepted_login(repository, self._client.challenges)

@@ -1,6 +1,6 @@
 """The error for an answer that is no success.
 
-What an answer means is decided by the table of refusals (`image_tools/refusals/`).
+The table of refusals (`image_tools/refusals/`) decides what an answer means.
 """
 
 from __future__ import annotations

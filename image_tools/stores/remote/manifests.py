@@ -57,7 +57,10 @@ class ManifestReader:
             raise
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """Return the manifest, verified by the digest asked for or told; NotFound if unknown."""
+        """Return the manifest, verified by the digest asked for or told.
+
+        Raise NotFound if unknown.
+        """
         return await self._client.repeat(lambda: self._read(repository, reference))
 
     async def _by_head(self, repository: str, reference: str | Digest) -> ManifestHead | None:

@@ -102,7 +102,7 @@ class RegistriesConf:
     def sources(self, registry: str, repository: str) -> tuple[PullSource, ...]:
         """Return where to look for a repository: mirrors in order, then the location itself.
 
-        Raises EnvironmentProblem where it is blocked.
+        Raise EnvironmentProblem where it is blocked.
         """
         name = f"{registry}/{repository}"
         found = [(rule, rest) for rule in self.rules if (rest := rule.rest(name)) is not None]
@@ -145,7 +145,7 @@ def load(environ: Mapping[str, str], system: Path = _SYSTEM) -> RegistriesConf:
     """Return the rules of `$CONTAINERS_REGISTRIES_CONF`, else the user's, else the system's file.
 
     Files of `registries.conf.d` replace rules of the same prefix, the user's last. `system` is the
-    system's folder. Raises EnvironmentProblem for a file that cannot be read.
+    system's folder. Raise EnvironmentProblem for a file that cannot be read.
     """
     rules: dict[str, Rule] = {}
     for file in _files(environ, system):

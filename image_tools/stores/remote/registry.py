@@ -91,7 +91,10 @@ class Remote:
         return await self._manifests.of_manifest(repository, reference)
 
     async def manifest(self, repository: str, reference: str | Digest) -> RawManifest:
-        """Return the manifest, verified by the digest asked for or told; NotFound if unknown."""
+        """Return the manifest, verified by the digest asked for or told.
+
+        Raise NotFound if unknown.
+        """
         return await self._manifests.manifest(repository, reference)
 
     async def put_manifest(
@@ -120,7 +123,7 @@ class Remote:
     ) -> bool:
         """Delete a manifest and all `tags` that lead to it; return False when it was unknown.
 
-        Raises AccessDenied also when the registry allows no deletion at all, IntegrityError when
+        Raise AccessDenied also when the registry allows no deletion at all, IntegrityError when
         something is still there afterwards.
         """
         self._client.authorizer.expect((repository,), push=True, delete=True)
@@ -192,7 +195,7 @@ class Remote:
         return RemoteUpload(self._client, repository, answer)
 
     async def tags(self, repository: str) -> tuple[str, ...]:
-        """Return the tags of a repository, all pages; NotFound if unknown."""
+        """Return the tags of a repository, all pages; raise NotFound if unknown."""
         return await self._tags.all(repository)
 
     async def lists_tag(self, repository: str, tag: str) -> bool | None:
@@ -237,7 +240,7 @@ class Deletion:
     async def run(self) -> bool:
         """Delete it; return False when the registry did not know the digest any more.
 
-        Raises AccessDenied when the registry allows no deletion at all, IntegrityError when a tag
+        Raise AccessDenied when the registry allows no deletion at all, IntegrityError when a tag
         still leads to the manifest afterwards.
         """
         request = self._request(str(self.digest))

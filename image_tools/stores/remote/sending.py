@@ -147,7 +147,7 @@ async def read(
 ) -> ApiAnswer:
     """Return the whole answer; of a refusal 64 KiB, without the `secrets` the server was sent.
 
-    Raises InvalidManifest when it is longer than the request allows, TimedOut after `seconds`.
+    Raise InvalidManifest when it is longer than the request allows, TimedOut after `seconds`.
     """
     good = response.status in request.expected
     limit = request.limit if good else MOST_BYTES_OF_A_REFUSAL

@@ -45,7 +45,7 @@ class TagLists:
         self._listed: defaultdict[str, _Listed] = defaultdict(_Listed)
 
     async def all(self, repository: str) -> tuple[str, ...]:
-        """Return the tags of a repository, all pages; NotFound if unknown."""
+        """Return the tags of a repository, all pages; raise NotFound if unknown."""
         client, request, found = self._client, self._page(repository), dict[str, None]()
         seen = set[URL]()
         for _ in range(MOST_PAGES):
@@ -106,7 +106,10 @@ class TagLists:
 
 
 def _tags(answer: ApiAnswer, reference: str) -> tuple[str, ...]:
-    """Return the tags of one page, without invalid names; Unavailable if it is no list of tags."""
+    """Return the tags of one page, without invalid names.
+
+    Raise Unavailable if it is no list of tags.
+    """
     try:
         document = json.loads(answer.body)
         # Servers in Go omit an empty list; a list under another name is a broken answer.

@@ -78,7 +78,7 @@ class BlobPlace:
         return self.offset + self.length
 
     def write(self, pieces: Sequence[bytes | memoryview], at: int) -> int:
-        """Write `pieces` at byte `at` of the file and return the byte behind; raises OSError."""
+        """Write `pieces` at byte `at` of the file and return the byte behind; raise OSError."""
         return write_at(self.area.source.descriptor, pieces, at)
 
 
@@ -117,7 +117,7 @@ class AppendArea:
         return self.source.name
 
     def reserve(self, length: int) -> BlobPlace:
-        """Return a free place of `length` bytes; raises DiskFull when the disk has no room."""
+        """Return a free place of `length` bytes; raise DiskFull when the disk has no room."""
         with self._changed:
             place = BlobPlace(self, self._space.reserve(length), length)
             self.on_their_way += 1
@@ -139,7 +139,7 @@ class AppendArea:
     def keep(self, place: BlobPlace, entry: FileEntry) -> None:
         """Make the content of a place a blob of the archive, durably; give it back if known.
 
-        Raises OSError when the disk refuses; then the place is not given back.
+        Raise OSError when the disk refuses; then the place is not given back.
         """
         if not self._claim(entry.digest):
             self.release(place)
@@ -170,7 +170,7 @@ class AppendArea:
     def close_holes(self) -> tuple[FileEntry, ...]:
         """Move what lies behind a hole down, and return the entries in the order of the file.
 
-        Raises RuntimeError while a blob is on its way.
+        Raise RuntimeError while a blob is on its way.
         """
         if self.on_their_way:
             raise RuntimeError("a blob is still on its way into the archive")

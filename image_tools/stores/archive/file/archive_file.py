@@ -51,7 +51,7 @@ _FORM = "form"
 def file_form(path: Path) -> Form | None:
     """Return the form of a whole archive of this program in `path`, None when it is none.
 
-    Raises ArchiveDamaged when it is one that was changed, OSError when it cannot be opened.
+    Raise ArchiveDamaged when it is one that was changed, OSError when it cannot be opened.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         return None
@@ -84,7 +84,7 @@ class FileContent:
     def create(cls, path: Path, form: Form, volume: VolumeNumber | None = None) -> FileContent:
         """Return a new archive that becomes `path` when published; continues a killed run's.
 
-        `volume` says which of several files it is. Raises AlreadyRunning when another process
+        `volume` says which of several files it is. Raise AlreadyRunning when another process
         writes it, UsageError when it was begun in another form, DiskFull or CopyFailed when the
         disk refuses.
         """
@@ -96,14 +96,14 @@ class FileContent:
 
     @classmethod
     def reading(cls, path: Path) -> FileContent:
-        """Return a finished archive, to read. Raises ArchiveDamaged, and OSError as `open`."""
+        """Return a finished archive, to read. Raise ArchiveDamaged, and OSError as `open`."""
         return cls._finished(path, open_file(path, os.O_RDONLY))
 
     @classmethod
     def adding(cls, path: Path) -> FileContent:
         """Return a finished archive, to add to; with what a killed run had added to it.
 
-        Nothing is written before the first blob. Raises ArchiveDamaged when it is not whole,
+        Nothing is written before the first blob. Raise ArchiveDamaged when it is not whole,
         AlreadyRunning when another process adds to it, OSError as `open`.
         """
         content = cls._finished(path, locked_file(path, os.O_RDWR))
@@ -230,7 +230,7 @@ class FileContent:
     def _commit(self) -> None:
         """Make what was written the archive."""
         if self._trailer is None:
-            # What a killed run left beside the file that is replaced does not belong to this one.
+            # Leftovers of a killed run next to the replaced file do not belong to this one.
             saved_path(self.path).unlink(missing_ok=True)
             journal_path(self.path).unlink(missing_ok=True)
             partial_path(self.path).rename(self.path)

@@ -34,7 +34,7 @@ class BlobSite(Protocol):
         """Return the archive's path."""
 
     def reserve(self, length: int) -> BlobPlace:
-        """Return a free place of `length` bytes; raises DiskFull when the disk has no room."""
+        """Return a free place of `length` bytes; raise DiskFull when the disk has no room."""
 
 
 def blob_writer(site: BlobSite, size: int | None, *, compressible: bool) -> BlobWriter:

@@ -61,7 +61,7 @@ def padded(size: int) -> int:
 def tar_header(name: str, size: int) -> bytes:
     """Return the tar header of a file: `HEADER` bytes of POSIX.1-2001 (pax), for any name and size.
 
-    Raises ValueError when the name is too long for that.
+    Raise ValueError when the name is too long for that.
     """
     records = _record("path", name) + _record("size", str(size))
     if len(records) > BLOCK:

@@ -51,7 +51,7 @@ class Journal:
     def open(cls, path: Path) -> Journal:
         """Return the journal in `path`, made if missing; `entries` are those of an earlier run.
 
-        Raises ArchiveDamaged when the file is no journal, OSError when it cannot be written.
+        Raise ArchiveDamaged when the file is no journal, OSError when it cannot be written.
         """
         refuse_planted(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -72,7 +72,7 @@ class Journal:
     def append(self, kind: str, text: str) -> None:
         """Add an entry durably. `kind` is one word, `text` one line.
 
-        Concurrent threads share one flush. Raises OSError when it cannot be written.
+        Concurrent threads share one flush. Raise OSError when it cannot be written.
         """
         if " " in kind or "\n" in kind + text:
             raise ValueError(f"no entry of a journal: {kind!r} {text!r}")

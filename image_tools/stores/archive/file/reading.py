@@ -30,7 +30,7 @@ class RangeSource(Protocol):
         """Return the archive's path, for messages."""
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes from `offset`, none at the end; raises ArchiveDamaged."""
+        """Return up to `length` bytes from `offset`, none at the end; raise ArchiveDamaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class _Span(io.RawIOBase):
 def unpacked(form: Form, source: RangeSource, offset: int, end: int) -> Iterator[bytes]:
     """Yield the content of all frames between two offsets, in chunks of bounded size.
 
-    Ends early when the file does. Raises ArchiveDamaged when it meets something else than a frame.
+    Ends early when the file does. Raise ArchiveDamaged when it meets something else than a frame.
     """
     span = _Span(source, offset, end)
     try:
@@ -208,7 +208,7 @@ def open_entry(form: Form, source: FileSource, entry: FileEntry) -> BinaryIO:
 
 
 def read_entry(form: Form, source: RangeSource, entry: FileEntry, limit: int) -> bytes:
-    """Return all content of an entry; raises ArchiveDamaged when it exceeds `limit` bytes."""
+    """Return all content of an entry; raise ArchiveDamaged when it exceeds `limit` bytes."""
     if entry.size > limit:
         raise damaged(source.name, f"{entry.name} has {entry.size} bytes")
     return io.BufferedReader(EntryReader(form, source, entry), CHUNK).read(entry.size)

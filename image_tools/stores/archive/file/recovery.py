@@ -74,7 +74,7 @@ def saved_trailer(path: Path, source: FileSource) -> Trailer | None:
 
 
 def saved_bytes(path: Path) -> bytes:
-    """Return the bytes of the kept trailer; raises ArchiveDamaged when there are none."""
+    """Return the bytes of the kept trailer; raise ArchiveDamaged when there are none."""
     found = _saved(path)
     if found is None:
         raise damaged(str(path), f"{saved_path(path)} is gone")

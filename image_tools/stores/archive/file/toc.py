@@ -93,7 +93,7 @@ def piece_name(piece: Piece, size: int) -> str:
 def table_bytes(table: Table) -> bytes:
     """Return the text of the table, padded to tar's blocks.
 
-    Raises ArchiveDamaged when it is longer than what is read.
+    Raise ArchiveDamaged when it is longer than what is read.
     """
     lines = [json.dumps(line, separators=(",", ":")) for line in _lines(table)]
     text = "\n".join(lines).encode()
@@ -133,7 +133,7 @@ def entry_value(entry: FileEntry) -> dict[str, Any]:
 def parse_table(archive: str, form: Form, text: bytes, end: int) -> Table:
     """Return the table written in `text`, for a file whose entries end at byte `end`.
 
-    Raises ArchiveDamaged unless every entry begins where the one before ends, and all names differ.
+    Raise ArchiveDamaged unless every entry begins where the one before ends, and all names differ.
     """
     try:
         lines = iter(_values(text))
@@ -164,21 +164,21 @@ def _volume(value: Any) -> VolumeNumber | None:
 
 
 def whole_number(value: object) -> int:
-    """Return `value` if it is a number of bytes; raises ValueError."""
+    """Return `value` if it is a number of bytes; raise ValueError."""
     if type(value) is not int or not 0 <= value <= _MOST:
         raise ValueError("a size or place that is no number")
     return value
 
 
 def some_text(value: object) -> str:
-    """Return `value` if it is text; raises ValueError."""
+    """Return `value` if it is text; raise ValueError."""
     if not isinstance(value, str):
         raise ValueError("a name that is no text")
     return value
 
 
 def parse_entry(form: Form, value: Any) -> FileEntry:
-    """Return the entry in a JSON object; raises ValueError or InvalidReference."""
+    """Return the entry in a JSON object; raise ValueError or InvalidReference."""
     if not isinstance(value, dict) or value.keys() not in (_KEYS, _PIECE_KEYS):
         raise ValueError("an entry of unknown shape")
     digest, piece = Digest.parse(some_text(value["digest"])), _piece(value)

@@ -149,7 +149,7 @@ def read_trailer(
 ) -> Trailer | None:
     """Return the trailer of a file of `size` bytes, None if it is not ours.
 
-    `form` is given where it cannot be read from the first bytes of `source`. Raises ArchiveDamaged
+    `form` is given where it cannot be read from the first bytes of `source`. Raise ArchiveDamaged
     when the trailer is damaged, or bigger than the two limits in bytes.
     """
     form = form or form_of(source.read_at(0, BLOCK))

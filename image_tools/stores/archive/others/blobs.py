@@ -33,7 +33,7 @@ class Survey:
     total: int
 
     def file(self, path: str) -> Member:
-        """Return the file under a name, through links; raises ArchiveDamaged when there is none."""
+        """Return the file under a name, through links; raise ArchiveDamaged when there is none."""
         found = self.members.get(path)
         for _ in range(_MOST_HOPS):
             if found is None or found.kind is not Kind.LINK:
@@ -47,7 +47,7 @@ class Survey:
 def survey(source: ForeignArchive, cache: Cache, *, most: int = MOST_MEMBERS) -> Survey:
     """Return the entries of an archive, of which there may be up to `most`.
 
-    Raises DiskFull when the cache has no room for it. Raises ArchiveDamaged for more entries, and
+    Raise DiskFull when the cache has no room for it. Raise ArchiveDamaged for more entries, and
     for two with one name, also if only their case differs: two tools might read different ones.
     """
     members, folded, total, room = dict[str, Member](), set[str](), 0, cache.room
@@ -83,11 +83,11 @@ class Blobs:
         return self.found.name
 
     def digest(self, path: str) -> Digest:
-        """Return the digest of a file; raises ArchiveDamaged when it is not in the archive."""
+        """Return the digest of a file; raise ArchiveDamaged when it is not in the archive."""
         return self.digests[self.found.file(path).name]
 
     def size(self, digest: Digest) -> int:
-        """Return the size of a blob in bytes; raises ArchiveDamaged when it is missing."""
+        """Return the size of a blob in bytes; raise ArchiveDamaged when it is missing."""
         size = self.content.size(digest)
         if size is None:
             raise damaged(self.name, f"blob {digest} is not in it")
@@ -98,14 +98,14 @@ class Blobs:
         return self.content.open(digest)
 
     def document(self, path: str) -> Any:
-        """Return the JSON value in a file of up to 64 MiB; raises ArchiveDamaged."""
+        """Return the JSON value in a file of up to 64 MiB; raise ArchiveDamaged."""
         try:
             return json.loads(self.read(path))
         except (ValueError, RecursionError) as error:
             raise damaged(self.name, f"{path} is not JSON: {error}") from error
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of a document; raises ArchiveDamaged when it is over 64 MiB."""
+        """Return the bytes of a document; raise ArchiveDamaged when it is over 64 MiB."""
         digest = self.digest(path)
         if self.size(digest) > LONGEST_DOCUMENT:
             raise damaged(self.name, f"{path} has more than 64 MiB")
@@ -122,7 +122,7 @@ class Blobs:
 def unpack(source: ForeignArchive, found: Survey, content: Content) -> Blobs:
     """Store every file of the archive under its digest, in one pass.
 
-    Raises ArchiveDamaged when a file is not what its name says, or the archive has changed.
+    Raise ArchiveDamaged when a file is not what its name says, or the archive has changed.
     """
     digests = dict[str, Digest]()
     for member, body in source.members():

@@ -43,7 +43,7 @@ class Cache(OwnedFolder):
     def create(cls, archive: Path, choice: Foreign) -> Cache:
         """Return a new folder; those of killed runs are removed first.
 
-        Raises EnvironmentProblem when it cannot be made.
+        Raise EnvironmentProblem when it cannot be made.
         """
         base = choice.cache or archive.absolute().parent
         prefix = f"{archive.absolute().name[:100]}.cache-"

@@ -37,7 +37,7 @@ _NONE = "<none>"  # docker's name for an image without a tag
 def docker_catalogue(blobs: Blobs, top: str) -> Catalogue:
     """Return the images in the manifest.json under `top`, after storing their manifests.
 
-    Raises ArchiveDamaged when an image is not what manifest.json or its config says.
+    Raise ArchiveDamaged when an image is not what manifest.json or its config says.
     """
     catalogue = Catalogue()
     for stated in _listed(blobs, blobs.document(f"{top}{MANIFEST}"), MANIFEST):

@@ -43,7 +43,7 @@ class _Image:
 def whole_names(archive: Archive, choice: Foreign) -> Catalogue:
     """Return the catalogue of `archive` with a whole name for every image.
 
-    Raises NameAsked when an image needs a name, unless `choice` is lenient, and UsageError when it
+    Raise NameAsked when an image needs a name, unless `choice` is lenient, and UsageError when it
     is unclear which image `choice.names` are for.
     """
     waiting = [*unnamed(archive)]

@@ -37,7 +37,7 @@ class Layout(Enum):
 def foreign_archive(path: Path, choice: Foreign) -> Archive:
     """Return the archive at `path`, to read, unpacked into a folder that goes when it is closed.
 
-    Raises ArchiveDamaged when it is of no known kind or was changed, DiskFull when there is no room
+    Raise ArchiveDamaged when it is of no known kind or was changed, DiskFull when there is no room
     for it, UsageError when an image needs a name.
     """
     with _opened(path) as source:
@@ -46,7 +46,7 @@ def foreign_archive(path: Path, choice: Foreign) -> Archive:
             _fill(cache, source, choice)
             return Archive(CachedContent(cache, str(path)))
         except BaseException:
-            cache.keep = False  # What is in it is no archive.
+            cache.keep = False  # Its content is no archive.
             cache.close()
             raise
 

@@ -39,7 +39,7 @@ _VERSION_FIELDS = ("OsVersion", "OSVersion")
 def predecessor_catalogue(blobs: Blobs, top: str) -> Catalogue:
     """Return the images in the list under `top`, after storing their indexes.
 
-    Raises ArchiveDamaged when the list is wrong.
+    Raise ArchiveDamaged when the list is wrong.
     """
     catalogue = Catalogue()
     listed = _object(blobs, blobs.document(f"{top}{LIST}")).get("List")

@@ -46,7 +46,7 @@ class ForeignArchive(Protocol):
         """Return whether walking the entries means reading and unpacking everything."""
 
     def members(self) -> Iterator[tuple[Member, EntryContent]]:
-        """Yield all entries in order; raises ArchiveDamaged where it is broken."""
+        """Yield all entries in order; raise ArchiveDamaged where it is broken."""
 
     def close(self) -> None:
         """Close its file."""
@@ -117,7 +117,7 @@ class FolderSource:
 
 @contextmanager
 def opened_source(path: Path) -> Iterator[ForeignArchive]:
-    """Open the entries of what lies at `path`; raises UsageError when it can hold no images."""
+    """Open the entries of what lies at `path`; raise UsageError when it can hold no images."""
     source = FolderSource(path) if path.is_dir() else _opened_file(path)
     try:
         yield source

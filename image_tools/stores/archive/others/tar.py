@@ -54,7 +54,7 @@ class Stream(Protocol):
         """Return up to `most` of the next bytes, none at the end."""
 
     def skip(self, count: int) -> None:
-        """Skip `count` bytes; raises ArchiveDamaged when there are fewer."""
+        """Skip `count` bytes; raise ArchiveDamaged when there are fewer."""
 
 
 class PlainStream:
@@ -126,7 +126,7 @@ class _ExtendedHeader:
 def walk(stream: Stream) -> Iterator[tuple[Member, Body]]:
     """Yield all entries in order, to the end of the archive.
 
-    Raises ArchiveDamaged when an entry is broken, is no file, folder or link, or would lie outside.
+    Raise ArchiveDamaged when an entry is broken, is no file, folder or link, or would lie outside.
     """
     said = _ExtendedHeader()
     while True:
@@ -176,7 +176,7 @@ def _own_name(name: str, block: bytes) -> str:
 
 
 def path_inside(name: str, path: str, *, or_top: bool = False) -> str:
-    """Return `path` normalized; raises ArchiveDamaged when it leads out of the archive."""
+    """Return `path` normalized; raise ArchiveDamaged when it leads out of the archive."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     strange = path.startswith("/") or ".." in parts or _CONTROL.search(path)
     if strange or len(path) > LONGEST_NAME or not (parts or or_top):
@@ -185,7 +185,7 @@ def path_inside(name: str, path: str, *, or_top: bool = False) -> str:
 
 
 def link_target(name: str, place: str, target: str) -> str:
-    """Return the target of a symbolic link at `place`; raises ArchiveDamaged for one outside."""
+    """Return the target of a symbolic link at `place`; raise ArchiveDamaged for one outside."""
     parts = place.split("/")[:-1]
     for part in target.split("/"):
         if part == "..":

@@ -107,7 +107,7 @@ def _held_value(blob: BlobInVolume) -> list[str | int]:
 
 
 def parse_list(archive: str, content: bytes) -> VolumeList:
-    """Return the list written in `content`; raises ArchiveDamaged when it is none, or too long."""
+    """Return the list written in `content`; raise ArchiveDamaged when it is none, or too long."""
     if len(content) > BIGGEST_LIST:
         raise damaged(archive, "its list of volumes is too big")
     try:

@@ -74,7 +74,7 @@ def set_name(path: Path) -> Path:
 def find_set(path: Path) -> VolumeSet:
     """Return the volumes of an archive; `path` is one of them, or the name that they share.
 
-    Raises ArchiveDamaged when the last one, with the list of all, is missing.
+    Raise ArchiveDamaged when the last one, with the list of all, is missing.
     """
     base, _ = base_and_number(path)
     whole, broken = _opened(base)
@@ -92,7 +92,7 @@ def find_set(path: Path) -> VolumeSet:
 def find_remains(path: Path, part_size: int | None) -> VolumeSet:
     """Return what is left of an archive without its last volume, so without index and list.
 
-    If `part_size` is None, it is the size of the biggest volume. Raises ArchiveDamaged when no
+    If `part_size` is None, it is the size of the biggest volume. Raise ArchiveDamaged when no
     volume is whole.
     """
     base, _ = base_and_number(path)
@@ -216,14 +216,14 @@ def _clear_journals(base: Path) -> None:
 
 
 def new_volume(base: Path, form: Form, set_id: str, number: int) -> FileContent:
-    """Return a volume to write, or to continue. Raises what `FileContent.create` does."""
+    """Return a volume to write, or to continue. Raise what `FileContent.create` does."""
     return FileContent.create(volume_path(base, number), form, VolumeNumber(set_id, number))
 
 
 def clear(base: Path) -> None:
     """Remove the volumes of an archive that is replaced.
 
-    Raises UsageError when a file of such a name is no archive of this program.
+    Raise UsageError when a file of such a name is no archive of this program.
     """
     for number in volume_numbers(base):
         path = volume_path(base, number)

@@ -1,8 +1,8 @@
 """An archive in several files of a limited size: each an archive file of its own.
 
 `images.tar.gz.part1` and so on, written as they fill. The last one has index.json and the list of
-what is in the others. What is added later, also in place of a volume that was lost, makes new
-volumes behind them and a new list; the others stay as they are.
+what is in the others. Later additions, also in place of a volume that was lost, go into new
+volumes behind them with a new list; the others stay as they are.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class VolumeBlobs:
         return iter((joined | whole).items())
 
     def open(self, name: str, digest: Digest) -> BinaryIO:
-        """Return the bytes of a blob, seekable; raises NotFound, naming archive `name`."""
+        """Return the bytes of a blob, seekable; raise NotFound, naming archive `name`."""
         for file in self._with(digest):
             return file.open(digest)
         if digest in self._joined:
@@ -116,7 +116,7 @@ class VolumesContent:
     def create(cls, path: Path, form: Form, part_size: int) -> VolumesContent:
         """Return a new archive in volumes of at most `part_size` bytes; continues a killed run's.
 
-        Volumes that are there are removed at once. Raises what `FileContent.create` does, and
+        Volumes that are there are removed at once. Raise what `FileContent.create` does, and
         UsageError where a file is in the way.
         """
         base, _ = base_and_number(path)
@@ -128,7 +128,7 @@ class VolumesContent:
     def reading(cls, path: Path) -> VolumesContent:
         """Return an archive of which `path` is one volume, or the name without `.partN`.
 
-        See `lost` for volumes that cannot be read. Raises ArchiveDamaged without the last one.
+        See `lost` for volumes that cannot be read. Raise ArchiveDamaged without the last one.
         """
         known = find_set(path)
         return cls(path, known.form, known.part_size, known)

@@ -140,7 +140,7 @@ def set_journal(base: Path, form: Form, set_id: str) -> tuple[Journal, str]:
     """Return the journal of what is written to an archive in volumes, and the id of the set.
 
     `set_id` is that of the set to add to; empty for a new archive. Then the set is that of a killed
-    run, or a new one, and old volumes are removed. Raises UsageError when the journal is about
+    run, or a new one, and old volumes are removed. Raise UsageError when the journal is about
     another set or form. The caller has locked the file.
     """
     journal = Journal.open(journal_path(base))

@@ -60,7 +60,7 @@ class Authorizer:
     ) -> Credentials | None:
         """Return the login for `repository`, after the registry accepted it; None without one.
 
-        `challenges` are those of the registry's greeting. Raises Unauthorized when it is refused.
+        `challenges` are those of the registry's greeting. Raise Unauthorized when it is refused.
         """
         credentials = await self._find(repository)
         if credentials is None:

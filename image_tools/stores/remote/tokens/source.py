@@ -114,8 +114,8 @@ class TokenSource:
     ) -> Grant:
         """Return a token for `need`, from a request under way or a new one.
 
-        `alone` asks for nothing else; `gathered`: others had time to announce their needs. What a
-        wide token does not grant is asked for alone.
+        `alone` asks for nothing else; `gathered`: others had time to announce their needs. Rights
+        that a wide token does not grant are asked for alone.
         """
         alone = alone or bool(need.rights & self._ungranted)
         requests = (
