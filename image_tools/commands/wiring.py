@@ -123,7 +123,6 @@ class Wiring:
             key = key_of(request.signing_key, self.workspace)
             signer = Signer(toolbox, reader, scheduler, options.retry, key)
         return TransferContext(
-            options=options,
             endpoints=endpoints,
             toolbox=toolbox,
             reader=reader,

@@ -104,8 +104,11 @@ def refuse_look_alikes(fields: Mapping[str, Any], known: frozenset[str]) -> None
 
     Go's JSON reader accepts `Digest` for `digest`, and one digest must not mean two things.
     """
+    unknown = fields.keys() - known
+    if not unknown:
+        return
     folded = {name.casefold() for name in known}
-    for name in fields.keys() - known:
+    for name in unknown:
         if name.casefold() in folded:
             raise InvalidManifest(f"the field {name!r} is no field, and looks like one")
 

@@ -27,12 +27,11 @@ from image_tools.run.tools.toolbox import Toolbox
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class TransferContext:
-    """The services that all transfers of one process share.
+    """The services that all transfers of one process share; each job brings its own options.
 
     Without `referrers` signatures stay behind; without a `signer` nothing is signed.
     """
 
-    options: Options
     endpoints: Endpoints
     toolbox: Toolbox
     reader: Reader

@@ -139,7 +139,11 @@ class DryRunMode:
         if key in self._counted:
             return 0
         self._counted.add(key)
-        found = await find_blob(job.destination.store, job.destination.name, digest, size)
+        try:
+            found = await find_blob(job.destination.store, job.destination.name, digest, size)
+        except BaseException:
+            self._counted.discard(key)  # Another image that needs it asks again.
+            raise
         return size if found.size is None else 0
 
 

@@ -14,7 +14,7 @@ from image_tools.oci.manifest import RawManifest, Schema1, index_bytes, parse
 from image_tools.plan.inputs import DestinationImage, PlanOptions
 from image_tools.plan.merge_manifest import CombinedImage, CombinedSource, combine
 from image_tools.plan.plan import Action, FinalIndex, Plan, plan
-from image_tools.run.context import RunContext, TransferContext
+from image_tools.run.context import RunContext
 from image_tools.run.line.confirm import read_back
 from image_tools.run.line.job import Job
 from image_tools.run.line.plan import present_children
@@ -55,7 +55,7 @@ async def merge_images(
     copied = tuple(entry.digest for entry in decided.copies)
     if dry_run:
         return Merged(index=_planned(decided.final), copied=copied)
-    digest = await _carried_out(context.local, jobs, union, decided)
+    digest = await _carried_out(context, jobs, union, decided)
     return Merged(index=await context.reader.manifest(first.destination, digest), copied=copied)
 
 
@@ -86,7 +86,7 @@ async def _existing(context: RunContext, job: Job) -> DestinationImage | None:
 
 
 async def _carried_out(
-    context: TransferContext, jobs: Sequence[Job], union: CombinedImage, decided: Plan
+    context: RunContext, jobs: Sequence[Job], union: CombinedImage, decided: Plan
 ) -> Digest:
     owners = [jobs[union.origins[entry.digest]] for entry in decided.copies]
     children = await together(
@@ -101,11 +101,13 @@ async def _carried_out(
             job.entry.destination.with_digest(child.digest),
         )
     await together(
-        copy_child(context, job, child, number)
+        copy_child(context.local, job, child, number)
         for number, (job, child) in enumerate(zip(owners, children, strict=True), start=1)
     )
     assert decided.final is not None
-    published = await context.assembler.publish(jobs[0], decided.final, decided.nested, jobs[0].tag)
+    published = await context.local.assembler.publish(
+        jobs[0], decided.final, decided.nested, jobs[0].tag
+    )
     await read_back(context.options.retry, jobs[0], published.digest)
     return published.digest
 

@@ -496,7 +496,6 @@ class Lab:
         scheduler = Scheduler(chosen.dispatched, chosen.jobs)
         copier, assembler = cast(Any, self.copier), cast(Any, self.assembler)
         local = TransferContext(
-            options=chosen,
             endpoints=endpoints,
             toolbox=cast(Any, self.toolbox),
             reader=reader,

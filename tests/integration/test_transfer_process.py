@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,7 +156,8 @@ def bare(outcome: Outcome, destination: FaultRegistry) -> Outcome:
         bytes_moved=0 if failed else outcome.bytes_moved,
         raw=outcome.raw.replace(where, "there"),
         destination=outcome.destination.replace(where, "there"),
-        reason=outcome.reason.replace(where, "there"),
+        # So does which of its blobs failed first.
+        reason=re.sub("sha256:[0-9a-f]+", "DIGEST", outcome.reason.replace(where, "there")),
         warnings=tuple(text.replace(where, "there") for text in outcome.warnings),
     )
 

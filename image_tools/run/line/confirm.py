@@ -28,7 +28,7 @@ async def confirm(
 
     Raise IntegrityError if it leads to something else.
     """
-    hidden = await read_back(context.options.retry, job, published.digest)
+    hidden = await read_back(task.options.retry, job, published.digest)
     source, decided = task.source, published.plan
     for entry in decided.removed:
         where = f"{entry.platform} ({entry.digest})"
@@ -43,7 +43,7 @@ async def confirm(
         path=OWN_CLIENT if job.by_own_client else published.path,
         warnings=(*said, *task.warnings, *job.warnings, *hidden),
         change=change_of(source.media_type, source.digest, published.digest),
-        kept=kept_entries(context.options, context.endpoints, decided),
+        kept=kept_entries(task.options, context.endpoints, decided),
     )
 
 
@@ -55,7 +55,7 @@ def _uncovered(
     if published.digest == source or context.signer is not None:
         return ()
     about, _ = apart(task.referrers.referrers, source)
-    kept, asked = published.has_source_index, context.options.keep_digest
+    kept, asked = published.has_source_index, task.options.keep_digest
     text = uncovered(about, published.digest, kept=kept, asked=asked)
     if not text:
         return ()

@@ -99,7 +99,7 @@ async def _write_tag(
 ) -> None:
     """Let the tag lead to what is there by its digest."""
     if decided.as_it_is:
-        await copy_children(context, job, task.children, tagged=True)
+        await copy_children(context, job, task, tagged=True)
     elif written.path:
         raw = await context.reader.manifest(job.destination, written.digest)
         await context.assembler.exactly(job, raw, job.tag)
@@ -111,7 +111,7 @@ async def _publish_referrers(
     """Publish what speaks about the image; `digest` is that of the image if it is there already."""
     is_preserved, source = keeps_source_index(task, decided), task.source.digest
     warnings: list[str] = []
-    is_kept = not is_preserved and await _keep_source_index(context, job, source, warnings)
+    is_kept = not is_preserved and await _keep_source_index(context, job, task, warnings)
     platforms = {entry.digest for entry in decided.wanted}
     is_there = is_kept or is_preserved or source in platforms
     going = task.referrers.referrers
@@ -126,11 +126,12 @@ async def _publish_referrers(
 
 
 async def _keep_source_index(
-    context: TransferContext, job: Job, digest: Digest, warnings: list[str]
+    context: TransferContext, job: Job, task: TransferJob, warnings: list[str]
 ) -> bool:
     """Return whether the source's own index is there by its digest, as `--keep-digest` asks."""
-    if not context.options.keep_digest:
+    if not task.options.keep_digest:
         return False
+    digest = task.source.digest
     try:
         return await _push_index(context, job, digest)
     except _REFUSALS as error:

@@ -48,7 +48,7 @@ async def transfer(context: TransferContext, job: Job, task: TransferJob) -> Tra
         return await _as_it_is(context, job, task)
     if await _go_together(context, job, task):
         return await _in_one_run(context, job, task)
-    await copy_children(context, job, task.children)
+    await copy_children(context, job, task)
     return Transferred(plan=decided)
 
 
@@ -71,21 +71,24 @@ def keeps_source_index(task: TransferJob, decided: Plan) -> bool:
 
 
 async def copy_children(
-    context: TransferContext, job: Job, children: Iterable[ChildManifest], *, tagged: bool = False
+    context: TransferContext, job: Job, task: TransferJob, *, tagged: bool = False
 ) -> None:
     """Copy each child by its digest or by a tag of its own, or as the image's tag itself."""
+    tags = [
+        job.tag if tagged else own_tag(task.options, job, child.descriptor)
+        for child in task.children
+    ]
     await together(
-        copy_child(context, job, child, number, tagged=tagged)
-        for number, child in enumerate(children, start=1)
+        copy_child(context, job, child, number, tag)
+        for number, (child, tag) in enumerate(zip(task.children, tags, strict=True), start=1)
     )
 
 
 async def copy_child(
-    context: TransferContext, job: Job, child: ChildManifest, number: int, *, tagged: bool = False
+    context: TransferContext, job: Job, child: ChildManifest, number: int, tag: str | None = None
 ) -> None:
-    """Copy one child, the `number`th of its image."""
+    """Copy one child, the `number`th of its image, to `tag` or by its digest."""
     where = child.descriptor.platform
-    tag = job.tag if tagged else own_tag(context.options, job, child.descriptor)
     with logger.contextualize(img_id=number):
         key = f"{job.entry.number}.{number}"
         context.progress.begin(key, f"{job.entry.destination} {where}")
@@ -107,15 +110,15 @@ def note_source_blobs(job: Job, children: Iterable[ChildManifest]) -> None:
 
 async def _as_it_is(context: TransferContext, job: Job, task: TransferJob) -> Transferred:
     """Copy the source's own manifest, which is no index."""
-    if any(own_tag(context.options, job, child.descriptor) for child in task.children):
-        await copy_children(context, job, task.children)
+    if any(own_tag(task.options, job, child.descriptor) for child in task.children):
+        await copy_children(context, job, task)
     is_tagged = not publishes_untagged(context, task, task.plan)
-    await copy_children(context, job, task.children, tagged=is_tagged)
+    await copy_children(context, job, task, tagged=is_tagged)
     return Transferred(plan=task.plan, tagged=task.plan.wanted[0].digest if is_tagged else None)
 
 
 async def _go_together(context: TransferContext, job: Job, task: TransferJob) -> bool:
-    several = len(task.children) > 1 and not context.options.arch_tags
+    several = len(task.children) > 1 and not task.options.arch_tags
     if not several or not context.copier.takes_several(job):
         return False
     return len(await context.copier.readable(task.children)) > 1
@@ -178,10 +181,10 @@ async def _converted(context: TransferContext, job: Job, task: TransferJob) -> P
         "{}: a Docker schema 1 image is converted to schema 2, its digest changes",
         job.entry.source,
     )
-    tag = arch_tag(job.tag, task.convert) if context.options.arch_tags else None
+    tag = arch_tag(job.tag, task.convert) if task.options.arch_tags else None
     raw = await context.copier.convert(job, tag)
     image = await context.reader.source_image(job.destination, raw)
     wish = replace(task.wish, present=frozenset({raw.digest}))
     # Its platform was matched before: the config may spell it otherwise.
-    wanted = select(image.leaves, context.options.selection) or image.leaves
+    wanted = select(image.leaves, task.options.selection) or image.leaves
     return plan(image, wanted, task.existing, wish)

@@ -220,6 +220,19 @@ def test_job_that_is_carried_out_elsewhere_brings_the_manifests_along() -> None:
     assert lab.asked(SOURCE) == []
 
 
+def test_job_that_is_carried_out_elsewhere_has_its_own_options() -> None:
+    lab = ImageLab(arch_tags=True)
+    here = lab.new_run()
+    lab.options = Options()
+
+    async def work() -> Outcome:
+        sent = pickle.dumps(await lab.task(here))
+        return await lab.new_run().transfers.carry_out(pickle.loads(sent), Traffic())
+
+    assert run(work()).status is Status.COPIED
+    assert {f"{TAG}-linux-amd64", TAG} <= lab.destination.repositories[REPOSITORY].tags.keys()
+
+
 def test_job_of_a_destination_that_was_closed_meanwhile_is_not_begun() -> None:
     lab = ImageLab()
     here = lab.new_run()
