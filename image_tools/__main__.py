@@ -1,4 +1,4 @@
-"""The program's door: the only place that ends the process."""
+"""Run the command line and end the process: the only place that does."""
 
 from __future__ import annotations
 

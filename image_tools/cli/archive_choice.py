@@ -20,7 +20,7 @@ from image_tools.cli.run_options import (
 )
 from image_tools.cli.shared_options import RegistryOptions
 from image_tools.cli.text import counted, is_terminal
-from image_tools.commands.ends import ArchiveDestination
+from image_tools.commands.archives import ArchiveDestination
 from image_tools.commands.inventory import archive_inventory, inventory
 from image_tools.errors import EnvironmentProblem, InvalidReference, UsageError
 from image_tools.imagelist.line import resolve_names

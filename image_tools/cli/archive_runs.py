@@ -31,7 +31,7 @@ from image_tools.cli.run_options import (
     OutOfArchiveOptions,
     PullIntoArchiveOptions,
 )
-from image_tools.commands.ends import ArchiveDestination, ArchiveSource
+from image_tools.commands.archives import ArchiveDestination, ArchiveSource
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import ListRequest
 from image_tools.errors import InvalidReference, UsageError

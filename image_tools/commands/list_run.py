@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from loguru import logger
 
-from image_tools.commands.ends import ArchiveSource, OpenDestination, archived_images
+from image_tools.commands.archives import ArchiveSource, OpenDestination, archived_images
 from image_tools.commands.request import ListRequest
 from image_tools.commands.session import RunSession
 from image_tools.commands.wiring import Surroundings, Wiring

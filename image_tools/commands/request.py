@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image_tools.commands.ends import ArchiveDestination, ArchiveSource
+from image_tools.commands.archives import ArchiveDestination, ArchiveSource
 from image_tools.run.endpoints import RegistryEnd
 from image_tools.run.options import Options
 from image_tools.run.validation import Validation

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from loguru import logger
 
-from image_tools.commands.ends import ArchiveDestination, ArchiveSource, OpenDestination
+from image_tools.commands.archives import ArchiveDestination, ArchiveSource, OpenDestination
 from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.errors import EnvironmentProblem
 from image_tools.imagelist.entry import ImageList

@@ -102,7 +102,7 @@ def holds_all(manifest: Manifest, other: Manifest) -> bool:
     return _layers(other) <= _layers(manifest)
 
 
-def apart(
+def split_referrers(
     referrers: Iterable[Referrer], subject: Digest
 ) -> tuple[tuple[Referrer, ...], tuple[Referrer, ...]]:
     """Return the referrers of `subject`, with their own referrers, and all others.

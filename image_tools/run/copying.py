@@ -1,4 +1,4 @@
-"""The mode of `mirror`, `save`, `load` and their kin: each image is copied."""
+"""The mode of `mirror`, `save`, `load` and others: each image is copied."""
 
 from __future__ import annotations
 

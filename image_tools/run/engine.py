@@ -209,9 +209,11 @@ class Engine(Generic[ResultT]):
         context, mode = self._context, self._mode
         while True:
             try:
-                with context.quota.looking(line.entry.source.registry):
+                with context.quota.probing(line.entry.source.registry):
                     async with context.scheduler.probe(job.lane):
-                        return await self._let_in(job, lambda: self._timed(line, mode.probe(job)))
+                        return await self._with_preflight(
+                            job, lambda: self._timed(line, mode.probe(job))
+                        )
             except (Deferred, RateLimited) as error:
                 await context.quota.put_off(error)
 
@@ -227,7 +229,7 @@ class Engine(Generic[ResultT]):
             async with context.quota.share(wanted):
                 try:
                     async with context.scheduler.probe(job.lane):
-                        return await self._let_in(
+                        return await self._with_preflight(
                             job,
                             lambda: self._timed(line, mode.read_and_plan(job, probed)),
                             TransferJob,
@@ -237,13 +239,13 @@ class Engine(Generic[ResultT]):
                 except RateLimited as error:
                     await context.quota.put_off(error)
 
-    async def _let_in(
+    async def _with_preflight(
         self,
         job: Job,
         stage: Callable[[], Coroutine[Any, Any, T]],
         copies: type | None = None,
     ) -> T:
-        """Return the result of `stage`; a destination that refuses us is known by then."""
+        """Return the result of `stage`, once the destination accepts the login and the push."""
         preflight = self._context.preflight
         if preflight is None or not self._mode.writes:
             return await stage()

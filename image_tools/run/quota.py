@@ -82,18 +82,18 @@ class Quota:
         self.waits = waits
         self._progress = progress
         self._queues: dict[str, _Queue] = {}
-        self._looking: Counter[str] = Counter()
+        self._probing: Counter[str] = Counter()
 
     @contextmanager
-    def looking(self, listed: str) -> Iterator[None]:
-        """Inside, an image of `listed` is looked at, which may turn out to cost something."""
-        self._looking[listed] += 1
+    def probing(self, listed: str) -> Iterator[None]:
+        """Inside, an image of `listed` is probed, which may turn out to cost something."""
+        self._probing[listed] += 1
         try:
             yield
         finally:
-            self._looking[listed] -= 1
+            self._probing[listed] -= 1
             # Not after each one: thousands may wait.
-            if not self._looking[listed]:
+            if not self._probing[listed]:
                 for queue in self._queues.values():
                     self._serve(queue)
 
@@ -151,7 +151,7 @@ class Quota:
 
     def _is_gathering(self, queue: _Queue) -> bool:
         """Return whether cheaper images may still come, unless all that may come fit anyway."""
-        coming = sum(self._looking[name] for name in {t.wanted.listed for t in queue.waiting})
+        coming = sum(self._probing[name] for name in {t.wanted.listed for t in queue.waiting})
         if queue.gathered or not coming:
             return False
         costs = [ticket.wanted.need.cost for ticket in queue.waiting]

@@ -1,4 +1,4 @@
-"""Secrets, and texts without them."""
+"""Secrets, and how they are hidden in texts."""
 
 from __future__ import annotations
 

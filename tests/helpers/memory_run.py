@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from image_tools.commands.ends import ArchiveDestination
+from image_tools.commands.archives import ArchiveDestination
 from image_tools.commands.list_run import ListRun
 from image_tools.commands.request import ListRequest
 from image_tools.commands.wiring import Surroundings, Wiring

@@ -35,7 +35,7 @@ from tests.helpers.schema1 import schema1_image
 
 CHILD = """
 import os, pickle, sys
-from image_tools.commands.ends import OpenDestination
+from image_tools.commands.archives import OpenDestination
 from image_tools.commands.session import RunSession
 from image_tools.commands.wiring import Surroundings, Wiring
 from image_tools.errors import ImageToolsError

@@ -29,7 +29,7 @@ from image_tools.errors import UsageError
 
 if TYPE_CHECKING:
     from image_tools.cli.list_runs import ListSetting
-    from image_tools.commands.ends import ArchiveDestination
+    from image_tools.commands.archives import ArchiveDestination
     from image_tools.report import Report
 
 _NEW = "compress part part-size replace yes"
@@ -110,7 +110,7 @@ def _copies(
     """Copy all images of each archive in `paths`; yield a report for each, until interrupted."""
     from image_tools.cli.archive_runs import report_out_of_archive
     from image_tools.cli.reaching import foreign_of
-    from image_tools.commands.ends import ArchiveSource
+    from image_tools.commands.archives import ArchiveSource
     from image_tools.stores.archive.others.image_names import NameAsked
 
     foreign = foreign_of(options, lenient=False)

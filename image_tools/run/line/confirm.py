@@ -8,7 +8,7 @@ from loguru import logger
 
 from image_tools.errors import CopyFailed, ImageToolsError, IntegrityError
 from image_tools.oci.digest import Digest
-from image_tools.plan.referrers import apart, uncovered
+from image_tools.plan.referrers import split_referrers, uncovered
 from image_tools.report import Outcome, Status
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.context import TransferContext
@@ -54,7 +54,7 @@ def _uncovered(
     source = task.source.digest
     if published.digest == source or context.signer is not None:
         return ()
-    about, _ = apart(task.referrers.referrers, source)
+    about, _ = split_referrers(task.referrers.referrers, source)
     kept, asked = published.has_source_index, task.options.keep_digest
     text = uncovered(about, published.digest, kept=kept, asked=asked)
     if not text:

@@ -31,7 +31,7 @@ from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import platforms_of
 from image_tools.run.tools.signer import is_signed
 from image_tools.state import Remembered
-from image_tools.stores.remote.limits.meter import apart, cover, is_limited
+from image_tools.stores.remote.limits.meter import cover, is_limited, split_share
 from image_tools.stores.store import ManifestHead
 
 
@@ -184,7 +184,7 @@ async def _cover(
     again = len(copies) if context.local.copier.direct.applies_to(job.entry.source) else 0
     wanted = referrers | {one.digest for one in copies}
     cover(sum(context.reader.known(digest) is None for digest in wanted) + again)
-    job.hold(apart(again))
+    job.hold(split_share(again))
     await together(_read_ahead(context, job, digest) for digest in referrers)
 
 

@@ -11,7 +11,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, parse
 from image_tools.oci.tree import Fault
 from image_tools.plan.plan import Action, Plan
-from image_tools.plan.referrers import apart
+from image_tools.plan.referrers import split_referrers
 from image_tools.run.context import TransferContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.transfer import (
@@ -116,7 +116,7 @@ async def _publish_referrers(
     is_there = is_kept or is_preserved or source in platforms
     going = task.referrers.referrers
     if not is_there:
-        _, going = apart(going, source)
+        _, going = split_referrers(going, source)
     if context.referrers is not None and going:
         warnings += _logged(job, *await context.referrers.bring(job, going))
     if context.signer is not None:

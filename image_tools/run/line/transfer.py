@@ -14,7 +14,7 @@ from image_tools.plan.copy_all import CopyAll, copy_all
 from image_tools.plan.inputs import ChildManifest
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Plan, plan
-from image_tools.plan.referrers import apart
+from image_tools.plan.referrers import split_referrers
 from image_tools.run.context import TransferContext
 from image_tools.run.line.job import Job
 from image_tools.run.line.platforms import arch_tag, own_tag
@@ -59,7 +59,7 @@ def publishes_untagged(context: TransferContext, task: TransferJob, decided: Pla
     """
     if context.signer is not None:
         return True
-    about, _ = apart(task.referrers.referrers, task.source.digest)
+    about, _ = split_referrers(task.referrers.referrers, task.source.digest)
     return bool(about) and keeps_source_index(task, decided)
 
 

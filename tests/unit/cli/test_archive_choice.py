@@ -17,7 +17,7 @@ from image_tools.cli.archive_choice import (
 )
 from image_tools.cli.parsing import parse
 from image_tools.cli.verbs.save import SAVE
-from image_tools.commands.ends import ArchiveDestination
+from image_tools.commands.archives import ArchiveDestination
 from image_tools.errors import UsageError
 from image_tools.oci import media
 from image_tools.oci.manifest import RawManifest

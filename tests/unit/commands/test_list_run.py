@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from image_tools.commands.ends import ArchiveDestination, ArchiveSource
+from image_tools.commands.archives import ArchiveDestination, ArchiveSource
 from image_tools.commands.inventory import archive_inventory
 from image_tools.commands.list_run import demand_of
 from image_tools.commands.request import ListRequest

@@ -13,12 +13,12 @@ from image_tools.oci.reference import Reference
 from image_tools.plan.plan import Action, FinalIndex, Plan
 from image_tools.plan.referrers import (
     Referrer,
-    apart,
     cosign_tags,
     holds_all,
     is_referrer_tag,
     kind_of,
     listed,
+    split_referrers,
     subjects,
     uncovered,
 )
@@ -112,7 +112,7 @@ def test_apart_takes_what_refers_to_a_companion_along() -> None:
     sbom, about_sbom = referrer("sbom", "top", "sbom"), referrer("about", "sbom")
     platform = referrer("p", "amd64")
 
-    assert apart([sbom, platform, about_sbom], digest("top")) == (
+    assert split_referrers([sbom, platform, about_sbom], digest("top")) == (
         (sbom, about_sbom),
         (platform,),
     )

@@ -50,7 +50,7 @@ class Registry:
 
     async def image(self, number: int, need: PullNeed, true: int | None = None) -> str:
         """One image of a line: looked at, begun, its index read, then the rest."""
-        with self.quota.looking(HUB):
+        with self.quota.probing(HUB):
             await asyncio.sleep(0)
         wanted = Wanted(registry=HUB, listed=HUB, number=number, need=need, ask=self.ask)
         left = need.cost if true is None else true

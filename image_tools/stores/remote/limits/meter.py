@@ -218,7 +218,7 @@ def cover_at_least(needed: int) -> None:
         share.cover(needed)
 
 
-def apart(size: int) -> Share | None:
+def split_share(size: int) -> Share | None:
     """Return `size` pulls of the share in use as another one, for a tool that pulls by itself."""
     share = _SHARE.get()
     return share.split(size) if share is not None and size else None

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from image_tools.errors import Deferred, RateLimited
-from image_tools.stores.remote.limits.meter import Meter, Meters, apart, cover, is_limited
+from image_tools.stores.remote.limits.meter import Meter, Meters, cover, is_limited, split_share
 
 HOURS = 21600
 
@@ -81,13 +81,13 @@ def test_meter_share_covers_what_is_left_and_nothing_more() -> None:
 
 def test_meter_outside_a_share_nothing_is_covered() -> None:
     cover(1000)
-    assert (is_limited(), apart(1000)) == (False, None)
+    assert (is_limited(), split_share(1000)) == (False, None)
 
 
 def test_meter_pulls_of_a_tool_are_kept_until_it_has_made_them() -> None:
     meter = _meter(5)
     with meter.share(4).used():
-        held = apart(3)
+        held = split_share(3)
         assert held is not None
     assert (held.left, meter.reserved, meter.available) == (3, 4, 5)
     held.spend()

@@ -1,4 +1,4 @@
-"""The ends of the copies: registries or an archive, and how a run opens and leaves each."""
+"""Archives as source or destination of a run: how it opens them, and what it leaves."""
 
 from __future__ import annotations
 
