@@ -125,7 +125,7 @@ class Walk:
     async def _foreign_layer(self, layer: Descriptor) -> str:
         """Return what is wrong with a layer that need only be at its addresses.
 
-        Where the source has it, it belongs to what is brought along.
+        If the source has it, it is copied like other layers, and has to be there.
         """
         async with self._readers:
             size = await self._size(self.holding.repository, layer)
@@ -272,7 +272,7 @@ class Holding:
     async def _completed(self, leaf: Descriptor, configs: dict[Digest, Descriptor]) -> Descriptor:
         """Return the entry with its platform, read from the config where it states none.
 
-        Of a config that is lost nothing is known: whoever looks for its bytes will miss it.
+        A lost config tells nothing here; the check of the blobs reports it.
         """
         if not _is_open(leaf) or leaf.digest not in configs:
             return leaf

@@ -120,7 +120,7 @@ class PassedOn:
         self._source, self._destination = source, destination
 
     def recall(self, source: str, destination: str, selection: str) -> Remembered | None:
-        """Return None: both ends are at hand, and are compared."""
+        """Return None: both ends are archives, and are compared."""
 
     def remember(
         self, source: str, destination: str, selection: str, remembered: Remembered

@@ -1,4 +1,4 @@
-"""Share out the pulls that a registry counts: cheap images first, none begun in vain."""
+"""Share out the pulls that a registry counts: cheap images first, and only for whole images."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _QuotaTicket:
 class _Queue:
     """The images that wait at one registry; `active` shares are out.
 
-    `gathered`: who comes later is not waited for any more.
+    `gathered`: later images are not waited for any more.
     """
 
     meter: Meter

@@ -134,9 +134,6 @@ class Abilities:
     archive: ArchivedImages | None = None
 
 
-NO_ABILITIES = Abilities()
-
-
 class Store(Protocol):
     """A registry or an archive. Every method may raise CopyFailed or IntegrityError.
 

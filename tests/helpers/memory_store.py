@@ -13,7 +13,7 @@ from image_tools.errors import CopyFailed, IntegrityError, NotFound
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
-from image_tools.stores.store import NO_ABILITIES, ManifestHead
+from image_tools.stores.store import Abilities, ManifestHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class MemoryStore:
         self, name: str = "memory.example", *, chunk_size: int = 4096, mounts: bool = True
     ) -> None:
         self._name = name
-        self.abilities = NO_ABILITIES
+        self.abilities = Abilities()
         self.chunk_size = chunk_size
         self.mounts = mounts
         self.calls: list[Call] = []

@@ -83,7 +83,7 @@ def _write(found: Inventory, output: str | None) -> None:
     path = Path(output)
     render.check_result_file("--output", path)
     try:
-        # Whole or not at all: half of it would stand for an archive all the same.
+        # Whole or not at all: half of it would pass for a complete inventory.
         render.write_file(path, content)
     except OSError as error:
         raise EnvironmentProblem(f"{output}: {error.strerror or error}") from error

@@ -38,7 +38,7 @@ def load_validate(options: LoadValidateOptions, environ: Mapping[str, str]) -> i
     from image_tools.cli.list_runs import validating
     from image_tools.cli.request import wished_depth
 
-    # Nothing is ever written: the failed list is wanted all the same.
+    # A validation writes nothing else, but its failed list is wanted.
     options = narrowed(type(options), options, dry_run=False)
     validation = wished_depth(options)
     setting = loading(options, environ, LOAD_VALIDATE.name)

@@ -43,7 +43,7 @@ def mirror_validate(options: MirrorValidateOptions, environ: Mapping[str, str]) 
     from image_tools.cli.list_runs import run_list, setting_of, validating
     from image_tools.cli.request import wished_depth
 
-    # Nothing is ever written: the failed list is wanted all the same.
+    # A validation writes nothing else, but its failed list is wanted.
     options = narrowed(type(options), options, dry_run=False)
     validation = wished_depth(options)
     setting = setting_of(options, environ, MIRROR_VALIDATE.name)

@@ -85,7 +85,7 @@ def save_validate(options: SaveValidateOptions, environ: Mapping[str, str]) -> i
     from image_tools.cli.list_runs import run_list, validating
     from image_tools.cli.request import wished_depth
 
-    # Nothing is ever written: the failed list is wanted all the same.
+    # A validation writes nothing else, but its failed list is wanted.
     options = narrowed(type(options), options, dry_run=False, replace=False, repair=False)
     choice = chosen_archive(options)
     setting = saving(options, environ, choice, SAVE_VALIDATE.name, options.base)

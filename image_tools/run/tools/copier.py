@@ -56,8 +56,8 @@ class Copier:
         """Bring `child` into the destination repository, as `ending`: `@digest` or `:tag`.
 
         A referrer never goes past the exchange: no signature policy is meant for signatures.
-        Our own client writes what skopeo cannot parse, unless skopeo has to verify it. Foreign
-        layers that the source holds come along, whoever copies.
+        Our own client writes what skopeo cannot parse, unless skopeo has to verify it. In both
+        cases foreign layers that the source holds are copied.
         """
         await self.foreign.bring(job, (child,))
         if not is_referrer and self.direct.applies_to(job.entry.source):

@@ -190,6 +190,6 @@ def _named(error: ImageToolsError, job: Job, what: str) -> ImageToolsError:
         advice="; ".join(filter(None, (error.advice, _ADVICE))),
     )
     if isinstance(own, TagImmutable):
-        # It is about the tag of the signature: those of images may be changed all the same.
+        # The refusal is about the tag of the signature: tags of images may still be changed.
         own.closes = "nothing"
     return own

@@ -134,7 +134,7 @@ def _useless(setting: SkopeoSetting, path: Path, said: str) -> EnvironmentProble
 
 
 async def is_signed(reader: Reader, job: Job, digest: Digest) -> bool:
-    """Return whether a signature of `digest` is for the destination's name, whoever made it."""
+    """Return whether `digest` has a signature for the destination's name, by any signer."""
     tag = dict(cosign_tags(digest))["signature"]
     head = await job.destination.store.manifest_head(job.destination.name, tag)
     if head is None:

@@ -108,7 +108,7 @@ def test_listed_keeps_what_is_there_and_each_once() -> None:
     assert listed([old], [new, old]) == FinalIndex(media.OCI_INDEX, (old, nowhere))
 
 
-def test_apart_takes_what_refers_to_a_companion_along() -> None:
+def test_split_referrers_takes_what_refers_to_a_referrer_along() -> None:
     sbom, about_sbom = referrer("sbom", "top", "sbom"), referrer("about", "sbom")
     platform = referrer("p", "amd64")
 
@@ -175,7 +175,7 @@ def test_uncovered_says_what_is_lost_and_what_to_do(
         (f"sha256-{'a' * 64}-linux-amd64", False),
     ],
 )
-def test_is_companion_knows_tags_behind_a_digest(tag: str, expected: bool) -> None:
+def test_is_referrer_tag_knows_tags_behind_a_digest(tag: str, expected: bool) -> None:
     assert is_referrer_tag(Reference("reg.example", "app", tag)) is expected
 
 
