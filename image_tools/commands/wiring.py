@@ -90,6 +90,7 @@ class Wiring:
             quota=Quota(endpoints.meters, progress, waits=options.waits_for_quota),
             transfers=LocalTransfers(local),
             local=local,
+            reads_directly=local.copier.direct.applies_to,
             state=self._memory(),
             preflight=None if request.skip_login else Preflight(endpoints, self.surroundings.ask),
             referrers=None if request.remove_signatures else ReferrerFinder(reader),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from image_tools.exchange.ledger import Traffic
 from image_tools.imagelist.entry import Entry
+from image_tools.oci.reference import Reference
 from image_tools.run.endpoints import Endpoints
 from image_tools.run.line.behind import Behind
 from image_tools.run.line.job import Job
@@ -47,8 +49,9 @@ class RunContext:
     """The services that all lines of one run share in the coordinating process.
 
     `transfers` carry out what was planned; `local` is the context for transfers in this process.
-    `traffic` adds up the bytes of all lines. Without `referrers` no signatures are looked up.
-    Images that `base` has need not be at the destination.
+    `reads_directly` says which sources skopeo reads past the exchange. `traffic` adds up the bytes
+    of all lines. Without `referrers` no signatures are looked up. Images that `base` has need not
+    be at the destination.
     """
 
     options: Options
@@ -59,6 +62,7 @@ class RunContext:
     quota: Quota
     transfers: Transfers
     local: TransferContext
+    reads_directly: Callable[[Reference], bool]
     state: Memory | None = None
     preflight: Preflight | None = None
     referrers: ReferrerFinder | None = None

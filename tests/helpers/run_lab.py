@@ -516,6 +516,7 @@ class Lab:
             "quota": Quota(endpoints.meters, self.progress, waits=chosen.waits_for_quota),
             "transfers": LocalTransfers(local),
             "local": local,
+            "reads_directly": copier.direct.applies_to,
             "state": self.memory,
             "preflight": Preflight(endpoints) if preflight else None,
             "referrers": ReferrerFinder(reader) if referrers else None,

@@ -181,7 +181,7 @@ async def _cover(
     """Make sure of all pulls the image still needs, and make those for its referrers."""
     referrers = {one.descriptor.digest for one in found.referrers}
     # A skopeo that reads by itself reads the children once more.
-    again = len(copies) if context.local.copier.direct.applies_to(job.entry.source) else 0
+    again = len(copies) if context.reads_directly(job.entry.source) else 0
     wanted = referrers | {one.digest for one in copies}
     cover(sum(context.reader.known(digest) is None for digest in wanted) + again)
     job.hold(split_share(again))
