@@ -70,6 +70,7 @@ IMPURE |= {"tempfile", "threading", "time", "urllib"}
 # Imported inside functions, by room: what is only needed by some runs.
 LAZY = {
     "cli": {"rich", "aiohttp", "readline", "importlib", "loguru", "image_tools"},
+    "commands": {"image_tools"},
     "run": {"image_tools"},
     "machine": {"image_tools"},
 }
