@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from image_tools.cli.redact import add_secret
-from image_tools.cli.request import login_from, readable_file
 from image_tools.cli.shared_options import CacheOptions, RegistryOptions
 from image_tools.commands.opening import Opening, RegistryAccess, opened
 from image_tools.errors import InvalidReference, UsageError
@@ -77,6 +77,40 @@ def side_of(
 def tls_of(options: RegistryOptions) -> TlsChoice:
     """Return how certificates are verified; UsageError for a --ca-file that cannot be read."""
     return TlsChoice(options.tls_verify, readable_file("--ca-file", options.ca_file))
+
+
+def login_from(environ: Mapping[str, str], prefix: str) -> Credentials | None:
+    """Return the login in PREFIX_USERNAME and PREFIX_PASSWORD.
+
+    Raise UsageError when one is missing. The password is added to the secrets of the redaction.
+    """
+    names = (f"{prefix}_USERNAME", f"{prefix}_PASSWORD")
+    username, password = (environ.get(name, "") for name in names)
+    if not username and not password:
+        return None
+    if not (username and password):
+        there, missing = names if username else reversed(names)
+        raise UsageError(
+            f"{there} is set, {missing} is not", advice="set both variables, or none of them"
+        )
+    add_secret(password, username)
+    return Credentials(username, password)
+
+
+def readable_file(option: str, name: str | None) -> Path | None:
+    """Return the file `name` of `option`, None without one.
+
+    Raise UsageError when it is unreadable.
+    """
+    if not name:
+        return None
+    path = Path(name)
+    if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
+        raise UsageError(f"{option}: {path} {what}")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{option}: {path} cannot be read")
+    return path
 
 
 def _to_read(source: Chosen, destination: Chosen, registries: Collection[str]) -> Chosen:

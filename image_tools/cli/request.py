@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from image_tools.cli import values
 from image_tools.cli.options import VerbOptions
 from image_tools.cli.platforms import Named, refuse_unknown
+from image_tools.cli.reaching import login_from, readable_file
 from image_tools.cli.redact import add_secret
 from image_tools.cli.render import check_result_file
 from image_tools.cli.run_options import MirrorOptions, PushOptions, ValidateOptions
@@ -17,7 +17,6 @@ from image_tools.commands.request import ListRequest, SigningKey
 from image_tools.commands.wiring import key_id
 from image_tools.errors import UsageError
 from image_tools.imagelist.registries import Registries, choose_registries, in_projects
-from image_tools.logins.auth_file import Credentials
 from image_tools.oci.platform import Platform
 from image_tools.plan.selection import Selection
 from image_tools.retry import RetryPolicy
@@ -203,24 +202,6 @@ def _verify(one_side: bool | None, options: MirrorOptions) -> bool | None:
     return options.tls_verify if one_side is None else one_side
 
 
-def login_from(environ: Mapping[str, str], prefix: str) -> Credentials | None:
-    """Return the login in PREFIX_USERNAME and PREFIX_PASSWORD.
-
-    Raise UsageError when one is missing. The password is added to the secrets of the redaction.
-    """
-    names = (f"{prefix}_USERNAME", f"{prefix}_PASSWORD")
-    username, password = (environ.get(name, "") for name in names)
-    if not username and not password:
-        return None
-    if not (username and password):
-        there, missing = names if username else reversed(names)
-        raise UsageError(
-            f"{there} is set, {missing} is not", advice="set both variables, or none of them"
-        )
-    add_secret(password, username)
-    return Credentials(username, password)
-
-
 def _state(options: PushOptions, environ: Mapping[str, str]) -> Path | None:
     asked = "state" in options.given
     if options.no_state and asked and "no_state" in options.given:
@@ -236,22 +217,6 @@ def _failed(options: MirrorOptions) -> Path | None:
         return None
     path = Path(options.failed)
     check_result_file("--failed", path)
-    return path
-
-
-def readable_file(option: str, name: str | None) -> Path | None:
-    """Return the file `name` of `option`, None without one.
-
-    Raise UsageError when it is unreadable.
-    """
-    if not name:
-        return None
-    path = Path(name)
-    if not path.is_file():
-        what = "is no file" if path.exists() else "does not exist"
-        raise UsageError(f"{option}: {path} {what}")
-    if not os.access(path, os.R_OK):
-        raise UsageError(f"{option}: {path} cannot be read")
     return path
 
 

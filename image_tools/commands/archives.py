@@ -1,4 +1,7 @@
-"""Archives as source or destination of a run: how it opens them, and what it leaves."""
+"""Archives as source or destination of a run: how it opens them, and what it leaves.
+
+The formats of archives are imported when one is opened: most runs are between registries.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,6 @@ from image_tools.stores.archive.archive import Archive
 from image_tools.stores.archive.content import EmptyContent, Form
 from image_tools.stores.archive.image_contents import incomplete_images
 from image_tools.stores.archive.inventory import Inventory, note_relied, relied_on
-from image_tools.stores.archive.opening import (
-    PathKind,
-    add_to_archive,
-    detect,
-    lost_volumes,
-    new_archive,
-    read_archive,
-    repair_archive,
-)
 from image_tools.stores.archive.others.cache import Foreign
 
 # The names of the other images in an archive do not matter to a run that writes or compares it.
@@ -50,6 +44,8 @@ class ArchiveSource:
 
     def open(self) -> Archive:
         """Return the archive, opened to read."""
+        from image_tools.stores.archive.opening import read_archive
+
         return read_archive(self.path, foreign=self.foreign)
 
     async def check_base(
@@ -110,10 +106,14 @@ class ArchiveDestination:
     @property
     def is_added_to(self) -> bool:
         """Return whether the run adds to an archive that exists."""
+        from image_tools.stores.archive.opening import PathKind, detect
+
         return detect(self.path).kind is PathKind.ARCHIVE and not self.replace
 
     def to_write(self) -> OpenDestination:
         """Open the archive and lock it; raise AlreadyRunning when another run writes it."""
+        from image_tools.stores.archive.opening import add_to_archive, new_archive
+
         if self.repair:
             return _to_repair(self)
         # The run that held the lock may have created it meanwhile.
@@ -123,12 +123,16 @@ class ArchiveDestination:
 
     def to_plan(self) -> OpenDestination:
         """Open the archive for a dry run, as far as it exists."""
+        from image_tools.stores.archive.opening import read_archive
+
         if not self.is_added_to:
             return OpenArchive(Archive(EmptyContent(str(self.path))), self)
         return OpenArchive(read_archive(self.path, finished=False, foreign=_ANY_NAMES), self)
 
     def to_compare(self) -> OpenDestination:
         """Open the archive for a validation."""
+        from image_tools.stores.archive.opening import read_archive
+
         return OpenArchive(read_archive(self.path, foreign=_ANY_NAMES), self)
 
 
@@ -169,6 +173,8 @@ def _say_unfinished(archive: Archive) -> None:
 
 def _to_repair(end: ArchiveDestination) -> RepairedArchive:
     """Read every byte of the archive at `end`, warn of what is damaged, open it for a repair."""
+    from image_tools.stores.archive.opening import lost_volumes, repair_archive
+
     logger.info("{}: every byte of it is read, to see what is damaged", end.path)
     archive = repair_archive(end.path, end.part_size)
     for line in lost_volumes(archive):

@@ -41,8 +41,7 @@ def serve(options: ServeOptions, environ: Mapping[str, str]) -> int:
     from loguru import logger
 
     from image_tools.cli.logs import start_logs
-    from image_tools.cli.reaching import foreign_of
-    from image_tools.cli.request import readable_file
+    from image_tools.cli.reaching import foreign_of, readable_file
     from image_tools.commands.serve import Served, ServeRequest
     from image_tools.commands.serve import serve as served_until
     from image_tools.machine.cancel import Cancel
@@ -86,7 +85,7 @@ def serve(options: ServeOptions, environ: Mapping[str, str]) -> int:
 
 def _tls(options: ServeOptions) -> tuple[Path, Path] | None:
     """Return the files of the certificate and of its key, None to serve plain HTTP."""
-    from image_tools.cli.request import readable_file
+    from image_tools.cli.reaching import readable_file
 
     certificate = readable_file("--tls-cert", options.tls_cert)
     key = readable_file("--tls-key", options.tls_key)
