@@ -296,6 +296,24 @@ def test_validation_shares_neither_plan_nor_state_with_the_planner() -> None:
     assert set().union(*pure) == {"oci"}
 
 
+STAGES = ("probe", "read", "plan", "transfer", "publish", "confirm", "remember")
+
+
+def test_line_consists_of_its_stages_and_each_imports_only_earlier_ones() -> None:
+    line = "image_tools.run.line"
+    found = {name: targets for name, targets in graph().items() if name.startswith(f"{line}.")}
+    later = {
+        (stage, other)
+        for place, stage in enumerate(STAGES)
+        for other in STAGES[place + 1 :]
+        if f"{line}.{other}" in found[f"{line}.{stage}"]
+    }
+
+    assert set(found) == {f"{line}.{stage}" for stage in STAGES}
+    # An image that turns out to be as wanted, or to have no wanted platform, is remembered at once.
+    assert later == {("plan", "remember")}
+
+
 def test_package_every_class_name_is_defined_once() -> None:
     places: dict[str, list[str]] = {}
     for module in MODULES:

@@ -25,7 +25,7 @@ from image_tools.oci.reference import Reference
 from image_tools.plan.referrers import cosign_tags, kind_of
 from image_tools.plan.selection import EVERYTHING, Fit, Selection
 from image_tools.report import SCHEMA
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.reader import Reader, Repository
 from image_tools.stores.store import Store
 
 T = TypeVar("T")

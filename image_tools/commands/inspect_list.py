@@ -13,7 +13,7 @@ from image_tools.errors import ImageToolsError
 from image_tools.imagelist.entry import Problem
 from image_tools.imagelist.reader import NamedImage
 from image_tools.report import SCHEMA
-from image_tools.run.line.reader import Reader
+from image_tools.run.reader import Reader
 
 
 class RowStatus(Enum):

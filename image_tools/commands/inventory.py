@@ -15,7 +15,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.oci.tree import Fault, Parsed, everything
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.reader import Reader, Repository
 from image_tools.stores.archive.inventory import HeldImage, Inventory, inventory_of
 from image_tools.stores.archive.opening import read_archive
 from image_tools.stores.archive.others.cache import Foreign

@@ -17,13 +17,13 @@ from image_tools.imagelist.entry import ImageList
 from image_tools.machine.workspace import Workspace
 from image_tools.run.context import RunContext, TransferContext
 from image_tools.run.endpoints import Endpoints, OnSecret, RegistryEnd
-from image_tools.run.line.reader import Reader
-from image_tools.run.line.referrers import ReferrerFinder
 from image_tools.run.local_transfers import LocalTransfers
 from image_tools.run.memory import Base, FromArchive, Memory, PassedOn
 from image_tools.run.preflight import Ask, Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.quota import Quota
+from image_tools.run.reader import Reader
+from image_tools.run.referrers import ReferrerFinder
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier

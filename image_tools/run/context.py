@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from image_tools.exchange.ledger import Traffic
 from image_tools.imagelist.entry import Entry
 from image_tools.oci.reference import Reference
+from image_tools.run.behind import Behind
 from image_tools.run.endpoints import Endpoints
-from image_tools.run.line.behind import Behind
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader
-from image_tools.run.line.referrers import ReferrerFinder
-from image_tools.run.line.transfer_job import Transfers
+from image_tools.run.job import Job
 from image_tools.run.memory import Base, Memory
 from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.quota import Quota
+from image_tools.run.reader import Reader
+from image_tools.run.referrers import ReferrerFinder
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier
 from image_tools.run.tools.referrers import ReferrerCopier
 from image_tools.run.tools.signer import Signer
 from image_tools.run.tools.toolbox import Toolbox
+from image_tools.run.transfer_job import Transfers
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

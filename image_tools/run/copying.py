@@ -8,13 +8,13 @@ from loguru import logger
 
 from image_tools.report import Outcome
 from image_tools.run.context import RunContext
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.plan import plan_image
 from image_tools.run.line.probe import Probed, probe
 from image_tools.run.line.read import read
 from image_tools.run.line.remember import remember_copied
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import OutcomeMode
+from image_tools.run.transfer_job import TransferJob
 
 
 @dataclass(slots=True)

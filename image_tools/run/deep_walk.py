@@ -26,7 +26,7 @@ from image_tools.oci.manifest import (
     parse,
 )
 from image_tools.oci.tree import Answer, EntryProblem, Fault, Parsed, says_index, walk
-from image_tools.run.line.reader import REMEMBERED_BYTES, Reader, Repository
+from image_tools.run.reader import REMEMBERED_BYTES, Reader, Repository
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.contents import AtDestination
 from image_tools.validation.verdict import Names, elsewhere

@@ -14,14 +14,14 @@ from image_tools.plan.cost import unaffordable
 from image_tools.plan.plan import Plan
 from image_tools.report import DryRunPlan, Outcome, PlanAction, PlanRow, Status
 from image_tools.run.context import RunContext
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.plan import plan_image
-from image_tools.run.line.platforms import kept_entries
 from image_tools.run.line.probe import Probed, probe
 from image_tools.run.line.read import read
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import invalid_row, plan_row, platforms_of, pulls_of
+from image_tools.run.platforms import kept_entries
 from image_tools.run.tools.own_client import is_held
+from image_tools.run.transfer_job import TransferJob
 
 _ACTIONS = {Status.UNCHANGED: PlanAction.UNCHANGED, Status.SKIPPED: PlanAction.SKIP}
 _BROKEN = frozenset({PlanAction.FAIL, PlanAction.INVALID})

@@ -25,9 +25,9 @@ from image_tools.machine.concurrency import settled, together, within
 from image_tools.plan.schedule import Lane
 from image_tools.report import Status
 from image_tools.run.context import RunContext
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.probe import Probed
-from image_tools.run.line.transfer_job import TransferJob
+from image_tools.run.transfer_job import TransferJob
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound="LineResult")

@@ -6,11 +6,11 @@ from image_tools.errors import ImageToolsError
 from image_tools.exchange.ledger import Traffic
 from image_tools.report import Outcome
 from image_tools.run.context import TransferContext
+from image_tools.run.job import Job
 from image_tools.run.line.confirm import confirm
-from image_tools.run.line.job import Job
 from image_tools.run.line.publish import publish
 from image_tools.run.line.transfer import transfer
-from image_tools.run.line.transfer_job import TransferJob
+from image_tools.run.transfer_job import TransferJob
 
 
 class LocalTransfers:

@@ -15,8 +15,8 @@ from image_tools.plan.inputs import DestinationImage, PlanOptions
 from image_tools.plan.merge_manifest import CombinedImage, CombinedSource, combine
 from image_tools.plan.plan import Action, FinalIndex, Plan, plan
 from image_tools.run.context import RunContext
+from image_tools.run.job import Job
 from image_tools.run.line.confirm import read_back
-from image_tools.run.line.job import Job
 from image_tools.run.line.plan import present_children
 from image_tools.run.line.read import read_top
 from image_tools.run.line.transfer import copy_child, note_source_blobs

@@ -13,7 +13,7 @@ from loguru import logger
 from image_tools.errors import CopyFailed, Unauthorized
 from image_tools.logins.auth_file import Credentials
 from image_tools.run.endpoints import Endpoints
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.stores.store import ChecksAdmission
 from image_tools.web.tls import TlsChoice
 

@@ -23,11 +23,11 @@ from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.report import Change, Outcome, Status
 from image_tools.run.context import RunContext
 from image_tools.run.deep_walk import Depth, Holding, Walk
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.probe import Probed, heads, held_by_base, unknown_source
 from image_tools.run.line.read import read_top
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import OutcomeMode, kept_of, kept_warning, outcome_of, platforms_of
+from image_tools.run.transfer_job import TransferJob
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.comparison import Comparison, compare, compare_converted
 from image_tools.validation.contents import AtDestination, AtSource

@@ -26,9 +26,9 @@ from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, plan
 from image_tools.plan.selection import Selection
 from image_tools.run.deep_walk import Depth
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.probe import Probed
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.reader import Reader, Repository
 from image_tools.run.validation import Validation, compare_heads, validate
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.demand import Demand

@@ -19,7 +19,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest, index_bytes
 from image_tools.plan.plan import FinalIndex
 from image_tools.run.endpoints import Endpoints
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.progress import Progress
 from image_tools.run.tools.assembler import Assembler, WrittenIndex
 from image_tools.run.tools.copier import Copier

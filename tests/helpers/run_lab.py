@@ -33,22 +33,22 @@ from image_tools.report import Outcome, Status
 from image_tools.retry import RetryPolicy
 from image_tools.run.context import RunContext, TransferContext
 from image_tools.run.endpoints import Destination, Endpoints, RegistryEnd
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.plan import plan_image
 from image_tools.run.line.probe import Probed, probe
 from image_tools.run.line.read import read
-from image_tools.run.line.reader import Reader
-from image_tools.run.line.referrers import ReferrerFinder
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.local_transfers import LocalTransfers
 from image_tools.run.options import Options
 from image_tools.run.preflight import Preflight
 from image_tools.run.progress import Progress
 from image_tools.run.quota import Quota
+from image_tools.run.reader import Reader
+from image_tools.run.referrers import ReferrerFinder
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.assembler import BUILDX, INDEX_ONLY, WrittenIndex
 from image_tools.run.tools.own_client import ForeignLayers, OwnClient, placement
 from image_tools.run.tools.referrers import ReferrerCopier
+from image_tools.run.transfer_job import TransferJob
 from image_tools.state import Remembered
 from image_tools.stores.remote.limits.meter import Meter, Meters
 from image_tools.stores.remote.registries_conf import RegistriesConf

@@ -24,9 +24,9 @@ from image_tools.imagelist.registries import Registries
 from image_tools.report import Outcome, Report, Status
 from image_tools.retry import RetryPolicy
 from image_tools.run.context import RunContext
-from image_tools.run.line.transfer_job import TransferJob, Transfers
 from image_tools.run.options import Options
 from image_tools.run.progress import Progress
+from image_tools.run.transfer_job import TransferJob, Transfers
 from tests.helpers import images
 from tests.helpers.documents import ROOT
 from tests.helpers.fault_types import ALWAYS, Fault, Stage

@@ -12,13 +12,13 @@ from image_tools.plan.referrers import split_referrers, uncovered
 from image_tools.report import Outcome, Status
 from image_tools.retry import RetryPolicy, repeat_async
 from image_tools.run.context import TransferContext
-from image_tools.run.line.hidden_tag import POLICIES, is_not_shown
-from image_tools.run.line.job import Job
-from image_tools.run.line.platforms import kept_entries
+from image_tools.run.hidden_tag import POLICIES, is_not_shown
+from image_tools.run.job import Job
 from image_tools.run.line.publish import Published
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import change_of, outcome_of, platforms_of
+from image_tools.run.platforms import kept_entries
 from image_tools.run.tools.own_client import OWN_CLIENT
+from image_tools.run.transfer_job import TransferJob
 
 
 async def confirm(

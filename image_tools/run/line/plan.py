@@ -19,17 +19,17 @@ from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.referrers import FoundReferrers, subjects
 from image_tools.report import Outcome
+from image_tools.run.behind import looks_behind
 from image_tools.run.context import RunContext
-from image_tools.run.line.behind import looks_behind
-from image_tools.run.line.hidden_tag import is_not_shown
-from image_tools.run.line.job import Job
-from image_tools.run.line.platforms import check_required, chosen, kept_entries, own_tag, wish_of
+from image_tools.run.hidden_tag import is_not_shown
+from image_tools.run.job import Job
 from image_tools.run.line.probe import is_broken, skipped, unchanged
 from image_tools.run.line.read import ReadImage
 from image_tools.run.line.remember import remember
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.outcomes import platforms_of
+from image_tools.run.platforms import check_required, chosen, kept_entries, own_tag, wish_of
 from image_tools.run.tools.signer import is_signed
+from image_tools.run.transfer_job import TransferJob
 from image_tools.state import Remembered
 from image_tools.stores.remote.limits.meter import cover, is_limited, split_share
 from image_tools.stores.store import ManifestHead

@@ -14,10 +14,10 @@ from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.plan.cost import foreseen
 from image_tools.report import Kept, Outcome, Status
+from image_tools.run.behind import looks_behind
 from image_tools.run.context import RunContext
-from image_tools.run.line.behind import looks_behind
-from image_tools.run.line.hidden_tag import behind_refusal, is_not_shown, may_be_new
-from image_tools.run.line.job import Job
+from image_tools.run.hidden_tag import behind_refusal, is_not_shown, may_be_new
+from image_tools.run.job import Job
 from image_tools.run.memory import RepairMemory
 from image_tools.run.outcomes import change_of, kept_warning, outcome_of
 from image_tools.run.quota import Wanted

@@ -13,15 +13,15 @@ from image_tools.oci.tree import Fault
 from image_tools.plan.plan import Action, Plan
 from image_tools.plan.referrers import split_referrers
 from image_tools.run.context import TransferContext
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.transfer import (
     Transferred,
     copy_children,
     keeps_source_index,
     publishes_untagged,
 )
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.tools.assembler import WrittenIndex
+from image_tools.run.transfer_job import TransferJob
 
 COPY = "copy"
 _REFUSALS = (AccessDenied, InvalidManifest, NotFound, UnknownFailure)

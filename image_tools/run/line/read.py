@@ -14,9 +14,9 @@ from image_tools.oci.manifest import RawManifest, Schema1, parse
 from image_tools.oci.platform import Platform
 from image_tools.plan.inputs import DestinationImage, SourceImage
 from image_tools.plan.merge import select
+from image_tools.run.behind import looks_behind
 from image_tools.run.context import RunContext
-from image_tools.run.line.behind import looks_behind
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.probe import Probed
 from image_tools.stores.store import ManifestHead
 

@@ -9,7 +9,7 @@ from loguru import logger
 from image_tools.oci.digest import Digest
 from image_tools.report import Outcome
 from image_tools.run.context import RunContext
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.outcomes import kept_warning
 from image_tools.state import Remembered
 

@@ -16,9 +16,9 @@ from image_tools.plan.merge import select
 from image_tools.plan.plan import Plan, plan
 from image_tools.plan.referrers import split_referrers
 from image_tools.run.context import TransferContext
-from image_tools.run.line.job import Job
-from image_tools.run.line.platforms import arch_tag, own_tag
-from image_tools.run.line.transfer_job import TransferJob
+from image_tools.run.job import Job
+from image_tools.run.platforms import arch_tag, own_tag
+from image_tools.run.transfer_job import TransferJob
 from image_tools.tools.skopeo import cannot_keep
 
 

@@ -29,8 +29,8 @@ from image_tools.oci.manifest import (
 from image_tools.oci.tree import EntryProblem, Fault, Parsed, everything
 from image_tools.plan.plan import FinalIndex
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader
+from image_tools.run.job import Job
+from image_tools.run.reader import Reader
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.own_client import OWN_CLIENT, OwnClient
 from image_tools.run.tools.toolbox import Toolbox, cause_of

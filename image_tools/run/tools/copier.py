@@ -18,9 +18,9 @@ from image_tools.oci.platform import Platform
 from image_tools.plan.copy_all import CopyAll
 from image_tools.plan.inputs import ChildManifest
 from image_tools.retry import repeat_async
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.job import Job
 from image_tools.run.options import Options
+from image_tools.run.reader import Reader, Repository
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.direct import DirectWay
 from image_tools.run.tools.own_client import ForeignLayers, OwnClient, placement, warn_of_retry

@@ -15,7 +15,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.manifest import RawManifest
 from image_tools.plan.inputs import ChildManifest
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 
 OWN_CLIENT = "own-client"
 

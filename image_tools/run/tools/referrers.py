@@ -19,8 +19,8 @@ from image_tools.oci.manifest import Index, Manifest, RawManifest, parse
 from image_tools.oci.tree import Fault, Parsed
 from image_tools.plan.inputs import ChildManifest
 from image_tools.plan.referrers import Referrer, holds_all, listed
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader
+from image_tools.run.job import Job
+from image_tools.run.reader import Reader
 from image_tools.run.tools.assembler import Assembler
 from image_tools.run.tools.copier import Copier
 

@@ -18,8 +18,8 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, Manifest, RawManifest, index_bytes, parse
 from image_tools.plan.referrers import cosign_tags
 from image_tools.retry import RetryPolicy, repeat_async
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader
+from image_tools.run.job import Job
+from image_tools.run.reader import Reader
 from image_tools.run.scheduler import Scheduler
 from image_tools.run.tools.toolbox import Toolbox, cause_of
 from image_tools.tools.locate import SKOPEO_VARIABLE

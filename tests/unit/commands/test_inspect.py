@@ -16,7 +16,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.plan.selection import Selection
-from image_tools.run.line.reader import Reader
+from image_tools.run.reader import Reader
 from tests.helpers.memory_store import MemoryStore
 
 NAME = "team/app"

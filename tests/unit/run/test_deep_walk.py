@@ -15,7 +15,7 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Index, RawManifest, index_bytes
 from image_tools.run.deep_walk import Depth, Holding, Walk, is_sampled
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.reader import Reader, Repository
 from image_tools.stores.store import ManifestHead
 from image_tools.validation.verdict import Names
 from tests.helpers.descriptors import index, platform

@@ -29,11 +29,11 @@ from image_tools.oci.digest import Digest
 from image_tools.report import Status
 from image_tools.run.context import RunContext
 from image_tools.run.engine import Engine
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.probe import Probed
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.progress import Snapshot
 from image_tools.run.scheduler import Scheduler
+from image_tools.run.transfer_job import TransferJob
 from image_tools.stores.store import Abilities, ManifestHead
 from tests.helpers.quick_loop import run
 from tests.helpers.run_lab import (

@@ -16,7 +16,7 @@ from image_tools.errors import (
     Unavailable,
 )
 from image_tools.logins.auth_file import Credentials
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.preflight import Preflight, Prompt
 from image_tools.stores.store import Abilities
 from tests.helpers.quick_loop import run

@@ -20,7 +20,7 @@ from image_tools.report import Change, Kept, Outcome, Status
 from image_tools.retry import RetryPolicy
 from image_tools.run.line.confirm import confirm, read_back
 from image_tools.run.line.publish import Published
-from image_tools.run.line.transfer_job import TransferJob
+from image_tools.run.transfer_job import TransferJob
 from tests.helpers.memory_store import MemoryStore
 from tests.helpers.quick_loop import run
 from tests.helpers.run_lab import (

@@ -29,8 +29,8 @@ from image_tools.run.context import RunContext
 from image_tools.run.line.plan import plan_image
 from image_tools.run.line.probe import Probed
 from image_tools.run.line.read import read
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.options import Options
+from image_tools.run.transfer_job import TransferJob
 from image_tools.state import Remembered
 from image_tools.stores.store import Abilities, Chosen
 from tests.helpers.descriptors import platform

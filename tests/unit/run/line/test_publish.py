@@ -19,7 +19,7 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.plan.referrers import FoundReferrers
 from image_tools.run.line.publish import Published, publish
 from image_tools.run.line.transfer import transfer
-from image_tools.run.line.transfer_job import TransferJob
+from image_tools.run.transfer_job import TransferJob
 from tests.helpers.quick_loop import run
 from tests.helpers.run_lab import (
     AMD64,

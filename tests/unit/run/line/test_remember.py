@@ -10,7 +10,7 @@ import pytest
 from image_tools.oci.digest import Digest
 from image_tools.report import Change, Kept, Outcome, Status
 from image_tools.run.context import RunContext
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.remember import remember, remember_copied
 from image_tools.state import Remembered
 from tests.helpers.run_lab import S390X, SINCE, Lab, entry_of, outcome

@@ -19,9 +19,9 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.plan.plan import Action, FinalIndex, Plan
 from image_tools.plan.selection import EVERYTHING
 from image_tools.run.context import RunContext
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.line.transfer import Transferred, transfer
-from image_tools.run.line.transfer_job import TransferJob
+from image_tools.run.transfer_job import TransferJob
 from image_tools.stores.store import Abilities
 from image_tools.tools.skopeo import CANNOT_KEEP
 from tests.helpers.quick_loop import run

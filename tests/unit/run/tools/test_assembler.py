@@ -17,8 +17,8 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.run.endpoints import Destination
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.job import Job
+from image_tools.run.reader import Reader, Repository
 from image_tools.run.tools.assembler import Assembler
 from tests.helpers.descriptors import entry, index
 from tests.helpers.memory_store import MemoryStore

@@ -22,7 +22,7 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest, parse
 from image_tools.plan.copy_all import copy_all
 from image_tools.plan.inputs import ChildManifest
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.tools.copier import Copier
 from image_tools.run.tools.toolbox import Tools
 from image_tools.tools.skopeo import CANNOT_KEEP, SkopeoSetting

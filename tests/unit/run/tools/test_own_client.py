@@ -18,8 +18,8 @@ from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
 from image_tools.retry import RetryPolicy
 from image_tools.run.endpoints import Destination
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Repository
+from image_tools.run.job import Job
+from image_tools.run.reader import Repository
 from image_tools.run.tools.own_client import OwnClient
 from tests.helpers.memory_store import MemoryStore
 

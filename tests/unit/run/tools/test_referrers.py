@@ -21,9 +21,9 @@ from image_tools.oci.reference import Reference
 from image_tools.plan.inputs import ChildManifest
 from image_tools.plan.referrers import FoundReferrers, Referrer, cosign_tags
 from image_tools.run.endpoints import Destination
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader, Repository
-from image_tools.run.line.referrers import ReferrerFinder
+from image_tools.run.job import Job
+from image_tools.run.reader import Reader, Repository
+from image_tools.run.referrers import ReferrerFinder
 from image_tools.run.tools.referrers import ReferrerCopier
 from image_tools.run.tools.signer import is_signed
 from image_tools.tools.skopeo import SIMPLE_SIGNING

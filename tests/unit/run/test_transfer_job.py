@@ -21,8 +21,8 @@ from image_tools.plan.schedule import Work
 from image_tools.plan.selection import Selection
 from image_tools.report import Outcome, Status
 from image_tools.retry import RetryPolicy
-from image_tools.run.line.transfer_job import TransferJob
 from image_tools.run.options import Options
+from image_tools.run.transfer_job import TransferJob
 from tests.helpers.descriptors import entry, index, platform
 from tests.helpers.quick_loop import run
 from tests.helpers.run_lab import (

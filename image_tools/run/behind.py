@@ -25,9 +25,9 @@ from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import Manifest, RawManifest
 from image_tools.oci.tree import Answer, Fault, Parsed, everything, walk
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Repository
+from image_tools.run.job import Job
 from image_tools.run.options import Options
+from image_tools.run.reader import Repository
 from image_tools.run.tools.own_client import is_held
 
 QUESTIONS = 16

@@ -12,7 +12,7 @@ from image_tools.plan.inputs import PlanOptions
 from image_tools.plan.plan import Action, Plan
 from image_tools.plan.selection import NOTHING, Selection
 from image_tools.report import Kept
-from image_tools.run.line.platforms import (
+from image_tools.run.platforms import (
     arch_tag,
     check_required,
     chosen,

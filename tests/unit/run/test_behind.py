@@ -17,10 +17,10 @@ from image_tools.oci import media
 from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.reference import Reference
+from image_tools.run.behind import Behind
 from image_tools.run.endpoints import Destination
-from image_tools.run.line.behind import Behind
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Repository
+from image_tools.run.job import Job
+from image_tools.run.reader import Repository
 from tests.helpers.descriptors import index
 from tests.helpers.memory_store import MemoryStore
 

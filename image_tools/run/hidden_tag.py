@@ -6,7 +6,7 @@ from loguru import logger
 
 from image_tools.errors import CopyFailed, RateLimited, Unauthorized, Unavailable
 from image_tools.run.context import RunContext
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.stores.store import ChecksAdmission, ManifestHead
 
 FORBIDDEN = 403

@@ -23,8 +23,8 @@ from image_tools.oci.digest import Digest
 from image_tools.oci.manifest import RawManifest
 from image_tools.oci.platform import Platform
 from image_tools.plan.inputs import DestinationImage, SourceImage
-from image_tools.run.line import reader as reading
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run import reader as reading
+from image_tools.run.reader import Reader, Repository
 from image_tools.stores.store import ManifestHead
 from tests.helpers.descriptors import attestation, index, platform
 from tests.helpers.memory_store import MemoryStore

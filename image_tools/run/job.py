@@ -12,7 +12,7 @@ from image_tools.imagelist.entry import Entry
 from image_tools.oci.digest import Digest
 from image_tools.plan.schedule import Lane
 from image_tools.run.endpoints import Destination, Endpoints
-from image_tools.run.line.reader import Repository
+from image_tools.run.reader import Repository
 from image_tools.stores.remote.limits.meter import Share
 
 

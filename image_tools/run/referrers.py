@@ -10,8 +10,8 @@ from image_tools.errors import Deferred, ImageToolsError
 from image_tools.machine.concurrency import together
 from image_tools.oci.digest import Digest
 from image_tools.plan.referrers import FoundReferrers, Referrer, cosign_tags, kind_of
-from image_tools.run.line.job import Job
-from image_tools.run.line.reader import Reader, Repository
+from image_tools.run.job import Job
+from image_tools.run.reader import Reader, Repository
 
 DEEPEST = 3
 

@@ -13,7 +13,7 @@ from image_tools.plan.selection import NOTHING, Selection
 from image_tools.report import Kept
 from image_tools.run.context import RunContext
 from image_tools.run.endpoints import Endpoints
-from image_tools.run.line.job import Job
+from image_tools.run.job import Job
 from image_tools.run.options import Options
 from image_tools.run.outcomes import kept_of, platforms_of
 
