@@ -9,7 +9,7 @@ from loguru import logger
 from image_tools.report import Outcome
 from image_tools.run.context import RunContext
 from image_tools.run.job import Job
-from image_tools.run.line.plan import plan_image
+from image_tools.run.line.plan import plan_image, with_referrers
 from image_tools.run.line.probe import Probed, probe
 from image_tools.run.line.read import read
 from image_tools.run.line.remember import remember_copied
@@ -36,6 +36,7 @@ class CopyMode(OutcomeMode):
     async def finish(self, job: Job, task: TransferJob) -> Outcome:
         """Transfer, publish and confirm the image wherever that happens; remember it here."""
         logger.info("Copying [{}] => [{}]", job.entry.source, job.entry.destination)
+        task = await with_referrers(self.context, job, task)
         outcome = await self.context.transfers.carry_out(task, job.traffic)
         outcome = remember_copied(self.context, job, outcome)
         logger.info("{}: copied ({})", job.entry.destination, ", ".join(outcome.platforms))

@@ -31,7 +31,8 @@ class TransferJob:
     `children` are the missing manifests of `plan`. A schema 1 source has neither before it is
     converted: `convert` is the platform it states, and `wish` says how to plan what it becomes.
     `mount_from` is the repository of the destination registry that has the source's blobs too.
-    `changes_tag`: the tag exists and will lead to something else. `warnings` were logged already.
+    `knows_referrers`: they were looked for. `changes_tag`: the tag exists and will lead to
+    something else. `warnings` were logged already.
     """
 
     entry: Entry
@@ -43,6 +44,7 @@ class TransferJob:
     wish: PlanOptions = field(default_factory=PlanOptions)
     existing: DestinationImage | None = None
     referrers: FoundReferrers = field(default_factory=FoundReferrers)
+    knows_referrers: bool = False
     mount_from: str | None = None
     changes_tag: bool = False
     warnings: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ from image_tools.retry import RetryPolicy
 from image_tools.run.context import RunContext, TransferContext
 from image_tools.run.endpoints import Destination, Endpoints, RegistryEnd
 from image_tools.run.job import Job
-from image_tools.run.line.plan import plan_image
+from image_tools.run.line.plan import plan_image, with_referrers
 from image_tools.run.line.probe import Probed, probe
 from image_tools.run.line.read import read
 from image_tools.run.local_transfers import LocalTransfers
@@ -530,8 +530,9 @@ class Lab:
         assert isinstance(probed, Probed)
         planned = await plan_image(context, job, await read(context, job, probed))
         assert isinstance(planned, TransferJob)
+        task = await with_referrers(context, job, planned)
         self.events.clear()
-        return planned
+        return task
 
     def local_job(self, context: RunContext, task: TransferJob) -> Job:
         """Return a job as a process has it that carries out `task`."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from loguru import logger
 
@@ -14,7 +12,7 @@ from image_tools.exchange.presence import FAILS_ON_IT
 from image_tools.machine.concurrency import together
 from image_tools.oci.descriptor import Descriptor
 from image_tools.oci.digest import Digest
-from image_tools.plan.inputs import ChildManifest, DestinationImage, PlanOptions, SourceImage
+from image_tools.plan.inputs import DestinationImage, PlanOptions, SourceImage
 from image_tools.plan.merge import select
 from image_tools.plan.plan import Action, Plan, plan
 from image_tools.plan.referrers import FoundReferrers, subjects
@@ -77,39 +75,29 @@ def _conversion(context: RunContext, job: Job, read: ReadImage) -> TransferJob |
 async def _with_children(
     context: RunContext, job: Job, read: ReadImage, decided: Plan
 ) -> TransferJob:
-    """Return the job with the missing manifests, and with what speaks about the image.
+    """Return the job with the missing manifests.
 
-    Where a registry counts pulls both are read together, so that the image is begun in full or not
-    at all; a dry run reads neither there.
+    Where a registry counts pulls, they are read together with what speaks about the image, so that
+    it is begun in full or not at all; a dry run reads neither there. Elsewhere referrers are looked
+    for when it is the image's turn: no bytes wait for the look-ups of a whole list.
     """
-    bare, source = replace(_bare(context, job, read), plan=decided), read.source.digest
+    task = replace(_bare(context, job, read), plan=decided)
     if is_limited():
         if context.options.dry_run:
-            return bare
-        found = await _referrers(context, job, source, decided)
-        await _cover(context, job, decided.copies, found)
-        return replace(bare, children=await _children(context, job, decided), referrers=found)
-    questions: list[Coroutine[Any, Any, tuple[ChildManifest, ...] | FoundReferrers]] = [
-        _children(context, job, decided),
-        _referrers(context, job, source, decided),
-    ]
-    children, answer = await together(questions)
-    assert isinstance(children, tuple)
-    assert isinstance(answer, FoundReferrers)
-    return replace(bare, children=children, referrers=answer)
+            return task
+        task = await with_referrers(context, job, task)
+        await _cover(context, job, decided.copies, task.referrers)
+    child = context.reader.child
+    children = await together(child(job.source, one) for one in decided.copies)
+    return replace(task, children=tuple(children))
 
 
-async def _children(context: RunContext, job: Job, decided: Plan) -> tuple[ChildManifest, ...]:
-    read = context.reader.child
-    return tuple(await together(read(job.source, one) for one in decided.copies))
-
-
-async def _referrers(
-    context: RunContext, job: Job, source: Digest, decided: Plan
-) -> FoundReferrers:
-    if context.referrers is None or context.options.dry_run:
-        return FoundReferrers()
-    return await context.referrers.find(job, subjects(source, decided))
+async def with_referrers(context: RunContext, job: Job, task: TransferJob) -> TransferJob:
+    """Return `task` with what speaks about its image, unless that is known already."""
+    if context.referrers is None or task.knows_referrers:
+        return task
+    found = await context.referrers.find(job, subjects(task.source.digest, task.plan))
+    return replace(task, referrers=found, knows_referrers=True)
 
 
 def _bare(context: RunContext, job: Job, read: ReadImage) -> TransferJob:

@@ -74,6 +74,7 @@ def full() -> TransferJob:
         convert=platform("linux/arm64/v8"),
         wish=PlanOptions(selection=Selection(), lost=frozenset({Digest.of(b"lost")})),
         existing=DestinationImage(inner, lab.entries, is_index=True, lost=(entry("l"),)),
+        knows_referrers=True,
         referrers=FoundReferrers(
             (Referrer(subject=lab.top.digest, descriptor=entry("s"), kind="signature", tag="t"),),
             ("a warning",),
@@ -173,6 +174,17 @@ def old(lab: ImageLab) -> None:
     lab.copier.converted = lambda _job: lab.destination.raw(
         lab.destination.image(AMD64, "converted").digest
     )
+
+
+def test_job_of_a_schema1_image_knows_what_speaks_about_its_digest() -> None:
+    lab = ImageLab()
+    old(lab)
+    signature = lab.source.signature(schema1().digest)
+
+    task = run(lab.task(lab.new_run(referrers=True)))
+
+    found = [one.descriptor.digest for one in task.referrers.referrers]
+    assert (task.convert is not None, found) == (True, [signature.digest])
 
 
 CASES = (whole, filtered, merged, nested, single, signed, old)

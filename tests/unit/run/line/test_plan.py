@@ -26,7 +26,7 @@ from image_tools.plan.referrers import FoundReferrers, Referrer
 from image_tools.plan.selection import EVERYTHING, Selection
 from image_tools.report import Change, Kept, Outcome, Status
 from image_tools.run.context import RunContext
-from image_tools.run.line.plan import plan_image
+from image_tools.run.line.plan import plan_image, with_referrers
 from image_tools.run.line.probe import Probed
 from image_tools.run.line.read import read
 from image_tools.run.options import Options
@@ -63,9 +63,14 @@ class Bench:
         self.context: RunContext | None = None
 
     def planned(
-        self, *, broken: frozenset[Digest] = frozenset(), pulls: bool = False, **more: Any
+        self,
+        *,
+        broken: frozenset[Digest] = frozenset(),
+        pulls: bool = False,
+        looks: bool = False,
+        **more: Any,
     ) -> TransferJob | Outcome:
-        """Return what is planned; the events are those of the plan alone."""
+        """Return what is planned, and looked for with `looks`; the events are those of the plan."""
         context = self.context = self.lab.new_run(**more)
         there = self.lab.destination.tagged()
         head = None if there is None else head_of(self.lab.destination.raw(there))
@@ -79,7 +84,10 @@ class Bench:
             async with context.quota.share(probed.wanted(context, job)):
                 found = await read(context, job, probed)
                 self.lab.events.clear()
-                return await plan_image(context, job, found)
+                planned = await plan_image(context, job, found)
+            if not looks or isinstance(planned, Outcome):
+                return planned
+            return await with_referrers(context, job, planned)
 
         return run(work())
 
@@ -483,14 +491,17 @@ def test_plan_child_that_the_destination_does_not_tell_of_is_missing(
 # Referrers, pull limits, dry runs.
 
 
-def test_plan_finds_what_speaks_about_the_image_and_its_platforms() -> None:
+def test_referrers_of_the_image_and_its_platforms_are_found_when_it_is_its_turn() -> None:
     bench = Bench()
     signature = bench.lab.source.signature(bench.top.digest)
     sbom = bench.lab.source.referrer(bench.entries[0].digest, "sbom")
 
-    found = bench.planned(referrers=True)
+    planned = bench.planned(referrers=True)
+    found = bench.planned(referrers=True, looks=True)
 
+    assert isinstance(planned, TransferJob)
     assert isinstance(found, TransferJob)
+    assert planned == replace(found, referrers=FoundReferrers(), knows_referrers=False)
     assert found.referrers == FoundReferrers(
         (
             Referrer(
