@@ -84,6 +84,8 @@ class State:
 
         Raise EnvironmentProblem if the file cannot be used, or a newer program wrote it.
         """
+        if path.is_dir():
+            raise _unusable(path, "it is a folder")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             for ending in ("", *_BESIDE):

@@ -152,13 +152,15 @@ def test_state_of_a_newer_program_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("place", ["folder", "file/state.db", "/proc/none/state.db"])
+@pytest.mark.parametrize(
+    "place", ["folder", "file/state.db", "/proc/none/state.db", "/", "folder/..", "."]
+)
 def test_state_where_no_file_can_be_is_a_problem_of_the_machine(tmp_path: Path, place: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
 
     with pytest.raises(EnvironmentProblem, match=r"the state file .* cannot be used") as raised:
-        State.open(tmp_path / place)
+        State.open(Path(place) if place == "." else tmp_path / place)
 
     assert "--state" in raised.value.advice
 
