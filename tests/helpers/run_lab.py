@@ -278,7 +278,7 @@ class FakeCopier(_Tool):
         self.reads_directly = False
         self.converted: Callable[[Job], RawManifest] | None = None
         self.direct = SimpleNamespace(applies_to=lambda _source: self.reads_directly)
-        self._foreign, self._own = ForeignLayers(QUICK), OwnClient(QUICK)
+        self._foreign, self.own = ForeignLayers(QUICK), OwnClient(QUICK)
 
     async def copy(
         self, job: Job, child: ChildManifest, ending: str, *, is_referrer: bool = False
@@ -287,7 +287,7 @@ class FakeCopier(_Tool):
         await self._foreign.bring(job, (child,))
         await self._placed(job, child)
         if child.digest in self.unreadable:
-            await self._own.write(job, child.raw, ending, "skopeo cannot parse it")
+            await self.own.write(job, child.raw, ending, "skopeo cannot parse it")
         else:
             await job.end.store.put_manifest(
                 job.destination.name, _reference(child, ending), child.raw

@@ -16,9 +16,9 @@ from image_tools.run.context import TransferContext
 from image_tools.run.job import Job
 from image_tools.run.line.transfer import (
     Transferred,
-    copy_children,
     keeps_source_index,
     publishes_untagged,
+    tag_manifest,
 )
 from image_tools.run.tools.assembler import WrittenIndex
 from image_tools.run.transfer_job import TransferJob
@@ -99,7 +99,7 @@ async def _write_tag(
 ) -> None:
     """Let the tag lead to what is there by its digest."""
     if decided.as_it_is:
-        await copy_children(context, job, task, tagged=True)
+        await tag_manifest(context, job, task, decided)
     elif written.path:
         raw = await context.reader.manifest(job.destination, written.digest)
         await context.assembler.exactly(job, raw, job.tag)
@@ -108,7 +108,7 @@ async def _write_tag(
 async def _publish_referrers(
     context: TransferContext, job: Job, task: TransferJob, decided: Plan, digest: Digest | None
 ) -> _Referrers:
-    """Publish what speaks about the image; `digest` is that of the image if it is there already."""
+    """Publish the referrers of the image; `digest` is its own if it is there already."""
     is_preserved, source = keeps_source_index(task, decided), task.source.digest
     warnings: list[str] = []
     is_kept = not is_preserved and await _keep_source_index(context, job, task, warnings)

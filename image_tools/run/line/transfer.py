@@ -45,7 +45,7 @@ async def transfer(context: TransferContext, job: Job, task: TransferJob) -> Tra
     note_source_blobs(job, task.children)
     decided = task.plan if task.convert is None else await _converted(context, job, task)
     if decided.as_it_is:
-        return await _as_it_is(context, job, task)
+        return await _as_it_is(context, job, task, decided)
     if await _go_together(context, job, task):
         return await _in_one_run(context, job, task)
     await copy_children(context, job, task)
@@ -108,13 +108,30 @@ def note_source_blobs(job: Job, children: Iterable[ChildManifest]) -> None:
             job.end.ledger.suppose(job.mount_from, blob.digest, blob.size)
 
 
-async def _as_it_is(context: TransferContext, job: Job, task: TransferJob) -> Transferred:
-    """Copy the source's own manifest, which is no index."""
+async def tag_manifest(
+    context: TransferContext, job: Job, task: TransferJob, decided: Plan
+) -> None:
+    """Let the tag lead to the image's own manifest, which is no index."""
+    if task.convert is None:
+        await copy_children(context, job, task, tagged=True)
+        return
+    # skopeo has pushed by digest what it converted, and the source has nothing to copy.
+    raw = await context.reader.manifest(job.destination, decided.wanted[0].digest)
+    reason = "the converted image states no platform, so that no index can lead to it"
+    await context.copier.own.write(job, raw, f":{job.tag}", reason)
+
+
+async def _as_it_is(
+    context: TransferContext, job: Job, task: TransferJob, decided: Plan
+) -> Transferred:
+    """Copy a manifest that the tag is to lead to itself."""
     if any(own_tag(task.options, job, child.descriptor) for child in task.children):
         await copy_children(context, job, task)
-    is_tagged = not publishes_untagged(context, task, task.plan)
-    await copy_children(context, job, task, tagged=is_tagged)
-    return Transferred(plan=task.plan, tagged=task.plan.wanted[0].digest if is_tagged else None)
+    if publishes_untagged(context, task, decided):
+        await copy_children(context, job, task)
+        return Transferred(plan=decided)
+    await tag_manifest(context, job, task, decided)
+    return Transferred(plan=decided, tagged=decided.wanted[0].digest)
 
 
 async def _go_together(context: TransferContext, job: Job, task: TransferJob) -> bool:

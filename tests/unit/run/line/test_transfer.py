@@ -342,3 +342,15 @@ def test_transfer_schema1_is_wanted_however_the_config_of_the_result_spells_its_
 
     assert [one.digest for one in found.plan.wanted] == [entry.digest]
     assert found.plan.action is Action.COPY
+
+
+def test_transfer_schema1_that_becomes_an_image_without_a_platform_gets_its_tag() -> None:
+    bench = Bench()
+    bench.source.add(schema1(), "old", TAG)
+    entry = bench.destination.image("", "converted")
+    bench.copier.converted = lambda _job: bench.destination.raw(entry.digest)
+
+    found = bench.transferred()
+
+    assert (found.plan.as_it_is, found.tagged) == (True, entry.digest)
+    assert bench.destination.tagged() == entry.digest
