@@ -39,7 +39,7 @@ def _parted(text: str) -> tuple[list[str], list[str]]:
 
 
 def resolve(line_words: list[str], registries: Registries) -> tuple[Reference, Reference]:
-    """Return source and destination of a line. Raise InvalidReference, with what to write.
+    """Return source and destination of a line; raise InvalidReference with a correct example.
 
     One word: the destination has the path of the source, and its tag or `latest`. Three words: TAG
     is the tag of the destination, and of the source if it has neither tag nor digest.

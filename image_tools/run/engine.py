@@ -79,7 +79,7 @@ class Mode(Protocol[ResultT]):
         """Return the result of a line that could not be read."""
 
     def completed(self, result: ResultT, *, seconds: float, moved: int) -> ResultT:
-        """Return `result` with what only the end shows: the seconds and the bytes moved."""
+        """Return `result` with the seconds and the bytes that the line took."""
 
     def status(self, result: ResultT) -> Status:
         """Return what progress counts the line as."""

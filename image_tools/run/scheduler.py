@@ -31,8 +31,7 @@ class _Ticket:
 class _Places:
     """`count` places, given out best first and fairly between lanes.
 
-    `coming` gives the lanes that work may still come for. `sort` brings the tickets of all lanes
-    into order before the next one is chosen; each lane keeps its best ticket last.
+    `coming` gives the lanes that work may still come for. Each lane keeps its best ticket last.
     """
 
     def __init__(self, count: int, coming: Callable[[], Iterable[Lane]]) -> None:

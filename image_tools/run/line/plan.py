@@ -77,9 +77,9 @@ async def _with_children(
 ) -> TransferJob:
     """Return the job with the missing manifests.
 
-    Where a registry counts pulls, they are read together with what speaks about the image, so that
-    it is begun in full or not at all; a dry run reads neither there. Elsewhere referrers are looked
-    for when it is the image's turn: no bytes wait for the look-ups of a whole list.
+    If a registry counts pulls, the referrers are read now too, so that an image is copied in full
+    or not started; a dry run reads neither. Otherwise they are looked up when it is the image's
+    turn, so that no transfer waits for the look-ups of a whole list.
     """
     task = replace(_bare(context, job, read), plan=decided)
     if is_limited():
@@ -93,7 +93,7 @@ async def _with_children(
 
 
 async def with_referrers(context: RunContext, job: Job, task: TransferJob) -> TransferJob:
-    """Return `task` with what speaks about its image, unless that is known already."""
+    """Return `task` with the referrers of its image, which are looked up once."""
     if context.referrers is None or task.knows_referrers:
         return task
     found = await context.referrers.find(job, subjects(task.source.digest, task.plan))
@@ -177,7 +177,7 @@ async def _cover(
 
 
 async def _read_ahead(context: RunContext, job: Job, digest: Digest) -> None:
-    """Read what speaks about the image; if it is missing, copying it says so."""
+    """Read a referrer of the image; if it is missing, its copying says so."""
     with suppress(NotFound):
         await context.reader.manifest(job.source, digest)
 
